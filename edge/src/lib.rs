@@ -1,0 +1,24 @@
+//! Earwitness: a streaming sound-event recogniser.
+//!
+//! Samples enter at one end, labelled events leave at the other; the modules are the stages between, in data-flow order:
+//!
+//! | module | thread | enters | leaves |
+//! |---|---|---|---|
+//! | [`audio`] | caller | files | mono samples |
+//! | [`capture`] | audio callback or reader thread | device blocks, any rate, format, channels | mono f32 samples |
+//! | [`ring`] | lock-free hand-over | samples | samples, gap marks, overrun count |
+//! | `edge_frontend` | worker | samples | log-mel frames |
+//! | [`engine`] | worker | a pulse of frames | frame logits |
+//! | [`decide`] | worker | frame logits | onsets and offsets |
+//! | [`event`] | worker | onsets and offsets | JSON objects |
+//! | [`publish`] | one thread a sink | events | JSON lines, MQTT |
+//!
+//! [`pipeline`] joins the worker's stages; [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are
+//! what the daemon is told before it starts, and [`error`] is what it says when that cannot work.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod error;
+
+pub use error::{Error, ErrorKind, Result};
