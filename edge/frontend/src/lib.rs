@@ -1,0 +1,36 @@
+//! The front end of Earwitness: audio samples in, log-mel frames out, and the manifest that ties a model to them.
+//!
+//! | module | enters | leaves |
+//! |---|---|---|
+//! | [`resample`] | samples at the device's rate | samples at the model's rate |
+//! | [`window`] | | the Hann taper |
+//! | [`mel`] | a spectrum (`n_fft / 2 + 1` bins) | mel bands (`n_mels`) |
+//! | [`log_mel`] | samples, any block size | one frame (`n_mels`) a hop |
+//! | [`config`] | | the validated parameters of all of these |
+//! | [`manifest`] | the text of `manifest.toml` | labels, front end, network and decision parameters |
+//!
+//! The daemon and the trainer both take their features from this crate and from nowhere else, so that training and
+//! serving cannot differ. For the same reason it has no cargo features: nothing about a build changes its numbers.
+//! It does no I/O and starts no threads; its types are used by the worker thread that owns them.
+//!
+//! # Real-time
+//!
+//! Constructors allocate; `process`, `finish` and `reset` of [`LogMel`] and [`Resampler`] do not.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod config;
+mod error;
+pub mod log_mel;
+pub mod manifest;
+pub mod mel;
+pub mod resample;
+pub mod window;
+
+pub use config::{FrontendConfig, MelNorm, MelScale, Power};
+pub use error::{Error, ErrorKind};
+pub use log_mel::{LogMel, log_mel};
+pub use manifest::{Activation, ClassDecision, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind};
+pub use resample::{Resampler, resample};

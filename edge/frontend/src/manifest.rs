@@ -1,0 +1,366 @@
+//! The contract between a model and whoever runs it: `models/<name>/manifest.toml`. Enters: its text; leaves: a
+//! validated [`Manifest`]. The trainer writes it and the daemon reads it with this same code; files are the caller's.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, FrontendConfig};
+
+/// The version of the manifest's layout that this code reads and writes.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// Everything that a program has to know to run a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Layout version, [`MANIFEST_VERSION`].
+    pub manifest_version: u32,
+    /// Name of the model, such as `home`.
+    pub name: String,
+    /// Version of the model, such as `1.0.0`.
+    pub version: String,
+    /// Name of each output of the network, in order.
+    pub labels: Vec<String>,
+    /// The label, if any, that stands for "nothing of the above": it takes part in the softmax and is never an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<String>,
+    /// [`FrontendConfig::hash`] of `frontend`, as the trainer computed it.
+    pub frontend_hash: String,
+    /// The front end that the network was trained with.
+    pub frontend: FrontendConfig,
+    /// How the network is run.
+    pub network: Network,
+    /// The network's files.
+    pub files: Files,
+    /// How its outputs become events.
+    pub decision: Decision,
+    /// Measured figures by name, such as `kitchen20_official_top1`.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+    /// What it was trained on and on which terms it may be used.
+    pub data: DataNotes,
+}
+
+/// How the network is run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Streaming or windowed.
+    pub kind: NetworkKind,
+    /// Log-mel frames that the network is fed at once; also the frames from one of its outputs to the next.
+    pub pulse_frames: usize,
+    /// Log-mel frames that one output depends on.
+    pub receptive_field_frames: usize,
+    /// Outputs at the start of a stream that do not have their whole receptive field yet:
+    /// `ceil(receptive_field_frames / pulse_frames) - 1`.
+    pub output_delay: usize,
+    /// From logits to posteriors.
+    pub activation: Activation,
+}
+
+/// How a network consumes time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkKind {
+    /// Time axis symbolic, no padding in time: run pulse by pulse with state.
+    Stream,
+}
+
+/// From logits to posteriors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// Classes exclude each other.
+    Softmax,
+    /// Each class on its own.
+    Sigmoid,
+}
+
+/// The network's files, relative to the manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// Single precision.
+    pub f32: ModelFile,
+    /// Quantized to 8 bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8: Option<ModelFile>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// Its name in the manifest's folder.
+    pub path: String,
+    /// SHA-256 of its bytes, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// How posteriors become events, for all classes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Span of the sliding mean over frame logits.
+    pub window_ms: u32,
+    /// An event begins when the score reaches this.
+    pub threshold_on: f32,
+    /// It ends when the score falls below this; at most `threshold_on`.
+    pub threshold_off: f32,
+    /// Time that the score must hold before the onset is reported.
+    pub min_duration_ms: u32,
+    /// A shorter dip below `threshold_off` does not end an event.
+    pub min_gap_ms: u32,
+    /// Time after an offset in which the class cannot begin again.
+    pub cooldown_ms: u32,
+    /// Differing values for single classes, by label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, ClassDecision>,
+}
+
+/// One class's differing decision values.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassDecision {
+    /// See [`Decision::threshold_on`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_on: Option<f32>,
+    /// See [`Decision::threshold_off`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_off: Option<f32>,
+    /// See [`Decision::min_duration_ms`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_duration_ms: Option<u32>,
+    /// See [`Decision::min_gap_ms`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_gap_ms: Option<u32>,
+    /// See [`Decision::cooldown_ms`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_ms: Option<u32>,
+}
+
+/// What the model was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataNotes {
+    /// Data sets and what was done with them.
+    pub training: String,
+    /// Terms of the weights.
+    pub licence: String,
+}
+
+impl Manifest {
+    /// Reads and validates the text of a `manifest.toml`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Syntax`] with line and field for text that does not parse; otherwise as [`validate`](Self::validate).
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let manifest: Self =
+            toml::from_str(text).map_err(|error| Error::Syntax { message: error.to_string().trim_end().into() })?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// The text of `manifest.toml`.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`](Self::validate): an invalid manifest is not written.
+    pub fn to_toml(&self) -> Result<String, Error> {
+        self.validate()?;
+        toml::to_string(self).map_err(|error| Error::Syntax { message: error.to_string() })
+    }
+
+    /// Checks that the fields agree with each other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Manifest`] or [`Error::Frontend`] naming the first field that does not hold.
+    pub fn validate(&self) -> Result<(), Error> {
+        expect(self.manifest_version == MANIFEST_VERSION, "manifest_version", MANIFEST_VERSION, self.manifest_version)?;
+        expect(!self.name.is_empty(), "name", "a name", "empty")?;
+        expect(!self.version.is_empty(), "version", "a version", "empty")?;
+        self.validate_labels()?;
+        self.frontend.validate()?;
+        expect(self.frontend_hash == self.frontend.hash(), "frontend_hash", self.frontend.hash(), &self.frontend_hash)?;
+        self.network.validate()?;
+        self.files.f32.validate("files.f32")?;
+        if let Some(file) = &self.files.int8 {
+            file.validate("files.int8")?;
+        }
+        self.validate_decision()
+    }
+
+    fn validate_labels(&self) -> Result<(), Error> {
+        expect(!self.labels.is_empty(), "labels", "at least one label", "empty")?;
+        for (at, label) in self.labels.iter().enumerate() {
+            // Labels become MQTT topic levels.
+            let fits = !label.is_empty() && !label.contains(['/', '+', '#']) && !label.contains(char::is_control);
+            expect(
+                fits,
+                &format!("labels[{at}]"),
+                "a name without '/', '+', '#' and control characters",
+                format!("{label:?}"),
+            )?;
+            expect(
+                !self.labels[..at].contains(label),
+                &format!("labels[{at}]"),
+                "distinct labels",
+                format!("{label:?} again"),
+            )?;
+        }
+        if let Some(background) = &self.background {
+            expect(self.labels.contains(background), "background", "one of labels", format!("{background:?}"))?;
+        }
+        Ok(())
+    }
+
+    fn validate_decision(&self) -> Result<(), Error> {
+        let decision = &self.decision;
+        let window_ms = decision.window_ms;
+        expect((1..=60_000).contains(&window_ms), "decision.window_ms", "1 to 60000", window_ms)?;
+        validate_thresholds("decision", decision.threshold_on, decision.threshold_off)?;
+        for (label, class) in &decision.classes {
+            let field = format!("decision.classes.{label}");
+            expect(self.labels.contains(label), &field, "one of labels", format!("{label:?}"))?;
+            validate_thresholds(
+                &field,
+                class.threshold_on.unwrap_or(decision.threshold_on),
+                class.threshold_off.unwrap_or(decision.threshold_off),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Network {
+    fn validate(&self) -> Result<(), Error> {
+        let Self { pulse_frames, receptive_field_frames, output_delay, .. } = *self;
+        expect((1..=1024).contains(&pulse_frames), "network.pulse_frames", "1 to 1024", pulse_frames)?;
+        expect(
+            (1..=16_384).contains(&receptive_field_frames),
+            "network.receptive_field_frames",
+            "1 to 16384",
+            receptive_field_frames,
+        )?;
+        let delay = receptive_field_frames.div_ceil(pulse_frames) - 1;
+        expect(output_delay == delay, "network.output_delay", delay, output_delay)
+    }
+}
+
+impl ModelFile {
+    fn validate(&self, field: &str) -> Result<(), Error> {
+        let plain = !self.path.is_empty() && !self.path.contains(['/', '\\']) && self.path != "..";
+        expect(plain, &format!("{field}.path"), "a file name in the manifest's folder", format!("{:?}", self.path))?;
+        let hex =
+            self.sha256.len() == 64 && self.sha256.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+        expect(hex, &format!("{field}.sha256"), "64 lower-case hexadecimal digits", format!("{:?}", self.sha256))
+    }
+}
+
+fn validate_thresholds(field: &str, on: f32, off: f32) -> Result<(), Error> {
+    expect(on > 0.0 && on <= 1.0, &format!("{field}.threshold_on"), "above 0, at most 1", on)?;
+    expect(
+        off > 0.0 && off <= on,
+        &format!("{field}.threshold_off"),
+        format!("above 0, at most threshold_on ({on})"),
+        off,
+    )
+}
+
+fn expect(holds: bool, field: &str, expected: impl ToString, actual: impl ToString) -> Result<(), Error> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::Manifest { field: field.into(), expected: expected.to_string(), actual: actual.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let frontend = FrontendConfig::student();
+        Manifest {
+            manifest_version: MANIFEST_VERSION,
+            name: "test".into(),
+            version: "1.0.0".into(),
+            labels: vec!["dog".into(), "rain".into(), "background".into()],
+            background: Some("background".into()),
+            frontend_hash: frontend.hash(),
+            frontend,
+            network: Network {
+                kind: NetworkKind::Stream,
+                pulse_frames: 8,
+                receptive_field_frames: 59,
+                output_delay: 7,
+                activation: Activation::Softmax,
+            },
+            files: Files { f32: ModelFile { path: "model.onnx".into(), sha256: "0".repeat(64) }, int8: None },
+            decision: Decision {
+                window_ms: 1000,
+                threshold_on: 0.6,
+                threshold_off: 0.3,
+                min_duration_ms: 160,
+                min_gap_ms: 300,
+                cooldown_ms: 0,
+                classes: BTreeMap::from([(
+                    "dog".into(),
+                    ClassDecision { threshold_on: Some(0.5), ..Default::default() },
+                )]),
+            },
+            metrics: BTreeMap::from([("top1".into(), 0.5)]),
+            data: DataNotes { training: "procedural".into(), licence: "none".into() },
+        }
+    }
+
+    #[test]
+    fn text_round_trips() {
+        let text = manifest().to_toml().unwrap();
+        assert_eq!(Manifest::parse(&text).unwrap(), manifest());
+    }
+
+    #[test]
+    fn every_contradiction_names_its_field() {
+        type Spoil = fn(&mut Manifest);
+        let cases: [(&str, Spoil); 13] = [
+            ("manifest_version", |m| m.manifest_version = 2),
+            ("labels", |m| m.labels.clear()),
+            ("labels[1]", |m| m.labels[1] = "dog".into()),
+            ("labels[0]", |m| m.labels[0] = "a/b".into()),
+            ("background", |m| m.background = Some("silence".into())),
+            ("frontend_hash", |m| m.frontend.hop_length = 120),
+            ("network.pulse_frames", |m| m.network.pulse_frames = 0),
+            ("network.output_delay", |m| m.network.output_delay = 8),
+            ("files.f32.path", |m| m.files.f32.path = "../model.onnx".into()),
+            ("files.f32.sha256", |m| m.files.f32.sha256 = "abc".into()),
+            ("decision.window_ms", |m| m.decision.window_ms = 0),
+            ("decision.threshold_off", |m| m.decision.threshold_off = 0.7),
+            ("decision.classes.cat", |m| {
+                m.decision.classes.insert("cat".into(), ClassDecision::default());
+            }),
+        ];
+        for (name, spoil) in cases {
+            let mut spoilt = manifest();
+            spoil(&mut spoilt);
+            match spoilt.validate() {
+                Err(Error::Manifest { field, .. }) => assert_eq!(field, name),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_and_missing_fields_name_their_line() {
+        let text = manifest().to_toml().unwrap();
+        let unknown = text.replace("hop_length", "hop_size");
+        let message = Manifest::parse(&unknown).unwrap_err().to_string();
+        assert!(message.contains("hop_size") && message.contains("line"), "{message}");
+        let missing = text.replace("frontend_hash", "#");
+        let message = Manifest::parse(&missing).unwrap_err().to_string();
+        assert!(message.contains("frontend_hash"), "{message}");
+    }
+}
