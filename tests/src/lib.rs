@@ -1,0 +1,3 @@
+//! Shared parts of the end-to-end tests. The tests themselves are one target a claim, beside this folder.
+
+pub mod alloc_counter;
