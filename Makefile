@@ -1,0 +1,67 @@
+# `make demo` and `make test` need nothing done before: they install what is missing and say so.
+#
+#   make demo                plays a made-up kitchen to the daemon and prints the events
+#   make demo SOURCE=mic     the same daemon on the default microphone
+#   make test                lints and tests everything, as CI does
+#   make bench               latency of each stage and of the whole chain
+#   make trainer             builds the trainer, target/release/earwitness-train
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/earwitness
+VENV ?= $(CACHE)/venv
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+MODEL ?= models/home
+SOURCE ?= file:$(TARGET)/demo/scene.wav
+SEED ?= 1
+
+# A Rust that this very run installs is found too.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# One optimised build serves the demo, the tests, the lints and the benches.
+CARGO := cargo --quiet
+WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
+
+.PHONY: demo test lint test-edge test-trainer test-firmware trainer bench system-demo system-test torch
+
+demo: system-demo
+	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
+	$(CARGO) build --release -p edge -p sounds
+	@mkdir -p $(TARGET)/demo
+	$(TARGET)/release/make-scene --seed $(SEED) --out $(TARGET)/demo/scene.wav --truth $(TARGET)/demo/scene.csv
+	@echo "== earwitness run: one JSON object an event; what is really in the scene: $(TARGET)/demo/scene.csv" >&2
+	$(TARGET)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
+
+test: system-test torch lint test-edge test-trainer test-firmware
+
+lint:
+	@echo "== formatting and lints" >&2
+	cargo fmt --check
+	$(WITH_TORCH) $(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+test-edge:
+	@echo "== tests of the daemon and the front end" >&2
+	cargo test --release
+
+test-trainer: torch
+	@echo "== tests of the trainer" >&2
+	$(WITH_TORCH) cargo test --release -p trainer
+
+test-firmware:
+	@echo "== the firmware bridge builds for a Cortex-M4 without std" >&2
+	$(CARGO) build --release -p firmware-bridge --target thumbv7em-none-eabihf
+
+trainer: system-test torch
+	$(WITH_TORCH) $(CARGO) build --release -p trainer
+
+bench: system-demo
+	cargo bench -p benches
+
+system-demo:
+	@scripts/install-system.sh demo
+
+system-test:
+	@scripts/install-system.sh test
+
+torch: system-test
+	@scripts/install-torch.sh $(VENV)
