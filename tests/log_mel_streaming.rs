@@ -19,7 +19,7 @@ fn cut<'a>(mut samples: &'a [f32], sizes: &'a [usize]) -> impl Iterator<Item = &
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn streamed_log_mel_equals_batch(
