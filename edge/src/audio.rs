@@ -1,0 +1,370 @@
+//! Audio files: WAV, FLAC, Ogg Vorbis or MP3 enter, mono samples leave. Runs on the caller's thread.
+//!
+//! Channels are mixed to their mean. A packet that cannot be decoded becomes silence of its length, so that what follows keeps
+//! its time; a file that ends too early yields what is intact. Both are reported by [`AudioReader::damage`]. A file from which
+//! nothing can be decoded is an error.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error as SymphoniaError;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
+use symphonia::core::units::TimeBase;
+
+use crate::error::{Error, Result};
+
+/// Longest silence that stands for one lost packet, seconds. Real packets are shorter by far; a damaged header may claim hours.
+const MAX_LOST_PACKET_S: f64 = 1.0;
+
+/// A decoded file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Audio {
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// The mean of all channels, full scale is [-1, 1].
+    pub samples: Vec<f32>,
+    /// Channels in the file.
+    pub n_channels: usize,
+}
+
+/// Decodes the whole file at `path`.
+///
+/// # Errors
+///
+/// As [`AudioReader::open`] and [`AudioReader::next_block`].
+pub fn decode_file(path: &Path) -> Result<Audio> {
+    let mut reader = AudioReader::open(path)?;
+    let mut samples = Vec::new();
+    let mut block = Vec::new();
+    while reader.next_block(&mut block)? {
+        samples.extend_from_slice(&block);
+    }
+    if let Some(damage) = reader.damage() {
+        tracing::warn!("{}: {damage}", path.display());
+    }
+    Ok(Audio { sample_rate: reader.sample_rate, samples, n_channels: reader.n_channels })
+}
+
+/// Decodes a file block by block, in memory that does not grow with the file.
+pub struct AudioReader {
+    path: PathBuf,
+    format: Box<dyn FormatReader>,
+    decoder: Box<dyn AudioDecoder>,
+    track_id: u32,
+    time_base: Option<TimeBase>,
+    sample_rate: u32,
+    n_channels: usize,
+    interleaved: Vec<f32>,
+    n_decoded: u64,
+    n_lost_packets: u64,
+    first_error: Option<String>,
+    cut_short: bool,
+}
+
+impl AudioReader {
+    /// Opens the file at `path` and reads its header. The format is recognised by content, helped by the file name's extension.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is in no known format, or holds no audio track.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| Error::audio_file(path, error))?;
+        let metadata = file.metadata().map_err(|error| Error::audio_file(path, error))?;
+        if metadata.is_dir() {
+            return Err(Error::audio_file(path, "is a folder"));
+        }
+        if metadata.is_file() && metadata.len() == 0 {
+            return Err(Error::audio_file(path, "contains no audio: the file is empty"));
+        }
+        let mut hint = Hint::new();
+        if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
+            hint.with_extension(extension);
+        }
+        let stream = MediaSourceStream::new(Box::new(file), Default::default());
+        let format = symphonia::default::get_probe()
+            .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+            .map_err(|error| Error::audio_file(path, format_args!("not a wav, flac, ogg or mp3 file: {error}")))?;
+        let track = audio_track(path, &*format)?;
+        let (decoder, sample_rate, n_channels) = make_decoder(path, track)?;
+        Ok(AudioReader {
+            path: path.to_path_buf(),
+            track_id: track.id,
+            time_base: track.time_base,
+            format,
+            decoder,
+            sample_rate,
+            n_channels,
+            interleaved: Vec::new(),
+            n_decoded: 0,
+            n_lost_packets: 0,
+            first_error: None,
+            cut_short: false,
+        })
+    }
+
+    /// Samples a second.
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// Channels in the file; known for certain once the first block was decoded.
+    pub fn n_channels(&self) -> usize {
+        self.n_channels
+    }
+
+    /// Replaces `block` by the next mono samples, some thousands at most. `false`, with an empty block, at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// At the end of a file from which nothing could be decoded, and where the sample rate changes on the way.
+    pub fn next_block(&mut self, block: &mut Vec<f32>) -> Result<bool> {
+        block.clear();
+        while let Some(packet) = self.next_packet()? {
+            match self.decoder.decode(&packet) {
+                Ok(decoded) => {
+                    let n_channels = decoded.spec().channels().count();
+                    if decoded.spec().rate() != self.sample_rate {
+                        let actual = decoded.spec().rate();
+                        return Err(self.rate_change(actual));
+                    }
+                    if decoded.frames() == 0 || n_channels == 0 {
+                        continue;
+                    }
+                    decoded.copy_to_vec_interleaved(&mut self.interleaved);
+                    self.n_channels = n_channels;
+                    self.n_decoded += decoded.frames() as u64;
+                    mix_to_mono(&self.interleaved, n_channels, block);
+                    return Ok(true);
+                }
+                Err(error) => {
+                    self.n_lost_packets += 1;
+                    self.first_error.get_or_insert_with(|| error.to_string());
+                    // Codecs that look back need a clean start behind the damage.
+                    self.decoder.reset();
+                    let n_lost = self.packet_len(&packet);
+                    if n_lost > 0 {
+                        block.resize(n_lost, 0.0);
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        if self.n_decoded > 0 {
+            return Ok(false);
+        }
+        Err(Error::audio_file(
+            &self.path,
+            match &self.first_error {
+                Some(cause) => format!("nothing could be decoded: {cause}"),
+                None => "contains no audio".to_string(),
+            },
+        ))
+    }
+
+    /// What is wrong with the part read so far, if anything.
+    pub fn damage(&self) -> Option<String> {
+        let cause = self.first_error.as_deref()?;
+        let lost = match self.n_lost_packets {
+            0 => String::new(),
+            n => format!("{n} damaged packets replaced by silence"),
+        };
+        let cut = if self.cut_short { "ends before its time" } else { "" };
+        let separator = if lost.is_empty() || cut.is_empty() { "" } else { ", " };
+        Some(format!("{lost}{separator}{cut}: {cause}"))
+    }
+
+    /// The next packet of the track; `None` at the end, be it the intended one or where the damage begins.
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
+        loop {
+            match self.format.next_packet() {
+                Ok(Some(packet)) if packet.track_id == self.track_id => return Ok(Some(packet)),
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(None),
+                // Chained Ogg: another stream follows the first.
+                Err(SymphoniaError::ResetRequired) => self.next_stream()?,
+                Err(error) => {
+                    self.cut_short = true;
+                    self.first_error.get_or_insert_with(|| error.to_string());
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    fn next_stream(&mut self) -> Result<()> {
+        let track = audio_track(&self.path, &*self.format)?;
+        let (decoder, sample_rate, _) = make_decoder(&self.path, track)?;
+        self.track_id = track.id;
+        self.time_base = track.time_base;
+        self.decoder = decoder;
+        match sample_rate == self.sample_rate {
+            true => Ok(()),
+            false => Err(self.rate_change(sample_rate)),
+        }
+    }
+
+    fn rate_change(&self, actual: u32) -> Error {
+        Error::audio_file(&self.path, format_args!("sample rate changes from {} to {actual} Hz on the way", self.sample_rate))
+    }
+
+    /// Length of `packet` in samples, as its container tells.
+    fn packet_len(&self, packet: &Packet) -> usize {
+        let seconds = match self.time_base {
+            Some(base) => packet.dur.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()),
+            None => packet.dur.get() as f64 / f64::from(self.sample_rate),
+        };
+        (seconds.min(MAX_LOST_PACKET_S) * f64::from(self.sample_rate)).round() as usize
+    }
+}
+
+fn audio_track<'a>(path: &Path, format: &'a dyn FormatReader) -> Result<&'a Track> {
+    format.default_track(TrackType::Audio).ok_or_else(|| Error::audio_file(path, "contains no audio track"))
+}
+
+/// The decoder of `track`, its sample rate, and its channels as far as the header knows them.
+fn make_decoder(path: &Path, track: &Track) -> Result<(Box<dyn AudioDecoder>, u32, usize)> {
+    let params = track
+        .codec_params
+        .as_ref()
+        .and_then(|params| params.audio())
+        .ok_or_else(|| Error::audio_file(path, "audio track without codec parameters"))?;
+    let sample_rate = match params.sample_rate {
+        Some(rate) if rate > 0 => rate,
+        _ => return Err(Error::audio_file(path, "header gives no sample rate")),
+    };
+    let decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(params, &AudioDecoderOptions::default())
+        .map_err(|error| Error::audio_file(path, format_args!("audio track cannot be decoded: {error}")))?;
+    let n_channels = params.channels.as_ref().map_or(0, |channels| channels.count());
+    Ok((decoder, sample_rate, n_channels))
+}
+
+/// Appends the mean of each interleaved frame to `mono`.
+fn mix_to_mono(interleaved: &[f32], n_channels: usize, mono: &mut Vec<f32>) {
+    if n_channels == 1 {
+        mono.extend_from_slice(interleaved);
+        return;
+    }
+    let scale = 1.0 / n_channels as f32;
+    mono.extend(interleaved.chunks_exact(n_channels).map(|frame| frame.iter().sum::<f32>() * scale));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f32::consts::TAU;
+    use std::fs;
+
+    use super::*;
+
+    fn write_wav(path: &Path, sample_rate: u32, channels: &[Vec<f32>]) {
+        let spec = hound::WavSpec {
+            channels: channels.len() as u16,
+            sample_rate,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(path, spec).unwrap();
+        for n in 0..channels[0].len() {
+            for channel in channels {
+                writer.write_sample((channel[n] * 32_767.0).round() as i16).unwrap();
+            }
+        }
+        writer.finalize().unwrap();
+    }
+
+    fn tone(sample_rate: u32, hz: f32, n: usize) -> Vec<f32> {
+        (0..n).map(|n| 0.5 * (TAU * hz * n as f32 / sample_rate as f32).sin()).collect()
+    }
+
+    fn error_of(path: &Path) -> String {
+        let error = decode_file(path).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Audio);
+        let text = error.to_string();
+        assert!(text.contains(&path.display().to_string()), "{text}");
+        assert!(!text.contains('\n'), "{text}");
+        text
+    }
+
+    #[test]
+    fn eight_channels_at_192_khz_are_mixed_to_their_mean() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let wanted = tone(192_000, 440.0, 19_200);
+        // Channel c holds the tone times c, so the mean is 3.5 times the tone over 8.
+        let channels: Vec<_> = (0..8).map(|c| wanted.iter().map(|x| x * c as f32 / 8.0).collect()).collect();
+        write_wav(&path, 192_000, &channels);
+        let audio = decode_file(&path).unwrap();
+        assert_eq!((audio.sample_rate, audio.n_channels, audio.samples.len()), (192_000, 8, 19_200));
+        for (actual, wanted) in audio.samples.iter().zip(&wanted) {
+            assert!((actual - wanted * 3.5 / 8.0).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn blocks_of_a_reader_add_up_to_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        write_wav(&path, 24_000, &[tone(24_000, 100.0, 100_001)]);
+        let mut reader = AudioReader::open(&path).unwrap();
+        let (mut all, mut block) = (Vec::new(), Vec::new());
+        while reader.next_block(&mut block).unwrap() {
+            assert!(!block.is_empty() && block.len() <= 65_536);
+            all.extend_from_slice(&block);
+        }
+        assert!(block.is_empty());
+        assert_eq!(all, decode_file(&path).unwrap().samples);
+        assert_eq!(all.len(), 100_001);
+        assert_eq!(reader.damage(), None);
+    }
+
+    #[test]
+    fn missing_empty_and_foreign_files_are_named_with_their_cause() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(error_of(&dir.path().join("missing.wav")).contains("No such file"));
+        assert!(error_of(dir.path()).contains("is a folder"));
+
+        let path = dir.path().join("empty.wav");
+        fs::write(&path, b"").unwrap();
+        assert!(error_of(&path).contains("contains no audio"));
+
+        let path = dir.path().join("header_only.wav");
+        write_wav(&path, 16_000, &[vec![]]);
+        assert!(error_of(&path).contains("contains no audio"));
+
+        let path = dir.path().join("text.mp3");
+        fs::write(&path, "not audio, but a long enough text to look at. ".repeat(500)).unwrap();
+        assert!(error_of(&path).contains("not a wav, flac, ogg or mp3 file"));
+    }
+
+    #[test]
+    fn a_truncated_file_yields_what_is_intact() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        write_wav(&path, 16_000, &[tone(16_000, 300.0, 50_000)]);
+        let whole = decode_file(&path).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 40_001]).unwrap();
+        let cut = decode_file(&path).unwrap();
+        assert!(cut.samples.len() >= 29_000 && cut.samples.len() < 30_001, "{}", cut.samples.len());
+        assert_eq!(cut.samples, whole.samples[..cut.samples.len()]);
+    }
+
+    #[test]
+    fn garbage_behind_a_valid_header_is_an_error_or_audio_but_no_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.flac");
+        let mut bytes = b"fLaC\x00\x00\x00\x22".to_vec();
+        let mut state = 1_u32;
+        bytes.extend((0..20_000).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        }));
+        fs::write(&path, bytes).unwrap();
+        let _ = error_of(&path);
+    }
+}

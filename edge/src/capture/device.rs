@@ -1,0 +1,260 @@
+//! Which capture device, and in which format: a name enters, an opened-to-be device and its configuration leave.
+//!
+//! Runs on the thread that sets up capture, and for `earwitness devices` on the main thread.
+
+use cpal::traits::{DeviceTrait, HostTrait};
+use cpal::{SampleFormat, SupportedStreamConfigRange};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// Rates in the order of preference. At 48 and 44.1 kHz devices run natively and our own resampler, whose alias rejection is
+/// tested, does the conversion; at 24 kHz and below a sound server or driver of unknown quality may have done it. Higher rates only
+/// cost.
+const RATES_HZ: [u32; 9] = [48_000, 44_100, 96_000, 88_200, 24_000, 32_000, 22_050, 16_000, 192_000];
+
+/// Rates outside are refused: below, there is too little to hear; above, it is not audio.
+const USABLE_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
+
+/// Sample formats in the order of preference: without loss first, unsigned last because drivers get it wrong most.
+const FORMATS: [SampleFormat; 12] = [
+    SampleFormat::F32,
+    SampleFormat::I32,
+    SampleFormat::I24,
+    SampleFormat::I16,
+    SampleFormat::F64,
+    SampleFormat::I64,
+    SampleFormat::U16,
+    SampleFormat::U32,
+    SampleFormat::U24,
+    SampleFormat::U64,
+    SampleFormat::I8,
+    SampleFormat::U8,
+];
+
+/// Devices an error message lists.
+const MAX_LISTED: usize = 8;
+
+/// A capture device of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceInfo {
+    /// Stays the same over restarts and reconnections; what `--device` takes.
+    pub id: String,
+    /// What the device calls itself.
+    pub name: String,
+    /// Whether it is used when no device is asked for.
+    pub is_default: bool,
+    /// How it would be opened, `48000 Hz, 1 channel, f32`; `None` where it cannot be opened.
+    pub format: Option<String>,
+    /// Why it cannot be opened.
+    pub error: Option<String>,
+}
+
+/// The sample rate, channels and sample format to ask a device for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Format {
+    pub(super) sample_rate: u32,
+    pub(super) n_channels: u16,
+    pub(super) sample_format: SampleFormat,
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = if self.n_channels == 1 { "" } else { "s" };
+        write!(f, "{} Hz, {} channel{plural}, {}", self.sample_rate, self.n_channels, self.sample_format)
+    }
+}
+
+/// The capture devices of this machine, the default one first. Opens each for a moment.
+///
+/// # Errors
+///
+/// When the machine's sound system cannot be asked.
+pub fn devices() -> Result<Vec<DeviceInfo>> {
+    #[cfg(target_os = "linux")]
+    let _messages = super::alsa_messages::AlsaMessages::keep();
+    let host = host()?;
+    let default = host.default_input_device();
+    let default_id = default.as_ref().map(id_of);
+    let mut infos = Vec::new();
+    for device in default.into_iter().chain(input_devices(&host)?) {
+        let id = id_of(&device);
+        if infos.iter().any(|info: &DeviceInfo| info.id == id) {
+            continue;
+        }
+        let (format, error) = match choose_format(&device) {
+            Ok(format) => (Some(format.to_string()), None),
+            Err(Error::Device { reason, .. }) => (None, Some(reason)),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        infos.push(DeviceInfo { is_default: default_id.as_ref() == Some(&id), id, name: name_of(&device), format, error });
+    }
+    Ok(infos)
+}
+
+/// The sound system. `cpal::default_host` would panic where there is none.
+pub(super) fn host() -> Result<cpal::Host> {
+    let id = cpal::available_hosts().into_iter().next().ok_or_else(|| Error::device("default", "no sound system found"))?;
+    cpal::host_from_id(id).map_err(|error| Error::device("default", reason(&error)))
+}
+
+/// The device called `wanted`: by id, by name, or by a part of either that fits one device only; the default device for `None`.
+pub(super) fn find(host: &cpal::Host, wanted: Option<&str>) -> Result<cpal::Device> {
+    let Some(wanted) = wanted else {
+        return host.default_input_device().ok_or_else(|| Error::device("default", "no capture device found"));
+    };
+    let all = input_devices(host)?;
+    let names: Vec<Name> = all.iter().map(|device| Name { id: id_of(device), name: name_of(device) }).collect();
+    let index = pick(&names, wanted).map_err(|reason| Error::device(wanted, reason))?;
+    all.into_iter().nth(index).ok_or_else(|| Error::device(wanted, "no such capture device"))
+}
+
+/// The best format the device offers.
+pub(super) fn choose_format(device: &cpal::Device) -> Result<Format> {
+    let ranges = device.supported_input_configs().map_err(|error| Error::device(name_of(device), reason(&error)))?;
+    let ranges: Vec<_> = ranges.collect();
+    best_format(&ranges).ok_or_else(|| {
+        Error::device(name_of(device), format!("none of its {} capture formats can be used", ranges.len()))
+    })
+}
+
+/// cpal's cause as part of our sentence: its messages begin with a capital and end with a full stop.
+pub(super) fn reason(error: &cpal::Error) -> String {
+    let text = match error.kind() {
+        cpal::ErrorKind::DeviceNotAvailable => "no such capture device, or it was disconnected".to_string(),
+        _ => error.to_string(),
+    };
+    let mut chars = text.trim_end_matches('.').chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// The id that `earwitness devices` shows.
+pub(super) fn id_of(device: &cpal::Device) -> String {
+    device.id().map_or_else(|_| String::new(), |id| id.to_string())
+}
+
+/// The name that `earwitness devices` shows.
+pub(super) fn name_of(device: &cpal::Device) -> String {
+    device.description().map_or_else(|_| id_of(device), |description| description.name().to_string())
+}
+
+fn input_devices(host: &cpal::Host) -> Result<Vec<cpal::Device>> {
+    let devices = host.input_devices().map_err(|error| Error::device("default", reason(&error)))?;
+    Ok(devices.collect())
+}
+
+struct Name {
+    id: String,
+    name: String,
+}
+
+/// Index of the device that `wanted` means.
+fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
+    let local = |name: &Name| name.id.split_once(':').map_or("", |(_, local)| local) == wanted;
+    let exact = names.iter().position(|name| name.id == wanted || local(name));
+    if let Some(index) = exact.or_else(|| names.iter().position(|name| name.name == wanted)) {
+        return Ok(index);
+    }
+    let part = wanted.to_lowercase();
+    let fits = |name: &Name| name.id.to_lowercase().contains(&part) || name.name.to_lowercase().contains(&part);
+    let found: Vec<usize> = (0..names.len()).filter(|&index| !part.is_empty() && fits(&names[index])).collect();
+    let Some(&first) = found.first() else {
+        return Err(match names {
+            [] => "no capture device found".to_string(),
+            _ => format!("no such capture device; there are {}", list(names.iter())),
+        });
+    };
+    // ALSA lists one card under many names: raw, with conversions, shared... With conversions is the one that always opens.
+    if found.iter().all(|&index| names[index].name == names[first].name) {
+        let converting = found.iter().find(|&&index| names[index].id.contains("plughw:"));
+        return Ok(*converting.unwrap_or(&first));
+    }
+    Err(format!("the name fits several capture devices: {}", list(found.iter().map(|&index| &names[index]))))
+}
+
+fn list<'a>(names: impl ExactSizeIterator<Item = &'a Name>) -> String {
+    let n_more = names.len().saturating_sub(MAX_LISTED);
+    let mut text = names.take(MAX_LISTED).map(|name| name.id.as_str()).collect::<Vec<_>>().join(", ");
+    if n_more > 0 {
+        text.push_str(&format!(" and {n_more} more"));
+    }
+    text
+}
+
+fn best_format(ranges: &[SupportedStreamConfigRange]) -> Option<Format> {
+    let candidates = ranges.iter().filter_map(|range| {
+        let (rate_rank, sample_rate) = best_rate(range.min_sample_rate(), range.max_sample_rate())?;
+        let format_rank = FORMATS.iter().position(|&format| format == range.sample_format())?;
+        let n_channels = range.channels();
+        let format = Format { sample_rate, n_channels, sample_format: range.sample_format() };
+        (n_channels > 0).then_some(((rate_rank, format_rank, n_channels), format))
+    });
+    candidates.min_by_key(|(rank, _)| *rank).map(|(_, format)| format)
+}
+
+/// The best rate in `min..=max` and its rank; an unusual one where the device has no other.
+fn best_rate(min: u32, max: u32) -> Option<(usize, u32)> {
+    let preferred = RATES_HZ.iter().position(|rate| (min..=max).contains(rate));
+    let unusual = max.min(*USABLE_HZ.end());
+    match preferred {
+        Some(rank) => Some((rank, RATES_HZ[rank])),
+        None => (unusual >= min && USABLE_HZ.contains(&unusual)).then_some((RATES_HZ.len(), unusual)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cpal::SupportedBufferSize;
+
+    use super::*;
+
+    fn names() -> Vec<Name> {
+        [
+            ("alsa:null", "Discard all samples"),
+            ("alsa:hw:CARD=USB,DEV=0", "USB Microphone, USB Audio"),
+            ("alsa:plughw:CARD=USB,DEV=0", "USB Microphone, USB Audio"),
+            ("alsa:hw:CARD=PCH,DEV=0", "HDA Intel, Analog"),
+            ("alsa:room", "room"),
+        ]
+        .map(|(id, name)| Name { id: id.to_string(), name: name.to_string() })
+        .into()
+    }
+
+    #[test]
+    fn a_device_is_found_by_id_name_or_part() {
+        assert_eq!(pick(&names(), "alsa:hw:CARD=USB,DEV=0"), Ok(1));
+        assert_eq!(pick(&names(), "hw:CARD=PCH,DEV=0"), Ok(3));
+        assert_eq!(pick(&names(), "room"), Ok(4));
+        assert_eq!(pick(&names(), "HDA Intel, Analog"), Ok(3));
+        assert_eq!(pick(&names(), "usb micro"), Ok(2), "the one with conversions");
+    }
+
+    #[test]
+    fn what_fits_none_or_several_says_what_there_is() {
+        assert!(pick(&names(), "kinect").unwrap_err().contains("alsa:null, alsa:hw:CARD=USB,DEV=0"));
+        assert!(pick(&names(), "DEV=0").unwrap_err().contains("fits several capture devices: alsa:hw:CARD=USB"));
+        assert_eq!(pick(&[], "kinect").unwrap_err(), "no capture device found");
+        assert!(pick(&names(), "").is_err());
+    }
+
+    fn range(channels: u16, min: u32, max: u32, format: SampleFormat) -> SupportedStreamConfigRange {
+        SupportedStreamConfigRange::new(channels, min, max, SupportedBufferSize::Unknown, format)
+    }
+
+    #[test]
+    fn formats_are_chosen_by_rate_then_loss_then_cost() {
+        let best = |ranges: &[SupportedStreamConfigRange]| best_format(ranges).map(|format| format.to_string());
+        let offered = [
+            range(2, 8_000, 96_000, SampleFormat::I16),
+            range(2, 8_000, 96_000, SampleFormat::I32),
+            range(1, 8_000, 96_000, SampleFormat::I32),
+            range(1, 16_000, 16_000, SampleFormat::F32),
+        ];
+        assert_eq!(best(&offered).unwrap(), "48000 Hz, 1 channel, i32");
+        assert_eq!(best(&[range(6, 44_100, 44_100, SampleFormat::U16)]).unwrap(), "44100 Hz, 6 channels, u16");
+        assert_eq!(best(&[range(1, 11_025, 12_000, SampleFormat::U8)]).unwrap(), "12000 Hz, 1 channel, u8");
+        assert_eq!(best(&[range(1, 4_000, 5_512, SampleFormat::F32)]), None);
+        assert_eq!(best(&[range(1, 2_822_400, 2_822_400, SampleFormat::DsdU8)]), None);
+        assert_eq!(best(&[]), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! A recording as a source: a file enters, samples leave at the pace of real time, or as fast as they are taken.
+//!
+//! Runs on a reader thread. The pace comes from a monotonic clock and the sample count since the start, so sleeping too long
+//! once does not delay the rest. A ring that is full makes the reader wait: a file loses nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Source;
+use crate::audio::AudioReader;
+use crate::error::Result;
+use crate::ring::Writer;
+use crate::status::Status;
+
+/// Blocks a second when played in real time: 20 ms each, as a sound interface delivers them.
+const BLOCKS_PER_S: u32 = 50;
+
+/// Starts to play the file at `path`.
+pub(super) fn start(path: &Path, fast: bool, status: &Arc<Status>) -> Result<Source> {
+    let reader = AudioReader::open(path)?;
+    let sample_rate = reader.sample_rate();
+    let description =
+        format!("{}, {sample_rate} Hz, {}", path.display(), if fast { "as fast as possible" } else { "in real time" });
+    let path = path.to_path_buf();
+    Source::spawn(sample_rate, description, true, status, move |writer, stop| {
+        let mut reader = reader;
+        let result = play(&mut reader, fast, writer, stop);
+        if let Some(damage) = reader.damage() {
+            tracing::warn!("{}: {damage}", path.display());
+        }
+        result
+    })
+}
+
+fn play(reader: &mut AudioReader, fast: bool, mut writer: Writer, stop: &AtomicBool) -> Result<()> {
+    let sample_rate = reader.sample_rate();
+    let block_len = (sample_rate / BLOCKS_PER_S).max(1) as usize;
+    let mut pace = (!fast).then(|| Pace { start: Instant::now(), sample_rate, n_samples: 0 });
+    let mut decoded = Vec::new();
+    while reader.next_block(&mut decoded)? {
+        for block in decoded.chunks(block_len) {
+            if let Some(pace) = &mut pace {
+                pace.wait_for(block.len());
+            }
+            if !writer.write_blocking(block, stop) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// When the samples of a stream that began at `start` are due.
+struct Pace {
+    start: Instant,
+    sample_rate: u32,
+    n_samples: u64,
+}
+
+impl Pace {
+    /// Sleeps until a device would deliver the next `n_samples`: when the last of them has been recorded.
+    fn wait_for(&mut self, n_samples: usize) {
+        self.n_samples += n_samples as u64;
+        let due = self.start + Duration::from_secs_f64(self.n_samples as f64 / f64::from(self.sample_rate));
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{SourceSpec, start};
+    use crate::ring::Chunk;
+
+    fn wav(dir: &Path, n_samples: usize) -> std::path::PathBuf {
+        let path = dir.join("a.wav");
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 16_000,
+            bits_per_sample: 32,
+            sample_format: hound::SampleFormat::Float,
+        };
+        let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+        (0..n_samples).for_each(|n| writer.write_sample(n as f32 / n_samples as f32).unwrap());
+        writer.finalize().unwrap();
+        path
+    }
+
+    fn read_to_end(source: &mut Source) -> Vec<f32> {
+        let mut buffer = [0.0; 1000];
+        let mut all = Vec::new();
+        loop {
+            match source.reader.read(&mut buffer) {
+                Chunk::Samples(n) => all.extend_from_slice(&buffer[..n]),
+                Chunk::Gap(n) => panic!("a file lost {n} samples"),
+                Chunk::Empty => thread::sleep(Duration::from_millis(1)),
+                Chunk::Ended => return all,
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_passes_whole_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        // Longer than the ring, so that the reader thread has to wait.
+        let n = 16_000 * 6;
+        let path = wav(dir.path(), n);
+        let mut source = start(&SourceSpec::File(path), true, &Arc::new(Status::default())).unwrap();
+        assert_eq!(source.sample_rate, 16_000);
+        let samples = read_to_end(&mut source);
+        assert_eq!(samples.len(), n);
+        assert!(samples.iter().enumerate().all(|(index, x)| *x == index as f32 / n as f32));
+        source.finish().unwrap();
+    }
+
+    #[test]
+    fn a_file_plays_in_real_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = wav(dir.path(), 16_000 / 2);
+        let begin = Instant::now();
+        let mut source = start(&SourceSpec::File(path), false, &Arc::new(Status::default())).unwrap();
+        assert_eq!(read_to_end(&mut source).len(), 8_000);
+        let elapsed = begin.elapsed();
+        assert!(elapsed >= Duration::from_millis(500), "{elapsed:?}");
+        assert!(elapsed < Duration::from_millis(2_000), "{elapsed:?}");
+    }
+
+    #[test]
+    fn a_file_without_audio_ends_in_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = wav(dir.path(), 0);
+        let mut source = start(&SourceSpec::File(path), true, &Arc::new(Status::default())).unwrap();
+        assert!(read_to_end(&mut source).is_empty());
+        assert!(source.finish().unwrap_err().to_string().contains("contains no audio"));
+    }
+
+    #[test]
+    fn a_source_that_is_stopped_early_ends_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = wav(dir.path(), 16_000 * 60);
+        let begin = Instant::now();
+        let source = start(&SourceSpec::File(path), false, &Arc::new(Status::default())).unwrap();
+        source.finish().unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(5));
+    }
+}

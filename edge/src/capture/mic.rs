@@ -1,0 +1,312 @@
+//! A capture device as a source: device blocks enter, mono samples leave.
+//!
+//! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread opens the device and then
+//! watches over it, because neither a device that reports an error nor one that falls silent without a word may look like a
+//! quiet room: both end the source with an error.
+//!
+//! # Real-time
+//!
+//! The audio callback does not allocate, lock, log or make system calls. Errors reach the capture thread through a lock-free queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cpal::traits::{DeviceTrait, StreamTrait};
+use cpal::{BufferSize, FromSample, I24, InputCallbackInfo, SampleFormat, SizedSample, StreamConfig, StreamInstant, U24};
+use ringbuf::traits::{Consumer, Producer, Split};
+use ringbuf::{HeapCons, HeapProd, HeapRb};
+
+use super::device::{self, Format};
+use super::{Mono, Source, ring_len};
+use crate::error::{Error, Result};
+use crate::ring::{self, Reader, Writer};
+use crate::status::Status;
+
+/// Blocks a second to ask for, 20 ms each. The default of some devices is seconds long.
+const BLOCKS_PER_S: u32 = 50;
+
+/// A running device that delivers nothing for so long is dead.
+const STALLED: Duration = Duration::from_secs(2);
+
+/// The same before the first block: Bluetooth and network devices take their time to wake.
+const STALLED_AT_START: Duration = Duration::from_secs(5);
+
+/// How often the capture thread looks after the device.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// Errors that can wait for the capture thread.
+const N_FAULTS: usize = 16;
+
+/// Driver overruns are logged no more often than this.
+const XRUN_LOG: Duration = Duration::from_secs(10);
+
+/// Opens the device called `wanted`, or the default one, and begins to capture.
+pub(super) fn start(wanted: Option<&str>, status: &Arc<Status>) -> Result<Source> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (ready, opened) = mpsc::channel();
+    let thread = thread::Builder::new()
+        .name("capture".to_string())
+        .spawn({
+            let (wanted, status, stop) = (wanted.map(str::to_string), status.clone(), stop.clone());
+            move || {
+                let (device, reader) = match open(wanted.as_deref(), &status) {
+                    Ok(device) => device,
+                    Err(error) => {
+                        // The receiver waits for exactly this.
+                        let _ = ready.send(Err(error));
+                        return Ok(());
+                    }
+                };
+                let _ = ready.send(Ok((device.format.sample_rate, device.description.clone(), reader)));
+                watch(device, &status, &stop)
+            }
+        })
+        .map_err(Error::io("start capture thread"))?;
+    let died = |_| Error::Thread { thread: "capture", reason: "ended while opening the device".to_string() };
+    let (sample_rate, description, reader) = opened.recv().map_err(died)??;
+    Ok(Source { sample_rate, description, reader, stop, thread: Some(thread), interruptible: true })
+}
+
+/// A device that delivers.
+struct Device {
+    name: String,
+    description: String,
+    format: Format,
+    stream: cpal::Stream,
+    n_blocks: Arc<AtomicU64>,
+    faults: HeapCons<cpal::Error>,
+}
+
+/// Opens a device and sets it going. Belongs on the thread that keeps the stream.
+fn open(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Device, Reader)> {
+    #[cfg(target_os = "linux")]
+    let messages = super::alsa_messages::AlsaMessages::keep();
+    let result = open_quietly(wanted, status);
+    #[cfg(target_os = "linux")]
+    let result = result.map_err(|error| match (error, messages.first()) {
+        (Error::Device { device, reason }, Some(message)) => Error::device(device, format!("{reason} ({message})")),
+        (error, _) => error,
+    });
+    result
+}
+
+fn open_quietly(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Device, Reader)> {
+    let name = wanted.unwrap_or("default");
+    let failed = |error: &cpal::Error| Error::device(name, device::reason(error));
+    let device = device::find(&device::host()?, wanted)?;
+    let format = device::choose_format(&device)
+        .map_err(|error| match error {
+            Error::Device { reason, .. } => Error::device(name, reason),
+            error => error,
+        })?;
+    let fixed = BufferSize::Fixed(format.sample_rate / BLOCKS_PER_S);
+    let (parts, reader) = build(&device, format, fixed, status)
+        .or_else(|error| {
+            tracing::debug!("{name}: blocks of 20 ms refused ({error}), taking the device's default");
+            build(&device, format, BufferSize::Default, status)
+        })
+        .map_err(|error| failed(&error))?;
+    let (stream, n_blocks, faults) = parts;
+    // Streams are built paused.
+    stream.play().map_err(|error| failed(&error))?;
+    let description = format!("{} ({}), {format}", device::name_of(&device), device::id_of(&device));
+    Ok((Device { name: name.to_string(), description, format, stream, n_blocks, faults }, reader))
+}
+
+type Parts = (cpal::Stream, Arc<AtomicU64>, HeapCons<cpal::Error>);
+
+/// A stream of `format` into a ring of its own.
+fn build(
+    device: &cpal::Device,
+    format: Format,
+    buffer_size: BufferSize,
+    status: &Arc<Status>,
+) -> Result<(Parts, Reader), cpal::Error> {
+    let (writer, reader) = ring::ring(ring_len(format.sample_rate), status.clone());
+    let n_blocks = Arc::new(AtomicU64::new(0));
+    let (faults_in, faults) = HeapRb::new(N_FAULTS).split();
+    let callback = Callback {
+        mono: Mono::new(format.n_channels.into()),
+        n_channels: format.n_channels.into(),
+        sample_rate: format.sample_rate,
+        writer,
+        n_blocks: n_blocks.clone(),
+        status: status.clone(),
+        n_xruns: status.n_xruns(),
+        next_capture: None,
+    };
+    let config = StreamConfig { channels: format.n_channels, sample_rate: format.sample_rate, buffer_size };
+    let on_error = fault_sink(faults_in, status.clone());
+    let stream = match format.sample_format {
+        SampleFormat::I8 => stream_of::<i8>(device, config, callback, on_error),
+        SampleFormat::I16 => stream_of::<i16>(device, config, callback, on_error),
+        SampleFormat::I24 => stream_of::<I24>(device, config, callback, on_error),
+        SampleFormat::I32 => stream_of::<i32>(device, config, callback, on_error),
+        SampleFormat::I64 => stream_of::<i64>(device, config, callback, on_error),
+        SampleFormat::U8 => stream_of::<u8>(device, config, callback, on_error),
+        SampleFormat::U16 => stream_of::<u16>(device, config, callback, on_error),
+        SampleFormat::U24 => stream_of::<U24>(device, config, callback, on_error),
+        SampleFormat::U32 => stream_of::<u32>(device, config, callback, on_error),
+        SampleFormat::U64 => stream_of::<u64>(device, config, callback, on_error),
+        SampleFormat::F32 => stream_of::<f32>(device, config, callback, on_error),
+        SampleFormat::F64 => stream_of::<f64>(device, config, callback, on_error),
+        _ => Err(cpal::Error::new(cpal::ErrorKind::UnsupportedConfig)),
+    }?;
+    Ok(((stream, n_blocks, faults), reader))
+}
+
+fn stream_of<T>(
+    device: &cpal::Device,
+    config: StreamConfig,
+    mut callback: Callback,
+    on_error: impl FnMut(cpal::Error) + Send + 'static,
+) -> Result<cpal::Stream, cpal::Error>
+where
+    T: SizedSample,
+    f32: FromSample<T>,
+{
+    device.build_input_stream(config, move |block: &[T], info| callback.store(block, info), on_error, None)
+}
+
+/// What happens on the audio thread.
+struct Callback {
+    mono: Mono,
+    n_channels: usize,
+    sample_rate: u32,
+    writer: Writer,
+    n_blocks: Arc<AtomicU64>,
+    status: Arc<Status>,
+    /// Driver overruns that have been accounted for.
+    n_xruns: u64,
+    /// When the first sample behind the last block was captured.
+    next_capture: Option<StreamInstant>,
+}
+
+impl Callback {
+    fn store<T>(&mut self, block: &[T], info: &InputCallbackInfo)
+    where
+        T: SizedSample,
+        f32: FromSample<T>,
+    {
+        let capture = info.timestamp().capture;
+        let n_xruns = self.status.n_xruns();
+        if n_xruns != self.n_xruns {
+            self.n_xruns = n_xruns;
+            // The driver does not say how much it lost; its clock does.
+            let lost = self.next_capture.map(|due| capture.saturating_duration_since(due)).unwrap_or_default();
+            self.writer.mark_gap((lost.as_secs_f64() * f64::from(self.sample_rate)).round() as u64);
+        }
+        let Callback { mono, writer, .. } = self;
+        mono.mix(block, |samples| writer.write(samples));
+        let n_samples = (block.len() / self.n_channels) as f64;
+        self.next_capture = capture.checked_add(Duration::from_secs_f64(n_samples / f64::from(self.sample_rate)));
+        self.n_blocks.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Sorts a stream's errors, on the audio thread: driver overruns are counted, the rest is handed to the capture thread. What
+/// finds no room is a repetition.
+fn fault_sink(mut faults: HeapProd<cpal::Error>, status: Arc<Status>) -> impl FnMut(cpal::Error) + Send + 'static {
+    move |error| match error.kind() {
+        cpal::ErrorKind::Xrun => status.add_xrun(),
+        _ => {
+            let _ = faults.try_push(error);
+        }
+    }
+}
+
+/// Keeps the stream alive until the source is stopped, or the device fails or falls silent.
+fn watch(mut device: Device, status: &Status, stop: &AtomicBool) -> Result<()> {
+    let mut n_blocks = 0;
+    let mut last_block = Instant::now();
+    let mut n_xruns = status.n_xruns();
+    let mut last_xrun_log = None;
+    while !stop.load(Ordering::Relaxed) {
+        thread::sleep(WATCH);
+        while let Some(fault) = device.faults.try_pop() {
+            let text = device::reason(&fault);
+            match fault.kind() {
+                cpal::ErrorKind::DeviceChanged | cpal::ErrorKind::RealtimeDenied => {
+                    tracing::warn!("capture device {}: {text}", device.name);
+                }
+                _ => return Err(Error::device(device.name, text)),
+            }
+        }
+        let now_blocks = device.n_blocks.load(Ordering::Relaxed);
+        if now_blocks != n_blocks {
+            n_blocks = now_blocks;
+            last_block = Instant::now();
+        }
+        let patience = if n_blocks == 0 { STALLED_AT_START } else { STALLED };
+        if last_block.elapsed() > patience {
+            return Err(Error::device(device.name, format!("delivered no samples for {} s", patience.as_secs())));
+        }
+        let now_xruns = status.n_xruns();
+        if now_xruns != n_xruns && last_xrun_log.is_none_or(|at: Instant| at.elapsed() > XRUN_LOG) {
+            tracing::warn!("capture device {}: {} overruns in its driver", device.name, now_xruns - n_xruns);
+            n_xruns = now_xruns;
+            last_xrun_log = Some(Instant::now());
+        }
+    }
+    // A paused device stops recording; one that cannot pause is closed all the same.
+    let _ = device.stream.pause();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::Chunk;
+
+    fn callback(sample_rate: u32, n_channels: usize) -> (Callback, Reader, Arc<Status>) {
+        let status = Arc::new(Status::default());
+        let (writer, reader) = ring::ring(1000, status.clone());
+        let callback = Callback {
+            mono: Mono::new(n_channels),
+            n_channels,
+            sample_rate,
+            writer,
+            n_blocks: Arc::default(),
+            status: status.clone(),
+            n_xruns: 0,
+            next_capture: None,
+        };
+        (callback, reader, status)
+    }
+
+    fn captured_at(ms: u64) -> InputCallbackInfo {
+        let at = StreamInstant::from_millis(ms);
+        InputCallbackInfo::new(cpal::InputStreamTimestamp { callback: at, capture: at })
+    }
+
+    #[test]
+    fn a_driver_overrun_becomes_a_gap_of_the_time_it_lasted() {
+        let (mut callback, mut reader, status) = callback(1_000, 2);
+        callback.store(&[0_i16; 40], &captured_at(100));
+        status.add_xrun();
+        // 20 frames of 1 ms were due until 120; the next block was captured at 175.
+        callback.store(&[0_i16; 40], &captured_at(175));
+        callback.store(&[0_i16; 40], &captured_at(199));
+        let mut buffer = [0.0; 100];
+        assert_eq!(reader.read(&mut buffer), Chunk::Samples(20));
+        assert_eq!(reader.read(&mut buffer), Chunk::Gap(55));
+        assert_eq!(reader.read(&mut buffer), Chunk::Samples(40), "clock jitter without an overrun is no gap");
+        assert_eq!(callback.n_blocks.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn overruns_are_counted_and_other_faults_are_passed_on() {
+        let (faults_in, mut faults) = HeapRb::new(2).split();
+        let status = Arc::new(Status::default());
+        let mut sink = fault_sink(faults_in, status.clone());
+        sink(cpal::Error::new(cpal::ErrorKind::Xrun));
+        for _ in 0..3 {
+            sink(cpal::Error::new(cpal::ErrorKind::DeviceNotAvailable));
+        }
+        assert_eq!(status.n_xruns(), 1);
+        assert_eq!(faults.try_pop().unwrap().kind(), cpal::ErrorKind::DeviceNotAvailable);
+    }
+}

@@ -1,0 +1,86 @@
+//! From stream time to wall-clock time: seconds since the first sample enter, UTC timestamps leave.
+//!
+//! Stream time comes from sample counts alone and never jumps. The wall clock enters in one place, the **anchor**: the wall time
+//! of stream sample 0. Set when the first block arrives, it can be moved at any time by whoever watches the drift between
+//! the device's clock and the system's; readers on other threads take it atomically.
+
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// The anchor of one stream.
+#[derive(Debug)]
+pub struct Clock {
+    /// Wall time of stream sample 0, microseconds since 1970-01-01 UTC.
+    anchor_us: AtomicI64,
+}
+
+impl Clock {
+    /// A clock whose stream begins now.
+    pub fn starting_now() -> Self {
+        Self::starting_at(Timestamp::now())
+    }
+
+    /// A clock whose stream begins at `start`.
+    pub fn starting_at(start: Timestamp) -> Self {
+        Clock { anchor_us: AtomicI64::new(start.as_microsecond()) }
+    }
+
+    /// Moves the anchor so that stream time `t_s` (seconds) falls on `wall`.
+    pub fn anchor(&self, t_s: f64, wall: Timestamp) {
+        self.anchor_us.store(wall.as_microsecond().saturating_sub(microseconds(t_s)), Relaxed);
+    }
+
+    /// The wall time of stream time `t_s` (seconds), to the microsecond. Times out of jiff's range (years -9999 to 9999)
+    /// saturate.
+    pub fn wall_time(&self, t_s: f64) -> Timestamp {
+        let us = self.anchor_us.load(Relaxed).saturating_add(microseconds(t_s));
+        Timestamp::from_microsecond(us).unwrap_or(if us < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    }
+
+    /// [`Clock::wall_time`] as RFC 3339 in UTC, rounded to milliseconds: `2026-01-31T12:00:00.480Z`.
+    pub fn rfc3339(&self, t_s: f64) -> String {
+        let time = self.wall_time(t_s);
+        let rounded = time.checked_add(SignedDuration::from_micros(500)).unwrap_or(time);
+        rounded.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    }
+}
+
+/// `as` saturates, and turns a stray NaN into 0.
+fn microseconds(t_s: f64) -> i64 {
+    (t_s * 1e6).round() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> Timestamp {
+        "2026-01-31T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn stream_time_is_added_to_the_anchor() {
+        let clock = Clock::starting_at(noon());
+        assert_eq!(clock.rfc3339(0.0), "2026-01-31T12:00:00.000Z");
+        assert_eq!(clock.rfc3339(12.480_4), "2026-01-31T12:00:12.480Z");
+        assert_eq!(clock.rfc3339(0.999_6), "2026-01-31T12:00:01.000Z");
+        assert_eq!(clock.rfc3339(86_400.0 * 28.0), "2026-02-28T12:00:00.000Z");
+    }
+
+    #[test]
+    fn the_anchor_can_be_corrected() {
+        let clock = Clock::starting_at(noon());
+        clock.anchor(10.0, noon());
+        assert_eq!(clock.rfc3339(10.0), "2026-01-31T12:00:00.000Z");
+        assert_eq!(clock.rfc3339(0.0), "2026-01-31T11:59:50.000Z");
+    }
+
+    #[test]
+    fn absurd_times_saturate() {
+        let clock = Clock::starting_at(noon());
+        assert_eq!(clock.wall_time(f64::INFINITY), Timestamp::MAX);
+        assert_eq!(clock.wall_time(f64::NEG_INFINITY), Timestamp::MIN);
+        assert_eq!(clock.wall_time(f64::NAN), noon());
+    }
+}

@@ -1,0 +1,247 @@
+//! The stages of recognition in a row: samples and gaps at the source's rate enter, onsets and offsets leave.
+//!
+//! Runs on the worker thread, or on any other: it starts none and does no I/O. What it puts out depends on the samples and gaps
+//! alone, never on their division into blocks nor on when they come.
+//!
+//! # Stream time
+//!
+//! A stream's time is its sample count over its rate. Frame `j` of the logits covers the log-mel frames from `pulse_frames * j`,
+//! so its receptive field begins `j * pulse_frames * hop_length` samples at the model's rate behind the point where the
+//! chain was started or, by a long gap, restarted; that point is known exactly as a sample number at the source's rate.
+//!
+//! # Real-time
+//!
+//! Not for the audio callback: the engine allocates. All else here allocates nothing after construction.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use edge_frontend::{LogMel, Manifest, Resampler};
+
+use crate::decide::{Decider, Rules, Transition};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::status::Status;
+
+/// A gap up to this long is bridged by silence; behind a longer one recognition starts afresh. Seconds.
+const MAX_BRIDGED_S: u64 = 2;
+
+/// Silence is fed in blocks of this many samples.
+const ZEROS_LEN: usize = 1024;
+
+/// Resampler, log-mel front end, engine and decider of one stream.
+pub struct Chain {
+    resampler: Resampler,
+    log_mel: LogMel,
+    stage: Stage,
+    /// Samples a second at the source.
+    sample_rate: u32,
+    /// Position in the stream, in samples at the source's rate, gaps included.
+    position: u64,
+    /// Where the chain was started last.
+    restart: u64,
+    /// Silence at the model's rate that gets the last sound through the network and the sliding mean.
+    n_flush: usize,
+    zeros: Box<[f32]>,
+    status: Arc<Status>,
+}
+
+/// The stages behind the front end.
+struct Stage {
+    engine: Box<dyn Engine>,
+    decider: Decider,
+    /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are there.
+    pulse: Box<[f32]>,
+    n_filled: usize,
+    logits: Box<[f32]>,
+    /// Frames of logits since the last restart.
+    n_outputs: u64,
+    /// Stream time of the last restart, seconds.
+    t_restart_s: f64,
+    frame_period_s: f64,
+    n_frames: u64,
+    n_pulses: u64,
+}
+
+impl Chain {
+    /// A chain for samples at `sample_rate`, with the network of `manifest` running in `engine`.
+    ///
+    /// # Errors
+    ///
+    /// When `sample_rate` cannot be resampled to the model's, or the engine does not fit the manifest.
+    pub fn new(
+        manifest: &Manifest,
+        rules: Rules,
+        engine: Box<dyn Engine>,
+        sample_rate: u32,
+        status: Arc<Status>,
+    ) -> Result<Self> {
+        let frontend = &manifest.frontend;
+        let (n_mels, pulse_frames) = (frontend.n_mels, manifest.network.pulse_frames);
+        let actual = (engine.n_mels(), engine.pulse_frames(), engine.n_classes());
+        if actual != (n_mels, pulse_frames, manifest.labels.len()) || rules.classes.len() != actual.2 {
+            let expected = (n_mels, pulse_frames, manifest.labels.len());
+            return Err(Error::Engine(format!(
+                "mels, pulse frames, classes: the manifest has {expected:?}, the network {actual:?}"
+            )));
+        }
+        let window_frames = rules.window_frames + 1;
+        let n_flush_frames = manifest.network.receptive_field_frames + window_frames * pulse_frames;
+        Ok(Chain {
+            resampler: Resampler::new(sample_rate, frontend.sample_rate).map_err(|error| Error::AudioStream {
+                field: "sample rate",
+                expected: format!("one that can be converted to {} Hz", frontend.sample_rate),
+                actual: error.to_string(),
+            })?,
+            log_mel: LogMel::new(frontend).map_err(|error| Error::Engine(error.to_string()))?,
+            stage: Stage {
+                pulse: vec![0.0; pulse_frames * n_mels].into(),
+                n_filled: 0,
+                logits: vec![0.0; engine.n_classes()].into(),
+                n_outputs: 0,
+                t_restart_s: 0.0,
+                frame_period_s: rules.frame_period_s,
+                n_frames: 0,
+                n_pulses: 0,
+                decider: Decider::new(rules),
+                engine,
+            },
+            sample_rate,
+            position: 0,
+            restart: 0,
+            n_flush: n_flush_frames * frontend.hop_length + frontend.win_length,
+            zeros: vec![0.0; ZEROS_LEN].into(),
+            status,
+        })
+    }
+
+    /// Position in the stream in seconds: the end of what was pushed.
+    pub fn position_s(&self) -> f64 {
+        self.position as f64 / f64::from(self.sample_rate)
+    }
+
+    /// Takes the next samples.
+    ///
+    /// # Errors
+    ///
+    /// When the network fails.
+    pub fn push(&mut self, samples: &[f32], on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+        let begin = Instant::now();
+        self.position += samples.len() as u64;
+        let mut result = Ok(());
+        let Chain { resampler, log_mel, stage, .. } = self;
+        resampler.process(samples, |block| {
+            log_mel.process(block, |frame| stage.push_frame(frame, &mut result, on_transition));
+        });
+        self.report_work(begin);
+        result
+    }
+
+    /// Passes `n_samples` that are missing from the stream.
+    ///
+    /// A short gap is bridged by silence. A long one ends what was open where it begins, and recognition starts afresh where it
+    /// ends.
+    ///
+    /// # Errors
+    ///
+    /// When the network fails.
+    pub fn gap(&mut self, n_samples: u64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+        self.status.add_gap(n_samples);
+        if n_samples > MAX_BRIDGED_S * u64::from(self.sample_rate) {
+            self.finish(on_transition)?;
+            self.position += n_samples;
+            self.restart();
+            return Ok(());
+        }
+        let zeros = std::mem::take(&mut self.zeros);
+        let mut result = Ok(());
+        let mut n_left = n_samples as usize;
+        while n_left > 0 && result.is_ok() {
+            let n = n_left.min(zeros.len());
+            result = self.push(&zeros[..n], on_transition);
+            n_left -= n;
+        }
+        self.zeros = zeros;
+        result
+    }
+
+    /// Ends the stream: decides on its last sounds, with silence behind them, and closes the open events. No event reaches
+    /// beyond the end. What is pushed afterwards continues the stream's time, but is heard as the beginning of a new stream.
+    ///
+    /// # Errors
+    ///
+    /// When the network fails. Open events are closed all the same.
+    pub fn finish(&mut self, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+        if self.position == self.restart {
+            return Ok(());
+        }
+        let begin = Instant::now();
+        let t_end_s = self.position_s();
+        let mut until_end = |mut transition: Transition| {
+            transition.t_offset_s = transition.t_offset_s.map(|t| t.min(t_end_s));
+            // The edge to silence is no event.
+            if transition.t_onset_s < t_end_s {
+                on_transition(transition);
+            }
+        };
+        let mut result = Ok(());
+        let mut n_left = self.n_flush;
+        let Chain { resampler, log_mel, stage, zeros, .. } = self;
+        resampler.finish(|block| {
+            log_mel.process(block, |frame| stage.push_frame(frame, &mut result, &mut until_end));
+        });
+        while n_left > 0 {
+            let n = n_left.min(zeros.len());
+            log_mel.process(&zeros[..n], |frame| stage.push_frame(frame, &mut result, &mut until_end));
+            n_left -= n;
+        }
+        stage.decider.flush(&mut until_end);
+        self.restart();
+        let reset = self.stage.engine.reset();
+        self.report_work(begin);
+        result.and(reset)
+    }
+
+    /// Forgets all samples so far; the next one begins at the present position.
+    fn restart(&mut self) {
+        self.resampler.reset();
+        self.log_mel.reset();
+        self.restart = self.position;
+        self.stage.n_filled = 0;
+        self.stage.n_outputs = 0;
+        self.stage.t_restart_s = self.position_s();
+    }
+
+    fn report_work(&mut self, begin: Instant) {
+        let stage = &mut self.stage;
+        self.status.add_work(begin.elapsed(), stage.n_frames, stage.n_pulses);
+        stage.n_frames = 0;
+        stage.n_pulses = 0;
+    }
+}
+
+impl Stage {
+    /// Takes a log-mel frame. The first failure of the network is kept in `result`; frames behind it are ignored.
+    fn push_frame(&mut self, frame: &[f32], result: &mut Result<()>, on_transition: &mut dyn FnMut(Transition)) {
+        self.n_frames += 1;
+        self.pulse[self.n_filled..self.n_filled + frame.len()].copy_from_slice(frame);
+        self.n_filled += frame.len();
+        if self.n_filled < self.pulse.len() {
+            return;
+        }
+        self.n_filled = 0;
+        if result.is_err() {
+            return;
+        }
+        self.n_pulses += 1;
+        match self.engine.push(&self.pulse, &mut self.logits) {
+            Ok(true) => {
+                let t_start_s = self.t_restart_s + self.n_outputs as f64 * self.frame_period_s;
+                self.n_outputs += 1;
+                self.decider.push(t_start_s, &self.logits, on_transition);
+            }
+            Ok(false) => {}
+            Err(error) => *result = Err(error),
+        }
+    }
+}

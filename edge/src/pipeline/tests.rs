@@ -1,0 +1,327 @@
+//! The worker and its chain with an engine of a few lines, whose answer can be calculated by hand: a pulse is "loud" or it is not.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use edge_frontend::{
+    Activation, DataNotes, Decision, Files, FrontendConfig, Manifest, ModelFile, Network, NetworkKind,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::capture::{SourceSpec, start};
+use crate::decide::Rules;
+use crate::engine::{Engine, Precision};
+use crate::event::Phase;
+
+const PULSE_FRAMES: usize = 8;
+const FIELD_FRAMES: usize = 20;
+const RATE: u32 = 24_000;
+
+/// Logits (quiet, loud) from the mean log-mel of the receptive field's frames.
+struct Loudness {
+    n_mels: usize,
+    means: VecDeque<f32>,
+}
+
+impl Engine for Loudness {
+    fn n_classes(&self) -> usize {
+        2
+    }
+
+    fn n_mels(&self) -> usize {
+        self.n_mels
+    }
+
+    fn pulse_frames(&self) -> usize {
+        PULSE_FRAMES
+    }
+
+    fn receptive_field_frames(&self) -> usize {
+        FIELD_FRAMES
+    }
+
+    fn output_delay(&self) -> usize {
+        FIELD_FRAMES.div_ceil(PULSE_FRAMES) - 1
+    }
+
+    fn push(&mut self, frames: &[f32], logits: &mut [f32]) -> Result<bool> {
+        self.means.extend(frames.chunks_exact(self.n_mels).map(|f| f.iter().sum::<f32>() / self.n_mels as f32));
+        if self.means.len() < FIELD_FRAMES {
+            return Ok(false);
+        }
+        let mean = self.means.iter().take(FIELD_FRAMES).sum::<f32>() / FIELD_FRAMES as f32;
+        self.means.drain(..PULSE_FRAMES);
+        logits.copy_from_slice(&[0.0, 4.0 * (mean + 6.0)]);
+        Ok(true)
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.means.clear();
+        Ok(())
+    }
+
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
+}
+
+fn manifest() -> Manifest {
+    let frontend = FrontendConfig::student();
+    let file = ModelFile { path: "model.onnx".to_string(), sha256: "0".repeat(64) };
+    Manifest {
+        manifest_version: 1,
+        name: "loudness".to_string(),
+        version: "1.0.0".to_string(),
+        labels: vec!["quiet".to_string(), "loud".to_string()],
+        background: Some("quiet".to_string()),
+        frontend_hash: frontend.hash(),
+        frontend,
+        network: Network {
+            kind: NetworkKind::Stream,
+            pulse_frames: PULSE_FRAMES,
+            receptive_field_frames: FIELD_FRAMES,
+            output_delay: FIELD_FRAMES.div_ceil(PULSE_FRAMES) - 1,
+            activation: Activation::Softmax,
+        },
+        files: Files { f32: file, int8: None },
+        decision: Decision {
+            window_ms: 240,
+            threshold_on: 0.6,
+            threshold_off: 0.4,
+            min_duration_ms: 0,
+            min_gap_ms: 0,
+            cooldown_ms: 0,
+            classes: Default::default(),
+        },
+        metrics: Default::default(),
+        data: DataNotes { training: "none".to_string(), licence: "none".to_string() },
+    }
+}
+
+fn chain(sample_rate: u32) -> (Chain, Arc<Status>) {
+    let manifest = manifest();
+    let status = Arc::new(Status::default());
+    let engine = Loudness { n_mels: manifest.frontend.n_mels, means: VecDeque::new() };
+    let rules = Rules::new(&manifest, &manifest.decision);
+    (Chain::new(&manifest, rules, Box::new(engine), sample_rate, status.clone()).unwrap(), status)
+}
+
+/// Deterministic noise in [-0.5, 0.5].
+fn noise(n: usize) -> Vec<f32> {
+    let mut state = 7_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+/// `n` samples at `rate`, loud in the given spans of seconds.
+fn scene(rate: u32, seconds: f64, loud: &[(f64, f64)]) -> Vec<f32> {
+    let mut samples = noise((seconds * f64::from(rate)) as usize);
+    for (n, x) in samples.iter_mut().enumerate() {
+        let t = n as f64 / f64::from(rate);
+        if !loud.iter().any(|&(from, to)| t >= from && t < to) {
+            *x *= 1e-4;
+        }
+    }
+    samples
+}
+
+/// (onset, offset) of all events; every onset must have come before its offset.
+fn events(transitions: &[Transition]) -> Vec<(f64, f64)> {
+    let mut open = None;
+    let mut events = Vec::new();
+    for transition in transitions {
+        match transition.phase {
+            Phase::Onset => assert!(open.replace(transition.t_onset_s).is_none(), "two onsets in a row"),
+            Phase::Offset => {
+                assert_eq!(open.take(), Some(transition.t_onset_s), "an offset belongs to its onset");
+                events.push((transition.t_onset_s, transition.t_offset_s.unwrap()));
+            }
+        }
+    }
+    assert_eq!(open, None, "every onset gets its offset");
+    events
+}
+
+fn assert_near(actual: &[(f64, f64)], expected: &[(f64, f64)], tolerance_s: f64) {
+    assert_eq!(actual.len(), expected.len(), "{actual:?}");
+    for ((on, off), (on_expected, off_expected)) in actual.iter().zip(expected) {
+        assert!((on - on_expected).abs() <= tolerance_s, "{actual:?}");
+        assert!((off - off_expected).abs() <= tolerance_s, "{actual:?}");
+    }
+}
+
+fn recognise(rate: u32, samples: &[f32]) -> Vec<Transition> {
+    let (mut chain, _) = chain(rate);
+    let mut all = Vec::new();
+    chain.push(samples, &mut |t| all.push(t)).unwrap();
+    chain.finish(&mut |t| all.push(t)).unwrap();
+    all
+}
+
+#[test]
+fn events_lie_where_the_sound_is_at_any_rate() {
+    for rate in [8_000, 16_000, 24_000, 44_100, 48_000, 192_000] {
+        let samples = scene(rate, 6.0, &[(2.0, 3.5), (4.8, 5.2)]);
+        assert_near(&events(&recognise(rate, &samples)), &[(2.0, 3.5), (4.8, 5.2)], 0.12);
+    }
+}
+
+#[test]
+fn a_sound_at_the_very_end_is_decided_and_ends_with_the_stream() {
+    let samples = scene(RATE, 3.0, &[(2.4, 3.0)]);
+    let found = events(&recognise(RATE, &samples));
+    assert_near(&found, &[(2.4, 3.0)], 0.12);
+    assert!(found[0].1 <= 3.0, "no event reaches beyond the end");
+}
+
+#[test]
+fn a_short_gap_keeps_time() {
+    let samples = scene(48_000, 6.0, &[(1.0, 2.0), (4.0, 5.0)]);
+    let (mut chain, status) = chain(48_000);
+    let mut all = Vec::new();
+    let gap = 2.5 * 48_000.0;
+    let (from, to) = (gap as usize, gap as usize + 48_001);
+    chain.push(&samples[..from], &mut |t| all.push(t)).unwrap();
+    chain.gap((to - from) as u64, &mut |t| all.push(t)).unwrap();
+    chain.push(&samples[to..], &mut |t| all.push(t)).unwrap();
+    chain.finish(&mut |t| all.push(t)).unwrap();
+    assert_near(&events(&all), &[(1.0, 2.0), (4.0, 5.0)], 0.12);
+    assert_eq!((status.snapshot().n_gaps, status.snapshot().n_gap_samples), (1, 48_001));
+}
+
+#[test]
+fn a_long_gap_ends_what_is_open_and_keeps_time() {
+    const HOUR: u64 = 3_600 * 44_100 + 17;
+    let (mut chain, _) = chain(44_100);
+    let mut all = Vec::new();
+    chain.push(&scene(44_100, 2.0, &[(1.0, 2.0)]), &mut |t| all.push(t)).unwrap();
+    chain.gap(HOUR, &mut |t| all.push(t)).unwrap();
+    chain.push(&scene(44_100, 3.0, &[(1.0, 2.0)]), &mut |t| all.push(t)).unwrap();
+    chain.finish(&mut |t| all.push(t)).unwrap();
+    let behind = 2.0 + HOUR as f64 / 44_100.0;
+    assert_near(&events(&all), &[(1.0, 2.0), (behind + 1.0, behind + 2.0)], 0.12);
+    assert!((chain.position_s() - behind - 3.0).abs() < 1e-9);
+}
+
+#[test]
+fn finishing_twice_and_finishing_nothing_emit_nothing() {
+    let (mut chain, _) = chain(RATE);
+    chain.finish(&mut |_| panic!("nothing was heard")).unwrap();
+    chain.push(&scene(RATE, 2.0, &[(1.0, 2.0)]), &mut |_| {}).unwrap();
+    chain.finish(&mut |_| {}).unwrap();
+    chain.finish(&mut |_| panic!("nothing is open")).unwrap();
+}
+
+#[test]
+fn the_engine_must_fit_the_manifest() {
+    let manifest = manifest();
+    let rules = Rules::new(&manifest, &manifest.decision);
+    let engine = Box::new(Loudness { n_mels: 40, means: VecDeque::new() });
+    let error = Chain::new(&manifest, rules.clone(), engine, RATE, Arc::default()).err().unwrap();
+    assert!(error.to_string().contains("(64, 8, 2)"), "{error}");
+    let engine = Box::new(Loudness { n_mels: 64, means: VecDeque::new() });
+    let error = Chain::new(&manifest, rules, engine, 1, Arc::default()).err().unwrap();
+    assert!(error.to_string().contains("sample rate"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Bit for bit: the division into blocks changes nothing.
+    #[test]
+    fn streamed_equals_batch(lens in proptest::collection::vec(1_usize..9_000, 1..40)) {
+        let samples = scene(48_000, 4.0, &[(0.7, 1.4), (2.2, 3.1)]);
+        let batch = recognise(48_000, &samples);
+        let (mut chain, _) = chain(48_000);
+        let mut streamed = Vec::new();
+        let mut rest = &samples[..];
+        for len in lens.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (block, after) = rest.split_at((*len).min(rest.len()));
+            chain.push(block, &mut |t| streamed.push(t)).unwrap();
+            rest = after;
+        }
+        chain.finish(&mut |t| streamed.push(t)).unwrap();
+        prop_assert_eq!(streamed, batch);
+    }
+}
+
+#[test]
+fn numbers_that_are_none_are_taken_as_silence() {
+    let mut samples = [0.5, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.5, 1e30];
+    assert_eq!(repair(&mut samples), 3);
+    assert_eq!(samples, [0.5, 0.0, 0.0, 0.0, -1.5, MAX_MAGNITUDE]);
+}
+
+fn write_wav(path: &std::path::Path, rate: u32, samples: &[f32]) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: rate,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    samples.iter().for_each(|&x| writer.write_sample(x).unwrap());
+    writer.finalize().unwrap();
+}
+
+#[test]
+fn the_worker_hears_a_file_from_end_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let mut samples = scene(48_000, 6.0, &[(2.0, 3.5)]);
+    let wanted = recognise(48_000, &samples);
+    samples[48_000] = f32::NAN;
+    write_wav(&path, 48_000, &samples);
+
+    let (chain, status) = chain(48_000);
+    let source = start(&SourceSpec::File(path), true, &status).unwrap();
+    let clock = Arc::new(Clock::starting_at(Timestamp::UNIX_EPOCH));
+    let worker = Worker::spawn(source, chain, clock.clone(), status.clone(), Arc::default()).unwrap();
+    let transitions: Vec<_> = worker.transitions.iter().collect();
+    worker.join().unwrap();
+    assert_eq!(events(&transitions), events(&wanted));
+    let snapshot = status.snapshot();
+    assert_eq!((snapshot.n_samples, snapshot.n_non_finite, snapshot.n_gaps), (48_000 * 6, 1, 0));
+    assert!(snapshot.n_frames >= 598, "{snapshot:?}");
+    assert!(clock.wall_time(0.0) > Timestamp::UNIX_EPOCH, "the first samples anchor the clock");
+}
+
+#[test]
+fn the_worker_stops_when_told_and_closes_what_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    write_wav(&path, 16_000, &scene(16_000, 60.0, &[(0.5, 60.0)]));
+    let (chain, status) = chain(16_000);
+    let source = start(&SourceSpec::File(path), false, &status).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let clock = Arc::new(Clock::starting_now());
+    let worker = Worker::spawn(source, chain, clock, status, stop.clone()).unwrap();
+    let onset = worker.transitions.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(onset.phase, Phase::Onset);
+    stop.store(true, Ordering::Relaxed);
+    let offset = worker.transitions.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!((offset.phase, offset.t_onset_s), (Phase::Offset, onset.t_onset_s));
+    worker.join().unwrap();
+}
+
+#[test]
+fn an_error_of_the_source_ends_the_worker_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    write_wav(&path, 16_000, &[]);
+    let (chain, status) = chain(16_000);
+    let source = start(&SourceSpec::File(path), true, &status).unwrap();
+    let clock = Arc::new(Clock::starting_now());
+    let worker = Worker::spawn(source, chain, clock, status, Arc::default()).unwrap();
+    assert!(worker.transitions.recv().is_err());
+    assert!(worker.join().unwrap_err().to_string().contains("contains no audio"));
+}
