@@ -12,7 +12,7 @@ pub(crate) fn chainsaw(take: &mut Take) {
     let (rate, n) = (take.sample_rate, take.n());
     let (idle_hz, full_hz) = (rng.uniform(40.0, 60.0), rng.uniform(110.0, 200.0));
     let throttle = throttle(take);
-    let mut exhaust: Vec<(Biquad, f32)> = [(180.0, 1.5, 1.0), (420.0, 2.0, 0.8), (1000.0, 2.0, 0.6), (2300.0, 2.0, 0.5), (4200.0, 2.0, 0.3)]
+    let mut exhaust: Vec<(Biquad, f32)> = [(180.0, 1.5, 0.7), (420.0, 2.0, 0.9), (1000.0, 1.5, 1.2), (2300.0, 1.5, 1.2), (4500.0, 1.5, 0.9)]
         .iter()
         .map(|&(hz, q, gain)| {
             let hz = hz * rng.log_uniform(0.8, 1.25);
@@ -29,7 +29,7 @@ pub(crate) fn chainsaw(take: &mut Take) {
         if phase >= 1.0 {
             phase -= 1.0;
             // Two-strokes fire unevenly, the more so at idle.
-            pressure += 1.0 + (0.35 - 0.2 * open) * rng.normal();
+            pressure += 1.0 + (0.2 - 0.14 * open) * rng.normal();
         }
         // The pulse decays with the open port, within a quarter of a turn or so; turbulence rides on it.
         pressure *= math::exp(-(idle_hz + full_hz) * 5.0 / rate);
@@ -51,7 +51,7 @@ pub(crate) fn helicopter(take: &mut Take) {
         (60.0, 0.0),
         (200.0, -3.0),
         (500.0, -7.0),
-        (1000.0, -15.0 + slope),
+        (1000.0, -18.0 + slope),
         (2500.0, -25.0 + slope),
         (6000.0, -40.0 + slope),
     ];
@@ -59,7 +59,7 @@ pub(crate) fn helicopter(take: &mut Take) {
     let mut slap = Biquad::low_pass(rate, rng.log_uniform(90.0, 260.0), 0.8);
     let pass = noise::drift(&mut rng, rate, n, 0.4, 1.5);
     let whine_hz = rng.log_uniform(600.0, 2400.0);
-    let (depth, whine, thump) = (rng.uniform(0.35, 0.9), 0.02 * near * rng.unit(), rng.uniform(2.0, 9.0));
+    let (depth, whine, thump) = (rng.uniform(0.1, 0.45), 0.02 * near * rng.unit(), rng.uniform(1.0, 5.0));
     let (mut phase, mut whine_phase) = (rng.unit(), 0.0);
     for i in 0..n {
         phase += blade_hz * (1.0 + 0.002 * rng.bipolar()) / rate;
@@ -67,8 +67,8 @@ pub(crate) fn helicopter(take: &mut Take) {
         whine_phase += whine_hz / rate;
         whine_phase -= whine_phase.floor();
         // A blade comes near fast and leaves slowly: a skewed pulse a passage.
-        let pulse = math::exp(-9.0 * phase) * (1.0 - math::exp(-60.0 * phase));
-        let breath = 1.0 - depth + 2.5 * depth * pulse;
+        let pulse = math::exp(-6.0 * phase) * (1.0 - math::exp(-60.0 * phase));
+        let breath = 1.0 - depth + 2.0 * depth * pulse;
         let sound = slap.process(thump * pulse * (1.0 + 0.6 * rng.bipolar())) + 0.6 * wash[i] * breath;
         take.samples[i] += pass[i] * (sound + whine * math::sin(TAU * whine_phase));
     }

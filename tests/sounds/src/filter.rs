@@ -70,6 +70,53 @@ impl Biquad {
     }
 }
 
+/// Up to twelve sections side by side, each run twice and weighted, their outputs summed. Laid out
+/// so that the compiler turns it into vector code.
+pub(crate) struct Bank {
+    gain: [f32; LANES],
+    b: [[f32; LANES]; 3],
+    a: [[f32; LANES]; 2],
+    state: [[[f32; LANES]; 2]; 2],
+}
+
+const LANES: usize = 12;
+
+impl Bank {
+    /// Of `(section, gain)`; what exceeds twelve is left out.
+    pub(crate) fn new(sections: &[(Biquad, f32)]) -> Self {
+        let zero = [0.0; LANES];
+        let mut bank = Self { gain: zero, b: [zero; 3], a: [zero; 2], state: [[zero; 2]; 2] };
+        for (lane, (section, gain)) in sections.iter().take(LANES).enumerate() {
+            bank.gain[lane] = *gain;
+            for (bank, b) in bank.b.iter_mut().zip(section.b) {
+                bank[lane] = b;
+            }
+            for (bank, a) in bank.a.iter_mut().zip(section.a) {
+                bank[lane] = a;
+            }
+        }
+        bank
+    }
+
+    pub(crate) fn process(&mut self, x: f32) -> f32 {
+        let mut signal = [x; LANES];
+        for state in &mut self.state {
+            for lane in 0..LANES {
+                let x = signal[lane];
+                let y = self.b[0][lane] * x + state[0][lane];
+                state[0][lane] = self.b[1][lane] * x - self.a[0][lane] * y + state[1][lane];
+                state[1][lane] = self.b[2][lane] * x - self.a[1][lane] * y;
+                signal[lane] = y;
+            }
+        }
+        let mut sum = [0.0; 4];
+        for (lane, y) in signal.iter().enumerate() {
+            sum[lane % 4] += self.gain[lane] * y;
+        }
+        (sum[0] + sum[2]) + (sum[1] + sum[3])
+    }
+}
+
 /// `(cos w0, alpha)` of the cookbook; corner frequencies are kept below Nyquist, so that a design made for 48 kHz also
 /// runs at a lower rate.
 fn angle(sample_rate: f32, hz: f32, q: f32) -> (f32, f32) {

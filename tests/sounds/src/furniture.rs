@@ -104,7 +104,8 @@ pub(crate) fn fridge(take: &mut Take) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;
     let mains_hz = rng.pick(&[50.0, 60.0]);
-    crate::machine::hum(take, &mut rng, mains_hz, 0.02);
+    let hum_gain = rng.log_uniform(0.001, 0.02);
+    crate::machine::hum(take, &mut rng, mains_hz, hum_gain);
     let lowest_hz = rng.log_uniform(60.0, 130.0);
     let shell = Body::new(&mut rng, lowest_hz, &panel(1.8, 20), WOOD).damped(60.0);
     let bottles: Vec<Body> = (0..3)

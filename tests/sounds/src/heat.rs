@@ -47,8 +47,8 @@ pub(crate) fn crackling_fire(take: &mut Take) {
         (50.0, 0.0),
         (120.0, -1.0),
         (300.0, -14.0),
-        (700.0, -24.0 + air),
-        (2500.0, -30.0 + air),
+        (700.0, -27.0 + air),
+        (2500.0, -33.0 + air),
         (11_000.0, -33.0 + air),
     ];
     let roar = noise::coloured(&mut rng, rate, n, &density);
@@ -57,7 +57,7 @@ pub(crate) fn crackling_fire(take: &mut Take) {
         *out += 0.6 * roar * flicker;
     }
     let loud = math::from_db(rng.uniform(-4.0, 8.0));
-    for (per_second, spread_db, hz, gain) in [(90.0, 6.0, 3500.0, 0.06), (14.0, 7.0, 1800.0, 0.16), (2.0, 6.0, 700.0, 0.5)] {
+    for (per_second, spread_db, hz, gain) in [(90.0, 6.0, 3500.0, 0.03), (14.0, 7.0, 1800.0, 0.1), (2.0, 6.0, 700.0, 0.5)] {
         let snaps_hz = per_second * rng.log_uniform(0.4, 2.5);
         let snaps = noise::crackle(&mut rng, rate, n, snaps_hz, spread_db);
         let lowest_hz = hz * rng.log_uniform(0.6, 1.5);

@@ -14,7 +14,7 @@ pub(crate) fn chopping(take: &mut Take) {
     let blade_hz = rng.log_uniform(1800.0, 4200.0);
     let blade = Body::new(&mut rng, blade_hz, BAR, METAL).damped(rng.uniform(60.0, 200.0));
     let crisp = rng.unit();
-    let contact_s = rng.log_uniform(0.0002, 0.0012);
+    let contact_s = rng.log_uniform(0.00015, 0.0009);
     let crunch_density = [(150.0, -6.0), (1500.0, 0.0), (6000.0, -4.0), (11_000.0, -12.0)];
     let mut force = take.track();
     let mut period_s = rng.log_uniform(0.12, 0.45);
@@ -25,7 +25,7 @@ pub(crate) fn chopping(take: &mut Take) {
         let decay_s = rng.uniform(0.004, 0.018);
         let crunch = noise::burst(&mut rng, rate, 0.001, decay_s, &crunch_density);
         take.add(at_s - rng.uniform(0.0, 0.02), &crunch, 0.12 * crisp * velocity * rng.uniform(0.3, 1.0));
-        let knock_density = [(100.0, 0.0), (800.0, -9.0), (5000.0, -14.0), (11_000.0, -20.0)];
+        let knock_density = [(100.0, 0.0), (800.0, -7.0), (5000.0, -11.0), (11_000.0, -13.0)];
         let knock = noise::burst(&mut rng, rate, 0.0003, 0.006, &knock_density);
         take.add(at_s, &knock, 0.5 * velocity);
         // Now and then the chopped food is pushed aside and the rhythm changes.

@@ -39,6 +39,8 @@ mod signal;
 mod sound;
 mod tableware;
 mod take;
+#[cfg(test)]
+mod testing;
 mod voice;
 
 pub use render::render;

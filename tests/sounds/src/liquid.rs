@@ -73,7 +73,7 @@ pub(crate) fn water_flowing(take: &mut Take) {
     let pressure = rng.unit();
     let metal_sink = rng.chance(0.5);
     tap(take, &mut rng, pressure, metal_sink);
-    if rng.chance(0.25) {
+    if rng.chance(0.5) {
         open_and_close(take, &mut rng);
     }
 }
@@ -84,9 +84,9 @@ pub(crate) fn clean_dishes(take: &mut Take) {
     let pressure = rng.uniform(0.3, 1.0);
     tap(take, &mut rng, pressure, true);
     let activity = noise::drift(&mut rng, take.sample_rate, take.n(), 3.0, 7.0);
-    let splash = Bubbles { per_second: 220.0, radius_m: (0.0008, 0.005), rising: 0.3, gain: 0.5 };
+    let splash = Bubbles { per_second: 220.0, radius_m: (0.0008, 0.005), rising: 0.3, gain: 0.3 };
     splash.add(take, &activity);
-    let gain = math::from_db(rng.uniform(-12.0, 2.0));
+    let gain = math::from_db(rng.uniform(-4.0, 8.0));
     crate::tableware::clinks(take, rng.uniform(0.8, 4.0), gain);
 }
 
@@ -96,15 +96,15 @@ pub(crate) fn boiling_water(take: &mut Take) {
     let (rate, n) = (take.sample_rate, take.n());
     let surge_hz = rng.uniform(4.0, 9.0);
     let surge = noise::drift(&mut rng, rate, n, surge_hz, 3.5);
-    let density = [(80.0, 0.0), (250.0, -2.0), (500.0, -8.0), (1000.0, -18.0), (3000.0, -29.0), (10_000.0, -44.0)];
+    let density = [(100.0, 5.0), (250.0, 0.0), (500.0, -8.0), (1000.0, -18.0), (3000.0, -29.0), (10_000.0, -44.0)];
     let rumble = noise::coloured(&mut rng, rate, n, &density);
     let lid = rng.uniform(-10.0, 4.0);
-    let steam = noise::coloured(&mut rng, rate, n, &[(500.0, -50.0), (3000.0, -37.0 + lid), (9000.0, -41.0 + lid)]);
+    let steam = noise::coloured(&mut rng, rate, n, &[(500.0, -45.0), (3000.0, -27.0 + lid), (9000.0, -31.0 + lid)]);
     for (((out, rumble), steam), surge) in take.samples.iter_mut().zip(&rumble).zip(&steam).zip(&surge) {
         *out += 0.6 * (rumble * surge + steam);
     }
     let largest_m = rng.log_uniform(0.007, 0.016);
-    let boil = Bubbles { per_second: rng.log_uniform(60.0, 250.0), radius_m: (0.0015, largest_m), rising: 0.7, gain: 0.9 };
+    let boil = Bubbles { per_second: rng.log_uniform(60.0, 250.0), radius_m: (0.0015, largest_m), rising: 0.7, gain: 1.6 };
     boil.add(take, &surge);
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn dishwasher(take: &mut Take) {
 
 fn tap(take: &mut Take, rng: &mut Rng, pressure: f32, metal_sink: bool) {
     let (rate, n) = (take.sample_rate, take.n());
-    let hiss = 8.0 * pressure;
+    let hiss = 4.0 + 9.0 * pressure;
     let low = rng.uniform(-6.0, 4.0);
     let density = [
         (100.0, -9.0 + low),
@@ -154,7 +154,7 @@ fn tap(take: &mut Take, rng: &mut Rng, pressure: f32, metal_sink: bool) {
         *out += jet * wander;
     }
     let smallest_m = rng.log_uniform(0.0004, 0.0008);
-    let pool = Bubbles { per_second: rng.log_uniform(250.0, 900.0), radius_m: (smallest_m, 0.006), rising: 0.25, gain: 1.4 };
+    let pool = Bubbles { per_second: rng.log_uniform(250.0, 900.0), radius_m: (smallest_m, 0.004), rising: 0.25, gain: 0.4 };
     pool.add(take, &wander);
 }
 

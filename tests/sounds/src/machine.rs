@@ -51,7 +51,7 @@ impl Motor<'_> {
 /// A blender: a universal motor at 150-350 rotations a second, pulsed or held, ice and fruit against the jug.
 pub(crate) fn blender(take: &mut Take) {
     let mut rng = take.rng.fork();
-    let power = runs(take, &mut rng, 0.35);
+    let power = runs(take, &mut rng, 0.6);
     let blades = rng.pick(&[4.0, 6.0]);
     let tone = math::from_db(rng.uniform(-12.0, 4.0));
     let orders = [
@@ -124,9 +124,9 @@ pub(crate) fn microwave(take: &mut Take) {
         (60.0, 0.0),
         (150.0, -3.0),
         (450.0, -12.0),
-        (1000.0, -17.0 + bright),
-        (2500.0, -25.0 + bright),
-        (6000.0, -41.0 + bright),
+        (1000.0, -14.0 + bright),
+        (2500.0, -18.0 + bright),
+        (6000.0, -33.0 + bright),
     ];
     let fan = noise::coloured(&mut rng, rate, n, &density);
     let wander = noise::drift(&mut rng, rate, n, 4.0, 0.7);
@@ -146,8 +146,7 @@ pub(crate) fn stove_fan(take: &mut Take) {
     let mains_hz = rng.pick(&[50.0, 60.0]);
     let hum_gain = rng.log_uniform(0.01, 0.1);
     hum(take, &mut rng, mains_hz, hum_gain);
-    let n = take.n();
-    let power = vec![1.0; n];
+    let power = runs(take, &mut rng, 0.2);
     let tone = math::from_db(rng.uniform(-30.0, -14.0));
     let bright = rng.uniform(-5.0, 5.0);
     let motor = Motor {
@@ -157,8 +156,8 @@ pub(crate) fn stove_fan(take: &mut Take) {
         throb: rng.uniform(0.0, 0.12),
         noise_gain: 1.0,
         density: &[
-            (70.0, 0.0),
-            (250.0, -3.0),
+            (120.0, 3.0),
+            (250.0, -1.0),
             (450.0, -3.0),
             (1000.0, -13.0),
             (2500.0, -20.0 + bright),
@@ -241,4 +240,38 @@ fn runs(take: &Take, rng: &mut Rng, pulsed: f32) -> Vec<f32> {
         }
     }
     switch.iter().map(|&x| inertia.process(x).clamp(0.0, 1.0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::power_at;
+
+    #[test]
+    fn hum_sounds_at_the_harmonics_of_twice_the_mains_and_not_between() {
+        let mut take = Take::new(24_000.0, 48_000, Rng::new(1));
+        hum(&mut take, &mut Rng::new(2), 50.0, 1.0);
+        for harmonic_hz in [100.0, 200.0, 300.0] {
+            let beside = power_at(&take.samples, 24_000.0, harmonic_hz + 25.0);
+            assert!(power_at(&take.samples, 24_000.0, harmonic_hz) > 100.0 * beside);
+        }
+    }
+
+    #[test]
+    fn a_motor_sounds_at_its_orders() {
+        let mut take = Take::new(24_000.0, 48_000, Rng::new(1));
+        let motor = Motor {
+            rotation_hz: 200.0,
+            orders: &[(1.0, 1.0), (6.0, 0.5)],
+            load: 0.0,
+            throb: 0.0,
+            noise_gain: 0.01,
+            density: &[(1000.0, 0.0)],
+        };
+        motor.add(&mut take, &mut Rng::new(2), &[1.0; 48_000]);
+        let power = |hz| power_at(&take.samples, 24_000.0, hz);
+        assert!((power(200.0) - 0.5).abs() < 0.05, "{}", power(200.0));
+        assert!((power(1200.0) - 0.125).abs() < 0.02);
+        assert!(power(700.0) < 0.001);
+    }
 }

@@ -31,7 +31,7 @@ pub(crate) fn rain(take: &mut Take) -> Place {
         let drops = noise::crackle(&mut rng, rate, n, drops_hz, 6.0);
         let lowest_hz = rng.log_uniform(300.0, 1500.0);
         let leaf = Body::new(&mut rng, lowest_hz, &panel(1.3, 8), Material { base: 500.0, loss: 0.1 });
-        leaf.ring(rate, &drops, &mut take.samples, 0.35);
+        leaf.ring(rate, &drops, &mut take.samples, 0.22);
     }
     if rng.chance(0.3) {
         let drops_hz = rng.log_uniform(4.0, 40.0);

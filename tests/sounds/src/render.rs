@@ -53,8 +53,9 @@ pub(crate) fn record(sound: Sound, sample_rate: u32, seconds: f32, seed: u64, re
     for x in &mut samples {
         *x *= gain;
     }
-    if recording == Recording::Varied && rng.chance(0.7) {
-        let bed_db = (middle_db - rng.uniform(12.0, 35.0)).clamp(-72.0, -42.0);
+    limit(&mut samples, &mut rng);
+    if recording == Recording::Varied && rng.chance(noisy(sound)) {
+        let bed_db = (middle_db - rng.uniform(14.0, 42.0)).clamp(-75.0, -44.0);
         let bed = signal::bed(&mut rng, rate, n);
         let gain = math::from_db(bed_db) / math::rms(&bed).max(1e-9);
         for (x, bed) in samples.iter_mut().zip(&bed) {
@@ -68,6 +69,24 @@ pub(crate) fn record(sound: Sound, sample_rate: u32, seconds: f32, seed: u64, re
         }
     }
     samples
+}
+
+/// The chance that a recording has audible noise: clips of single calls are often cut out and padded with nothing.
+fn noisy(sound: Sound) -> f32 {
+    match sound {
+        Sound::Silence => 0.0,
+        Sound::Dog | Sound::Rooster | Sound::Sneezing => 0.4,
+        _ => 0.85,
+    }
+}
+
+/// A recorder's soft limiter: peaks beyond 18-28 dB over the RMS are rounded off.
+fn limit(samples: &mut [f32], rng: &mut Rng) {
+    let knee = math::rms(samples).max(1e-9) * math::from_db(rng.uniform(18.0, 28.0));
+    for x in samples {
+        let ratio = *x / knee;
+        *x /= (1.0 + ratio * ratio).sqrt();
+    }
 }
 
 /// Peaks above this are scaled down, the whole recording with them.

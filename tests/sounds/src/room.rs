@@ -19,7 +19,7 @@ pub(crate) fn place(samples: &mut [f32], sample_rate: f32, rng: &mut Rng, place:
         *x += 1e-7 * rng.bipolar();
     }
     let shelf_hz = rng.log_uniform(1500.0, 6000.0);
-    Biquad::high_shelf(sample_rate, shelf_hz, rng.uniform(-9.0, 2.0)).run(samples);
+    Biquad::high_shelf(sample_rate, shelf_hz, rng.uniform(-7.0, 3.0)).run(samples);
     Biquad::high_pass(sample_rate, rng.log_uniform(25.0, 90.0), 0.6).run(samples);
     if place == Place::Indoors {
         reflect(samples, sample_rate, rng);

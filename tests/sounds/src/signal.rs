@@ -111,3 +111,18 @@ pub(crate) fn bed(rng: &mut Rng, sample_rate: f32, n: usize) -> Vec<f32> {
     ];
     noise::coloured(rng, sample_rate, n, &density)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::power_at;
+
+    #[test]
+    fn a_beep_peaks_at_its_frequency() {
+        let mut take = Take::new(24_000.0, 24_000, Rng::new(1));
+        beeps(&mut take, &mut Rng::new(2), 0.0, 1000.0, 1.0);
+        let powers: Vec<f32> = (1..40_u8).map(|k| power_at(&take.samples, 24_000.0, 250.0 * f32::from(k))).collect();
+        let loudest = (0..powers.len()).max_by(|&a, &b| powers[a].total_cmp(&powers[b])).unwrap();
+        assert_eq!(250 * (loudest + 1), 1000);
+    }
+}

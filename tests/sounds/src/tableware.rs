@@ -23,7 +23,7 @@ pub(crate) fn cutlery(take: &mut Take) {
         let mut hit_s = at_s;
         for i in 0..n_hits {
             let velocity = loudness * math::from_db(-2.0 * i as f32 * rng.unit() + 3.0 * rng.normal());
-            let strike = Strike { contact_s: rng.log_uniform(0.00004, 0.0003), velocity, roughness: 0.7 };
+            let strike = Strike { contact_s: rng.log_uniform(0.00003, 0.00016), velocity, roughness: 0.7 };
             // Two pieces meet: both ring.
             let (first, second) = (rng.whole(0, bodies.len() - 1), rng.whole(0, bodies.len() - 1));
             strike.add(&mut rng, rate, &mut forces[first], hit_s);
@@ -31,7 +31,7 @@ pub(crate) fn cutlery(take: &mut Take) {
             let soft = Strike { contact_s: 0.002, velocity: 0.5 * velocity, roughness: 0.3 };
             soft.add(&mut rng, rate, &mut drawer_force, hit_s);
             let click = noise::burst(&mut rng, rate, 0.0001, 0.002, &CLINK);
-            take.add(hit_s, &click, 0.15 * velocity);
+            take.add(hit_s, &click, 0.35 * velocity);
             hit_s += rng.log_uniform(0.008, 0.09);
         }
         at_s = hit_s + rng.log_uniform(0.05, 0.7);
