@@ -84,7 +84,7 @@ impl EventBuilder {
         let open = &mut self.open[transition.class_id];
         let (id, onset) = match (transition.phase, open.take()) {
             (Phase::Offset, Some(known)) => known,
-            _ => (Uuid::now_v7(), wall_time(transition.t_onset_s)),
+            _ => (Uuid::now_v7(), to_ms(wall_time(transition.t_onset_s))),
         };
         if transition.phase == Phase::Onset {
             *open = Some((id, onset));
@@ -100,7 +100,7 @@ impl EventBuilder {
             phase: transition.phase,
             onset,
             // A corrected clock must not turn a duration negative.
-            offset: transition.t_offset_s.map(|t| wall_time(t).max(onset)),
+            offset: transition.t_offset_s.map(|t| to_ms(wall_time(t)).max(onset)),
             t_onset_s,
             t_offset_s,
             duration_s: t_offset_s.map(|t| round(t - t_onset_s, 1e3)),
@@ -112,6 +112,12 @@ impl EventBuilder {
 
 fn round(value: f64, scale: f64) -> f64 {
     (value * scale).round() / scale
+}
+
+/// To the millisecond, as it is written. Saturates at the ends of jiff's range.
+fn to_ms(time: Timestamp) -> Timestamp {
+    let ms = (time.as_microsecond() + 500).div_euclid(1000);
+    Timestamp::from_millisecond(ms).unwrap_or(time)
 }
 
 fn as_string<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {

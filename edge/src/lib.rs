@@ -19,6 +19,18 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod audio;
+pub mod capture;
+pub mod clock;
+pub mod config;
+pub mod decide;
+pub mod engine;
 pub mod error;
+pub mod event;
+pub mod model;
+pub mod pipeline;
+pub mod publish;
+pub mod ring;
+pub mod status;
 
 pub use error::{Error, ErrorKind, Result};

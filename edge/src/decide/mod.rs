@@ -11,8 +11,9 @@
 //! A frame of logits stands for a slot one frame period long (80 ms) around the centre of its receptive field. An event's onset
 //! is the start of the slot of the earliest frame of the run of dominating frames that ends nearest the frame at which the score
 //! reached `threshold_on`; the run is followed back no further than the window, and never into the previous event of the class
-//! or its cooldown. The offset is the end of the slot of the last dominating frame before the score fell below `threshold_off`,
-//! and no earlier than one window before that. Where no frame of the window dominates, the frame that crossed the threshold is taken.
+//! or its cooldown; where no frame of the window dominates it is the frame that crossed. The offset is the end of the slot of
+//! the last dominating frame before the score fell below `threshold_off`, or of the oldest frame of the last window before
+//! that, whichever is later.
 //!
 //! # Real-time
 //!
@@ -24,6 +25,7 @@ mod rules;
 mod window;
 
 pub use rules::{ClassRules, Rules};
+pub use window::clip_posteriors;
 
 use crate::event::Phase;
 use machine::{ClassState, Frame};
@@ -112,7 +114,7 @@ impl Decider {
     /// Frames pushed afterwards start afresh. What was not confirmed is dropped. A second flush has nothing left to close.
     pub fn flush(&mut self, mut on_transition: impl FnMut(Transition)) {
         for (class_id, state) in self.states.iter_mut().enumerate() {
-            if let Some(transition) = state.close(class_id, &self.window, self.rules.frame_period_s) {
+            if let Some(transition) = state.close(class_id, self.rules.frame_period_s) {
                 on_transition(transition);
             }
             *state = ClassState::default();
@@ -121,3 +123,6 @@ impl Decider {
         self.scores.fill(0.0);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! The configuration: a TOML file and the command line enter, validated settings leave. Read once, before anything starts.
+//!
+//! [`Config`] is the file as written: every key is optional, unknown keys are errors. [`Settings`] is what the daemon runs by:
+//! defaults filled in, the command line's overrides applied, values that contradict each other refused.
+//! `earwitness.example.toml` lists every key with its default.
+
+mod file;
+mod settings;
+mod values;
+
+pub use file::Source;
+pub use settings::{MqttSettings, Overrides, Settings};
+pub use values::BrokerUrl;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::capture::{RawFormat, SourceSpec};
+use crate::engine::PrecisionChoice;
+use crate::error::Result;
+
+/// A configuration file as written.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Name of this device in events and topics; the host name if absent.
+    #[serde(deserialize_with = "values::topic_level")]
+    pub name: Option<String>,
+    /// What to listen to.
+    pub source: SourceSection,
+    /// What to recognise by.
+    pub model: ModelSection,
+    /// How scores become events.
+    pub decide: DecideSection,
+    /// Where to report events besides standard output.
+    pub mqtt: MqttSection,
+    /// What to log.
+    pub log: LogSection,
+}
+
+/// `[source]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceSection {
+    /// `mic`, `file:PATH` or `stdin`.
+    #[serde(deserialize_with = "values::parsed")]
+    pub input: Option<SourceSpec>,
+    /// Which microphone: its id, its name or a part of its name; the default device if absent.
+    pub device: Option<String>,
+    /// Read a file as fast as the machine can instead of in real time.
+    pub fast: Option<bool>,
+    /// Samples a second on standard input.
+    pub rate: Option<u32>,
+    /// Sample type on standard input.
+    #[serde(deserialize_with = "values::parsed")]
+    pub format: Option<RawFormat>,
+    /// Interleaved channels on standard input.
+    pub channels: Option<u16>,
+}
+
+/// `[model]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSection {
+    /// The model's folder.
+    pub dir: Option<PathBuf>,
+    /// Which of its files to run.
+    pub precision: Option<PrecisionChoice>,
+}
+
+/// `[decide]`: values that differ from the model's own.
+///
+/// A value given here holds for all classes, also for those to which the model gives their own; `classes` has the last word.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DecideSection {
+    /// Span of the sliding mean, milliseconds.
+    #[serde(deserialize_with = "values::window_ms")]
+    pub window_ms: Option<u32>,
+    /// An event begins when the score reaches this.
+    #[serde(deserialize_with = "values::probability")]
+    pub threshold_on: Option<f32>,
+    /// It ends when the score falls below this.
+    #[serde(deserialize_with = "values::probability")]
+    pub threshold_off: Option<f32>,
+    /// A shorter event is not reported, milliseconds.
+    pub min_duration_ms: Option<u32>,
+    /// A shorter pause does not end an event, milliseconds.
+    pub min_gap_ms: Option<u32>,
+    /// Time after an event in which the class is not reported again, milliseconds.
+    pub cooldown_ms: Option<u32>,
+    /// Values for single classes, by label.
+    pub classes: BTreeMap<String, ClassSection>,
+}
+
+/// `[decide.classes.LABEL]`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassSection {
+    /// See [`DecideSection::threshold_on`].
+    #[serde(deserialize_with = "values::probability")]
+    pub threshold_on: Option<f32>,
+    /// See [`DecideSection::threshold_off`].
+    #[serde(deserialize_with = "values::probability")]
+    pub threshold_off: Option<f32>,
+    /// See [`DecideSection::min_duration_ms`].
+    pub min_duration_ms: Option<u32>,
+    /// See [`DecideSection::min_gap_ms`].
+    pub min_gap_ms: Option<u32>,
+    /// See [`DecideSection::cooldown_ms`].
+    pub cooldown_ms: Option<u32>,
+}
+
+/// `[mqtt]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MqttSection {
+    /// `mqtt://HOST[:PORT]`, or `mqtts://` for TLS. No MQTT if absent.
+    #[serde(deserialize_with = "values::parsed")]
+    pub url: Option<BrokerUrl>,
+    /// How the broker knows this device; `earwitness-<name>` if absent.
+    #[serde(deserialize_with = "values::filled")]
+    pub client_id: Option<String>,
+    /// User name at the broker.
+    #[serde(deserialize_with = "values::filled")]
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+    /// A file whose first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// Root certificates to trust instead of the system's, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate by which this device identifies itself, PEM.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key_file: Option<PathBuf>,
+    /// First part of all topics.
+    #[serde(deserialize_with = "values::topic")]
+    pub topic: Option<String>,
+    /// Seconds between two signs of life.
+    #[serde(deserialize_with = "values::keep_alive_s")]
+    pub keep_alive_s: Option<u16>,
+    /// Seconds between two messages on the health topic; 0 for none.
+    pub health_s: Option<u32>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a list of directives such as `edge=debug,warn`.
+    #[serde(deserialize_with = "values::filled")]
+    pub level: Option<String>,
+}
+
+impl Config {
+    /// Reads the file at `path`. Returns its text, too, for errors that are found later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) with file, line and key.
+    pub fn read(path: &Path) -> Result<(Self, Source)> {
+        let source = Source::read(path)?;
+        Ok((source.parse()?, source))
+    }
+}

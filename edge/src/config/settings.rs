@@ -1,0 +1,251 @@
+//! What the daemon runs by: a configuration file and the command line's overrides enter, complete and consistent settings leave.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use edge_frontend::{ClassDecision, Decision, Manifest};
+
+use super::values::{TOPIC_LEVEL, is_topic_level};
+use super::{BrokerUrl, Config, MqttSection, Source};
+use crate::capture::{RawFormat, SourceSpec};
+use crate::engine::PrecisionChoice;
+use crate::error::{Error, Result};
+use crate::model::MANIFEST_FILE;
+
+/// Where the kernel keeps the host name.
+const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
+
+/// What the command line says instead of the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--source`
+    pub source: Option<SourceSpec>,
+    /// `--device`
+    pub device: Option<String>,
+    /// `--rate`
+    pub rate: Option<u32>,
+    /// `--format`
+    pub format: Option<RawFormat>,
+    /// `--channels`
+    pub channels: Option<u16>,
+    /// `--fast`
+    pub fast: bool,
+    /// `--model`
+    pub model: Option<PathBuf>,
+    /// `--precision`
+    pub precision: Option<PrecisionChoice>,
+    /// `--mqtt`
+    pub mqtt: Option<BrokerUrl>,
+}
+
+/// Complete settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Name of this device in events and topics.
+    pub name: String,
+    /// What to listen to.
+    pub source: SourceSpec,
+    /// Whether a file is read as fast as the machine can.
+    pub fast: bool,
+    /// The model's folder; `None` to look in the usual places.
+    pub model_dir: Option<PathBuf>,
+    /// Which of the model's files to run.
+    pub precision: PrecisionChoice,
+    /// The broker, if there is one.
+    pub mqtt: Option<MqttSettings>,
+    /// What to log, a filter of the tracing library.
+    pub log: String,
+    config: Config,
+    file: Source,
+}
+
+/// How to reach a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttSettings {
+    /// Where it is.
+    pub url: BrokerUrl,
+    /// How it knows this device.
+    pub client_id: String,
+    /// User name.
+    pub user: Option<String>,
+    /// Password.
+    pub password: Option<String>,
+    /// Root certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate and private key by which this device identifies itself.
+    pub client_cert: Option<(PathBuf, PathBuf)>,
+    /// First part of all topics.
+    pub topic: String,
+    /// Seconds between two signs of life.
+    pub keep_alive_s: u16,
+    /// Seconds between two health messages; 0 for none.
+    pub health_s: u32,
+}
+
+impl Settings {
+    /// The settings of the configuration file at `path`, or of none, under `overrides`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] or [`Error::Usage`], naming the file, line and key, or the option.
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self> {
+        let (config, file) = match path {
+            Some(path) => Config::read(path)?,
+            None => Default::default(),
+        };
+        Self::new(config, file, overrides)
+    }
+
+    fn new(config: Config, file: Source, overrides: &Overrides) -> Result<Self> {
+        let name = match &config.name {
+            Some(name) => name.clone(),
+            None => host_name()?,
+        };
+        let mut mqtt = config.mqtt.clone();
+        mqtt.url = overrides.mqtt.clone().or(mqtt.url);
+        Ok(Settings {
+            source: source(&config, &file, overrides)?,
+            fast: overrides.fast || config.source.fast.unwrap_or(false),
+            model_dir: overrides.model.clone().or_else(|| config.model.dir.as_deref().map(|dir| file.resolve(dir))),
+            precision: overrides.precision.or(config.model.precision).unwrap_or_default(),
+            mqtt: MqttSettings::new(mqtt, &name, &file)?,
+            log: config.log.level.clone().unwrap_or_else(|| "info".into()),
+            name,
+            config,
+            file,
+        })
+    }
+
+    /// The model's decision values with this configuration's on top.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a label that the model does not have and for thresholds that contradict the model's.
+    pub fn decision(&self, manifest: &Manifest) -> Result<Decision> {
+        let section = &self.config.decide;
+        for label in section.classes.keys() {
+            let key = format!("decide.classes.{label}");
+            if !manifest.labels.contains(label) {
+                let known = manifest.labels.join(", ");
+                return Err(self.file.error(&key, format!("the model {} has no such label; it has {known}", manifest.name)));
+            }
+            if manifest.background.as_ref() == Some(label) {
+                return Err(self.file.error(&key, "this label is the model's background and never an event"));
+            }
+        }
+        let decision = self.merged(&manifest.decision);
+        let merged = Manifest { decision, ..manifest.clone() };
+        merged.validate().map_err(|error| self.decision_error(&error))?;
+        Ok(merged.decision)
+    }
+
+    fn merged(&self, model: &Decision) -> Decision {
+        let all = &self.config.decide;
+        let mut decision = model.clone();
+        decision.window_ms = all.window_ms.unwrap_or(model.window_ms);
+        decision.threshold_on = all.threshold_on.unwrap_or(model.threshold_on);
+        decision.threshold_off = all.threshold_off.unwrap_or(model.threshold_off);
+        decision.min_duration_ms = all.min_duration_ms.unwrap_or(model.min_duration_ms);
+        decision.min_gap_ms = all.min_gap_ms.unwrap_or(model.min_gap_ms);
+        decision.cooldown_ms = all.cooldown_ms.unwrap_or(model.cooldown_ms);
+        for class in decision.classes.values_mut() {
+            *class = ClassDecision {
+                threshold_on: class.threshold_on.filter(|_| all.threshold_on.is_none()),
+                threshold_off: class.threshold_off.filter(|_| all.threshold_off.is_none()),
+                min_duration_ms: class.min_duration_ms.filter(|_| all.min_duration_ms.is_none()),
+                min_gap_ms: class.min_gap_ms.filter(|_| all.min_gap_ms.is_none()),
+                cooldown_ms: class.cooldown_ms.filter(|_| all.cooldown_ms.is_none()),
+            };
+        }
+        for (label, own) in &all.classes {
+            let class = decision.classes.entry(label.clone()).or_default();
+            class.threshold_on = own.threshold_on.or(class.threshold_on);
+            class.threshold_off = own.threshold_off.or(class.threshold_off);
+            class.min_duration_ms = own.min_duration_ms.or(class.min_duration_ms);
+            class.min_gap_ms = own.min_gap_ms.or(class.min_gap_ms);
+            class.cooldown_ms = own.cooldown_ms.or(class.cooldown_ms);
+        }
+        decision
+    }
+
+    /// The manifest was consistent before this configuration was laid on top, so the configuration is to blame.
+    fn decision_error(&self, error: &edge_frontend::Error) -> Error {
+        match error {
+            edge_frontend::Error::Manifest { field, expected, actual } => {
+                let key = field.replacen("decision", "decide", 1);
+                let reason = format!("with the model's {MANIFEST_FILE} beneath: expected {expected}, actual {actual}");
+                self.file.error(&key, reason)
+            }
+            other => self.file.error("decide", other),
+        }
+    }
+}
+
+impl MqttSettings {
+    fn new(section: MqttSection, name: &str, file: &Source) -> Result<Option<Self>> {
+        let Some(url) = section.url else { return Ok(None) };
+        let password = match (section.password, &section.password_file) {
+            (Some(_), Some(_)) => return Err(file.error("mqtt.password_file", "mqtt.password is given, too")),
+            (None, Some(path)) => Some(first_line(&file.resolve(path), file)?),
+            (password, None) => password,
+        };
+        if password.is_some() && section.user.is_none() {
+            return Err(file.error("mqtt.password", "a password needs a user: mqtt.user"));
+        }
+        let resolve = |path: Option<PathBuf>| path.map(|path| file.resolve(&path));
+        let client_cert = match (resolve(section.cert_file), resolve(section.key_file)) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => return Err(file.error("mqtt.cert_file", "a certificate needs its key: mqtt.key_file")),
+            (None, Some(_)) => return Err(file.error("mqtt.key_file", "a key needs its certificate: mqtt.cert_file")),
+        };
+        if !url.tls && (section.ca_file.is_some() || client_cert.is_some()) {
+            return Err(file.error("mqtt.url", format!("certificates are given but {url} is not encrypted: use mqtts://")));
+        }
+        Ok(Some(MqttSettings {
+            url,
+            client_id: section.client_id.unwrap_or_else(|| format!("earwitness-{name}")),
+            user: section.user,
+            password,
+            ca_file: resolve(section.ca_file),
+            client_cert,
+            topic: section.topic.unwrap_or_else(|| "earwitness".into()),
+            keep_alive_s: section.keep_alive_s.unwrap_or(30),
+            health_s: section.health_s.unwrap_or(60),
+        }))
+    }
+}
+
+fn source(config: &Config, file: &Source, overrides: &Overrides) -> Result<SourceSpec> {
+    let section = &config.source;
+    let source = match (&overrides.source, &section.input) {
+        (Some(source), _) => source.clone(),
+        (None, Some(SourceSpec::File(path))) => SourceSpec::File(file.resolve(path)),
+        (None, Some(source)) => source.clone(),
+        (None, None) => SourceSpec::Mic { device: None },
+    };
+    let device = overrides.device.clone().or_else(|| section.device.clone());
+    let SourceSpec::Stdin { rate, format, channels } = source else { return Ok(source.with_device(device)) };
+    source.with_raw(
+        overrides.rate.or(section.rate).unwrap_or(rate),
+        overrides.format.or(section.format).unwrap_or(format),
+        overrides.channels.or(section.channels).unwrap_or(channels),
+    )
+}
+
+fn host_name() -> Result<String> {
+    let name = fs::read_to_string(HOST_NAME_FILE).unwrap_or_default();
+    let name = name.trim();
+    if is_topic_level(name) {
+        return Ok(name.to_string());
+    }
+    Err(Error::usage("name", format!("expected {TOPIC_LEVEL}, actual host name {name:?}: set name in the configuration")))
+}
+
+fn first_line(path: &Path, file: &Source) -> Result<String> {
+    let text = fs::read_to_string(path).map_err(|error| file.error("mqtt.password_file", format!("{}: {error}", path.display())))?;
+    Ok(text.lines().next().unwrap_or_default().to_string())
+}
+
+#[cfg(test)]
+mod tests;

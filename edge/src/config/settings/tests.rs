@@ -1,0 +1,173 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use edge_frontend::{Activation, DataNotes, Files, FrontendConfig, ModelFile, Network, NetworkKind};
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../earwitness.example.toml");
+
+fn settings(text: &str, overrides: &Overrides) -> Result<Settings> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    fs::write(&path, text).unwrap();
+    Settings::load(Some(&path), overrides)
+}
+
+fn refusal(text: &str) -> String {
+    let message = settings(text, &Overrides::default()).unwrap_err().to_string();
+    message.rsplit_once("/c.toml").map_or(message.clone(), |(_, rest)| format!("c.toml{rest}"))
+}
+
+fn manifest() -> Manifest {
+    let frontend = FrontendConfig::student();
+    let class = ClassDecision { threshold_on: Some(0.9), ..Default::default() };
+    Manifest {
+        manifest_version: 1,
+        name: "test".into(),
+        version: "1.0.0".into(),
+        labels: vec!["background".into(), "bell".into(), "dog".into()],
+        background: Some("background".into()),
+        frontend_hash: frontend.hash(),
+        frontend,
+        network: Network {
+            kind: NetworkKind::Stream,
+            pulse_frames: 8,
+            receptive_field_frames: 35,
+            output_delay: 4,
+            activation: Activation::Softmax,
+        },
+        files: Files { f32: ModelFile { path: "model.onnx".into(), sha256: "0".repeat(64) }, int8: None },
+        decision: Decision {
+            window_ms: 1000,
+            threshold_on: 0.6,
+            threshold_off: 0.3,
+            min_duration_ms: 160,
+            min_gap_ms: 400,
+            cooldown_ms: 0,
+            classes: BTreeMap::from([("dog".into(), class)]),
+        },
+        metrics: BTreeMap::new(),
+        data: DataNotes { training: "none".into(), licence: "none".into() },
+    }
+}
+
+/// The example with its examples switched on.
+fn uncommented() -> String {
+    let is_key = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;
+    EXAMPLE.lines().map(|line| if is_key(line) { &line[1..] } else { line }).collect::<Vec<_>>().join("\n")
+}
+
+/// The keys of a table, from the parser's own complaint about one that does not exist.
+fn known_keys(header: &str) -> BTreeSet<String> {
+    let text = format!("{header}\nno_such_key = 1\n");
+    let message = toml::from_str::<Config>(&text).unwrap_err().message().to_string();
+    message.split('`').skip(3).step_by(2).map(str::to_string).collect()
+}
+
+#[test]
+fn an_empty_file_and_the_untouched_example_are_the_defaults() {
+    for text in ["", EXAMPLE] {
+        let settings = settings(text, &Overrides::default()).unwrap();
+        assert_eq!(settings.source, SourceSpec::Mic { device: None });
+        assert_eq!((settings.precision, settings.fast, settings.log.as_str()), (PrecisionChoice::Auto, false, "info"));
+        assert_eq!((settings.model_dir, settings.mqtt), (None, None));
+        assert!(is_topic_level(&settings.name));
+    }
+}
+
+#[test]
+fn the_example_has_every_key() {
+    let document: toml::Table = toml::from_str(&uncommented()).unwrap();
+    toml::from_str::<Config>(&uncommented()).unwrap();
+    let keys = |table: &toml::Table| table.keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(keys(&document), known_keys(""));
+    for (name, section) in document.iter().filter_map(|(name, value)| Some((name, value.as_table()?))) {
+        assert_eq!(keys(section), known_keys(&format!("[{name}]")), "{name}");
+    }
+    let class = document["decide"]["classes"]["water-flowing"].as_table().unwrap();
+    assert_eq!(keys(class), known_keys("[decide.classes.water-flowing]"));
+}
+
+#[test]
+fn the_command_line_has_precedence() {
+    let text = "name = \"pi\"\n[source]\ninput = \"mic\"\nrate = 8000\n[model]\ndir = \"m\"\nprecision = \"f32\"\n[mqtt]\nurl = \"mqtt://a\"\nuser = \"u\"\n";
+    let overrides = Overrides {
+        source: Some("stdin".parse().unwrap()),
+        channels: Some(2),
+        fast: true,
+        model: Some("other".into()),
+        precision: Some(PrecisionChoice::Int8),
+        mqtt: Some("mqtts://b".parse().unwrap()),
+        ..Default::default()
+    };
+    let settings = settings(text, &overrides).unwrap();
+    assert_eq!(settings.source, SourceSpec::Stdin { rate: 8000, format: RawFormat::S16Le, channels: 2 });
+    assert_eq!((settings.fast, settings.precision), (true, PrecisionChoice::Int8));
+    assert_eq!(settings.model_dir, Some("other".into()));
+    let mqtt = settings.mqtt.unwrap();
+    assert_eq!((mqtt.url.host.as_str(), mqtt.client_id.as_str(), mqtt.user.as_deref()), ("b", "earwitness-pi", Some("u")));
+}
+
+#[test]
+fn paths_are_seen_from_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("pw"), "secret\nmore\n").unwrap();
+    let path = dir.path().join("c.toml");
+    fs::write(&path, "[source]\ninput = \"file:a.wav\"\n[mqtt]\nurl = \"mqtt://a\"\nuser = \"u\"\npassword_file = \"pw\"\n").unwrap();
+    let settings = Settings::load(Some(&path), &Overrides::default()).unwrap();
+    assert_eq!(settings.source, SourceSpec::File(dir.path().join("a.wav")));
+    assert_eq!(settings.mqtt.unwrap().password.as_deref(), Some("secret"));
+}
+
+#[test]
+fn errors_name_file_line_and_key() {
+    let starts = [
+        ("bogus = 1\n", "c.toml:1: bogus: unknown field `bogus`"),
+        ("\n[decide]\nwindow = 2\n", "c.toml:3: decide.window: unknown field `window`"),
+        ("[decide.classes.bell]\nthresh = 2\n", "c.toml:2: decide.classes.bell.thresh: unknown field `thresh`"),
+        ("[decide]\nthreshold_on = 1.5\n", "c.toml:2: decide.threshold_on: expected a score above 0, at most 1, actual 1.5"),
+        ("[decide]\nwindow_ms = 0\n", "c.toml:2: decide.window_ms: expected 1 to 60000"),
+        ("[source]\nrate = \"fast\"\n", "c.toml:2: source.rate: invalid type"),
+        ("[source]\ninput = \"line-in\"\n", "c.toml:2: source.input: "),
+        ("name = \"a/b\"\n", "c.toml:1: name: expected a name without '/'"),
+        ("[mqtt]\nurl = \"broker\"\n", "c.toml:2: mqtt.url: expected mqtt://HOST"),
+        ("[mqtt]\nurl = \"mqtt://a\"\nkeep_alive_s = 1\n", "c.toml:3: mqtt.keep_alive_s: expected 5 to 3600"),
+        ("[mqtt]\nurl = \"mqtt://a\"\npassword = \"p\"\n", "c.toml:3: mqtt.password: a password needs a user"),
+        ("[mqtt]\nurl = \"mqtt://a\"\nca_file = \"p\"\n", "c.toml:2: mqtt.url: certificates are given"),
+        ("[mqtt]\nurl = \"mqtts://a\"\ncert_file = \"p\"\n", "c.toml:3: mqtt.cert_file: a certificate needs its key"),
+        ("[mqtt]\nurl = \"mqtt://a\"\nuser = \"u\"\npassword_file = \"none\"\n", "c.toml:4: mqtt.password_file: "),
+        ("[model\n", "c.toml:1: "),
+        ("name = 1\nname = 2\n", "c.toml:2: name: duplicate key"),
+    ];
+    for (text, start) in starts {
+        let message = refusal(text);
+        assert!(message.starts_with(start), "{text:?} gave {message:?}");
+        assert!(!message.contains('\n'), "{message:?}");
+    }
+    let missing = Settings::load(Some(Path::new("/no/such.toml")), &Overrides::default()).unwrap_err();
+    assert!(missing.to_string().starts_with("/no/such.toml: No such file"), "{missing}");
+    assert_eq!(missing.kind().exit_code(), 2);
+}
+
+#[test]
+fn decisions_come_from_the_class_then_the_file_then_the_model() {
+    let text = "[decide]\nthreshold_off = 0.2\nmin_gap_ms = 80\n[decide.classes.bell]\nthreshold_on = 0.7\n";
+    let decision = settings(text, &Overrides::default()).unwrap().decision(&manifest()).unwrap();
+    assert_eq!((decision.threshold_on, decision.threshold_off, decision.min_gap_ms), (0.6, 0.2, 80));
+    assert_eq!(decision.classes["bell"].threshold_on, Some(0.7));
+    assert_eq!(decision.classes["dog"].threshold_on, Some(0.9));
+
+    let text = "[decide]\nthreshold_on = 0.5\n";
+    let decision = settings(text, &Overrides::default()).unwrap().decision(&manifest()).unwrap();
+    assert_eq!(decision.classes["dog"].threshold_on, None);
+}
+
+#[test]
+fn decisions_that_the_model_cannot_make_are_refused() {
+    let refusal = |text: &str| settings(text, &Overrides::default()).unwrap().decision(&manifest()).unwrap_err().to_string();
+    let unknown = refusal("[decide.classes.cat]\nthreshold_on = 0.5\n");
+    assert!(unknown.contains("c.toml:1: decide.classes.cat: ") && unknown.contains("bell, dog"), "{unknown}");
+    assert!(refusal("[decide.classes.background]\ncooldown_ms = 1\n").contains("background"));
+    let crossed = refusal("\n[decide.classes.bell]\nthreshold_off = 0.8\n");
+    assert!(crossed.contains("c.toml:3: decide.classes.bell.threshold_off: "), "{crossed}");
+}

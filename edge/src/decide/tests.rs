@@ -1,0 +1,265 @@
+use edge_frontend::Activation;
+use proptest::prelude::*;
+
+use super::*;
+
+const PERIOD_S: f64 = 0.08;
+const SLOT_OFFSET_S: f64 = 0.1;
+
+fn class(threshold_on: f32, threshold_off: f32) -> ClassRules {
+    ClassRules { threshold_on, threshold_off, min_duration_frames: 1, min_gap_frames: 1, cooldown_frames: 0 }
+}
+
+fn rules(window_frames: usize, classes: Vec<Option<ClassRules>>) -> Rules {
+    Rules { activation: Activation::Sigmoid, window_frames, frame_period_s: PERIOD_S, slot_offset_s: SLOT_OFFSET_S, classes }
+}
+
+/// Runs a decider over frames of logits; each transition comes with the frame at which it was reported (the number of frames
+/// for those of the flush).
+fn decide(rules: &Rules, frames: &[Vec<f32>]) -> Vec<(usize, Transition)> {
+    let mut decider = Decider::new(rules.clone());
+    let mut transitions = Vec::new();
+    for (at, logits) in frames.iter().enumerate() {
+        decider.push(at as f64 * PERIOD_S, logits, |transition| transitions.push((at, transition)));
+    }
+    decider.flush(|transition| transitions.push((frames.len(), transition)));
+    decider.flush(|transition| panic!("{transition:?} after the flush"));
+    transitions
+}
+
+/// One class, one logit a frame.
+fn decide_one(class: ClassRules, window_frames: usize, logits: &[f32]) -> Vec<(usize, Phase, usize)> {
+    let frames: Vec<Vec<f32>> = logits.iter().map(|logit| vec![*logit]).collect();
+    let slot = |t_s: f64| ((t_s - SLOT_OFFSET_S) / PERIOD_S).round() as usize;
+    decide(&rules(window_frames, vec![Some(class)]), &frames)
+        .into_iter()
+        .map(|(at, t)| match t.t_offset_s {
+            None => (at, t.phase, slot(t.t_onset_s)),
+            Some(t_offset_s) => (at, t.phase, slot(t_offset_s) - 1),
+        })
+        .collect()
+}
+
+const HIGH: f32 = 4.0;
+const LOW: f32 = -4.0;
+
+#[test]
+fn onset_and_offset_fall_on_the_first_and_last_dominating_frame() {
+    let mut logits = [LOW; 24];
+    logits[8..14].fill(HIGH);
+    // The mean of four logits is as likely as not (0.5) with two high ones, at frame 9, and again at frame 15.
+    let events = decide_one(class(0.5, 0.5), 4, &logits);
+    assert_eq!(events, [(9, Phase::Onset, 8), (16, Phase::Offset, 13)]);
+}
+
+#[test]
+fn nothing_begins_before_the_window_is_full() {
+    let events = decide_one(class(0.5, 0.3), 4, &[HIGH; 6]);
+    assert_eq!(events, [(3, Phase::Onset, 0), (6, Phase::Offset, 5)]);
+    assert_eq!(decide_one(class(0.5, 0.3), 4, &[HIGH; 3]), []);
+}
+
+#[test]
+fn the_score_has_to_fall_below_the_lower_threshold() {
+    let between = 0.0; // posterior 0.5
+    let mut logits = vec![LOW, HIGH, between, between, between, LOW];
+    assert_eq!(decide_one(class(0.9, 0.4), 1, &logits), [(1, Phase::Onset, 1), (5, Phase::Offset, 4)]);
+    logits.push(between);
+    assert_eq!(decide_one(class(0.9, 0.4), 1, &logits).len(), 2, "what lies between the thresholds begins nothing");
+}
+
+#[test]
+fn short_events_are_not_reported() {
+    let rules = ClassRules { min_duration_frames: 3, ..class(0.5, 0.3) };
+    let mut logits = [LOW; 20];
+    logits[4..6].fill(HIGH);
+    logits[10..13].fill(HIGH);
+    assert_eq!(decide_one(rules, 1, &logits), [(12, Phase::Onset, 10), (13, Phase::Offset, 12)]);
+}
+
+#[test]
+fn short_gaps_do_not_end_an_event() {
+    let rules = ClassRules { min_gap_frames: 3, ..class(0.5, 0.3) };
+    let mut logits = [HIGH; 20];
+    logits[5..7].fill(LOW);
+    logits[10..13].fill(LOW);
+    let events = decide_one(rules, 1, &logits);
+    assert_eq!(events, [(0, Phase::Onset, 0), (12, Phase::Offset, 9), (13, Phase::Onset, 13), (20, Phase::Offset, 19)]);
+}
+
+#[test]
+fn nothing_begins_during_the_cooldown() {
+    let rules = ClassRules { cooldown_frames: 4, ..class(0.5, 0.3) };
+    let mut logits = [HIGH; 12];
+    logits[3] = LOW;
+    let events = decide_one(rules, 1, &logits);
+    assert_eq!(events, [(0, Phase::Onset, 0), (3, Phase::Offset, 2), (7, Phase::Onset, 7), (12, Phase::Offset, 11)]);
+}
+
+#[test]
+fn the_background_is_never_an_event() {
+    assert_eq!(decide(&rules(1, vec![None, Some(class(0.9, 0.8))]), &[vec![HIGH, LOW], vec![HIGH, LOW]]), []);
+}
+
+#[test]
+fn not_a_number_ends_events_and_begins_none() {
+    let events = decide_one(class(0.5, 0.3), 1, &[HIGH, f32::NAN, f32::NAN, HIGH]);
+    assert_eq!(events.iter().map(|event| event.1).collect::<Vec<_>>(), [Phase::Onset, Phase::Offset, Phase::Onset, Phase::Offset]);
+}
+
+#[test]
+fn after_a_flush_the_stream_begins_anew() {
+    let mut decider = Decider::new(rules(2, vec![Some(class(0.5, 0.3))]));
+    let mut phases = Vec::new();
+    for t_start_s in [0.0, 0.08, 0.16] {
+        decider.push(t_start_s, &[HIGH], |t| phases.push((t.phase, t.t_onset_s)));
+    }
+    decider.flush(|t| phases.push((t.phase, t.t_onset_s)));
+    assert_eq!(decider.scores(), [0.0]);
+    for t_start_s in [100.0, 100.08] {
+        decider.push(t_start_s, &[HIGH], |t| phases.push((t.phase, t.t_onset_s)));
+    }
+    assert_eq!(phases, [(Phase::Onset, 0.1), (Phase::Offset, 0.1), (Phase::Onset, 100.1)]);
+}
+
+/// The module documentation's rules for one class, by searching in the whole history instead of keeping a state.
+fn reference(class_id: usize, class: &ClassRules, window: usize, scores: &[f32], posteriors: &[f32]) -> Vec<(usize, Transition)> {
+    let n = scores.len();
+    let dominates = |at: &usize| posteriors[*at] > class.threshold_off;
+    let holds = |at: &usize| scores[*at] >= class.threshold_off;
+    let (min_duration, min_gap, cooldown) =
+        (class.min_duration_frames as usize, class.min_gap_frames as usize, class.cooldown_frames as usize);
+    let mut transitions = Vec::new();
+    let (mut from, mut earliest) = (window - 1, 0);
+    while let Some(crossing) = (from.max(earliest)..n).find(|&at| scores[at] >= class.threshold_on) {
+        let oldest = (crossing + 1 - window).max(earliest);
+        let run_end = (oldest..=crossing).rev().find(dominates).unwrap_or(crossing);
+        let first = (oldest..=run_end).rev().find(|&at| at == oldest || !dominates(&(at - 1)) || !dominates(&run_end)).unwrap();
+        let held = (crossing..n).take_while(holds).count();
+        let last_at = |now: usize| {
+            let held = (crossing + 1..=now).filter(holds);
+            held.map(|at| if dominates(&at) { at } else { at.saturating_sub(window - 1) }).fold(run_end, usize::max)
+        };
+        let Some(confirmed) = (crossing..crossing + held).find(|&now| last_at(now) + 1 - first >= min_duration) else {
+            from = crossing + held;
+            continue;
+        };
+        let score = scores[confirmed];
+        let peak_until = |end: usize| (crossing..end).filter(holds).map(|at| scores[at]).fold(0.0, f32::max);
+        let t_onset_s = first as f64 * PERIOD_S + SLOT_OFFSET_S;
+        let onset = Transition { class_id, phase: Phase::Onset, t_onset_s, t_offset_s: None, score, peak_score: peak_until(confirmed + 1) };
+        transitions.push((confirmed, onset));
+        // The first frame of the gap that ends the event, or of the silence at the end of the stream.
+        let ends = |&at: &usize| at + min_gap <= n && (at..at + min_gap).all(|at| !holds(&at));
+        let gap = (confirmed + 1..n).find(ends);
+        let fell = gap.or_else(|| (confirmed + 1..n).rev().take_while(|at| !holds(at)).last());
+        let last = last_at(fell.map_or(n - 1, |fell| fell - 1));
+        let reported = gap.map_or(n, |gap| gap + min_gap - 1);
+        let t_offset_s = Some(last as f64 * PERIOD_S + SLOT_OFFSET_S + PERIOD_S);
+        transitions.push((reported, Transition { phase: Phase::Offset, t_offset_s, peak_score: peak_until(n.min(reported)), ..onset }));
+        (from, earliest) = (reported + 1, last + 1 + cooldown);
+    }
+    transitions
+}
+
+fn activated(activation: Activation, logits: &[f32]) -> Vec<f32> {
+    clip_posteriors(activation, logits.len(), logits)
+}
+
+fn any_rules() -> impl Strategy<Value = Rules> {
+    let any_class = (0.2f32..0.9, 0.2f32..1.0, 1u64..6, 1u64..6, 0u64..6).prop_map(|(on, share, min_duration, min_gap, cooldown)| ClassRules {
+        threshold_on: on,
+        threshold_off: on * share,
+        min_duration_frames: min_duration,
+        min_gap_frames: min_gap,
+        cooldown_frames: cooldown,
+    });
+    let activation = prop_oneof![Just(Activation::Softmax), Just(Activation::Sigmoid)];
+    (1usize..8, activation, prop::collection::vec(prop::option::weighted(0.9, any_class), 3))
+        .prop_map(|(window, activation, classes)| Rules { activation, ..rules(window, classes) })
+}
+
+/// Sounds of a few frames each, with some noise on every logit.
+fn any_frames() -> impl Strategy<Value = Vec<Vec<f32>>> {
+    let noise = prop::collection::vec(prop::collection::vec(-1.5f32..1.5, 3), 1..12);
+    prop::collection::vec((0usize..3, 0f32..6.0, noise), 0..12).prop_map(|sounds| {
+        let mut frames = Vec::new();
+        for (class_id, level, noise) in sounds {
+            frames.extend(noise.into_iter().map(|mut frame| {
+                frame[class_id] += level;
+                frame
+            }));
+        }
+        frames
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_state_machine_does_what_the_rules_say(rules in any_rules(), frames in any_frames()) {
+        let posteriors: Vec<Vec<f32>> = frames.iter().map(|frame| activated(rules.activation, frame)).collect();
+        let scores: Vec<Vec<f32>> = (0..frames.len())
+            .map(|at| {
+                let window = &frames[(at + 1).saturating_sub(rules.window_frames)..=at];
+                clip_posteriors(rules.activation, 3, &window.concat())
+            })
+            .collect();
+        let mut expected = Vec::new();
+        for (class_id, class) in rules.classes.iter().enumerate() {
+            let of_class = |rows: &[Vec<f32>]| rows.iter().map(|row| row[class_id]).collect::<Vec<_>>();
+            if let Some(class) = class {
+                expected.extend(reference(class_id, class, rules.window_frames, &of_class(&scores), &of_class(&posteriors)));
+            }
+        }
+        expected.sort_by_key(|(at, transition)| (*at, transition.class_id));
+        let actual = decide(&rules, &frames);
+        prop_assert_eq!(actual.len(), expected.len());
+        for (actual, expected) in actual.iter().zip(&expected) {
+            prop_assert!(close(actual, expected), "{:?} is not {:?}", actual, expected);
+        }
+    }
+
+    #[test]
+    fn phases_alternate_and_events_of_a_class_do_not_overlap(rules in any_rules(), frames in any_frames()) {
+        let transitions = decide(&rules, &frames);
+        for class_id in 0..3 {
+            let mut t_end_s = f64::NEG_INFINITY;
+            let of_class: Vec<_> = transitions.iter().map(|(_, t)| t).filter(|t| t.class_id == class_id).collect();
+            prop_assert_eq!(of_class.len() % 2, 0);
+            for pair in of_class.chunks(2) {
+                let class = rules.classes[class_id].unwrap();
+                prop_assert_eq!((pair[0].phase, pair[1].phase), (Phase::Onset, Phase::Offset));
+                prop_assert_eq!(pair[0].t_onset_s, pair[1].t_onset_s);
+                prop_assert!(pair[0].t_onset_s > t_end_s - 1e-9);
+                let t_offset_s = pair[1].t_offset_s.unwrap();
+                prop_assert!(t_offset_s - pair[0].t_onset_s > class.min_duration_frames as f64 * PERIOD_S - 1e-9);
+                prop_assert!(pair[0].score >= class.threshold_off && pair[1].peak_score >= class.threshold_on);
+                t_end_s = t_offset_s + class.cooldown_frames as f64 * PERIOD_S;
+            }
+        }
+    }
+
+    #[test]
+    fn decisions_do_not_depend_on_how_long_the_stream_has_run(rules in any_rules(), frames in any_frames(), n_before in 1usize..40) {
+        let silence = vec![vec![-60.0, -60.0, -60.0]; n_before];
+        let mut decider = Decider::new(Rules { activation: Activation::Sigmoid, ..rules.clone() });
+        silence.iter().for_each(|frame| decider.push(0.0, frame, |_| {}));
+        let mut fresh = Decider::new(Rules { activation: Activation::Sigmoid, ..rules.clone() });
+        for (at, frame) in frames.iter().enumerate() {
+            decider.push(0.0, frame, |_| {});
+            fresh.push(0.0, frame, |_| {});
+            if at + 1 >= rules.window_frames {
+                prop_assert_eq!(decider.scores(), fresh.scores());
+            }
+        }
+    }
+}
+
+fn close(a: &(usize, Transition), b: &(usize, Transition)) -> bool {
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+    let ((at_a, a), (at_b, b)) = (a, b);
+    at_a == at_b
+        && (a.class_id, a.phase, a.score, a.peak_score) == (b.class_id, b.phase, b.score, b.peak_score)
+        && near(a.t_onset_s, b.t_onset_s)
+        && near(a.t_offset_s.unwrap_or(0.0), b.t_offset_s.unwrap_or(0.0))
+}

@@ -1,0 +1,156 @@
+//! The last frames of logits: frames enter one by one, posteriors of single frames and scores of the whole window leave.
+
+use edge_frontend::Activation;
+
+/// A ring of the last `capacity` frames, addressed by their index since the start (or the last [`clear`](Window::clear)).
+#[derive(Debug)]
+pub(super) struct Window {
+    capacity: usize,
+    n_classes: usize,
+    activation: Activation,
+    /// Frames since the start; the newest one has the index `n_frames - 1`.
+    n_frames: u64,
+    /// `(capacity, n_classes)`, frame `i` in row `i % capacity`; so are the two below.
+    logits: Vec<f32>,
+    posteriors: Vec<f32>,
+    t_slot_s: Vec<f64>,
+}
+
+impl Window {
+    pub(super) fn new(capacity: usize, n_classes: usize, activation: Activation) -> Self {
+        Window {
+            capacity,
+            n_classes,
+            activation,
+            n_frames: 0,
+            logits: vec![0.0; capacity * n_classes],
+            posteriors: vec![0.0; capacity * n_classes],
+            t_slot_s: vec![0.0; capacity],
+        }
+    }
+
+    /// Takes a frame whose slot starts at `t_slot_s`; the oldest frame of a full window goes.
+    pub(super) fn push(&mut self, t_slot_s: f64, logits: &[f32]) {
+        assert_eq!(logits.len(), self.n_classes, "a frame of logits has one value a class");
+        let row = self.row(self.n_frames);
+        self.t_slot_s[row] = t_slot_s;
+        let values = row * self.n_classes..(row + 1) * self.n_classes;
+        self.logits[values.clone()].copy_from_slice(logits);
+        let posteriors = &mut self.posteriors[values];
+        posteriors.copy_from_slice(logits);
+        activate(self.activation, posteriors);
+        self.n_frames += 1;
+    }
+
+    /// Writes the posterior of the window's mean logits, one a class.
+    pub(super) fn scores(&self, scores: &mut [f32]) {
+        scores.fill(0.0);
+        for index in self.oldest()..self.n_frames {
+            let row = self.row(index) * self.n_classes;
+            for (score, logit) in scores.iter_mut().zip(&self.logits[row..row + self.n_classes]) {
+                *score += logit;
+            }
+        }
+        let n = (self.n_frames - self.oldest()) as f32;
+        scores.iter_mut().for_each(|score| *score /= n);
+        activate(self.activation, scores);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.n_frames >= self.capacity as u64
+    }
+
+    /// Index of the oldest frame in the window.
+    pub(super) fn oldest(&self) -> u64 {
+        self.n_frames.saturating_sub(self.capacity as u64)
+    }
+
+    /// Index of the newest frame. There must be one.
+    pub(super) fn newest(&self) -> u64 {
+        self.n_frames - 1
+    }
+
+    /// Posterior of a class in a single frame of the window.
+    pub(super) fn posterior(&self, index: u64, class_id: usize) -> f32 {
+        self.posteriors[self.row(index) * self.n_classes + class_id]
+    }
+
+    /// Stream time at which the slot of a frame of the window starts, seconds.
+    pub(super) fn t_slot_s(&self, index: u64) -> f64 {
+        self.t_slot_s[self.row(index)]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.n_frames = 0;
+    }
+
+    fn row(&self, index: u64) -> usize {
+        (index % self.capacity as u64) as usize
+    }
+}
+
+/// Logits to posteriors, in place. A NaN among the logits gives NaN, which reaches no threshold.
+fn activate(activation: Activation, values: &mut [f32]) {
+    match activation {
+        Activation::Softmax => {
+            let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let mut sum = 0.0;
+            for value in values.iter_mut() {
+                *value = (*value - max).exp();
+                sum += *value;
+            }
+            values.iter_mut().for_each(|value| *value /= sum);
+        }
+        Activation::Sigmoid => values.iter_mut().for_each(|value| *value = 1.0 / (1.0 + (-*value).exp())),
+    }
+}
+
+/// Posteriors of the mean of `logits`, `(n_frames, n_classes)` row-major: what the network says of a clip as a whole.
+///
+/// Returns one value a class in [0, 1]; NaN where there is no frame.
+pub fn clip_posteriors(activation: Activation, n_classes: usize, logits: &[f32]) -> Vec<f32> {
+    let n_frames = logits.len() / n_classes;
+    let mut window = Window::new(n_frames.max(1), n_classes, activation);
+    for frame in logits.chunks_exact(n_classes) {
+        window.push(0.0, frame);
+    }
+    let mut scores = vec![0.0; n_classes];
+    window.scores(&mut scores);
+    scores
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_and_sigmoid_match_their_formulas() {
+        let mut values = [1000.0, 999.0, 0.0];
+        activate(Activation::Softmax, &mut values);
+        let e = std::f32::consts::E;
+        assert!((values[0] - e / (e + 1.0)).abs() < 1e-6 && (values[1] - 1.0 / (e + 1.0)).abs() < 1e-6 && values[2] == 0.0);
+        let mut values = [0.0, 100.0, -100.0];
+        activate(Activation::Sigmoid, &mut values);
+        assert_eq!(values[0], 0.5);
+        assert!(values[1] > 0.999_999 && values[2] < 1e-6);
+    }
+
+    #[test]
+    fn the_window_forgets_what_left_it() {
+        let mut window = Window::new(2, 1, Activation::Sigmoid);
+        for (t, logit) in [(0.0, 50.0), (0.1, 1.0), (0.2, 3.0)] {
+            window.push(t, &[logit]);
+        }
+        let mut scores = [0.0];
+        window.scores(&mut scores);
+        assert!((scores[0] - 1.0 / (1.0 + (-2.0f32).exp())).abs() < 1e-6);
+        assert_eq!((window.oldest(), window.newest(), window.t_slot_s(1)), (1, 2, 0.1));
+    }
+
+    #[test]
+    fn a_clip_is_the_mean_of_its_frames() {
+        let posteriors = clip_posteriors(Activation::Softmax, 2, &[0.0, 1.0, 4.0, 1.0]);
+        let e = 1f32.exp();
+        assert!((posteriors[0] - e / (e + 1.0)).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,110 @@
+//! Model folders: a path enters, a checked manifest leaves. Runs once, before the stream starts.
+//!
+//! A folder holds `manifest.toml` and the network files it names. Everything that can be known without running the network is
+//! checked here: the manifest's own consistency (among it the hash of the front end's parameters) and the files' SHA-256. What
+//! only the network can tell, such as its number of classes, is checked by [`engine`](crate::engine).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use edge_frontend::{Manifest, ModelFile};
+use sha2::{Digest, Sha256};
+
+use crate::engine::Precision;
+use crate::error::{Error, Result};
+
+/// Name of the manifest in a model folder.
+pub const MANIFEST_FILE: &str = "manifest.toml";
+
+/// A model folder whose manifest and files agree.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The folder.
+    pub dir: PathBuf,
+}
+
+impl Model {
+    /// Reads and checks the folder `dir`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ModelFile`] for a missing or unreadable folder, manifest or network file and for a manifest that contradicts
+    /// itself; [`Error::ModelField`] for a file that is not the one the manifest was written for.
+    pub fn load(dir: &Path) -> Result<Self> {
+        if !dir.is_dir() {
+            let reason = if dir.exists() { "not a folder" } else { "no such folder" };
+            return Err(Error::model_file(dir, reason));
+        }
+        let path = dir.join(MANIFEST_FILE);
+        let text = fs::read_to_string(&path).map_err(|error| Error::model_file(&path, error))?;
+        let manifest = Manifest::parse(&text).map_err(|error| Error::model_file(&path, toml_reason(&error.to_string())))?;
+        let model = Model { manifest, dir: dir.to_path_buf() };
+        model.check_file("files.f32.sha256", &model.manifest.files.f32)?;
+        if let Some(file) = &model.manifest.files.int8 {
+            model.check_file("files.int8.sha256", file)?;
+        }
+        Ok(model)
+    }
+
+    /// Name and version as events carry them, `home-1.0.0`.
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.manifest.name, self.manifest.version)
+    }
+
+    /// The network file for `precision`, where the model has one.
+    pub fn network_file(&self, precision: Precision) -> Option<PathBuf> {
+        let files = &self.manifest.files;
+        let file = match precision {
+            Precision::F32 => Some(&files.f32),
+            Precision::Int8 => files.int8.as_ref(),
+        };
+        file.map(|file| self.dir.join(&file.path))
+    }
+
+    fn check_file(&self, field: &'static str, file: &ModelFile) -> Result<()> {
+        let path = self.dir.join(&file.path);
+        let bytes = fs::read(&path).map_err(|error| Error::model_file(&path, error))?;
+        let actual = hex(&Sha256::digest(&bytes));
+        if actual == file.sha256 {
+            Ok(())
+        } else {
+            Err(Error::ModelField { path, field, expected: file.sha256.clone(), actual })
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The place and the message of a TOML error on one line, without the picture of the line that the parser draws.
+pub(crate) fn toml_reason(message: &str) -> String {
+    let is_picture = |line: &&str| {
+        let rest = line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit());
+        rest.trim_start().starts_with('|')
+    };
+    let lines: Vec<&str> = message.lines().filter(|line| !is_picture(line) && !line.trim().is_empty()).collect();
+    lines.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parser_pictures_are_left_out() {
+        let message = "manifest: TOML parse error at line 3, column 1\n  |\n3 | hop_size = 1\n  | ^^^^^^^^\nunknown field `hop_size`\n";
+        assert_eq!(toml_reason(message), "manifest: TOML parse error at line 3, column 1: unknown field `hop_size`");
+    }
+
+    #[test]
+    fn missing_folder_and_missing_manifest_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = Model::load(&dir.path().join("nowhere")).unwrap_err().to_string();
+        assert!(missing.ends_with("nowhere: no such folder"), "{missing}");
+        let empty = Model::load(dir.path()).unwrap_err().to_string();
+        assert!(empty.contains("manifest.toml: No such file"), "{empty}");
+    }
+}
