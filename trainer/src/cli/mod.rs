@@ -1,0 +1,48 @@
+//! Arguments and commands of `earwitness-train`.
+//!
+//! Enters: a command line. Leaves: results on standard output, progress and messages on standard error. Ctrl-C and SIGTERM
+//! make a training save its state and stop.
+
+mod train;
+
+use crate::error::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Trains, evaluates and exports Earwitness models.
+#[derive(Debug, Parser)]
+#[command(name = "earwitness-train", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train one model; with --fold, hold that fold out and evaluate on it.
+    Fit(train::FitArgs),
+    /// Train and evaluate every fold of a recipe.
+    Crossval(train::CrossvalArgs),
+    /// Gather the results of finished runs into one table.
+    Summary {
+        /// Run folders; folders of run folders are searched.
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Whatever stopped it; [`crate::Error::exit_code`] says how to exit.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Fit(args) => train::fit(&args),
+        Command::Crossval(args) => train::crossval(&args),
+        Command::Summary { runs, json } => train::summary(&runs, json),
+    }
+}

@@ -1,0 +1,124 @@
+//! Evaluation on a held-out fold.
+//!
+//! Enters: a trained network and clips it has not seen. Leaves: top-1 accuracy for each data set, over all classes and among
+//! the set's own, and how often background is taken for an event. A clip's logits are the mean of its frame logits over the
+//! whole clip, without augmentation or repeated views.
+
+use crate::data::{Clip, SetInfo};
+use crate::error::Result;
+use crate::student::{Student, receptive_field};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tch::{Device, Tensor};
+
+/// Length of the windows of background that are looked at for false alarms, in seconds.
+const BACKGROUND_WINDOW_S: f64 = 1.0;
+
+/// Results of one evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// For each data set, by name.
+    pub sets: BTreeMap<String, SetResult>,
+    /// On held-out background.
+    pub background: Option<BackgroundResult>,
+}
+
+/// Results on one data set's held-out clips.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SetResult {
+    /// Clips evaluated.
+    pub n: usize,
+    /// Share of clips whose most likely class of all is right.
+    pub top1: f64,
+    /// Share of clips whose most likely class among the set's own is right: the figure to compare with published ones.
+    pub top1_own_labels: f64,
+    /// Mean negative log posterior of the right class over all classes.
+    pub nll: f64,
+}
+
+/// Results on held-out background.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackgroundResult {
+    /// Windows of one second.
+    pub n_windows: usize,
+    /// Share of windows in which some other class reaches a posterior of one half.
+    pub false_alarms: f64,
+}
+
+/// Evaluates `student` on held-out clips and background.
+///
+/// # Errors
+///
+/// If libtorch reports one.
+#[allow(clippy::too_many_arguments)]
+pub fn evaluate(
+    student: &Student,
+    sets: &[SetInfo],
+    clips: &[Clip],
+    negatives: &[Clip],
+    background: Option<usize>,
+    hop_seconds: f64,
+    silence: f32,
+    device: Device,
+) -> Result<Evaluation> {
+    let mut results = BTreeMap::new();
+    for (index, set) in sets.iter().enumerate() {
+        let (mut n, mut right, mut right_own, mut nll) = (0, 0, 0, 0.0);
+        for clip in clips.iter().filter(|c| c.set == index) {
+            let logits = clip_logits(student, &clip.frames, silence, device)?;
+            n += 1;
+            right += usize::from(argmax(&logits, 0..logits.len()) == clip.label);
+            right_own += usize::from(argmax(&logits, set.labels.iter().copied()) == clip.label);
+            nll -= f64::from(softmax(&logits)[clip.label].max(1e-12).ln());
+        }
+        if n > 0 {
+            let share = |count: usize| count as f64 / n as f64;
+            let result = SetResult { n, top1: share(right), top1_own_labels: share(right_own), nll: nll / n as f64 };
+            results.insert(set.name.clone(), result);
+        }
+    }
+    let background = match background {
+        Some(label) if !negatives.is_empty() => Some(false_alarms(student, negatives, label, hop_seconds, silence, device)?),
+        _ => None,
+    };
+    Ok(Evaluation { sets: results, background })
+}
+
+/// Logits `(C)` of a whole clip `(n_frames, n_mels)`. A clip shorter than the receptive field is followed by `silence`.
+///
+/// # Errors
+///
+/// If libtorch reports one.
+pub fn clip_logits(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Vec<f32>> {
+    let n_mels = student.n_mels();
+    let mut frames = std::borrow::Cow::Borrowed(frames);
+    let shortest = receptive_field(&student.network().layers) * n_mels;
+    if frames.len() < shortest {
+        frames.to_mut().resize(shortest, silence);
+    }
+    let x = Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?;
+    let logits = student.frame_logits(&x)?.f_mean_dim([2i64].as_slice(), false, tch::Kind::Float)?;
+    Ok(Vec::try_from(&logits.f_squeeze_dim(0)?)?)
+}
+
+fn false_alarms(student: &Student, negatives: &[Clip], label: usize, hop_seconds: f64, silence: f32, device: Device) -> Result<BackgroundResult> {
+    let window = (BACKGROUND_WINDOW_S / hop_seconds) as usize * student.n_mels();
+    let (mut n_windows, mut n_alarms) = (0, 0usize);
+    for frames in negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {
+        let posteriors = softmax(&clip_logits(student, frames, silence, device)?);
+        n_windows += 1;
+        n_alarms += usize::from(posteriors.iter().enumerate().any(|(i, &p)| i != label && p >= 0.5));
+    }
+    Ok(BackgroundResult { n_windows, false_alarms: n_alarms as f64 / n_windows.max(1) as f64 })
+}
+
+fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {
+    among.into_iter().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0)
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = logits.iter().map(|l| (l - highest).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.into_iter().map(|p| p / sum).collect()
+}

@@ -1,0 +1,30 @@
+//! Trains, evaluates and exports Earwitness models.
+//!
+//! The modules in the order of the data: [`recipe`] says what to do; [`data`] reads recordings into features; [`augment`] makes
+//! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
+//! one; [`evaluate`] measures; [`teacher`] is a network to learn from.
+//!
+//! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod augment;
+pub mod checkpoint;
+pub mod cli;
+pub mod crossval;
+pub mod data;
+pub mod error;
+pub mod evaluate;
+pub mod fit;
+pub mod optim;
+pub mod pickle;
+pub mod progress;
+pub mod recipe;
+pub mod schedule;
+pub mod student;
+pub mod teacher;
+pub mod training;
+
+pub use error::{Error, Result};

@@ -1,0 +1,70 @@
+//! Progress on standard error: a bar on a terminal, a plain line every so often elsewhere.
+//!
+//! Standard output stays free for results.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Time between plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// A bar of `len` things; hidden if standard error is no terminal.
+pub fn bar(len: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(len), target());
+    bar.with_style(style("{prefix:.bold} {bar:32} {pos}/{len} {msg} {eta} left")).with_prefix(what)
+}
+
+/// Progress of a training, in steps.
+#[derive(Debug)]
+pub struct TrainingProgress {
+    bar: ProgressBar,
+    plain: bool,
+    started: Instant,
+    first_step: u64,
+    n_steps: u64,
+    last_line: Instant,
+}
+
+impl TrainingProgress {
+    /// Progress from `step` to `n_steps`.
+    pub fn new(step: u64, n_steps: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(n_steps), target());
+        let bar = bar.with_style(style("{bar:32} {pos}/{len} steps {msg} {eta} left"));
+        bar.set_position(step);
+        bar.reset_eta();
+        let (started, plain) = (Instant::now(), !std::io::stderr().is_terminal());
+        Self { bar, plain, started, first_step: step, n_steps, last_line: started }
+    }
+
+    /// Tells that `step` steps are done, with running loss and accuracy.
+    pub fn update(&mut self, epoch: u64, step: u64, loss: f64, accuracy: f64) {
+        let message = format!("epoch {epoch} loss {loss:.3} accuracy {:.1} %", accuracy * 100.0);
+        self.bar.set_position(step);
+        if self.plain && self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            let a_step = self.started.elapsed().as_secs_f64() / (step - self.first_step).max(1) as f64;
+            let left = a_step * (self.n_steps - step) as f64;
+            eprintln!("step {step}/{} {message}, {:.0} s left", self.n_steps, left);
+        }
+        self.bar.set_message(message);
+    }
+
+    /// Prints a line that stays.
+    pub fn say(&self, line: &str) {
+        if self.plain { eprintln!("{line}") } else { self.bar.println(line) }
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn target() -> ProgressDrawTarget {
+    if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr_with_hz(4) } else { ProgressDrawTarget::hidden() }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

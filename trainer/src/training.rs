@@ -1,0 +1,146 @@
+//! One training step after another.
+//!
+//! Enters: batches. Leaves: weights and their moving average. Holds all state of a training, so that what [`Training::save`]
+//! writes and [`Training::resume`] reads continues it bit for bit on a CPU.
+
+use crate::augment::Batch;
+use crate::checkpoint::{self, Checkpoint, Header};
+use crate::error::{Error, Result};
+use crate::optim::Optimizer;
+use crate::schedule::learning_rate;
+use crate::student::Student;
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// A training in progress.
+#[derive(Debug)]
+pub struct Training {
+    /// What is trained, and how far it has come.
+    pub header: Header,
+    student: Student,
+    average: Student,
+    optimizer: Optimizer,
+    device: Device,
+}
+
+/// What a step tells.
+#[derive(Debug, Clone, Copy)]
+pub struct StepReport {
+    /// Cross-entropy with the smoothed, mixed labels.
+    pub loss: f64,
+    /// Cosine distance to the teacher's embedding; 0 without a teacher.
+    pub teacher_loss: f64,
+    /// Share of crops whose most likely class is the heavier of their labels.
+    pub accuracy: f64,
+    /// Learning rate used.
+    pub lr: f64,
+}
+
+impl Training {
+    /// Starts a training with fresh weights.
+    ///
+    /// # Errors
+    ///
+    /// If libtorch cannot allocate the network.
+    pub fn start(header: Header, device: Device) -> Result<Self> {
+        let recipe = &header.recipe;
+        let (n_mels, n_classes, n_teacher) = (recipe.frontend.n_mels, header.labels.len(), recipe.n_teacher());
+        let student = Student::new(&recipe.network, n_mels, n_classes, n_teacher, recipe.seed, device)?;
+        let optimizer = Optimizer::new(&recipe.optim, &student)?;
+        Ok(Self { average: student.frozen_copy()?, student, optimizer, header, device })
+    }
+
+    /// Continues the training saved at `path`.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint cannot be read, or belongs to another recipe, fold or label list than `expected` says.
+    pub fn resume(path: &Path, expected: &Header, device: Device) -> Result<Self> {
+        let checkpoint = Checkpoint::load(path)?;
+        let header = Header { step: expected.step, ..checkpoint.header.clone() };
+        if header != *expected {
+            return Err(Error::content(path, "belongs to another recipe, fold or data; start anew or choose another --out"));
+        }
+        let (student, average) = (checkpoint.model(device)?, checkpoint.averaged(device)?);
+        let mut optimizer = Optimizer::new(&expected.recipe.optim, &student)?;
+        checkpoint.restore_optimizer(&student, &mut optimizer)?;
+        Ok(Self { header: checkpoint.header, student, average, optimizer, device })
+    }
+
+    /// Saves the state.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        checkpoint::save(path, &self.header, &self.student, &self.average, &self.optimizer)
+    }
+
+    /// The moving average of the weights: the network to evaluate and export.
+    pub fn averaged(&self) -> &Student {
+        &self.average
+    }
+
+    /// Does the next step on `batch`, which must be the one of that step.
+    ///
+    /// # Errors
+    ///
+    /// If libtorch reports one, or the loss is no number any more.
+    pub fn step(&mut self, batch: &Batch) -> Result<StepReport> {
+        let (recipe, step) = (&self.header.recipe, self.header.step);
+        let (n_batch, n_mels) = (recipe.train.batch as i64, recipe.frontend.n_mels as i64);
+        // Dropout is the only other source of chance; its numbers depend on the step alone, too.
+        tch::manual_seed((recipe.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15)) as i64);
+        let x = normalise(&self.tensor(&batch.power, &[n_batch, -1, n_mels])?, recipe)?;
+        let features = self.student.embed(&x, recipe.train.precision, true)?;
+        let features = features.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
+        let logits = self.student.classify(&features, true)?;
+        let targets = self.tensor(&batch.targets, &[n_batch, -1])?;
+        let smoothing = recipe.optim.label_smoothing;
+        let smoothed = &targets * (1.0 - smoothing) + smoothing / self.header.labels.len() as f64;
+        let log_posteriors = logits.f_log_softmax(1, Kind::Float)?;
+        let loss = -(smoothed * log_posteriors).f_sum(Kind::Float)? / n_batch as f64;
+        let teacher_loss = self.teacher_loss(&features, batch)?;
+        match (&teacher_loss, &recipe.teacher) {
+            (Some(distance), Some(teacher)) => (&loss + distance * teacher.loss_weight).f_backward()?,
+            _ => loss.f_backward()?,
+        }
+        let lr = learning_rate(&recipe.optim, step, self.header.n_steps);
+        self.optimizer.step(&mut self.student, lr, step)?;
+        // A short memory at first: the fresh weights say nothing.
+        let decay = recipe.optim.ema.min((step + 1) as f64 / (step + 10) as f64);
+        self.average.average_towards(&self.student, decay)?;
+        self.header.step += 1;
+        let right = logits.f_argmax(1, false)?.f_eq_tensor(&targets.f_argmax(1, false)?)?;
+        let loss = loss.f_double_value(&[])?;
+        if !loss.is_finite() {
+            return Err(Error::Usage(format!("loss is {loss} at step {step}; a lower learning rate may help")));
+        }
+        let accuracy = right.f_sum(Kind::Float)?.f_double_value(&[])? / n_batch as f64;
+        let teacher_loss = teacher_loss.map(|t| t.f_double_value(&[])).transpose()?.unwrap_or(0.0);
+        Ok(StepReport { loss, teacher_loss, accuracy, lr })
+    }
+
+    /// Mean cosine distance between the predicted and the given embeddings, over the crops that have one.
+    fn teacher_loss(&self, features: &Tensor, batch: &Batch) -> Result<Option<Tensor>> {
+        let Some(predicted) = self.student.imitate(features)? else { return Ok(None) };
+        let n_batch = batch.has_teacher.len() as i64;
+        let given = self.tensor(&batch.teacher, &[n_batch, -1])?;
+        let mask = self.tensor(&batch.has_teacher, &[n_batch])?;
+        let n_given = batch.has_teacher.iter().sum::<f32>().max(1.0);
+        let similarity: Tensor = Tensor::f_cosine_similarity(&predicted, &given, 1, 1e-8)?;
+        let distance: Tensor = 1.0 - similarity;
+        Ok(Some((distance * mask).f_sum(Kind::Float)? / f64::from(n_given)))
+    }
+
+    fn tensor(&self, values: &[f32], shape: &[i64]) -> Result<Tensor> {
+        Ok(Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(self.device)?)
+    }
+}
+
+/// The front end's logarithm and normalisation, on powers.
+fn normalise(power: &Tensor, recipe: &crate::recipe::Recipe) -> Result<Tensor> {
+    let frontend = &recipe.frontend;
+    let log = power.f_add_scalar(frontend.log_offset)?.f_log()?;
+    Ok(log.f_sub_scalar(f64::from(frontend.mean))?.f_div_scalar(f64::from(frontend.std))?)
+}
