@@ -78,3 +78,6 @@ impl std::fmt::Display for Precision {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;
