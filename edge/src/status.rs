@@ -185,6 +185,13 @@ impl Status {
     }
 }
 
+impl Snapshot {
+    /// The figures as a JSON object on one line.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("a snapshot has only string keys: {error}"))
+    }
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -84,8 +84,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
         }
         let (format, error) = match choose_format(&device) {
             Ok(format) => (Some(format.to_string()), None),
-            Err(Error::Device { reason, .. }) => (None, Some(reason)),
-            Err(error) => (None, Some(error.to_string())),
+            Err(error) => (None, Some(reason(&error))),
         };
         infos.push(DeviceInfo { is_default: default_id.as_ref() == Some(&id), id, name: name_of(&device), format, error });
     }
@@ -110,11 +109,11 @@ pub(super) fn find(host: &cpal::Host, wanted: Option<&str>) -> Result<cpal::Devi
 }
 
 /// The best format the device offers.
-pub(super) fn choose_format(device: &cpal::Device) -> Result<Format> {
-    let ranges = device.supported_input_configs().map_err(|error| Error::device(name_of(device), reason(&error)))?;
-    let ranges: Vec<_> = ranges.collect();
+pub(super) fn choose_format(device: &cpal::Device) -> Result<Format, cpal::Error> {
+    let ranges: Vec<_> = device.supported_input_configs()?.collect();
     best_format(&ranges).ok_or_else(|| {
-        Error::device(name_of(device), format!("none of its {} capture formats can be used", ranges.len()))
+        let text = format!("none of its {} capture formats can be used", ranges.len());
+        cpal::Error::with_message(cpal::ErrorKind::UnsupportedConfig, text)
     })
 }
 

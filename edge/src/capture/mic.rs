@@ -95,23 +95,23 @@ fn open(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Device, Reader)> 
 
 fn open_quietly(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Device, Reader)> {
     let name = wanted.unwrap_or("default");
-    let failed = |error: &cpal::Error| Error::device(name, device::reason(error));
+    let failed = |error: cpal::Error| match (wanted, error.kind()) {
+        // Where there is no device at all, ALSA still has a default one, which does not open.
+        (None, cpal::ErrorKind::DeviceNotAvailable) => Error::device(name, "no capture device found"),
+        _ => Error::device(name, device::reason(&error)),
+    };
     let device = device::find(&device::host()?, wanted)?;
-    let format = device::choose_format(&device)
-        .map_err(|error| match error {
-            Error::Device { reason, .. } => Error::device(name, reason),
-            error => error,
-        })?;
+    let format = device::choose_format(&device).map_err(failed)?;
     let fixed = BufferSize::Fixed(format.sample_rate / BLOCKS_PER_S);
     let (parts, reader) = build(&device, format, fixed, status)
         .or_else(|error| {
             tracing::debug!("{name}: blocks of 20 ms refused ({error}), taking the device's default");
             build(&device, format, BufferSize::Default, status)
         })
-        .map_err(|error| failed(&error))?;
+        .map_err(failed)?;
     let (stream, n_blocks, faults) = parts;
     // Streams are built paused.
-    stream.play().map_err(|error| failed(&error))?;
+    stream.play().map_err(failed)?;
     let description = format!("{} ({}), {format}", device::name_of(&device), device::id_of(&device));
     Ok((Device { name: name.to_string(), description, format, stream, n_blocks, faults }, reader))
 }

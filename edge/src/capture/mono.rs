@@ -49,7 +49,7 @@ impl Mono {
 
 #[cfg(test)]
 mod tests {
-    use dasp_sample::{I24, ToSample};
+    use dasp_sample::I24;
 
     use super::*;
 

@@ -58,8 +58,12 @@ impl Worker {
         let (sender, transitions) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("worker".to_string())
-            // Nobody listens any more only when the program is about to end.
-            .spawn(move || run(source, chain, &clock, &status, &stop, &mut |transition| drop(sender.send(transition))))
+            .spawn(move || {
+                run(source, chain, &clock, &status, &stop, &mut |transition| {
+                    // Nobody listens any more only when the program is about to end.
+                    let _ = sender.send(transition);
+                })
+            })
             .map_err(Error::io("start worker thread"))?;
         Ok(Worker { transitions, thread })
     }
@@ -92,6 +96,7 @@ pub fn run(
     let flushed = chain.finish(on_transition);
     // The source is asked even if the network failed: its thread has to end.
     let ended = source.finish();
+    tracing::info!("stream ended: {}", status.snapshot().to_json());
     pumped.and(flushed).and(ended)
 }
 
