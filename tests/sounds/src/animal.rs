@@ -63,7 +63,10 @@ pub(crate) fn rooster(take: &mut Take) {
         ];
         for (long_s, from, top, to) in calls {
             let n = take.count(long_s);
-            let mut pitch = contour(n, &[(0.0, from * pitch_hz), (0.3, top * pitch_hz), (0.6, 0.97 * top * pitch_hz), (1.0, to * pitch_hz)]);
+            let mut pitch = contour(
+                n,
+                &[(0.0, from * pitch_hz), (0.3, top * pitch_hz), (0.6, 0.97 * top * pitch_hz), (1.0, to * pitch_hz)],
+            );
             let waver = noise::drift(&mut rng, rate, n, 9.0, 0.12);
             for (hz, waver) in pitch.iter_mut().zip(&waver) {
                 *hz *= waver;

@@ -12,13 +12,14 @@ pub(crate) fn chainsaw(take: &mut Take) {
     let (rate, n) = (take.sample_rate, take.n());
     let (idle_hz, full_hz) = (rng.uniform(40.0, 60.0), rng.uniform(110.0, 200.0));
     let throttle = throttle(take);
-    let mut exhaust: Vec<(Biquad, f32)> = [(180.0, 1.5, 0.7), (420.0, 2.0, 0.9), (1000.0, 1.5, 1.2), (2300.0, 1.5, 1.2), (4500.0, 1.5, 0.9)]
-        .iter()
-        .map(|&(hz, q, gain)| {
-            let hz = hz * rng.log_uniform(0.8, 1.25);
-            (Biquad::band_pass(rate, hz, q), gain * rng.log_uniform(0.7, 1.4))
-        })
-        .collect();
+    let mut exhaust: Vec<(Biquad, f32)> =
+        [(180.0, 1.5, 0.7), (420.0, 2.0, 0.9), (1000.0, 1.5, 1.2), (2300.0, 1.5, 1.2), (4500.0, 1.5, 0.9)]
+            .iter()
+            .map(|&(hz, q, gain)| {
+                let hz = hz * rng.log_uniform(0.8, 1.25);
+                (Biquad::band_pass(rate, hz, q), gain * rng.log_uniform(0.7, 1.4))
+            })
+            .collect();
     let density = [(100.0, -8.0), (500.0, -4.0), (2000.0, -6.0), (5000.0, -11.0), (11_000.0, -22.0)];
     let chain = noise::coloured(&mut rng, rate, n, &density);
     let (chain_gain, rattle) = (rng.uniform(0.02, 0.1), rng.uniform(0.1, 0.4));
@@ -90,8 +91,5 @@ fn throttle(take: &mut Take) -> Vec<f32> {
     }
     let load = noise::drift(&mut rng, take.sample_rate, wish.len(), 5.0, 0.4);
     let mut inertia = Biquad::low_pass(take.sample_rate, rng.uniform(1.5, 3.5), 0.6);
-    wish.iter()
-        .zip(&load)
-        .map(|(&open, load)| (inertia.process(open) * load).clamp(0.0, 1.0))
-        .collect()
+    wish.iter().zip(&load).map(|(&open, load)| (inertia.process(open) * load).clamp(0.0, 1.0)).collect()
 }

@@ -62,11 +62,7 @@ impl Biquad {
     }
 
     fn normalised(b: [f32; 3], a: [f32; 3]) -> Self {
-        Self {
-            b: b.map(|b| b / a[0]),
-            a: [a[1] / a[0], a[2] / a[0]],
-            state: [0.0; 2],
-        }
+        Self { b: b.map(|b| b / a[0]), a: [a[1] / a[0], a[2] / a[0]], state: [0.0; 2] }
     }
 }
 
@@ -130,9 +126,7 @@ mod tests {
 
     fn gain(mut filter: Biquad, hz: f32) -> f32 {
         let n = 24_000;
-        let out: Vec<f32> = (0..n)
-            .map(|i| filter.process(math::sin(TAU * hz * i as f32 / 24_000.0)))
-            .collect();
+        let out: Vec<f32> = (0..n).map(|i| filter.process(math::sin(TAU * hz * i as f32 / 24_000.0))).collect();
         math::rms(&out[n / 2..]) * core::f32::consts::SQRT_2
     }
 

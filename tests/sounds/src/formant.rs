@@ -91,11 +91,7 @@ mod tests {
     fn the_recurrence_equals_the_sum_of_sines() {
         let amplitudes: Vec<f32> = (1..=40).map(|k| 1.0 / k as f32).collect();
         for phase in [0.0, 0.013, 0.25, 0.5, 0.77] {
-            let slow: f32 = amplitudes
-                .iter()
-                .enumerate()
-                .map(|(i, a)| a * (TAU * phase * (i + 1) as f32).sin())
-                .sum();
+            let slow: f32 = amplitudes.iter().enumerate().map(|(i, a)| a * (TAU * phase * (i + 1) as f32).sin()).sum();
             assert!((harmonics(phase, &amplitudes) - slow).abs() < 1e-3);
         }
     }

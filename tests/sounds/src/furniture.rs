@@ -120,7 +120,13 @@ pub(crate) fn fridge(take: &mut Take) {
     while at_s < take.seconds() {
         // The magnetic seal lets go: a short rip with a dull pop.
         let decay_s = rng.uniform(0.02, 0.05);
-        let rip = noise::burst(&mut rng, rate, 0.02, decay_s, &[(80.0, 0.0), (600.0, -8.0), (3000.0, -16.0), (9000.0, -24.0)]);
+        let rip = noise::burst(
+            &mut rng,
+            rate,
+            0.02,
+            decay_s,
+            &[(80.0, 0.0), (600.0, -8.0), (3000.0, -16.0), (9000.0, -24.0)],
+        );
         take.add(at_s, &rip, 0.3);
         let shut_s = at_s + rng.uniform(0.7, 1.8);
         let velocity = math::from_db(2.5 * rng.normal());

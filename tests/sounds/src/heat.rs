@@ -1,7 +1,7 @@
 //! Frying, fire and gas: crackles over hiss.
 
 use crate::math;
-use crate::modal::{Body, Material, METAL, Strike, panel};
+use crate::modal::{Body, METAL, Material, Strike, panel};
 use crate::noise;
 use crate::take::Take;
 
@@ -57,7 +57,9 @@ pub(crate) fn crackling_fire(take: &mut Take) {
         *out += 0.6 * roar * flicker;
     }
     let loud = math::from_db(rng.uniform(-4.0, 8.0));
-    for (per_second, spread_db, hz, gain) in [(90.0, 6.0, 3500.0, 0.03), (14.0, 7.0, 1800.0, 0.1), (2.0, 6.0, 700.0, 0.5)] {
+    for (per_second, spread_db, hz, gain) in
+        [(90.0, 6.0, 3500.0, 0.03), (14.0, 7.0, 1800.0, 0.1), (2.0, 6.0, 700.0, 0.5)]
+    {
         let snaps_hz = per_second * rng.log_uniform(0.4, 2.5);
         let snaps = noise::crackle(&mut rng, rate, n, snaps_hz, spread_db);
         let lowest_hz = hz * rng.log_uniform(0.6, 1.5);
@@ -86,14 +88,28 @@ pub(crate) fn stove_burner(take: &mut Take) {
     let lit_s = rng.uniform(0.3, 0.45) * take.seconds();
     let mut at_s = rng.uniform(0.01, 0.06);
     while at_s < lit_s {
-        let spark = noise::burst(&mut rng, rate, 0.0001, 0.0012, &[(300.0, -14.0), (2500.0, -2.0), (7000.0, 0.0), (12_000.0, 0.0)]);
+        let spark = noise::burst(
+            &mut rng,
+            rate,
+            0.0001,
+            0.0012,
+            &[(300.0, -14.0), (2500.0, -2.0), (7000.0, 0.0), (12_000.0, 0.0)],
+        );
         take.add(at_s, &spark, rng.uniform(0.8, 1.2));
         at_s += (1.0 + 0.03 * rng.normal()) / sparks_hz;
     }
-    let whoomp = noise::burst(&mut rng, rate, 0.04, 0.1, &[(60.0, 0.0), (200.0, -4.0), (700.0, -16.0), (4000.0, -30.0)]);
+    let whoomp =
+        noise::burst(&mut rng, rate, 0.04, 0.1, &[(60.0, 0.0), (200.0, -4.0), (700.0, -16.0), (4000.0, -30.0)]);
     take.add(lit_s - 0.03, &whoomp, rng.uniform(0.4, 1.2));
     let jet = rng.uniform(-6.0, 6.0);
-    let density = [(60.0, 0.0), (250.0, -9.0), (900.0, -18.0), (3000.0, -19.0 + jet), (8000.0, -21.0 + jet), (11_000.0, -26.0 + jet)];
+    let density = [
+        (60.0, 0.0),
+        (250.0, -9.0),
+        (900.0, -18.0),
+        (3000.0, -19.0 + jet),
+        (8000.0, -21.0 + jet),
+        (11_000.0, -26.0 + jet),
+    ];
     let flame = noise::coloured(&mut rng, rate, n, &density);
     let flicker = noise::drift(&mut rng, rate, n, 12.0, 1.5);
     for (i, ((out, flame), flicker)) in take.samples.iter_mut().zip(&flame).zip(&flicker).enumerate() {

@@ -21,7 +21,8 @@ pub(crate) fn chopping(take: &mut Take) {
     let mut at_s = rng.uniform(0.02, 0.1);
     while at_s < take.seconds() {
         let velocity = math::from_db(3.0 * rng.normal());
-        Strike { contact_s: contact_s * rng.uniform(0.7, 1.5), velocity, roughness: 0.5 }.add(&mut rng, rate, &mut force, at_s);
+        Strike { contact_s: contact_s * rng.uniform(0.7, 1.5), velocity, roughness: 0.5 }
+            .add(&mut rng, rate, &mut force, at_s);
         let decay_s = rng.uniform(0.004, 0.018);
         let crunch = noise::burst(&mut rng, rate, 0.001, decay_s, &crunch_density);
         take.add(at_s - rng.uniform(0.0, 0.02), &crunch, 0.12 * crisp * velocity * rng.uniform(0.3, 1.0));
@@ -83,7 +84,11 @@ pub(crate) fn typing(take: &mut Take) {
     let mut force = take.track();
     let mut at_s = rng.uniform(0.02, 0.1);
     while at_s < take.seconds() {
-        let press = Strike { contact_s: rng.uniform(0.0003, 0.0009), velocity: math::from_db(2.5 * rng.normal()), roughness: 0.8 };
+        let press = Strike {
+            contact_s: rng.uniform(0.0003, 0.0009),
+            velocity: math::from_db(2.5 * rng.normal()),
+            roughness: 0.8,
+        };
         press.add(&mut rng, rate, &mut force, at_s);
         let release = Strike { contact_s: 0.0004, velocity: 0.35 * press.velocity, roughness: 0.8 };
         let release_s = at_s + rng.uniform(0.06, 0.12);

@@ -18,12 +18,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod animal;
-mod knock;
 mod engine;
 mod filter;
 mod formant;
 mod furniture;
 mod heat;
+mod knock;
 mod liquid;
 mod machine;
 mod math;

@@ -104,7 +104,8 @@ pub(crate) fn boiling_water(take: &mut Take) {
         *out += 0.6 * (rumble * surge + steam);
     }
     let largest_m = rng.log_uniform(0.007, 0.016);
-    let boil = Bubbles { per_second: rng.log_uniform(60.0, 250.0), radius_m: (0.0015, largest_m), rising: 0.7, gain: 1.6 };
+    let boil =
+        Bubbles { per_second: rng.log_uniform(60.0, 250.0), radius_m: (0.0015, largest_m), rising: 0.7, gain: 1.6 };
     boil.add(take, &surge);
 }
 
@@ -115,7 +116,15 @@ pub(crate) fn dishwasher(take: &mut Take) {
     let mains_hz = rng.pick(&[50.0, 60.0]);
     let hum_gain = rng.log_uniform(0.03, 0.2);
     crate::machine::hum(take, &mut rng, mains_hz, hum_gain);
-    let density = [(80.0, 0.0), (200.0, -2.0), (450.0, -8.0), (1000.0, -17.0), (2500.0, -25.0), (6000.0, -33.0), (11_000.0, -40.0)];
+    let density = [
+        (80.0, 0.0),
+        (200.0, -2.0),
+        (450.0, -8.0),
+        (1000.0, -17.0),
+        (2500.0, -25.0),
+        (6000.0, -33.0),
+        (11_000.0, -40.0),
+    ];
     let spray = noise::coloured(&mut rng, rate, n, &density);
     let turn_hz = rng.uniform(0.4, 1.2);
     let depth = rng.uniform(0.05, 0.5);
@@ -154,7 +163,8 @@ fn tap(take: &mut Take, rng: &mut Rng, pressure: f32, metal_sink: bool) {
         *out += jet * wander;
     }
     let smallest_m = rng.log_uniform(0.0004, 0.0008);
-    let pool = Bubbles { per_second: rng.log_uniform(250.0, 900.0), radius_m: (smallest_m, 0.004), rising: 0.25, gain: 0.4 };
+    let pool =
+        Bubbles { per_second: rng.log_uniform(250.0, 900.0), radius_m: (smallest_m, 0.004), rising: 0.25, gain: 0.4 };
     pool.add(take, &wander);
 }
 
@@ -180,9 +190,8 @@ mod tests {
         let mut take = Take::new(48_000.0, 4800, Rng::new(1));
         bubble(&mut take, &mut Rng::new(2), 0.0, 0.003, false, 1.0);
         // 20 periods of 1086.7 Hz, counted by their rising zero crossings.
-        let crossings: Vec<usize> = (1..4800)
-            .filter(|&i| take.samples[i - 1] < 0.0 && take.samples[i] >= 0.0)
-            .collect();
+        let crossings: Vec<usize> =
+            (1..4800).filter(|&i| take.samples[i - 1] < 0.0 && take.samples[i] >= 0.0).collect();
         let period = (crossings[20] - crossings[0]) as f32 / 20.0;
         assert!((48_000.0 / period - 1086.7).abs() < 5.0);
     }

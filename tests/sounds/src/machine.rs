@@ -96,7 +96,16 @@ pub(crate) fn juicer(take: &mut Take) {
     let bright = rng.uniform(-4.0, 6.0);
     let motor = Motor {
         rotation_hz: whine_hz / 8.0,
-        orders: &[(1.0, 0.05), (4.0, 0.2), (7.0, 0.25), (8.0, 0.6), (9.0, 0.2), (16.0, 0.35), (24.0, 0.15), (32.0, 0.08)],
+        orders: &[
+            (1.0, 0.05),
+            (4.0, 0.2),
+            (7.0, 0.25),
+            (8.0, 0.6),
+            (9.0, 0.2),
+            (16.0, 0.35),
+            (24.0, 0.15),
+            (32.0, 0.08),
+        ],
         load: rng.uniform(0.02, 0.08),
         throb: rng.uniform(0.1, 0.5),
         noise_gain: rng.uniform(0.6, 1.6),

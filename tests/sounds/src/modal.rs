@@ -132,10 +132,8 @@ impl Bank {
     fn process(&mut self, x: f32) -> f32 {
         // The offset keeps decayed modes out of the subnormal numbers, which are slow.
         let x = x + 1e-15;
-        let mut y = [0.0; LANES];
-        for i in 0..LANES {
-            y[i] = self.a1[i] * self.y1[i] + self.a2[i] * self.y2[i] + self.b[i] * x;
-        }
+        let y: [f32; LANES] =
+            core::array::from_fn(|i| self.a1[i] * self.y1[i] + self.a2[i] * self.y2[i] + self.b[i] * x);
         self.y2 = self.y1;
         self.y1 = y;
         ((y[0] + y[4]) + (y[1] + y[5])) + ((y[2] + y[6]) + (y[3] + y[7]))

@@ -16,10 +16,8 @@ pub(crate) fn white(rng: &mut Rng, sample_rate: f32) -> f32 {
 /// than 12 dB an octave.
 pub(crate) fn coloured(rng: &mut Rng, sample_rate: f32, n: usize, density: &[(f32, f32)]) -> Vec<f32> {
     let log_density: Vec<(f32, f32)> = density.iter().map(|&(hz, db)| (math::ln(hz), db)).collect();
-    let centres: Vec<f32> = (0..10)
-        .map(|octave| 31.25 * (1_u32 << octave) as f32)
-        .filter(|&hz| hz < 0.36 * sample_rate)
-        .collect();
+    let centres: Vec<f32> =
+        (0..10).map(|octave| 31.25 * (1_u32 << octave) as f32).filter(|&hz| hz < 0.36 * sample_rate).collect();
     let bands: Vec<(Biquad, f32)> = centres
         .iter()
         .enumerate()

@@ -41,7 +41,8 @@ pub(crate) fn rain(take: &mut Take) -> Place {
         tin.ring(rate, &drops, &mut take.samples, 0.3);
     }
     if rng.chance(0.5) {
-        let puddle = Bubbles { per_second: rng.log_uniform(10.0, 150.0), radius_m: (0.0005, 0.003), rising: 0.2, gain: 1.0 };
+        let puddle =
+            Bubbles { per_second: rng.log_uniform(10.0, 150.0), radius_m: (0.0005, 0.003), rising: 0.2, gain: 1.0 };
         puddle.add(take, &gusts);
     }
     if rng.chance(0.3) { Place::Indoors } else { Place::Outdoors }
@@ -51,7 +52,12 @@ pub(crate) fn rain(take: &mut Take) -> Place {
 pub(crate) fn sea_waves(take: &mut Take) {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());
-    let far = noise::coloured(&mut rng, rate, n, &[(50.0, 0.0), (500.0, 0.0), (1500.0, -8.0), (5000.0, -24.0), (11_000.0, -36.0)]);
+    let far = noise::coloured(
+        &mut rng,
+        rate,
+        n,
+        &[(50.0, 0.0), (500.0, 0.0), (1500.0, -8.0), (5000.0, -24.0), (11_000.0, -36.0)],
+    );
     let wander = noise::drift(&mut rng, rate, n, 0.5, 2.0);
     let level = math::from_db(rng.uniform(-14.0, -5.0));
     for ((out, far), wander) in take.samples.iter_mut().zip(&far).zip(&wander) {
@@ -73,7 +79,12 @@ pub(crate) fn sea_waves(take: &mut Take) {
 fn wave(take: &mut Take, swell_s: f32, ebb_s: f32, brightness: f32) -> Vec<f32> {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.count(swell_s + ebb_s));
-    let roar = noise::coloured(&mut rng, rate, n, &[(60.0, -5.0), (250.0, 0.0), (900.0, -3.0), (2500.0, -13.0), (9000.0, -30.0)]);
+    let roar = noise::coloured(
+        &mut rng,
+        rate,
+        n,
+        &[(60.0, -5.0), (250.0, 0.0), (900.0, -3.0), (2500.0, -13.0), (9000.0, -30.0)],
+    );
     let foam_density = [(300.0, -14.0), (1500.0, -8.0), (4000.0, -12.0 + brightness), (11_000.0, -20.0 + brightness)];
     let foam = noise::coloured(&mut rng, rate, n, &foam_density);
     let peak = swell_s / (swell_s + ebb_s);

@@ -37,9 +37,10 @@ pub(crate) fn record(sound: Sound, sample_rate: u32, seconds: f32, seed: u64, re
         return Vec::new();
     }
     // Sounds of equal seed share nothing: the name is mixed into it (FNV-1a).
-    let name = sound.name().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let name = sound
+        .name()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let mut rng = Rng::new(seed ^ name);
     let mut take = Take::new(rate, n, rng.fork());
     let place = play(sound, &mut take);

@@ -30,12 +30,7 @@ pub(crate) fn sweep(take: &mut Take) {
 /// A peeler: short rough strokes with the tear of the skin.
 pub(crate) fn peel(take: &mut Take) {
     let mut rng = take.rng.fork();
-    let density = [
-        (100.0, -16.0),
-        (900.0, -8.0),
-        (rng.log_uniform(2500.0, 5500.0), 0.0),
-        (11_000.0, -6.0),
-    ];
+    let density = [(100.0, -16.0), (900.0, -8.0), (rng.log_uniform(2500.0, 5500.0), 0.0), (11_000.0, -6.0)];
     let roughness_hz = rng.log_uniform(90.0, 260.0);
     let mut at_s = rng.uniform(0.0, 0.1);
     while at_s < take.seconds() {
@@ -104,7 +99,13 @@ pub(crate) fn eat(take: &mut Take) {
                 *force += size * crack * (1.0 - i as f32 / n as f32);
             }
             let decay_s = rng.uniform(0.01, 0.04);
-            let mush = noise::burst(&mut rng, rate, 0.03, decay_s, &[(100.0, 0.0), (900.0, -8.0), (4000.0, -14.0), (9000.0, -22.0)]);
+            let mush = noise::burst(
+                &mut rng,
+                rate,
+                0.03,
+                decay_s,
+                &[(100.0, 0.0), (900.0, -8.0), (4000.0, -14.0), (9000.0, -22.0)],
+            );
             take.add(at_s, &mush, 0.4 * size);
             at_s += chew_s * (1.0 + 0.1 * rng.normal());
         }

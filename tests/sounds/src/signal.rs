@@ -32,7 +32,13 @@ pub(crate) fn clock_tick(take: &mut Take) {
             let knock = Strike { contact_s: 0.0002, velocity: part * velocity, roughness: 0.5 };
             knock.add(&mut rng, rate, &mut wheel_forces[side], at_s + late_s);
             knock.add(&mut rng, rate, &mut case_force, at_s + late_s);
-            let click = noise::burst(&mut rng, rate, 0.0001, 0.0015, &[(300.0, -12.0), (2500.0, -3.0), (6000.0, 0.0), (11_000.0, -6.0)]);
+            let click = noise::burst(
+                &mut rng,
+                rate,
+                0.0001,
+                0.0015,
+                &[(300.0, -12.0), (2500.0, -3.0), (6000.0, 0.0), (11_000.0, -6.0)],
+            );
             take.add(at_s + late_s, &click, 0.25 * part * velocity);
         }
         let lean = if side == 0 { 1.0 + uneven } else { 1.0 - uneven };

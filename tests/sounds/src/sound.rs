@@ -135,11 +135,7 @@ impl FromStr for Sound {
     type Err = UnknownSound;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::all()
-            .iter()
-            .copied()
-            .find(|sound| sound.name() == name)
-            .ok_or_else(|| UnknownSound(name.to_owned()))
+        Self::all().iter().copied().find(|sound| sound.name() == name).ok_or_else(|| UnknownSound(name.to_owned()))
     }
 }
 

@@ -83,11 +83,8 @@ pub(crate) fn clinks(take: &mut Take, per_second: f32, gain: f32) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;
     // Water on its surface and a hand on its rim damp a dish.
-    let bodies = [
-        piece_of_crockery(&mut rng, 60.0),
-        piece_of_crockery(&mut rng, 40.0),
-        piece_of_cutlery(&mut rng, 50.0),
-    ];
+    let bodies =
+        [piece_of_crockery(&mut rng, 60.0), piece_of_crockery(&mut rng, 40.0), piece_of_cutlery(&mut rng, 50.0)];
     let mut forces = vec![take.track(); bodies.len()];
     let mut at_s = rng.uniform(0.0, 0.3);
     while at_s < take.seconds() {

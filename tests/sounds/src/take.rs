@@ -12,11 +12,7 @@ pub(crate) struct Take {
 
 impl Take {
     pub(crate) fn new(sample_rate: f32, n: usize, rng: Rng) -> Self {
-        Self {
-            sample_rate,
-            samples: vec![0.0; n],
-            rng,
-        }
+        Self { sample_rate, samples: vec![0.0; n], rng }
     }
 
     pub(crate) fn n(&self) -> usize {

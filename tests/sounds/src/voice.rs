@@ -22,13 +22,20 @@ pub(crate) fn crying_baby(take: &mut Take) {
         let (top, end) = (rng.uniform(1.05, 1.45), rng.uniform(0.6, 0.95));
         let base_hz = pitch_hz * rng.uniform(0.92, 1.08);
         let peak_at = rng.uniform(0.2, 0.6);
-        let mut pitch = contour(n, &[(0.0, 0.75 * base_hz), (0.08, base_hz), (peak_at, top * base_hz), (0.85, base_hz), (1.0, end * base_hz)]);
+        let mut pitch = contour(
+            n,
+            &[(0.0, 0.75 * base_hz), (0.08, base_hz), (peak_at, top * base_hz), (0.85, base_hz), (1.0, end * base_hz)],
+        );
         let tremble = noise::drift(&mut rng, rate, n, 12.0, 0.15);
         for (hz, tremble) in pitch.iter_mut().zip(&tremble) {
             *hz *= tremble;
         }
         let loudness = contour(n, &[(0.0, 0.0), (0.08, 0.8), (0.5, 1.0), (0.85, 0.7), (1.0, 0.0)]);
-        let phonation = Phonation { tilt: rng.uniform(0.7, 1.2), breath: rng.uniform(0.05, 0.3), rough: hoarse * rng.uniform(0.3, 1.6) };
+        let phonation = Phonation {
+            tilt: rng.uniform(0.7, 1.2),
+            breath: rng.uniform(0.05, 0.3),
+            rough: hoarse * rng.uniform(0.3, 1.6),
+        };
         let mouth = tract * rng.uniform(0.95, 1.05);
         let wail = utter(&mut rng, rate, &pitch, &loudness, phonation, &infant(mouth));
         take.add(at_s, &wail, math::from_db(1.5 * rng.normal()));

@@ -81,7 +81,8 @@ fn brightness(sound: Sound) -> usize {
 #[test]
 fn bright_sounds_are_brighter_than_dark_ones() {
     let bright = [Sound::FryingPan, Sound::WaterFlowing, Sound::CleanDishes].map(brightness);
-    let dark = [Sound::Helicopter, Sound::Microwave, Sound::Dishwasher, Sound::BoilingWater, Sound::StoveFan].map(brightness);
+    let dark =
+        [Sound::Helicopter, Sound::Microwave, Sound::Dishwasher, Sound::BoilingWater, Sound::StoveFan].map(brightness);
     assert!(bright.iter().min() > dark.iter().max(), "{bright:?} {dark:?}");
 }
 
