@@ -1,7 +1,7 @@
 //! Checkpoints: everything a training needs to go on, and an export needs to be made, in one safetensors file.
 //!
-//! Tensors: `model/*` (weights and statistics), `ema/*` (their moving average), `optim/*/0` and `/1` (optimiser state),
-//! `header` (JSON bytes: [`Header`]). Random numbers need no state: they derive from the seed and the step.
+//! Tensors: `model/*` (weights and statistics), `ema/*` (their moving average), `optim/*/0` and `/1` (optimiser state), once
+//! finished `final/*` (what is evaluated and exported), `header` (JSON bytes: [`Header`]). Random numbers need no state: they derive from the seed and the step.
 
 use crate::error::{Error, Result};
 use crate::optim::Optimizer;
@@ -43,10 +43,11 @@ pub struct Checkpoint {
 /// # Errors
 ///
 /// If the file cannot be written.
-pub fn save(path: &Path, header: &Header, model: &Student, ema: &Student, optimizer: &Optimizer) -> Result<()> {
+pub fn save(path: &Path, header: &Header, model: &Student, ema: &Student, finished: Option<&Student>, optimizer: &Optimizer) -> Result<()> {
     let text = serde_json::to_vec(header).map_err(|e| Error::content(path, e.to_string()))?;
     let mut tensors = vec![("header".to_owned(), Tensor::f_from_slice(&text)?)];
-    for (prefix, student) in [("model", model), ("ema", ema)] {
+    let students = [("model", model), ("ema", ema)].into_iter().chain(finished.map(|s| ("final", s)));
+    for (prefix, student) in students {
         for param in student.params() {
             tensors.push((format!("{prefix}/{}", param.name), on_cpu(&param.value)?));
         }
@@ -78,7 +79,20 @@ impl Checkpoint {
         Ok(Self { header, values, path: path.to_owned() })
     }
 
-    /// The trained network: the moving average of the weights.
+    /// The result of a finished training.
+    ///
+    /// # Errors
+    ///
+    /// If the training is not finished, or as [`Checkpoint::averaged`].
+    pub fn finished(&self, device: Device) -> Result<Student> {
+        let Header { step, n_steps, .. } = self.header;
+        if !self.values.keys().any(|k| k.starts_with("final/")) {
+            return Err(Error::content(&self.path, format!("training is not finished: step {step} of {n_steps}; continue it with --resume")));
+        }
+        self.student("final/", device)?.frozen_copy()
+    }
+
+    /// The moving average of the weights.
     ///
     /// # Errors
     ///

@@ -7,20 +7,20 @@ use crate::data::folds::N_FOLDS;
 use crate::error::{Error, Result};
 use crate::fit::{FitOptions, FitResult, RESULT, fit, run_name};
 use crate::recipe::FoldMode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Results over folds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// One line each.
     pub rows: Vec<SummaryRow>,
 }
 
 /// One measure over the folds of one recipe.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SummaryRow {
     /// Recipe.
     pub recipe: String,

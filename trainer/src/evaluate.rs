@@ -90,15 +90,24 @@ pub fn evaluate(
 ///
 /// If libtorch reports one.
 pub fn clip_logits(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Vec<f32>> {
+    let logits = student.frame_logits(&clip_input(student, frames, silence, device)?)?;
+    let logits = logits.f_mean_dim([2i64].as_slice(), false, tch::Kind::Float)?;
+    Ok(Vec::try_from(&logits.f_squeeze_dim(0)?)?)
+}
+
+/// A whole clip `(n_frames, n_mels)` as the network takes it, `(1, T, n_mels)`: followed by `silence` up to the receptive field.
+///
+/// # Errors
+///
+/// If libtorch reports one.
+pub fn clip_input(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Tensor> {
     let n_mels = student.n_mels();
     let mut frames = std::borrow::Cow::Borrowed(frames);
     let shortest = receptive_field(&student.network().layers) * n_mels;
     if frames.len() < shortest {
         frames.to_mut().resize(shortest, silence);
     }
-    let x = Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?;
-    let logits = student.frame_logits(&x)?.f_mean_dim([2i64].as_slice(), false, tch::Kind::Float)?;
-    Ok(Vec::try_from(&logits.f_squeeze_dim(0)?)?)
+    Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
 }
 
 fn false_alarms(student: &Student, negatives: &[Clip], label: usize, hop_seconds: f64, silence: f32, device: Device) -> Result<BackgroundResult> {

@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::progress::TrainingProgress;
 use crate::recipe::{FoldMode, Recipe};
-use crate::student::{Cost, cost};
+use crate::student::{Cost, Student, cost};
+use crate::teacher::probe::{self, Lessons};
 use crate::training::Training;
 use crate::teacher;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,7 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
     let (labels, sets, background) = (corpus.labels.clone(), corpus.sets.clone(), corpus.background);
     let mut split = corpus.split(options.fold, recipe.frontend.n_mels)?;
     teacher::standardise(split.train.iter_mut().filter_map(|c| c.targets.as_mut()));
+    let lessons = Lessons::gather(&split.train);
     let (n_train, n_held_out) = (split.train.len(), split.held_out.len());
     let Split { train, held_out, negatives, held_out_negatives } = split;
     let batcher = Batcher::new(recipe, labels.len(), background, recipe.n_teacher(), train, negatives);
@@ -107,11 +109,10 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
 
     let frontend = &recipe.frontend;
     let silence = ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std;
-    let evaluate_now = |training: &Training| -> Result<Option<Evaluation>> {
+    let evaluate_now = |student: &Student| -> Result<Option<Evaluation>> {
         if held_out.is_empty() {
             return Ok(None);
         }
-        let student = training.averaged();
         evaluate(student, &sets, &held_out, &held_out_negatives, background, frontend.hop_seconds(), silence, options.device).map(Some)
     };
     let mut progress = TrainingProgress::new(training.header.step, training.header.n_steps);
@@ -135,7 +136,7 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
         let stopped = options.stop.load(Ordering::Relaxed) || options.stop_after.is_some_and(|n| step >= n);
         let finished = step == training.header.n_steps;
         if stopped || finished || (epoch_done && epoch % recipe.train.save_every == 0) {
-            training.save(&checkpoint)?;
+            training.save(&checkpoint, None)?;
         }
         if stopped && !finished {
             progress.finish();
@@ -143,7 +144,7 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
         }
         let every = recipe.train.evaluate_every;
         if epoch_done && !finished && every > 0 && epoch % every == 0 {
-            if let Some(evaluation) = evaluate_now(&training)? {
+            if let Some(evaluation) = evaluate_now(training.averaged())? {
                 progress.say(&format!("epoch {epoch}: {}", describe(&evaluation)));
                 metrics.write(&json!({"kind": "evaluation", "epoch": epoch, "step": step, "evaluation": evaluation}))?;
             }
@@ -151,7 +152,15 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
         }
     }
     progress.finish();
-    let evaluation = evaluate_now(&training)?;
+    let mut finished = training.averaged().frozen_copy()?;
+    if let (Some(lessons), Some(teacher)) = (&lessons, recipe.teacher.as_ref().filter(|t| t.probe_share > 0.0)) {
+        if let Some(evaluation) = evaluate_now(&finished)? {
+            eprintln!("before merging the teacher's classifier: {}", describe(&evaluation));
+        }
+        finished = probe::merge(&finished, lessons, teacher, background, silence, options.device)?;
+    }
+    training.save(&checkpoint, Some(&finished))?;
+    let evaluation = evaluate_now(&finished)?;
     if let Some(evaluation) = &evaluation {
         eprintln!("result: {}", describe(evaluation));
     }

@@ -2,7 +2,7 @@
 //!
 //! The modules in the order of the data: [`recipe`] says what to do; [`data`] reads recordings into features; [`augment`] makes
 //! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
-//! one; [`evaluate`] measures; [`teacher`] is a network to learn from.
+//! one; [`evaluate`] measures; [`export`] writes what the daemon runs; [`teacher`] is a network to learn from.
 //!
 //! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
 
@@ -17,6 +17,7 @@ pub mod crossval;
 pub mod data;
 pub mod error;
 pub mod evaluate;
+pub mod export;
 pub mod fit;
 pub mod optim;
 pub mod pickle;

@@ -14,7 +14,8 @@ use tch::{Kind, Tensor};
 enum Value {
     Mark,
     Int(i64),
-    Bool(bool),
+    /// A value that no tensor needs.
+    Other,
     Text(String),
     Global(String),
     Tuple(Vec<Value>),
@@ -77,8 +78,7 @@ impl Machine<'_> {
                 b'(' => self.stack.push(Value::Mark),
                 b'}' => self.stack.push(Value::Dict(Vec::new())),
                 b')' => self.stack.push(Value::Tuple(Vec::new())),
-                b'N' => self.stack.push(Value::Bool(false)),
-                0x88 | 0x89 => self.stack.push(Value::Bool(opcode == 0x88)),
+                b'N' | 0x88 | 0x89 => self.stack.push(Value::Other),
                 b'K' => self.integer(1)?,
                 b'M' => self.integer(2)?,
                 b'J' => self.integer(4)?,
@@ -217,7 +217,7 @@ fn storage(id: Value) -> std::result::Result<Value, String> {
     match &items[..] {
         [Value::Text(_), Value::Global(kind), Value::Text(key), ..] if kind == "torch.FloatStorage" => Ok(Value::Storage(key.clone())),
         // Counters of batch norm and the like: kept as a value that is no tensor.
-        [Value::Text(_), Value::Global(_), ..] => Ok(Value::Bool(false)),
+        [Value::Text(_), Value::Global(_), ..] => Ok(Value::Other),
         _ => Err("persistent id is no storage".to_owned()),
     }
 }
@@ -231,7 +231,7 @@ fn call(function: Value, arguments: Value) -> std::result::Result<Value, String>
             let offset = usize::try_from(*offset).map_err(|e| e.to_string())?;
             Ok(Value::Tensor { storage: key.clone(), offset, shape: integers(shape)?, strides: integers(strides)? })
         }
-        ("torch._utils._rebuild_tensor_v2", _) => Ok(Value::Bool(false)),
+        ("torch._utils._rebuild_tensor_v2", _) => Ok(Value::Other),
         _ => Err(format!("call of {name} is not supported")),
     }
 }

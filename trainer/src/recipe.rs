@@ -43,6 +43,9 @@ pub struct Recipe {
     /// A network to learn from besides the labels.
     #[serde(default)]
     pub teacher: Option<Teacher>,
+    /// What is written beside an exported network; without influence on the training.
+    #[serde(default)]
+    pub export: Option<Export>,
     /// What is done to a training clip.
     #[serde(default)]
     pub augment: Augment,
@@ -97,6 +100,18 @@ pub struct Procedural {
     pub seed: u64,
 }
 
+/// What an exported model's manifest says besides what follows from the training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Version of the model.
+    pub version: String,
+    /// How posteriors become events.
+    pub decision: edge_frontend::Decision,
+    /// Data sets and terms.
+    pub data: edge_frontend::DataNotes,
+}
+
 /// EfficientAT mn04 as a teacher: a second head of the student predicts its embedding, which knows far more sounds than the
 /// training clips show. Only the clean clip is shown to the teacher; the student sees it augmented.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,6 +127,15 @@ pub struct Teacher {
     /// Time from one embedding to the next.
     #[serde(default = "default_teacher_hop")]
     pub hop_s: f64,
+    /// Share of a classifier of the teacher's embeddings that is merged into the student's head at the end; 0 for none.
+    #[serde(default = "default_probe_share")]
+    pub probe_share: f64,
+    /// Weight of the training clips against the regularisation in that classifier: `|W|^2 / 2 + c * sum(loss)`.
+    #[serde(default = "default_probe_c")]
+    pub probe_c: f64,
+    /// Added to the background's logit then, since that classifier knows no background.
+    #[serde(default = "default_background_offset")]
+    pub background_offset: f64,
 }
 
 /// The streaming student: convolutions that are valid in time, a mean over frequency, a linear head.
@@ -432,6 +456,18 @@ fn default_teacher_window() -> f64 {
 
 fn default_teacher_hop() -> f64 {
     0.5
+}
+
+fn default_probe_share() -> f64 {
+    1.0
+}
+
+fn default_probe_c() -> f64 {
+    0.001
+}
+
+fn default_background_offset() -> f64 {
+    1.0
 }
 
 fn one() -> usize {

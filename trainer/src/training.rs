@@ -57,26 +57,28 @@ impl Training {
     /// If the checkpoint cannot be read, or belongs to another recipe, fold or label list than `expected` says.
     pub fn resume(path: &Path, expected: &Header, device: Device) -> Result<Self> {
         let checkpoint = Checkpoint::load(path)?;
-        let header = Header { step: expected.step, ..checkpoint.header.clone() };
+        let mut header = Header { step: expected.step, ..checkpoint.header.clone() };
+        header.recipe.export.clone_from(&expected.recipe.export);
         if header != *expected {
             return Err(Error::content(path, "belongs to another recipe, fold or data; start anew or choose another --out"));
         }
         let (student, average) = (checkpoint.model(device)?, checkpoint.averaged(device)?);
         let mut optimizer = Optimizer::new(&expected.recipe.optim, &student)?;
         checkpoint.restore_optimizer(&student, &mut optimizer)?;
-        Ok(Self { header: checkpoint.header, student, average, optimizer, device })
+        let header = Header { step: checkpoint.header.step, ..expected.clone() };
+        Ok(Self { header, student, average, optimizer, device })
     }
 
-    /// Saves the state.
+    /// Saves the state, and with it the result once there is one.
     ///
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        checkpoint::save(path, &self.header, &self.student, &self.average, &self.optimizer)
+    pub fn save(&self, path: &Path, finished: Option<&Student>) -> Result<()> {
+        checkpoint::save(path, &self.header, &self.student, &self.average, finished, &self.optimizer)
     }
 
-    /// The moving average of the weights: the network to evaluate and export.
+    /// The moving average of the weights: better than the weights themselves.
     pub fn averaged(&self) -> &Student {
         &self.average
     }

@@ -3,6 +3,7 @@
 //! Enters: a command line. Leaves: results on standard output, progress and messages on standard error. Ctrl-C and SIGTERM
 //! make a training save its state and stop.
 
+mod export;
 mod train;
 
 use crate::error::Result;
@@ -23,6 +24,8 @@ enum Command {
     Fit(train::FitArgs),
     /// Train and evaluate every fold of a recipe.
     Crossval(train::CrossvalArgs),
+    /// Write a finished training as a model folder, and verify it.
+    Export(export::ExportArgs),
     /// Gather the results of finished runs into one table.
     Summary {
         /// Run folders; folders of run folders are searched.
@@ -43,6 +46,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Fit(args) => train::fit(&args),
         Command::Crossval(args) => train::crossval(&args),
+        Command::Export(args) => export::export(&args),
         Command::Summary { runs, json } => train::summary(&runs, json),
     }
 }

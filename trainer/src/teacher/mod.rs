@@ -4,6 +4,7 @@
 //! computed once from the clean recording and cached.
 
 pub mod mn04;
+pub mod probe;
 
 use crate::data::Targets;
 use crate::error::{Error, Result};
