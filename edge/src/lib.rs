@@ -13,7 +13,7 @@
 //! | [`event`] | worker | onsets and offsets | JSON objects |
 //! | [`publish`] | one thread a sink | events | JSON lines, MQTT |
 //!
-//! [`pipeline`] joins the worker's stages; [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are
+//! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording; [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are
 //! what the daemon is told before it starts, and [`error`] is what it says when that cannot work.
 
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@
 
 pub mod audio;
 pub mod capture;
+pub mod clip;
 pub mod clock;
 pub mod config;
 pub mod decide;

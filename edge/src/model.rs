@@ -16,6 +16,34 @@ use crate::error::{Error, Result};
 /// Name of the manifest in a model folder.
 pub const MANIFEST_FILE: &str = "manifest.toml";
 
+/// Where the model is looked for, seen from the working directory.
+const LOCAL_DIR: &str = "models/home";
+
+/// Where it is looked for, seen from the folder of the program: `/usr/bin/earwitness` has it in `/usr/share`.
+const INSTALLED_DIR: &str = "../share/earwitness/models/home";
+
+/// The folder of the model: `explicit` if given, else the first of the usual places that has one.
+///
+/// # Errors
+///
+/// [`Error::ModelFile`] that lists the places, when none of them has a model. An explicit folder is not looked at.
+pub fn find(explicit: Option<&Path>) -> Result<PathBuf> {
+    if let Some(dir) = explicit {
+        return Ok(dir.to_path_buf());
+    }
+    let mut places = vec![PathBuf::from(LOCAL_DIR)];
+    let program = std::env::current_exe().ok();
+    places.extend(program.as_deref().and_then(Path::parent).map(|folder| folder.join(INSTALLED_DIR)));
+    match places.iter().find(|dir| dir.join(MANIFEST_FILE).is_file()) {
+        Some(dir) => Ok(dir.clone()),
+        None => {
+            let tried: Vec<_> = places.iter().map(|dir| dir.display().to_string()).collect();
+            let reason = format!("no model in {}; name its folder with --model or model.dir", tried.join(" or "));
+            Err(Error::ModelFile { path: PathBuf::from(MANIFEST_FILE), reason })
+        }
+    }
+}
+
 /// A model folder whose manifest and files agree.
 #[derive(Debug, Clone)]
 pub struct Model {

@@ -103,9 +103,11 @@ impl Settings {
         };
         let mut mqtt = config.mqtt.clone();
         mqtt.url = overrides.mqtt.clone().or(mqtt.url);
+        let source = source(&config, &file, overrides)?;
+        refuse_idle_options(&source, overrides)?;
         Ok(Settings {
-            source: source(&config, &file, overrides)?,
             fast: overrides.fast || config.source.fast.unwrap_or(false),
+            source,
             model_dir: overrides.model.clone().or_else(|| config.model.dir.as_deref().map(|dir| file.resolve(dir))),
             precision: overrides.precision.or(config.model.precision).unwrap_or_default(),
             mqtt: MqttSettings::new(mqtt, &name, &file)?,
@@ -231,6 +233,18 @@ fn source(config: &Config, file: &Source, overrides: &Overrides) -> Result<Sourc
         overrides.format.or(section.format).unwrap_or(format),
         overrides.channels.or(section.channels).unwrap_or(channels),
     )
+}
+
+/// An option that the chosen source does not heed is a mistake. In a configuration file it is not: there it waits for its source.
+fn refuse_idle_options(source: &SourceSpec, overrides: &Overrides) -> Result<()> {
+    let raw = overrides.rate.is_some() || overrides.format.is_some() || overrides.channels.is_some();
+    let misplaced = match source {
+        SourceSpec::Mic { .. } if overrides.fast => Some(("--fast", "a microphone cannot be read faster than real time")),
+        SourceSpec::File(_) | SourceSpec::Stdin { .. } if overrides.device.is_some() => Some(("--device", "only for --source mic")),
+        SourceSpec::Mic { .. } | SourceSpec::File(_) if raw => Some(("--rate, --format, --channels", "only for --source stdin")),
+        _ => None,
+    };
+    misplaced.map_or(Ok(()), |(option, reason)| Err(Error::usage(option, reason)))
 }
 
 fn host_name() -> Result<String> {

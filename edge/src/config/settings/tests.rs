@@ -94,7 +94,7 @@ fn the_command_line_has_precedence() {
     let overrides = Overrides {
         source: Some("stdin".parse().unwrap()),
         channels: Some(2),
-        fast: true,
+        fast: true, // standard input is read as it comes anyway
         model: Some("other".into()),
         precision: Some(PrecisionChoice::Int8),
         mqtt: Some("mqtts://b".parse().unwrap()),
@@ -170,4 +170,13 @@ fn decisions_that_the_model_cannot_make_are_refused() {
     assert!(refusal("[decide.classes.background]\ncooldown_ms = 1\n").contains("background"));
     let crossed = refusal("\n[decide.classes.bell]\nthreshold_off = 0.8\n");
     assert!(crossed.contains("c.toml:3: decide.classes.bell.threshold_off: "), "{crossed}");
+}
+
+#[test]
+fn options_for_another_source_are_refused() {
+    let refusal = |overrides: &Overrides| settings("", overrides).unwrap_err().to_string();
+    assert!(refusal(&Overrides { fast: true, ..Default::default() }).starts_with("--fast: "));
+    assert!(refusal(&Overrides { rate: Some(8000), ..Default::default() }).contains("only for --source stdin"));
+    let file = Some(SourceSpec::File("a.wav".into()));
+    assert!(refusal(&Overrides { source: file, device: Some("usb".into()), ..Default::default() }).contains("only for --source mic"));
 }

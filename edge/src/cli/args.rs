@@ -1,0 +1,146 @@
+//! The command line as typed. What its values mean together is settled by [`edge::config`].
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use edge::capture::{RawFormat, SourceSpec};
+use edge::config::{BrokerUrl, Overrides};
+use edge::engine::PrecisionChoice;
+
+/// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio never leaves the device.
+#[derive(Debug, Parser)]
+#[command(name = "earwitness", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed at run time, 2 bad usage or configuration.")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Listen and report events until interrupted or until the recording ends
+    ///
+    /// Events are written to standard output, one JSON object a line, and nothing else; logs go to standard error. The
+    /// environment variable EARWITNESS_LOG overrides the configuration's log level.
+    Run(RunArgs),
+    /// Say what recordings as a whole sound like
+    Classify(ClassifyArgs),
+    /// List the capture devices of this machine
+    Devices,
+    /// Measure how fast this machine recognises
+    Bench(BenchArgs),
+    /// Validate a configuration and say what it means
+    Check(CheckArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct RunArgs {
+    /// Configuration file; the options below override it
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// What to listen to: mic, file:PATH or stdin [default: mic]
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<SourceSpec>,
+    /// Which microphone: its id, its name or a part of its name [default: the system's]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// Samples a second on standard input [default: 48000]
+    #[arg(long, value_name = "HZ")]
+    rate: Option<u32>,
+    /// Sample type on standard input: s16le or f32le [default: s16le]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<RawFormat>,
+    /// Interleaved channels on standard input [default: 1]
+    #[arg(long, value_name = "N")]
+    channels: Option<u16>,
+    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Which of the model's files to run: auto (the faster one), f32 or int8 [default: auto]
+    #[arg(long, value_name = "PRECISION")]
+    precision: Option<PrecisionChoice>,
+    /// Broker to report to as well: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
+    #[arg(long, value_name = "URL")]
+    mqtt: Option<BrokerUrl>,
+    /// Read a file as fast as possible instead of in real time
+    #[arg(long)]
+    fast: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ClassifyArgs {
+    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
+    #[arg(long, value_name = "DIR")]
+    pub(super) model: Option<PathBuf>,
+    /// Which of the model's files to run: auto (the faster one), f32 or int8
+    #[arg(long, value_name = "PRECISION", default_value_t)]
+    pub(super) precision: PrecisionChoice,
+    /// How many labels to show, the likeliest first
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) top: u16,
+    /// One JSON object a line: {"file": .., "top": [{"label": .., "score": ..}, ..]}
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Recordings: WAV, FLAC, Ogg Vorbis or MP3
+    #[arg(value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct BenchArgs {
+    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
+    #[arg(long, value_name = "DIR")]
+    pub(super) model: Option<PathBuf>,
+    /// Which of the model's files to run: auto (the faster one), f32 or int8
+    #[arg(long, value_name = "PRECISION", default_value_t)]
+    pub(super) precision: PrecisionChoice,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct CheckArgs {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+}
+
+impl RunArgs {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            source: self.source.clone(),
+            device: self.device.clone(),
+            rate: self.rate,
+            format: self.format,
+            channels: self.channels,
+            fast: self.fast,
+            model: self.model.clone(),
+            precision: self.precision,
+            mqtt: self.mqtt.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_reach_the_settings() {
+        let args = ["earwitness", "run", "--source", "file:a.wav", "--fast", "--precision", "int8", "--mqtt", "mqtt://b"];
+        let Command::Run(run) = Args::try_parse_from(args).unwrap().command else { panic!("not run") };
+        let overrides = run.overrides();
+        assert_eq!(overrides.source, Some(SourceSpec::File("a.wav".into())));
+        assert!(overrides.fast);
+        assert_eq!(overrides.precision, Some(PrecisionChoice::Int8));
+        assert_eq!(overrides.mqtt.unwrap().port, 1883);
+    }
+}

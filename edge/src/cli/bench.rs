@@ -1,0 +1,140 @@
+//! `earwitness bench`: measures the worker's path on this machine: samples at the model's rate through log-mel front end, network
+//! and decisions, a pulse at a time, in one thread.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use edge::Result;
+use edge::decide::{Decider, Rules};
+use edge_frontend::LogMel;
+use serde::Serialize;
+
+use super::args::BenchArgs;
+use super::stdout_error;
+
+/// Pulses before the measurement, for caches and clock rates to settle.
+const N_WARM_UP: usize = 200;
+
+/// The measurement ends after so many pulses or so much time.
+const N_PULSES: usize = 5_000;
+const MAX_TIME: Duration = Duration::from_secs(10);
+
+#[derive(Serialize)]
+struct Report {
+    us_per_pulse_median: f64,
+    us_per_pulse_p99: f64,
+    /// Sound that a pulse covers.
+    pulse_ms: f64,
+    /// Share of one core that a stream takes: time to compute over the time it covers.
+    real_time_factor: f64,
+    precision: &'static str,
+    /// Largest resident memory of this process so far.
+    peak_rss_mb: f64,
+    /// From the start of the program to the first frame of logits.
+    start_ms: f64,
+}
+
+pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
+    super::logging::start("warn")?;
+    let (model, mut engine) = super::load(args.model.as_deref(), args.precision)?;
+    let frontend = &model.manifest.frontend;
+    let mut log_mel = LogMel::new(frontend).map_err(|error| edge::Error::model_file(&model.dir, error))?;
+    let rules = Rules::new(&model.manifest, &model.manifest.decision);
+    let pulse_ms = rules.frame_period_s * 1e3;
+    let mut decider = Decider::new(rules);
+
+    let n_mels = engine.n_mels();
+    let mut pulse = vec![0.0; engine.pulse_frames() * n_mels];
+    let mut logits = vec![0.0; engine.n_classes()];
+    let mut noise = Noise(1);
+    let mut samples = vec![0.0; engine.pulse_frames() * frontend.hop_length];
+    // The first frame needs a whole window, so that from then on every block of a pulse's hops gives a pulse of frames.
+    let lead = vec![0.0; frontend.win_length - frontend.hop_length.min(frontend.win_length)];
+    log_mel.process(&lead, |_| {});
+
+    let mut start_ms = None;
+    let mut times_us = Vec::with_capacity(N_PULSES);
+    let mut end = Instant::now() + MAX_TIME;
+    for at in 0.. {
+        noise.fill(&mut samples);
+        let begin = Instant::now();
+        let mut n = 0;
+        log_mel.process(&samples, |frame| {
+            if let Some(room) = pulse.get_mut(n..n + n_mels) {
+                room.copy_from_slice(frame);
+            }
+            n += n_mels;
+        });
+        if engine.push(&pulse, &mut logits)? {
+            decider.push(at as f64 * pulse_ms / 1e3, &logits, |_| {});
+            start_ms.get_or_insert_with(|| start.elapsed().as_secs_f64() * 1e3);
+        }
+        let elapsed = begin.elapsed();
+        match at {
+            N_WARM_UP => end = Instant::now() + MAX_TIME,
+            at if at > N_WARM_UP => times_us.push(elapsed.as_secs_f64() * 1e6),
+            _ => {}
+        }
+        if times_us.len() == N_PULSES || (!times_us.is_empty() && Instant::now() >= end) {
+            break;
+        }
+    }
+    times_us.sort_by(f64::total_cmp);
+    let median_us = times_us[times_us.len() / 2];
+    let report = Report {
+        us_per_pulse_median: round(median_us, 10.0),
+        us_per_pulse_p99: round(times_us[times_us.len() * 99 / 100], 10.0),
+        pulse_ms,
+        real_time_factor: round(median_us / 1e3 / pulse_ms, 1e6),
+        precision: engine.precision().as_str(),
+        peak_rss_mb: round(peak_rss_mb()?, 10.0),
+        start_ms: round(start_ms.unwrap_or_default(), 10.0),
+    };
+    let text = if args.json { json(&report) } else { table(&report, times_us.len()) };
+    std::io::stdout().write_all(text.as_bytes()).map_err(stdout_error)
+}
+
+fn json(report: &Report) -> String {
+    serde_json::to_string(report).unwrap_or_else(|error| unreachable!("a report has only string keys: {error}")) + "\n"
+}
+
+fn table(report: &Report, n_pulses: usize) -> String {
+    format!(
+        "time a pulse      {:.1} us median, {:.1} us at the 99th percentile ({n_pulses} pulses of {} ms)\n\
+         load              {:.3} % of one core\n\
+         precision         {}\n\
+         peak memory       {:.1} MB\n\
+         start             {:.1} ms to the first output\n",
+        report.us_per_pulse_median,
+        report.us_per_pulse_p99,
+        report.pulse_ms,
+        report.real_time_factor * 100.0,
+        report.precision,
+        report.peak_rss_mb,
+        report.start_ms,
+    )
+}
+
+/// The kernel's figure for the largest resident set.
+fn peak_rss_mb() -> Result<f64> {
+    let path = "/proc/self/status";
+    let text = std::fs::read_to_string(path).map_err(edge::Error::io(path))?;
+    let kb = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    kb.map(|kb| kb * 1024.0 / 1e6).ok_or_else(|| edge::Error::io(path)(std::io::Error::other("no VmHWM in it")))
+}
+
+fn round(value: f64, scale: f64) -> f64 {
+    (value * scale).round() / scale
+}
+
+/// White noise: nothing in the path may be faster for being zero.
+struct Noise(u32);
+
+impl Noise {
+    fn fill(&mut self, samples: &mut [f32]) {
+        for sample in samples {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *sample = (self.0 >> 8) as f32 / 16_777_216.0 - 0.5;
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The commands: a command line enters, an exit code leaves. 0: done; 1: failed at run time; 2: bad usage or configuration.
+//!
+//! Standard output carries what a command is asked for and nothing else; errors and logs go to standard error.
+
+mod args;
+mod bench;
+mod check;
+mod classify;
+mod devices;
+mod logging;
+mod run;
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use edge::engine::{Engine, PrecisionChoice, load_engine};
+use edge::model::{self, Model};
+use edge::{Error, Result};
+
+use args::{Args, Command};
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    let start = Instant::now();
+    let result = match Args::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Classify(args) => return finish(classify::classify(&args)),
+        Command::Devices => devices::devices(),
+        Command::Bench(args) => bench::bench(&args, start),
+        Command::Check(args) => check::check(&args),
+    };
+    finish(result.map(|()| ExitCode::SUCCESS))
+}
+
+fn finish(result: Result<ExitCode>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        // Whoever reads standard output has had enough, as `head` does.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("earwitness: {error}");
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+/// The model in `dir` or in the usual places, and its engine.
+fn load(dir: Option<&Path>, precision: PrecisionChoice) -> Result<(Model, Box<dyn Engine>)> {
+    let model = Model::load(&model::find(dir)?)?;
+    let engine = load_engine(&model, precision)?;
+    Ok((model, engine))
+}
+
+fn stdout_error(source: io::Error) -> Error {
+    Error::io("standard output")(source)
+}
