@@ -1,0 +1,63 @@
+//! Claim: every model that ships yields what it yielded when it was exported: log-mel frames to 1e-3, logits to 1e-2, on
+//! every platform; and the streamed logits equal the batch ones.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use edge::audio::decode_file;
+use edge::engine::{BatchEngine, Engine, Precision, StreamEngine};
+use edge::model::Model;
+use edge_frontend::log_mel;
+use ndarray::Array2;
+
+fn shipped() -> Vec<PathBuf> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let mut dirs: Vec<_> = std::fs::read_dir(models).unwrap().map(|entry| entry.unwrap().path()).collect();
+    dirs.retain(|path| path.is_dir());
+    dirs.sort();
+    dirs
+}
+
+fn largest_difference(actual: &[f32], expected: &Array2<f32>) -> f32 {
+    assert_eq!(actual.len(), expected.len());
+    actual.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn the_default_model_ships() {
+    assert!(shipped().iter().any(|dir| dir.ends_with("home")), "{:?}", shipped());
+}
+
+#[test]
+fn shipped_models_replay_their_golden_files() {
+    for dir in shipped() {
+        let model = Model::load(&dir).unwrap();
+        let golden = dir.join("golden");
+        let audio = decode_file(&golden.join("clip.wav")).unwrap();
+        assert_eq!(audio.sample_rate, model.manifest.frontend.sample_rate);
+
+        let frames = log_mel(&model.manifest.frontend, &audio.samples).unwrap();
+        let expected: Array2<f32> = ndarray_npy::read_npy(golden.join("log_mel.npy")).unwrap();
+        let difference = largest_difference(&frames, &expected);
+        assert!(difference <= 1e-3, "{}: log-mel differs by {difference}", dir.display());
+
+        let logits = BatchEngine::load(&model, Precision::F32).unwrap().run(&frames).unwrap();
+        let expected: Array2<f32> = ndarray_npy::read_npy(golden.join("logits.npy")).unwrap();
+        let difference = largest_difference(&logits, &expected);
+        assert!(difference <= 1e-2, "{}: logits differ by {difference}", dir.display());
+
+        let mut engine = StreamEngine::load(&model, Precision::F32).unwrap();
+        let (n_classes, n_mels) = (engine.n_classes(), engine.n_mels());
+        let mut streamed = Vec::new();
+        for pulse in frames.chunks_exact(engine.pulse_frames() * n_mels) {
+            let mut row = vec![0.0; n_classes];
+            if engine.push(pulse, &mut row).unwrap() {
+                streamed.extend(row);
+            }
+        }
+        assert!(streamed.len() >= n_classes);
+        let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&streamed), bits(&logits[..streamed.len()]), "{}", dir.display());
+    }
+}
