@@ -3,7 +3,8 @@
 //! No recording is involved: impacts are modal synthesis, liquids are bubbles, voices are pulses through formants, motors
 //! are harmonics and noise, and each source stands in a small room. Pitch, material, rhythm, level, distance and room vary
 //! widely by seed, so that the sounds serve as a demonstration, as unlimited labelled test audio and as augmentation in
-//! training. A seed names the same bytes on every platform: random draws are ChaCha8's and elementary functions `libm`'s.
+//! training. A seed names the same bits on every platform: random draws are ChaCha8's and elementary functions `libm`'s. One
+//! core renders a hundred seconds of most sounds in a second.
 //!
 //! ```
 //! let five_seconds = sounds::render(sounds::Sound::Rain, 24_000, 5.0, 7);
