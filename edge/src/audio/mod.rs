@@ -4,22 +4,15 @@
 //! keeps its time; a file that ends too early yields what is intact. Both are reported by [`AudioReader::damage`]. A file from which
 //! nothing can be decoded is an error.
 
-use std::fs::File;
+mod packets;
+
 use std::path::{Path, PathBuf};
 
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
-use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
-use symphonia::core::io::MediaSourceStream;
-use symphonia::core::meta::MetadataOptions;
-use symphonia::core::packet::Packet;
-use symphonia::core::units::TimeBase;
+use symphonia::core::formats::Track;
 
 use crate::error::{Error, Result};
-
-/// Longest silence that stands for packets lost in a row, seconds: a damaged header may claim that hours are missing.
-const MAX_LOST_S: f64 = 10.0;
+use packets::{Next, Packets};
 
 /// A decoded file.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,19 +46,14 @@ pub fn decode_file(path: &Path) -> Result<Audio> {
 /// Decodes a file block by block, in memory that does not grow with the file.
 pub struct AudioReader {
     path: PathBuf,
-    format: Box<dyn FormatReader>,
+    packets: Packets,
     decoder: Box<dyn AudioDecoder>,
-    track_id: u32,
-    time_base: Option<TimeBase>,
-    /// Where the next packet should begin, in units of `time_base`.
-    next_ts: Option<i64>,
     sample_rate: u32,
     n_channels: usize,
     interleaved: Vec<f32>,
     n_decoded: u64,
     n_lost: u64,
     first_error: Option<String>,
-    cut_short: bool,
 }
 
 impl AudioReader {
@@ -75,38 +63,20 @@ impl AudioReader {
     ///
     /// When the file cannot be read, is in no known format, or holds no audio track.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::audio_file(path, error))?;
-        let metadata = file.metadata().map_err(|error| Error::audio_file(path, error))?;
-        if metadata.is_dir() {
-            return Err(Error::audio_file(path, "is a folder"));
-        }
-        if metadata.is_file() && metadata.len() == 0 {
-            return Err(Error::audio_file(path, "contains no audio: the file is empty"));
-        }
-        let mut hint = Hint::new();
-        if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
-            hint.with_extension(extension);
-        }
-        let stream = MediaSourceStream::new(Box::new(file), Default::default());
-        let format = symphonia::default::get_probe()
-            .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| Error::audio_file(path, format_args!("not a wav, flac, ogg or mp3 file: {error}")))?;
-        let track = audio_track(path, &*format)?;
-        let (decoder, sample_rate, n_channels) = make_decoder(path, track)?;
+        let packets = Packets::open(path)?;
+        let track = packets.track()?;
+        let params = track.codec_params.as_ref().and_then(|params| params.audio());
+        let channels = params.and_then(|params| params.channels.as_ref());
         Ok(AudioReader {
             path: path.to_path_buf(),
-            track_id: track.id,
-            time_base: track.time_base,
-            next_ts: None,
-            format,
-            decoder,
-            sample_rate,
-            n_channels,
+            decoder: make_decoder(path, track)?,
+            sample_rate: packets.sample_rate(),
+            n_channels: channels.map_or(0, |channels| channels.count()),
+            packets,
             interleaved: Vec::new(),
             n_decoded: 0,
             n_lost: 0,
             first_error: None,
-            cut_short: false,
         })
     }
 
@@ -120,135 +90,85 @@ impl AudioReader {
         self.n_channels
     }
 
-    /// Replaces `block` by the next mono samples, some thousands at most. `false`, with an empty block, at the end of the file.
+    /// Replaces `block` by the next mono samples, some thousands unless many were lost. `false`, with an empty block, at the end of
+    /// the file.
     ///
     /// # Errors
     ///
     /// At the end of a file from which nothing could be decoded, and where the sample rate changes on the way.
     pub fn next_block(&mut self, block: &mut Vec<f32>) -> Result<bool> {
         block.clear();
-        while let Some(packet) = self.next_packet()? {
-            let n_lost = self.n_lost_before(&packet);
-            if n_lost > 0 {
-                block.resize(n_lost, 0.0);
-            }
-            match self.decoder.decode(&packet) {
-                Ok(decoded) => {
-                    let (actual, n_channels) = (decoded.spec().rate(), decoded.spec().channels().count());
-                    if actual != self.sample_rate {
-                        return Err(self.rate_change(actual));
-                    }
-                    if decoded.frames() > 0 && n_channels > 0 {
-                        decoded.copy_to_vec_interleaved(&mut self.interleaved);
-                        self.n_channels = n_channels;
-                        self.n_decoded += decoded.frames() as u64;
-                        mix_to_mono(&self.interleaved, n_channels, block);
-                    }
-                    if !block.is_empty() {
-                        return Ok(true);
+        while block.is_empty() {
+            match self.packets.next()? {
+                Next::Packet(packet, n_lost) => {
+                    block.resize(n_lost, 0.0);
+                    self.n_lost += n_lost as u64;
+                    match self.decoder.decode(&packet) {
+                        Ok(decoded) => {
+                            let (rate, n_channels) = (decoded.spec().rate(), decoded.spec().channels().count());
+                            let n_frames = decoded.frames();
+                            decoded.copy_to_vec_interleaved(&mut self.interleaved);
+                            self.take_decoded(rate, n_channels, n_frames, block)?;
+                        }
+                        Err(error) => {
+                            self.first_error.get_or_insert_with(|| error.to_string());
+                            self.packets.reject(&packet);
+                            // Codecs that look back need a clean start behind the damage.
+                            self.decoder.reset();
+                        }
                     }
                 }
-                Err(error) => {
-                    self.first_error.get_or_insert_with(|| error.to_string());
-                    // Codecs that look back need a clean start behind the damage, and the next packet shows what is missing.
-                    self.decoder.reset();
-                    self.next_ts = Some(packet.pts.get());
-                }
+                Next::Stream => self.decoder = make_decoder(&self.path, self.packets.track()?)?,
+                Next::End => return self.end(),
             }
         }
-        if self.n_decoded > 0 {
-            return Ok(false);
-        }
-        Err(Error::audio_file(
-            &self.path,
-            match &self.first_error {
-                Some(cause) => format!("nothing could be decoded: {cause}"),
-                None => "contains no audio".to_string(),
-            },
-        ))
+        Ok(true)
     }
 
     /// What is wrong with the part read so far, if anything.
     pub fn damage(&self) -> Option<String> {
-        if self.n_lost == 0 && self.first_error.is_none() {
+        let cause = self.cause();
+        if self.n_lost == 0 && cause.is_none() {
             return None;
         }
         let lost_s = self.n_lost as f64 / f64::from(self.sample_rate);
-        let cause = self.first_error.as_deref().unwrap_or("packets are missing");
-        let end = if self.cut_short { ", ends before its time" } else { "" };
-        Some(format!("damaged ({cause}): {lost_s:.3} s replaced by silence{end}"))
+        let end = if self.packets.cut_short().is_some() { ", ends before its time" } else { "" };
+        Some(format!("damaged ({}): {lost_s:.3} s replaced by silence{end}", cause.unwrap_or("packets are missing")))
     }
 
-    /// The next packet of the track; `None` at the end, be it the intended one or where the damage begins.
-    fn next_packet(&mut self) -> Result<Option<Packet>> {
-        loop {
-            match self.format.next_packet() {
-                Ok(Some(packet)) if packet.track_id == self.track_id => return Ok(Some(packet)),
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(None),
-                // Chained Ogg: another stream follows the first.
-                Err(SymphoniaError::ResetRequired) => self.next_stream()?,
-                Err(error) => {
-                    self.cut_short = true;
-                    self.first_error.get_or_insert_with(|| error.to_string());
-                    return Ok(None);
-                }
-            }
+    fn cause(&self) -> Option<&str> {
+        self.first_error.as_deref().or_else(|| self.packets.cut_short())
+    }
+
+    /// Mixes what the decoder left in `interleaved` into `block`.
+    fn take_decoded(&mut self, rate: u32, n_channels: usize, n_frames: usize, block: &mut Vec<f32>) -> Result<()> {
+        if rate != self.sample_rate {
+            let reason = format!("sample rate changes from {} to {rate} Hz on the way", self.sample_rate);
+            return Err(Error::audio_file(&self.path, reason));
         }
-    }
-
-    fn next_stream(&mut self) -> Result<()> {
-        let track = audio_track(&self.path, &*self.format)?;
-        let (decoder, sample_rate, _) = make_decoder(&self.path, track)?;
-        self.track_id = track.id;
-        self.time_base = track.time_base;
-        self.next_ts = None;
-        self.decoder = decoder;
-        match sample_rate == self.sample_rate {
-            true => Ok(()),
-            false => Err(self.rate_change(sample_rate)),
+        if n_frames > 0 && n_channels > 0 {
+            self.n_channels = n_channels;
+            self.n_decoded += n_frames as u64;
+            mix_to_mono(&self.interleaved, n_channels, block);
         }
+        Ok(())
     }
 
-    fn rate_change(&self, actual: u32) -> Error {
-        Error::audio_file(&self.path, format_args!("sample rate changes from {} to {actual} Hz on the way", self.sample_rate))
-    }
-
-    /// Samples that are missing between the last decoded packet and this one, by the container's time stamps.
-    fn n_lost_before(&mut self, packet: &Packet) -> usize {
-        let begin = packet.pts.get();
-        let due = self.next_ts.replace(begin.saturating_add_unsigned(packet.block_dur().get())).unwrap_or(begin);
-        let ticks = begin.saturating_sub(due).max(0) as f64;
-        let seconds = match self.time_base {
-            Some(base) => ticks * f64::from(base.numer.get()) / f64::from(base.denom.get()),
-            None => ticks / f64::from(self.sample_rate),
-        };
-        let n_lost = (seconds.min(MAX_LOST_S) * f64::from(self.sample_rate)).round();
-        self.n_lost += n_lost as u64;
-        n_lost as usize
+    fn end(&self) -> Result<bool> {
+        match (self.n_decoded, self.cause()) {
+            (0, Some(cause)) => Err(Error::audio_file(&self.path, format!("nothing could be decoded: {cause}"))),
+            (0, None) => Err(Error::audio_file(&self.path, "contains no audio")),
+            _ => Ok(false),
+        }
     }
 }
 
-fn audio_track<'a>(path: &Path, format: &'a dyn FormatReader) -> Result<&'a Track> {
-    format.default_track(TrackType::Audio).ok_or_else(|| Error::audio_file(path, "contains no audio track"))
-}
-
-/// The decoder of `track`, its sample rate, and its channels as far as the header knows them.
-fn make_decoder(path: &Path, track: &Track) -> Result<(Box<dyn AudioDecoder>, u32, usize)> {
-    let params = track
-        .codec_params
-        .as_ref()
-        .and_then(|params| params.audio())
-        .ok_or_else(|| Error::audio_file(path, "audio track without codec parameters"))?;
-    let sample_rate = match params.sample_rate {
-        Some(rate) if rate > 0 => rate,
-        _ => return Err(Error::audio_file(path, "header gives no sample rate")),
-    };
-    let decoder = symphonia::default::get_codecs()
+fn make_decoder(path: &Path, track: &Track) -> Result<Box<dyn AudioDecoder>> {
+    let params = track.codec_params.as_ref().and_then(|params| params.audio());
+    let params = params.ok_or_else(|| Error::audio_file(path, "audio track without codec parameters"))?;
+    symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
-        .map_err(|error| Error::audio_file(path, format_args!("audio track cannot be decoded: {error}")))?;
-    let n_channels = params.channels.as_ref().map_or(0, |channels| channels.count());
-    Ok((decoder, sample_rate, n_channels))
+        .map_err(|error| Error::audio_file(path, format_args!("audio track cannot be decoded: {error}")))
 }
 
 /// Appends the mean of each interleaved frame to `mono`.
@@ -368,6 +288,40 @@ mod tests {
             let mut reader = AudioReader::open(&testdata(name)).unwrap();
             while reader.next_block(&mut Vec::new()).unwrap() {}
             assert_eq!(reader.damage(), None, "{name}");
+        }
+    }
+
+    /// The checksum of an Ogg page whose own checksum is zero: CRC-32 with polynomial 0x04c11db7, not reflected (RFC 3533).
+    fn ogg_checksum(page: &[u8]) -> u32 {
+        page.iter().fold(0, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 })
+        })
+    }
+
+    #[test]
+    fn an_inexact_page_position_does_not_tear_an_ogg_file_apart() {
+        let intact = fs::read(testdata("pages.ogg")).unwrap();
+        let starts: Vec<usize> = (0..intact.len()).filter(|&at| intact[at..].starts_with(b"OggS")).collect();
+        // The first page of audio, of two.
+        let (from, to) = (starts[2], starts[3]);
+        let wanted = decode_file(&testdata("pages.ogg")).unwrap().samples;
+        assert_eq!(wanted.len(), 24_000);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ogg");
+        for shift in [-240_i64, 240] {
+            let mut bytes = intact.clone();
+            let page = &mut bytes[from..to];
+            let position = i64::from_le_bytes(page[6..14].try_into().unwrap());
+            page[6..14].copy_from_slice(&(position + shift).to_le_bytes());
+            page[22..26].fill(0);
+            let checksum = ogg_checksum(page);
+            page[22..26].copy_from_slice(&checksum.to_le_bytes());
+            fs::write(&path, &bytes).unwrap();
+            let samples = decode_file(&path).unwrap().samples;
+            // Where the file ends is read off the same positions, so a part of the last packet may come or go.
+            let n = samples.len().min(wanted.len());
+            assert!(n >= 24_000 - 240, "{n}");
+            assert!(samples[..n] == wanted[..n], "page position shifted by {shift}");
         }
     }
 
