@@ -1,8 +1,8 @@
-//! The hand-over from capture to worker: samples enter on one thread, the same samples and marks for missing ones leave on
-//! another.
+//! The hand-over from capture to worker: samples enter on one thread, the same samples and marks for missing ones leave
+//! on another.
 //!
-//! Time is the point of this module. A stream's time is its sample count, so what could not be stored must not vanish: the
-//! reader gets every stored sample and, exactly where others are missing, a [`Chunk::Gap`] with their number. The
+//! Time is the point of this module. A stream's time is its sample count, so what could not be stored must not vanish:
+//! the reader gets every stored sample and, exactly where others are missing, a [`Chunk::Gap`] with their number. The
 //! lengths of all chunks add up to the samples that were written, stored or dropped.
 //!
 //! After an overrun the writer waits until half of the ring is free before it stores again: one long gap does less harm
@@ -11,8 +11,8 @@
 //! # Real-time
 //!
 //! [`Writer::write`] and [`Writer::mark_gap`] never allocate, lock or make system calls: they are made for the audio
-//! callback. Therefore they cannot wake the reader, which polls. [`Writer::write_blocking`] sleeps while the ring is full: for files
-//! and pipes, which can wait. Construction allocates.
+//! callback. Therefore they cannot wake the reader, which polls. [`Writer::write_blocking`] sleeps while the ring is
+//! full: for files and pipes, which can wait. Construction allocates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -125,8 +125,8 @@ impl Writer {
         self.n_missing += n_samples;
     }
 
-    /// Stores all of `block`, sleeping while the ring is full. Returns `false`, with the rest unstored, once the reader is gone or
-    /// `stop` is set.
+    /// Stores all of `block`, sleeping while the ring is full. Returns `false`, with the rest unstored, once the reader
+    /// is gone or `stop` is set.
     pub fn write_blocking(&mut self, mut block: &[f32], stop: &AtomicBool) -> bool {
         loop {
             if self.reader_is_gone() || stop.load(Ordering::Relaxed) {
@@ -335,7 +335,8 @@ mod tests {
     }
 
     proptest! {
-        /// Sample number n has the value n, so a stream is right when each of its places holds its own index or is missing.
+        /// Sample number n has the value n, so a stream is right when each of its places holds its own index or is
+        /// missing.
         #[test]
         fn stream_time_is_exact_whatever_happens(capacity in 1_usize..64, steps in steps()) {
             let (mut writer, mut reader, status) = new(capacity);

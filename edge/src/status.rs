@@ -1,7 +1,8 @@
-//! What the running daemon knows about itself: counters and levels, written by the capture and worker threads, read by any.
+//! What the running daemon knows about itself: counters and levels, written by the capture and worker threads, read by
+//! any.
 //!
-//! Everything is an atomic of its own, so that no reader can delay a writer; two figures of one [`Snapshot`] may therefore be a
-//! block apart. All operations are relaxed: nothing is synchronised through a status.
+//! Everything is an atomic of its own, so that no reader can delay a writer; two figures of one [`Snapshot`] may
+//! therefore be a block apart. All operations are relaxed: nothing is synchronised through a status.
 //!
 //! # Real-time
 //!

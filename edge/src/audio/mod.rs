@@ -1,8 +1,8 @@
 //! Audio files: WAV, FLAC, Ogg Vorbis or MP3 enter, mono samples leave. Runs on the caller's thread.
 //!
-//! Channels are mixed to their mean. Packets that cannot be decoded or found become silence of their length, so that what follows
-//! keeps its time; a file that ends too early yields what is intact. Both are reported by [`AudioReader::damage`]. A file from which
-//! nothing can be decoded is an error.
+//! Channels are mixed to their mean. Packets that cannot be decoded or found become silence of their length, so that
+//! what follows keeps its time; a file that ends too early yields what is intact. Both are reported by
+//! [`AudioReader::damage`]. A file from which nothing can be decoded is an error.
 
 mod packets;
 
@@ -57,7 +57,8 @@ pub struct AudioReader {
 }
 
 impl AudioReader {
-    /// Opens the file at `path` and reads its header. The format is recognised by content, helped by the file name's extension.
+    /// Opens the file at `path` and reads its header. The format is recognised by content, helped by the file name's
+    /// extension.
     ///
     /// # Errors
     ///
@@ -90,8 +91,8 @@ impl AudioReader {
         self.n_channels
     }
 
-    /// Replaces `block` by the next mono samples, some thousands unless many were lost. `false`, with an empty block, at the end of
-    /// the file.
+    /// Replaces `block` by the next mono samples, some thousands unless many were lost. `false`, with an empty block,
+    /// at the end of the file.
     ///
     /// # Errors
     ///
@@ -291,10 +292,14 @@ mod tests {
         }
     }
 
-    /// The checksum of an Ogg page whose own checksum is zero: CRC-32 with polynomial 0x04c11db7, not reflected (RFC 3533).
+    /// The checksum of an Ogg page whose own checksum is zero: CRC-32 with polynomial 0x04c11db7, not reflected (RFC
+    /// 3533).
     fn ogg_checksum(page: &[u8]) -> u32 {
         page.iter().fold(0, |crc, &byte| {
-            (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 })
+            (0..8).fold(
+                crc ^ u32::from(byte) << 24,
+                |crc, _| if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 },
+            )
         })
     }
 

@@ -1,4 +1,5 @@
-//! A file's packets in order: bytes enter, the packets of one audio track leave, each with the number of samples missing before it.
+//! A file's packets in order: bytes enter, the packets of one audio track leave, each with the number of samples
+//! missing before it.
 //!
 //! Runs on the caller's thread, like all of this module.
 
@@ -19,9 +20,9 @@ use crate::error::{Error, Result};
 /// Longest silence that stands for packets lost in a row, seconds: a damaged header may claim that hours are missing.
 const MAX_LOST_S: f64 = 10.0;
 
-/// Time stamps that jump by less are taken as inexact, seconds. The pages of intact Ogg files, of which some encoders write the
-/// positions 10 to 20 ms too late, must not be torn apart. A lost page is some hundred milliseconds long, a lost frame of
-/// FLAC 85 ms at 48 kHz.
+/// Time stamps that jump by less are taken as inexact, seconds. The pages of intact Ogg files, of which some encoders
+/// write the positions 10 to 20 ms too late, must not be torn apart. A lost page is some hundred milliseconds long, a
+/// lost frame of FLAC 85 ms at 48 kHz.
 const TIME_STAMP_TOLERANCE_S: f64 = 0.04;
 
 /// The packets of a file's audio track.
@@ -135,8 +136,7 @@ impl Packets {
         let params = track.codec_params.as_ref().and_then(|params| params.audio());
         let sample_rate = params.and_then(|params| params.sample_rate).filter(|&rate| rate > 0);
         let (track_id, time_base) = (track.id, track.time_base);
-        self.sample_rate =
-            sample_rate.ok_or_else(|| Error::audio_file(&self.path, "header gives no sample rate"))?;
+        self.sample_rate = sample_rate.ok_or_else(|| Error::audio_file(&self.path, "header gives no sample rate"))?;
         self.track_id = track_id;
         self.time_base = time_base;
         self.next_ts = None;

@@ -1,7 +1,7 @@
 //! What the ALSA library has to say: it writes its complaints to standard error unless told otherwise.
 //!
-//! A missing device makes it print a dozen lines about its own configuration, in the middle of our log. While a value of this
-//! type lives, the complaints of the calling thread are kept instead and can be asked for as a cause.
+//! A missing device makes it print a dozen lines about its own configuration, in the middle of our log. While a value
+//! of this type lives, the complaints of the calling thread are kept instead and can be asked for as a cause.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// Rates in the order of preference. At 48 and 44.1 kHz devices run natively and our own resampler, whose alias rejection is
-/// tested, does the conversion; at 24 kHz and below a sound server or driver of unknown quality may have done it. Higher rates only
-/// cost.
+/// Rates in the order of preference. At 48 and 44.1 kHz devices run natively and our own resampler, whose alias
+/// rejection is tested, does the conversion; at 24 kHz and below a sound server or driver of unknown quality may have
+/// done it. Higher rates only cost.
 const RATES_HZ: [u32; 9] = [48_000, 44_100, 96_000, 88_200, 24_000, 32_000, 22_050, 16_000, 192_000];
 
 /// Rates outside are refused: below, there is too little to hear; above, it is not audio.
@@ -86,18 +86,26 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
             Ok(format) => (Some(format.to_string()), None),
             Err(error) => (None, Some(reason(&error))),
         };
-        infos.push(DeviceInfo { is_default: default_id.as_ref() == Some(&id), id, name: name_of(&device), format, error });
+        infos.push(DeviceInfo {
+            is_default: default_id.as_ref() == Some(&id),
+            id,
+            name: name_of(&device),
+            format,
+            error,
+        });
     }
     Ok(infos)
 }
 
 /// The sound system. `cpal::default_host` would panic where there is none.
 pub(super) fn host() -> Result<cpal::Host> {
-    let id = cpal::available_hosts().into_iter().next().ok_or_else(|| Error::device("default", "no sound system found"))?;
+    let id =
+        cpal::available_hosts().into_iter().next().ok_or_else(|| Error::device("default", "no sound system found"))?;
     cpal::host_from_id(id).map_err(|error| Error::device("default", reason(&error)))
 }
 
-/// The device called `wanted`: by id, by name, or by a part of either that fits one device only; the default device for `None`.
+/// The device called `wanted`: by id, by name, or by a part of either that fits one device only; the default device for
+/// `None`.
 pub(super) fn find(host: &cpal::Host, wanted: Option<&str>) -> Result<cpal::Device> {
     let Some(wanted) = wanted else {
         return host.default_input_device().ok_or_else(|| Error::device("default", "no capture device found"));
@@ -163,7 +171,8 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
             _ => format!("no such capture device; there are {}", list(names.iter())),
         });
     };
-    // ALSA lists one card under many names: raw, with conversions, shared... With conversions is the one that always opens.
+    // ALSA lists one card under many names: raw, with conversions, shared... With conversions is the one that always
+    // opens.
     if found.iter().all(|&index| names[index].name == names[first].name) {
         let converting = found.iter().find(|&&index| names[index].id.contains("plughw:"));
         return Ok(*converting.unwrap_or(&first));

@@ -1,7 +1,7 @@
 //! A recording as a source: a file enters, samples leave at the pace of real time, or as fast as they are taken.
 //!
-//! Runs on a reader thread. The pace comes from a monotonic clock and the sample count since the start, so sleeping too long
-//! once does not delay the rest. A ring that is full makes the reader wait: a file loses nothing.
+//! Runs on a reader thread. The pace comes from a monotonic clock and the sample count since the start, so sleeping too
+//! long once does not delay the rest. A ring that is full makes the reader wait: a file loses nothing.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,12 +1,13 @@
 //! A capture device as a source: device blocks enter, mono samples leave.
 //!
-//! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread opens the device and then
-//! watches over it, because neither a device that reports an error nor one that falls silent without a word may look like a
-//! quiet room: both end the source with an error.
+//! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread opens the device and
+//! then watches over it, because neither a device that reports an error nor one that falls silent without a word may
+//! look like a quiet room: both end the source with an error.
 //!
 //! # Real-time
 //!
-//! The audio callback does not allocate, lock, log or make system calls. Errors reach the capture thread through a lock-free queue.
+//! The audio callback does not allocate, lock, log or make system calls. Errors reach the capture thread through a
+//! lock-free queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, StreamTrait};
-use cpal::{BufferSize, FromSample, I24, InputCallbackInfo, SampleFormat, SizedSample, StreamConfig, StreamInstant, U24};
+use cpal::{
+    BufferSize, FromSample, I24, InputCallbackInfo, SampleFormat, SizedSample, StreamConfig, StreamInstant, U24,
+};
 use ringbuf::traits::{Consumer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 
@@ -207,8 +210,8 @@ impl Callback {
     }
 }
 
-/// Sorts a stream's errors, on the audio thread: driver overruns are counted, the rest is handed to the capture thread. What
-/// finds no room is a repetition.
+/// Sorts a stream's errors, on the audio thread: driver overruns are counted, the rest is handed to the capture thread.
+/// What finds no room is a repetition.
 fn fault_sink(mut faults: HeapProd<cpal::Error>, status: Arc<Status>) -> impl FnMut(cpal::Error) + Send + 'static {
     move |error| match error.kind() {
         cpal::ErrorKind::Xrun => status.add_xrun(),

@@ -1,5 +1,5 @@
-//! Interleaved frames of any sample type and channel count enter, mono f32 samples in [-1, 1] leave. Runs wherever samples are
-//! captured.
+//! Interleaved frames of any sample type and channel count enter, mono f32 samples in [-1, 1] leave. Runs wherever
+//! samples are captured.
 //!
 //! # Real-time
 //!
@@ -28,8 +28,8 @@ impl Mono {
         Mono { n_channels, scale: 1.0 / n_channels as f32, scratch: vec![0.0; SCRATCH_LEN].into() }
     }
 
-    /// Converts `interleaved`, frame by frame, and hands the mono samples to `on_block` in order. An incomplete frame at the end
-    /// is ignored.
+    /// Converts `interleaved`, frame by frame, and hands the mono samples to `on_block` in order. An incomplete frame
+    /// at the end is ignored.
     pub fn mix<T>(&mut self, interleaved: &[T], mut on_block: impl FnMut(&[f32]))
     where
         T: Sample,

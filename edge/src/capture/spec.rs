@@ -84,7 +84,9 @@ impl FromStr for SourceSpec {
             None if text == "stdin" => Ok(SourceSpec::Stdin { rate: 48_000, format: RawFormat::S16Le, channels: 1 }),
             Some(("file", "")) => wrong("file: needs a path behind the colon".to_string()),
             Some(("file", path)) => Ok(SourceSpec::File(PathBuf::from(path))),
-            Some(("serial", _)) => wrong(format!("{text}: microphones on a serial port are not supported by this version")),
+            Some(("serial", _)) => {
+                wrong(format!("{text}: microphones on a serial port are not supported by this version"))
+            }
             _ => wrong(format!("{text:?} is none of mic, file:PATH, stdin")),
         }
     }

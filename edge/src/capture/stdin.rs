@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn torn_reads_do_not_shift_samples() {
         for step in [1, 3, 7, 64, 100_000] {
-            let bytes: Vec<u8> = (0..3_000_i16).flat_map(|n| [(n * 8).to_le_bytes(), (-n * 8).to_le_bytes()].concat()).collect();
+            let bytes: Vec<u8> =
+                (0..3_000_i16).flat_map(|n| [(n * 8).to_le_bytes(), (-n * 8).to_le_bytes()].concat()).collect();
             let (samples, result) = read_all(bytes, step, RawFormat::S16Le, 2);
             result.unwrap();
             assert_eq!(samples, vec![0.0; 3_000]);

@@ -1,13 +1,14 @@
 //! The stages of recognition in a row: samples and gaps at the source's rate enter, onsets and offsets leave.
 //!
-//! Runs on the worker thread, or on any other: it starts none and does no I/O. What it puts out depends on the samples and gaps
-//! alone, never on their division into blocks nor on when they come.
+//! Runs on the worker thread, or on any other: it starts none and does no I/O. What it puts out depends on the samples
+//! and gaps alone, never on their division into blocks nor on when they come.
 //!
 //! # Stream time
 //!
-//! A stream's time is its sample count over its rate. Frame `j` of the logits covers the log-mel frames from `pulse_frames * j`,
-//! so its receptive field begins `j * pulse_frames * hop_length` samples at the model's rate behind the point where the
-//! chain was started or, by a long gap, restarted; that point is known exactly as a sample number at the source's rate.
+//! A stream's time is its sample count over its rate. Frame `j` of the logits covers the log-mel frames from
+//! `pulse_frames * j`, so its receptive field begins `j * pulse_frames * hop_length` samples at the model's rate behind
+//! the point where the chain was started or, by a long gap, restarted; that point is known exactly as a sample number
+//! at the source's rate.
 //!
 //! # Real-time
 //!
@@ -139,8 +140,8 @@ impl Chain {
 
     /// Passes `n_samples` that are missing from the stream.
     ///
-    /// A short gap is bridged by silence. A long one ends what was open where it begins, and recognition starts afresh where it
-    /// ends.
+    /// A short gap is bridged by silence. A long one ends what was open where it begins, and recognition starts afresh
+    /// where it ends.
     ///
     /// # Errors
     ///
@@ -165,8 +166,9 @@ impl Chain {
         result
     }
 
-    /// Ends the stream: decides on its last sounds, with silence behind them, and closes the open events. No event reaches
-    /// beyond the end. What is pushed afterwards continues the stream's time, but is heard as the beginning of a new stream.
+    /// Ends the stream: decides on its last sounds, with silence behind them, and closes the open events. No event
+    /// reaches beyond the end. What is pushed afterwards continues the stream's time, but is heard as the beginning of
+    /// a new stream.
     ///
     /// # Errors
     ///

@@ -79,7 +79,8 @@ impl Worker {
     }
 }
 
-/// The worker's work, on the calling thread: everything from `source` through `chain`, to its end or until `stop` is set.
+/// The worker's work, on the calling thread: everything from `source` through `chain`, to its end or until `stop` is
+/// set.
 ///
 /// # Errors
 ///
@@ -140,8 +141,8 @@ fn pump(
     Ok(())
 }
 
-/// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can square. Returns how many samples
-/// were taken as 0.
+/// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can square. Returns how
+/// many samples were taken as 0.
 fn repair(samples: &mut [f32]) -> u64 {
     let mut n_non_finite = 0;
     for sample in samples {

@@ -1,4 +1,5 @@
-//! The worker and its chain with an engine of a few lines, whose answer can be calculated by hand: a pulse is "loud" or it is not.
+//! The worker and its chain with an engine of a few lines, whose answer can be calculated by hand: a pulse is "loud" or
+//! it is not.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,0 +1,170 @@
+//! The real `earwitness`: builds it, runs it, and takes down what it says.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The daemon's binary, built now if need be, with the profile and in the target folder of the running test.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn earwitness_bin() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = env::current_exe().expect("the test knows its own file");
+        // target/<profile>/deps/<test>
+        let profile_dir = test.parent().and_then(Path::parent).expect("tests run from target/<profile>/deps");
+        let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+            Some("debug") => "dev",
+            Some(name) => name,
+            None => panic!("{} does not name a profile", profile_dir.display()),
+        };
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "-p", "edge", "--bin", "earwitness", "--profile", profile])
+            .current_dir(workspace())
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "earwitness does not build");
+        profile_dir.join("earwitness")
+    })
+}
+
+/// The root of the repository.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in a folder of the workspace")
+}
+
+/// The shipped model.
+pub fn model_dir() -> PathBuf {
+    workspace().join("models/home")
+}
+
+/// A program that is running, with its output as it comes. Killed when dropped.
+pub struct Process {
+    child: Child,
+    stdout: Arc<Mutex<Vec<String>>>,
+    stderr: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// What a program that has ended left behind.
+#[derive(Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// The lines on its standard output.
+    pub stdout: Vec<String>,
+    /// The lines on its standard error.
+    pub stderr: Vec<String>,
+}
+
+impl Process {
+    /// Starts `command` with nothing on its standard input.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn start(command: &mut Command) -> Self {
+        let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = started.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (stdout, stderr) = (Arc::default(), Arc::default());
+        let readers = vec![
+            take_down(child.stdout.take().expect("piped"), &stdout),
+            take_down(child.stderr.take().expect("piped"), &stderr),
+        ];
+        Process { child, stdout, stderr, readers }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The lines on its standard output so far.
+    pub fn stdout(&self) -> Vec<String> {
+        self.stdout.lock().expect("no reader panics").clone()
+    }
+
+    /// The lines on its standard error so far.
+    pub fn stderr(&self) -> Vec<String> {
+        self.stderr.lock().expect("no reader panics").clone()
+    }
+
+    /// Whether it is still running.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    ///
+    /// # Panics
+    ///
+    /// When the signal cannot be sent.
+    pub fn signal(&self, name: &str) {
+        // The shell's own `kill`: the program of that name is in a package that a minimal system lacks.
+        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status();
+        assert!(status.expect("sh runs").success(), "signal {name} was not sent");
+    }
+
+    /// Waits until `condition` holds.
+    ///
+    /// # Panics
+    ///
+    /// With `what` and everything the program has said, when it ends before, or after `timeout`.
+    pub fn wait_until(&mut self, what: &str, timeout: Duration, mut condition: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + timeout;
+        while !condition(self) {
+            let running = self.is_running();
+            let state = if running { "is running" } else { "has ended" };
+            let (stdout, stderr) = (self.stdout().join("\n"), self.stderr().join("\n"));
+            assert!(
+                running && Instant::now() < deadline,
+                "waited for: {what}; the program {state}\nstandard output:\n{stdout}\nstandard error:\n{stderr}"
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// With everything the program has said, when it runs on after `timeout`.
+    pub fn finish(mut self, timeout: Duration) -> Output {
+        let deadline = Instant::now() + timeout;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "still running after {timeout:?}: {:#?}", self.stderr());
+            thread::sleep(Duration::from_millis(20));
+        };
+        for reader in self.readers.drain(..) {
+            reader.join().expect("no reader panics");
+        }
+        Output { status, stdout: self.stdout(), stderr: self.stderr() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn take_down(pipe: impl Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+    let lines = lines.clone();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            lines.lock().expect("no reader panics").push(line);
+        }
+    })
+}

@@ -1,0 +1,187 @@
+//! Claim: the microphone path hears what the file path hears, survives overruns with its time intact, and says so when
+//! there is no microphone. Everything runs the real binary.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::binary::{Process, earwitness_bin, model_dir};
+use tests::tiny::{self, Sound};
+use tests::virtual_mic::{AlsaConfig, Room};
+
+/// Time from one frame of logits to the next: what the position of the pulses in the recording may change.
+const PULSE_S: f64 = 0.080;
+
+/// Event times are rounded to the millisecond, at both ends of a difference.
+const ROUNDING_S: f64 = 0.002;
+
+/// A finished event.
+#[derive(Debug, Clone, PartialEq)]
+struct Event {
+    label: String,
+    onset_s: f64,
+    offset_s: f64,
+}
+
+/// The daemon with `model`, listening to `source`. It says on standard error what the tests read there.
+fn run(model: &Path, source: &str) -> Command {
+    let mut command = Command::new(earwitness_bin());
+    command.arg("run").arg("--model").arg(model).arg("--source").arg(source).env("EARWITNESS_LOG", "info");
+    command
+}
+
+/// The events of a run's output, in the order of their labels and times. Each must have an onset and an offset that
+/// agree.
+fn events(lines: &[String]) -> Vec<Event> {
+    let mut open = BTreeMap::new();
+    let mut events = Vec::new();
+    for line in lines {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let id = event["id"].as_str().unwrap().to_string();
+        let (label, onset_s) = (event["label"].as_str().unwrap().to_string(), event["t_onset_s"].as_f64().unwrap());
+        match event["phase"].as_str().unwrap() {
+            "onset" => assert!(open.insert(id, (label, onset_s)).is_none(), "an id was used twice: {line}"),
+            "offset" => {
+                assert_eq!(open.remove(&id), Some((label.clone(), onset_s)), "no onset belongs to {line}");
+                events.push(Event { label, onset_s, offset_s: event["t_offset_s"].as_f64().unwrap() });
+            }
+            phase => panic!("unknown phase {phase}"),
+        }
+    }
+    assert!(open.is_empty(), "every onset gets its offset, but not {open:?}");
+    events.sort_by(|a, b| a.label.cmp(&b.label).then(a.onset_s.total_cmp(&b.onset_s)));
+    events
+}
+
+/// The same with all times relative to the first onset.
+fn relative(mut events: Vec<Event>) -> Vec<Event> {
+    let first = events.iter().map(|event| event.onset_s).fold(f64::INFINITY, f64::min);
+    for event in &mut events {
+        event.onset_s -= first;
+        event.offset_s -= first;
+    }
+    events
+}
+
+/// Plays `wav` to the daemon as a file and in a room, and compares what it reports. At least `n_events` must be in it.
+fn assert_heard_alike(model: &Path, wav: &Path, n_events: usize) {
+    let source = format!("file:{}", wav.display());
+    let file = Process::start(run(model, &source).arg("--fast")).finish(Duration::from_secs(60));
+    assert!(file.status.success(), "{file:#?}");
+    let expected = relative(events(&file.stdout));
+    assert!(expected.len() >= n_events, "too few events to compare: {expected:#?}");
+
+    let room = Room::open();
+    let mut command = run(model, "mic");
+    room.configure(command.args(["--device", "pulsemic"]));
+    let mut daemon = Process::start(&mut command);
+    daemon.wait_until("the daemon listens to the room", Duration::from_secs(60), |_| room.is_heard());
+    thread::sleep(Duration::from_secs(1));
+    room.play(wav);
+    // The sound server holds up to two seconds; then the last sounds pass through the network's context and the sliding
+    // mean.
+    thread::sleep(Duration::from_secs(5));
+    assert!(daemon.is_running(), "the daemon ended by itself: {:#?}", daemon.stderr());
+    daemon.signal("TERM");
+    let mic = daemon.finish(Duration::from_secs(20));
+    assert_eq!(mic.status.code(), Some(0), "{mic:#?}");
+
+    let heard = relative(events(&mic.stdout));
+    let labels = |events: &[Event]| events.iter().map(|event| event.label.clone()).collect::<Vec<_>>();
+    assert_eq!(labels(&heard), labels(&expected), "microphone: {heard:#?}\nfile: {expected:#?}\n{:#?}", mic.stderr);
+    for (heard, expected) in heard.iter().zip(&expected) {
+        let d_onset = (heard.onset_s - expected.onset_s).abs();
+        let d_offset = (heard.offset_s - expected.offset_s).abs();
+        assert!(
+            d_onset <= PULSE_S + ROUNDING_S && d_offset <= PULSE_S + ROUNDING_S,
+            "microphone: {heard:?}\nfile: {expected:?}\n{:#?}",
+            mic.stderr
+        );
+    }
+}
+
+#[test]
+fn a_microphone_hears_what_a_file_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let wav = dir.path().join("sounds.wav");
+    let parts = [
+        (Sound::Silence, 2.0),
+        (Sound::Tone, 1.5),
+        (Sound::Silence, 1.5),
+        (Sound::Noise, 2.0),
+        (Sound::Silence, 1.0),
+        (Sound::Tone, 0.8),
+        (Sound::Silence, 2.0),
+    ];
+    tiny::write_wav(&wav, &parts);
+    assert_heard_alike(&tiny::model(), &wav, 3);
+}
+
+#[test]
+fn the_shipped_model_hears_the_demonstration_through_a_microphone() {
+    let dir = tempfile::tempdir().unwrap();
+    let wav = dir.path().join("scene.wav");
+    // At the room's rate, so that no resampler but ours is involved, and with silence before it, as the room has.
+    let mut scene = sounds::demo_scene_at(1, 48_000);
+    scene.samples.splice(0..0, vec![0.0; 2 * 48_000]);
+    scene.write_wav(&wav).unwrap();
+    assert_heard_alike(&model_dir(), &wav, 4);
+}
+
+#[test]
+fn overruns_are_counted_marked_and_survived() {
+    let parts = [(Sound::Tone, 1.5), (Sound::Silence, 1.5), (Sound::Noise, 1.5), (Sound::Silence, 1.5)];
+    let samples: Vec<f32> = tiny::samples(&parts).into_iter().map(|x| f32::from(x) / 32_768.0).collect();
+    let config = AlsaConfig::unpaced(&samples);
+    let mut command = run(&tiny::model(), "mic");
+    config.configure(command.args(["--device", "virtmic"]));
+    let mut daemon = Process::start(&mut command);
+    daemon.wait_until("missing samples are reported", Duration::from_secs(60), |daemon| {
+        daemon.stderr().iter().any(|line| line.contains("samples missing"))
+    });
+    thread::sleep(Duration::from_secs(3));
+    assert!(daemon.is_running(), "the daemon survives: {:#?}", daemon.stderr());
+    daemon.signal("TERM");
+    let output = daemon.finish(Duration::from_secs(20));
+    assert_eq!(output.status.code(), Some(0), "{output:#?}");
+
+    let status = final_status(&output.stderr);
+    let count = |name: &str| status[name].as_u64().unwrap();
+    assert!(count("n_overruns") > 0 && count("n_gaps") > 0, "{status}");
+    // What was dropped is in the gaps, except behind the samples that still waited in the ring at the end.
+    assert!(0 < count("n_gap_samples") && count("n_gap_samples") <= count("n_dropped"), "{status}");
+    // Stream time is the sum of what was heard and what is missing, and every event lies within it.
+    let end_s = (count("n_samples") + count("n_gap_samples")) as f64 / 48_000.0;
+    for event in events(&output.stdout) {
+        let times = [0.0, event.onset_s, event.offset_s, end_s];
+        assert!(times.is_sorted(), "{event:?} in a stream of {end_s} s");
+    }
+}
+
+/// The figures that the worker reports at its end.
+fn final_status(stderr: &[String]) -> Value {
+    let json = stderr.iter().rev().find_map(|line| line.split_once("stream ended: ").map(|(_, json)| json));
+    serde_json::from_str(json.unwrap_or_else(|| panic!("no final figures in {stderr:#?}"))).unwrap()
+}
+
+#[test]
+fn no_capture_device_is_one_clear_line() {
+    let config = AlsaConfig::without_devices();
+    for device in [None, Some("kinect")] {
+        let mut command = run(&tiny::model(), "mic");
+        if let Some(device) = device {
+            command.args(["--device", device]);
+        }
+        config.configure(command.env("EARWITNESS_LOG", "warn"));
+        let output = Process::start(&mut command).finish(Duration::from_secs(60));
+        assert_eq!(output.status.code(), Some(1), "{output:#?}");
+        assert!(output.stdout.is_empty(), "{output:#?}");
+        assert_eq!(output.stderr.len(), 1, "one line: {output:#?}");
+        assert!(output.stderr[0].contains("no capture device found"), "{output:#?}");
+    }
+}
