@@ -43,7 +43,14 @@ pub struct Checkpoint {
 /// # Errors
 ///
 /// If the file cannot be written.
-pub fn save(path: &Path, header: &Header, model: &Student, ema: &Student, finished: Option<&Student>, optimizer: &Optimizer) -> Result<()> {
+pub fn save(
+    path: &Path,
+    header: &Header,
+    model: &Student,
+    ema: &Student,
+    finished: Option<&Student>,
+    optimizer: &Optimizer,
+) -> Result<()> {
     let text = serde_json::to_vec(header).map_err(|e| Error::content(path, e.to_string()))?;
     let mut tensors = vec![("header".to_owned(), Tensor::f_from_slice(&text)?)];
     let students = [("model", model), ("ema", ema)].into_iter().chain(finished.map(|s| ("final", s)));
@@ -71,7 +78,8 @@ impl Checkpoint {
     /// If the file cannot be read or is no checkpoint.
     pub fn load(path: &Path) -> Result<Self> {
         std::fs::metadata(path).map_err(Error::io(path))?;
-        let tensors = Tensor::read_safetensors(path).map_err(|e| Error::content(path, format!("no checkpoint: {e}")))?;
+        let tensors =
+            Tensor::read_safetensors(path).map_err(|e| Error::content(path, format!("no checkpoint: {e}")))?;
         let values: HashMap<String, Tensor> = tensors.into_iter().collect();
         let header = values.get("header").ok_or_else(|| Error::content(path, "no checkpoint: no header"))?;
         let bytes: Vec<u8> = if header.kind() == Kind::Uint8 { header.try_into()? } else { Vec::new() };
@@ -87,7 +95,10 @@ impl Checkpoint {
     pub fn finished(&self, device: Device) -> Result<Student> {
         let Header { step, n_steps, .. } = self.header;
         if !self.values.keys().any(|k| k.starts_with("final/")) {
-            return Err(Error::content(&self.path, format!("training is not finished: step {step} of {n_steps}; continue it with --resume")));
+            return Err(Error::content(
+                &self.path,
+                format!("training is not finished: step {step} of {n_steps}; continue it with --resume"),
+            ));
         }
         self.student("final/", device)?.frozen_copy()
     }
@@ -120,7 +131,10 @@ impl Checkpoint {
         for (param, slots) in trained.zip(optimizer.slots_mut()) {
             for (i, slot) in slots.iter_mut().enumerate() {
                 let name = format!("optim/{}/{i}", param.name);
-                let value = self.values.get(&name).ok_or_else(|| Error::content(&self.path, format!("tensor {name:?} is missing")))?;
+                let value = self
+                    .values
+                    .get(&name)
+                    .ok_or_else(|| Error::content(&self.path, format!("tensor {name:?} is missing")))?;
                 slot.f_copy_(value)?;
             }
         }
@@ -129,7 +143,8 @@ impl Checkpoint {
 
     fn student(&self, prefix: &str, device: Device) -> Result<Student> {
         let Header { recipe, labels, .. } = &self.header;
-        let mut student = Student::new(&recipe.network, recipe.frontend.n_mels, labels.len(), recipe.n_teacher(), 0, device)?;
+        let mut student =
+            Student::new(&recipe.network, recipe.frontend.n_mels, labels.len(), recipe.n_teacher(), 0, device)?;
         student.fill(&self.values, prefix, &self.path)?;
         Ok(student)
     }

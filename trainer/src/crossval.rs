@@ -68,7 +68,8 @@ pub fn collect(runs: &[PathBuf]) -> Result<Vec<FitResult>> {
             continue;
         }
         let entries = std::fs::read_dir(run).map_err(Error::io(run))?;
-        let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path().join(RESULT))).filter(|p| p.exists()).collect();
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|e| Some(e.ok()?.path().join(RESULT))).filter(|p| p.exists()).collect();
         paths.sort();
         results.extend(paths.iter().map(|p| read(p)).collect::<Result<Vec<_>>>()?);
     }
@@ -119,7 +120,13 @@ impl Summary {
             let scale = if row.measure.ends_with("nll") { 1.0 } else { 100.0 };
             let folds: Vec<String> = row.by_fold.iter().map(|(fold, v)| format!("{fold}: {:.2}", v * scale)).collect();
             let name = format!("{} ({:?} folds) {}", row.recipe, row.folds, row.measure);
-            let _ = writeln!(text, "{name:<60} {:>6.2} +- {:<5.2} [{}]", row.mean * scale, row.std * scale, folds.join("  "));
+            let _ = writeln!(
+                text,
+                "{name:<60} {:>6.2} +- {:<5.2} [{}]",
+                row.mean * scale,
+                row.std * scale,
+                folds.join("  ")
+            );
         }
         text
     }

@@ -54,6 +54,12 @@ pub enum Error {
         /// The comparison that failed.
         message: String,
     },
+    /// The loss is no number any more.
+    #[error("training diverged at step {step}; a lower learning rate may help")]
+    Diverged {
+        /// Step at which it was noticed.
+        step: u64,
+    },
     /// The run was interrupted; its state is saved.
     #[error("interrupted; continue with --resume")]
     Interrupted,

@@ -78,7 +78,9 @@ pub fn evaluate(
         }
     }
     let background = match background {
-        Some(label) if !negatives.is_empty() => Some(false_alarms(student, negatives, label, hop_seconds, silence, device)?),
+        Some(label) if !negatives.is_empty() => {
+            Some(false_alarms(student, negatives, label, hop_seconds, silence, device)?)
+        }
         _ => None,
     };
     Ok(Evaluation { sets: results, background })
@@ -110,7 +112,14 @@ pub fn clip_input(student: &Student, frames: &[f32], silence: f32, device: Devic
     Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
 }
 
-fn false_alarms(student: &Student, negatives: &[Clip], label: usize, hop_seconds: f64, silence: f32, device: Device) -> Result<BackgroundResult> {
+fn false_alarms(
+    student: &Student,
+    negatives: &[Clip],
+    label: usize,
+    hop_seconds: f64,
+    silence: f32,
+    device: Device,
+) -> Result<BackgroundResult> {
     let window = (BACKGROUND_WINDOW_S / hop_seconds) as usize * student.n_mels();
     let (mut n_windows, mut n_alarms) = (0, 0usize);
     for frames in negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {

@@ -12,9 +12,9 @@ use crate::evaluate::{Evaluation, evaluate};
 use crate::progress::TrainingProgress;
 use crate::recipe::{FoldMode, Recipe};
 use crate::student::{Cost, Student, cost};
+use crate::teacher;
 use crate::teacher::probe::{self, Lessons};
 use crate::training::Training;
-use crate::teacher;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::io::Write as _;
@@ -113,7 +113,17 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
         if held_out.is_empty() {
             return Ok(None);
         }
-        evaluate(student, &sets, &held_out, &held_out_negatives, background, frontend.hop_seconds(), silence, options.device).map(Some)
+        evaluate(
+            student,
+            &sets,
+            &held_out,
+            &held_out_negatives,
+            background,
+            frontend.hop_seconds(),
+            silence,
+            options.device,
+        )
+        .map(Some)
     };
     let mut progress = TrainingProgress::new(training.header.step, training.header.n_steps);
     let mut running = Running::default();
@@ -128,8 +138,10 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
         let epoch_done = step % steps_per_epoch == 0;
         if epoch_done {
             let seconds = epoch_started.elapsed().as_secs_f64();
-            metrics.write(&json!({"kind": "train", "epoch": epoch, "step": step, "loss": loss, "teacher_loss": teacher_loss,
-                "accuracy": accuracy, "lr": report.lr, "seconds": seconds}))?;
+            metrics.write(
+                &json!({"kind": "train", "epoch": epoch, "step": step, "loss": loss, "teacher_loss": teacher_loss,
+                "accuracy": accuracy, "lr": report.lr, "seconds": seconds}),
+            )?;
             running = Running::default();
             epoch_started = Instant::now();
         }
@@ -146,7 +158,8 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
         if epoch_done && !finished && every > 0 && epoch % every == 0 {
             if let Some(evaluation) = evaluate_now(training.averaged())? {
                 progress.say(&format!("epoch {epoch}: {}", describe(&evaluation)));
-                metrics.write(&json!({"kind": "evaluation", "epoch": epoch, "step": step, "evaluation": evaluation}))?;
+                metrics
+                    .write(&json!({"kind": "evaluation", "epoch": epoch, "step": step, "evaluation": evaluation}))?;
             }
             epoch_started = Instant::now();
         }
@@ -210,7 +223,9 @@ fn announce(options: &FitOptions, training: &Training, cost: &Cost, n_train: usi
         Device::Cpu => format!("CPU, {} threads", tch::get_num_threads()),
         other => format!("{other:?}"),
     };
-    let fold = options.fold.map_or("no fold held out".to_owned(), |k| format!("fold {k} held out ({:?} folds)", options.folds));
+    let fold = options
+        .fold
+        .map_or("no fold held out".to_owned(), |k| format!("fold {k} held out ({:?} folds)", options.folds));
     eprintln!("{}: {} classes, {n_train} clips, {n_held_out} held out, {fold}", recipe.name, labels.len());
     eprintln!(
         "network: {} parameters, {:.1} MMAC a second, receptive field {} frames; device: {device}",
@@ -249,7 +264,8 @@ impl Metrics {
     /// Opens the file; lines of steps after `step`, which a resumed training does again, are dropped.
     fn open(path: &Path, step: u64) -> Result<Self> {
         let text = if step > 0 { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-        let step_of = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok().and_then(|v| v["step"].as_u64());
+        let step_of =
+            |line: &str| serde_json::from_str::<serde_json::Value>(line).ok().and_then(|v| v["step"].as_u64());
         let kept = text.lines().filter(|line| step_of(line).is_some_and(|s| s <= step));
         let kept: String = kept.map(|line| format!("{line}\n")).collect();
         std::fs::write(path, kept).map_err(Error::io(path))?;

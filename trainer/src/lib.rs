@@ -22,6 +22,7 @@ pub mod fit;
 pub mod optim;
 pub mod pickle;
 pub mod progress;
+mod random;
 pub mod recipe;
 pub mod schedule;
 pub mod student;

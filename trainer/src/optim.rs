@@ -68,7 +68,14 @@ fn zeros_like(value: &Tensor) -> Result<Tensor> {
     Ok(value.f_detach()?.f_zeros_like()?)
 }
 
-fn adamw(weight: &mut Tensor, gradient: &Tensor, [m, v]: &mut [Tensor; 2], lr: f64, decay: f64, step: u64) -> Result<()> {
+fn adamw(
+    weight: &mut Tensor,
+    gradient: &Tensor,
+    [m, v]: &mut [Tensor; 2],
+    lr: f64,
+    decay: f64,
+    step: u64,
+) -> Result<()> {
     let _ = m.f_lerp_(gradient, 1.0 - BETAS.0)?;
     let _ = v.f_lerp_(&gradient.f_square()?, 1.0 - BETAS.1)?;
     let t = (step + 1) as f64;
@@ -80,7 +87,14 @@ fn adamw(weight: &mut Tensor, gradient: &Tensor, [m, v]: &mut [Tensor; 2], lr: f
     Ok(())
 }
 
-fn sgd(weight: &mut Tensor, gradient: &Tensor, [velocity, _]: &mut [Tensor; 2], lr: f64, decay: f64, momentum: f64) -> Result<()> {
+fn sgd(
+    weight: &mut Tensor,
+    gradient: &Tensor,
+    [velocity, _]: &mut [Tensor; 2],
+    lr: f64,
+    decay: f64,
+    momentum: f64,
+) -> Result<()> {
     let gradient = gradient.f_add(&weight.f_mul_scalar(decay)?)?;
     let _ = velocity.f_mul_scalar_(momentum)?;
     let _ = velocity.f_add_(&gradient)?;

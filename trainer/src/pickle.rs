@@ -22,7 +22,12 @@ enum Value {
     Dict(Vec<(Value, Value)>),
     /// Storage key; the only persistent object there is.
     Storage(String),
-    Tensor { storage: String, offset: usize, shape: Vec<i64>, strides: Vec<i64> },
+    Tensor {
+        storage: String,
+        offset: usize,
+        shape: Vec<i64>,
+        strides: Vec<i64>,
+    },
 }
 
 /// Reads the single-precision tensors of a state dict.
@@ -43,7 +48,9 @@ pub fn read_state_dict(path: &Path) -> Result<HashMap<String, Tensor>> {
         entry.read_to_end(&mut bytes).map_err(Error::io(path))?;
         Ok(bytes)
     };
-    let root = Machine { bytes: &read(&index)?, at: 0, stack: Vec::new(), memo: HashMap::new() }.run().map_err(|e| broken(&e))?;
+    let root = Machine { bytes: &read(&index)?, at: 0, stack: Vec::new(), memo: HashMap::new() }
+        .run()
+        .map_err(|e| broken(&e))?;
     let Value::Dict(entries) = root else { return Err(broken(&"is not a dict")) };
     let mut tensors = HashMap::new();
     for (key, value) in entries {
@@ -215,7 +222,9 @@ impl Machine<'_> {
 fn storage(id: Value) -> std::result::Result<Value, String> {
     let Value::Tuple(items) = id else { return Err("persistent id is no tuple".to_owned()) };
     match &items[..] {
-        [Value::Text(_), Value::Global(kind), Value::Text(key), ..] if kind == "torch.FloatStorage" => Ok(Value::Storage(key.clone())),
+        [Value::Text(_), Value::Global(kind), Value::Text(key), ..] if kind == "torch.FloatStorage" => {
+            Ok(Value::Storage(key.clone()))
+        }
         // Counters of batch norm and the like: kept as a value that is no tensor.
         [Value::Text(_), Value::Global(_), ..] => Ok(Value::Other),
         _ => Err("persistent id is no storage".to_owned()),
@@ -224,7 +233,9 @@ fn storage(id: Value) -> std::result::Result<Value, String> {
 
 /// The two calls of a state dict: an empty OrderedDict, and `_rebuild_tensor_v2(storage, offset, shape, strides, ...)`.
 fn call(function: Value, arguments: Value) -> std::result::Result<Value, String> {
-    let (Value::Global(name), Value::Tuple(arguments)) = (function, arguments) else { return Err("call of no function".to_owned()) };
+    let (Value::Global(name), Value::Tuple(arguments)) = (function, arguments) else {
+        return Err("call of no function".to_owned());
+    };
     match (name.as_str(), &arguments[..]) {
         ("collections.OrderedDict", []) => Ok(Value::Dict(Vec::new())),
         ("torch._utils._rebuild_tensor_v2", [Value::Storage(key), Value::Int(offset), shape, strides, ..]) => {

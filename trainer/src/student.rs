@@ -8,6 +8,7 @@
 //! libtorch's channels-last layout, 1.3 times as fast as the usual one on a CPU for such narrow layers.
 
 use crate::error::{Error, Result};
+use crate::random::{Purpose, normal, rng_for, uniform};
 use crate::recipe::{ConvLayer, Network, Precision};
 use std::collections::HashMap;
 use std::path::Path;
@@ -59,32 +60,43 @@ impl Student {
     /// # Errors
     ///
     /// If libtorch cannot allocate it.
-    pub fn new(network: &Network, n_mels: usize, n_classes: usize, n_teacher: usize, seed: u64, device: Device) -> Result<Self> {
-        tch::manual_seed(seed as i64);
+    pub fn new(
+        network: &Network,
+        n_mels: usize,
+        n_classes: usize,
+        n_teacher: usize,
+        seed: u64,
+        device: Device,
+    ) -> Result<Self> {
         let options = (Kind::Float, Device::Cpu);
+        let mut rng = rng_for(seed, Purpose::Weights, 0);
         let mut params = Vec::new();
         let mut n_in = 1;
         for (i, layer) in network.layers.iter().enumerate() {
             let shape = [layer.channels, layer.kernel_t, layer.kernel_f, n_in].map(|s| s as i64);
-            let std = (2.0 / (layer.channels * layer.kernel_t * layer.kernel_f) as f64).sqrt();
+            let std = (2.0 / (layer.channels * layer.kernel_t * layer.kernel_f) as f32).sqrt();
             let channels = layer.channels as i64;
             let mut add = |name: &str, value: Tensor, trained: bool| {
-                params.push(Param { name: format!("conv{i}.{name}"), value: value.to_device(device).set_requires_grad(trained), trained });
+                params.push(Param {
+                    name: format!("conv{i}.{name}"),
+                    value: value.to_device(device).set_requires_grad(trained),
+                    trained,
+                });
             };
-            add("weight", Tensor::f_randn(shape, options)? * std, true);
+            add("weight", draw(&shape, || std * normal(&mut rng))?, true);
             add("bn.weight", Tensor::f_ones([channels], options)?, true);
             add("bn.bias", Tensor::f_zeros([channels], options)?, true);
             add("bn.mean", Tensor::f_zeros([channels], options)?, false);
             add("bn.variance", Tensor::f_ones([channels], options)?, false);
             n_in = layer.channels;
         }
-        let bound = 1.0 / (n_in as f64).sqrt();
+        let bound = 1.0 / (n_in as f32).sqrt();
         for (name, n_out) in [("teacher", n_teacher), ("head", n_classes)] {
             if n_out == 0 {
                 continue;
             }
             for (part, shape) in [("weight", vec![n_out as i64, n_in as i64]), ("bias", vec![n_out as i64])] {
-                let value = (Tensor::f_rand(&shape[..], options)? * 2.0 - 1.0) * bound;
+                let value = draw(&shape, || uniform(&mut rng, -bound, bound))?;
                 let value = value.to_device(device).set_requires_grad(true);
                 params.push(Param { name: format!("{name}.{part}"), value, trained: true });
             }
@@ -102,7 +114,8 @@ impl Student {
             let name = format!("{prefix}{}", param.name);
             let value = values.get(&name).ok_or_else(|| Error::content(path, format!("tensor {name:?} is missing")))?;
             if value.size() != param.value.size() {
-                let message = format!("tensor {name:?} has shape {:?}, expected {:?}", value.size(), param.value.size());
+                let message =
+                    format!("tensor {name:?} has shape {:?}, expected {:?}", value.size(), param.value.size());
                 return Err(Error::content(path, message));
             }
             tch::no_grad(|| param.value.f_copy_(value))?;
@@ -118,7 +131,13 @@ impl Student {
     pub fn frozen_copy(&self) -> Result<Self> {
         let copy = |p: &Param| Ok(Param { name: p.name.clone(), value: p.value.f_detach_copy()?, trained: false });
         let params = self.params.iter().map(copy).collect::<Result<_>>()?;
-        Ok(Self { network: self.network.clone(), n_mels: self.n_mels, n_classes: self.n_classes, n_teacher: self.n_teacher, params })
+        Ok(Self {
+            network: self.network.clone(),
+            n_mels: self.n_mels,
+            n_classes: self.n_classes,
+            n_teacher: self.n_teacher,
+            params,
+        })
     }
 
     /// Moves every tensor towards `other`'s: `self = decay * self + (1 - decay) * other`.
@@ -144,12 +163,23 @@ impl Student {
         let kind = if precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
         let mut h = x.f_unsqueeze(1)?.f_to_kind(kind)?;
         for (layer, params) in self.network.layers.iter().zip(self.params.chunks(TENSORS_A_LAYER)) {
-            let [weight, bn_weight, bn_bias, bn_mean, bn_variance] = params else { unreachable!("five tensors a layer") };
+            let [weight, bn_weight, bn_bias, bn_mean, bn_variance] = params else {
+                unreachable!("five tensors a layer")
+            };
             let weight = weight.value.f_permute([0, 3, 1, 2])?.f_to_kind(kind)?;
             let stride = [layer.stride_t as i64, layer.stride_f as i64];
             h = h.f_conv2d(&weight, None::<&Tensor>, stride, [0, layer.pad_f() as i64], [1, 1], 1)?;
             let (mean, variance) = (Some(&bn_mean.value), Some(&bn_variance.value));
-            h = h.f_batch_norm(Some(&bn_weight.value), Some(&bn_bias.value), mean, variance, training, BN_MOMENTUM, BN_EPSILON, true)?;
+            h = h.f_batch_norm(
+                Some(&bn_weight.value),
+                Some(&bn_bias.value),
+                mean,
+                variance,
+                training,
+                BN_MOMENTUM,
+                BN_EPSILON,
+                true,
+            )?;
             h = h.f_relu_()?;
         }
         Ok(h.f_to_kind(Kind::Float)?.f_mean_dim([3i64].as_slice(), false, Kind::Float)?)
@@ -160,9 +190,8 @@ impl Student {
     /// # Errors
     ///
     /// If the shape does not fit.
-    pub fn classify(&self, features: &Tensor, training: bool) -> Result<Tensor> {
+    pub fn classify(&self, features: &Tensor) -> Result<Tensor> {
         let [.., weight, bias] = &self.params[..] else { unreachable!("the head is always there") };
-        let features = features.f_dropout(self.network.dropout, training)?;
         Ok(features.f_linear(&weight.value, Some(&bias.value))?)
     }
 
@@ -186,7 +215,7 @@ impl Student {
     pub fn frame_logits(&self, x: &Tensor) -> Result<Tensor> {
         tch::no_grad(|| {
             let features = self.embed(x, Precision::F32, false)?.f_permute([0, 2, 1])?;
-            Ok(self.classify(&features, false)?.f_permute([0, 2, 1])?)
+            Ok(self.classify(&features)?.f_permute([0, 2, 1])?)
         })
     }
 
@@ -219,6 +248,12 @@ impl Student {
     pub fn n_classes(&self) -> usize {
         self.n_classes
     }
+}
+
+/// A tensor of independent draws.
+fn draw(shape: &[i64], mut one: impl FnMut() -> f32) -> Result<Tensor> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_: i64| one()).collect();
+    Ok(Tensor::f_from_slice(&values)?.f_view(shape)?)
 }
 
 /// Input frames that one output frame sees.
@@ -258,7 +293,14 @@ mod tests {
     use super::*;
 
     fn network() -> Network {
-        let layer = |channels, kernel_t, kernel_f, stride_t, stride_f| ConvLayer { channels, kernel_t, kernel_f, stride_t, stride_f, pad_f: None };
+        let layer = |channels, kernel_t, kernel_f, stride_t, stride_f| ConvLayer {
+            channels,
+            kernel_t,
+            kernel_f,
+            stride_t,
+            stride_f,
+            pad_f: None,
+        };
         Network { layers: vec![layer(4, 4, 5, 2, 2), layer(6, 3, 3, 2, 2), layer(8, 3, 3, 2, 1)], dropout: 0.0 }
     }
 

@@ -7,6 +7,7 @@ use crate::augment::Batch;
 use crate::checkpoint::{self, Checkpoint, Header};
 use crate::error::{Error, Result};
 use crate::optim::Optimizer;
+use crate::random::{Purpose, rng_for, uniform};
 use crate::schedule::learning_rate;
 use crate::student::Student;
 use std::path::Path;
@@ -60,7 +61,10 @@ impl Training {
         let mut header = Header { step: expected.step, ..checkpoint.header.clone() };
         header.recipe.export.clone_from(&expected.recipe.export);
         if header != *expected {
-            return Err(Error::content(path, "belongs to another recipe, fold or data; start anew or choose another --out"));
+            return Err(Error::content(
+                path,
+                "belongs to another recipe, fold or data; start anew or choose another --out",
+            ));
         }
         let (student, average) = (checkpoint.model(device)?, checkpoint.averaged(device)?);
         let mut optimizer = Optimizer::new(&expected.recipe.optim, &student)?;
@@ -91,12 +95,10 @@ impl Training {
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport> {
         let (recipe, step) = (&self.header.recipe, self.header.step);
         let (n_batch, n_mels) = (recipe.train.batch as i64, recipe.frontend.n_mels as i64);
-        // Dropout is the only other source of chance; its numbers depend on the step alone, too.
-        tch::manual_seed((recipe.seed ^ step.wrapping_mul(0x9E37_79B9_7F4A_7C15)) as i64);
         let x = normalise(&self.tensor(&batch.power, &[n_batch, -1, n_mels])?, recipe)?;
         let features = self.student.embed(&x, recipe.train.precision, true)?;
         let features = features.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
-        let logits = self.student.classify(&features, true)?;
+        let logits = self.student.classify(&self.drop_out(&features)?)?;
         let targets = self.tensor(&batch.targets, &[n_batch, -1])?;
         let smoothing = recipe.optim.label_smoothing;
         let smoothed = &targets * (1.0 - smoothing) + smoothing / self.header.labels.len() as f64;
@@ -116,7 +118,7 @@ impl Training {
         let right = logits.f_argmax(1, false)?.f_eq_tensor(&targets.f_argmax(1, false)?)?;
         let loss = loss.f_double_value(&[])?;
         if !loss.is_finite() {
-            return Err(Error::Usage(format!("loss is {loss} at step {step}; a lower learning rate may help")));
+            return Err(Error::Diverged { step });
         }
         let accuracy = right.f_sum(Kind::Float)?.f_double_value(&[])? / n_batch as f64;
         let teacher_loss = teacher_loss.map(|t| t.f_double_value(&[])).transpose()?.unwrap_or(0.0);
@@ -133,6 +135,19 @@ impl Training {
         let similarity: Tensor = Tensor::f_cosine_similarity(&predicted, &given, 1, 1e-8)?;
         let distance: Tensor = 1.0 - similarity;
         Ok(Some((distance * mask).f_sum(Kind::Float)? / f64::from(n_given)))
+    }
+
+    /// Zeroes a random share of the features and scales up the rest. The draws depend on the seed and the step alone.
+    fn drop_out(&self, features: &Tensor) -> Result<Tensor> {
+        let Header { recipe, step, .. } = &self.header;
+        let share = recipe.network.dropout as f32;
+        if share == 0.0 {
+            return Ok(features.shallow_clone());
+        }
+        let mut rng = rng_for(recipe.seed, Purpose::Dropout, *step);
+        let kept = |_| if uniform(&mut rng, 0.0, 1.0) < share { 0.0 } else { 1.0 / (1.0 - share) };
+        let mask: Vec<f32> = (0..features.numel()).map(kept).collect();
+        Ok(features.f_mul(&self.tensor(&mask, &features.size())?)?)
     }
 
     fn tensor(&self, values: &[f32], shape: &[i64]) -> Result<Tensor> {

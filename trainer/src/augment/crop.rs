@@ -3,9 +3,9 @@
 //! Enters: a clip's frames. Leaves: power spectra of a stretch of it, placed where the sound is, stretched in time and
 //! shifted in mel.
 
-use super::random::{Rng, uniform};
 use super::power_of;
 use crate::data::{Clip, Targets};
+use crate::random::{Rng, uniform};
 use crate::recipe::Augment;
 use edge_frontend::FrontendConfig;
 use rand::Rng as _;
@@ -42,7 +42,8 @@ impl Source {
         let power: Vec<f32> = clip.frames.iter().map(|&v| power_of(v, frontend)).collect();
         let totals: Vec<f32> = power.chunks_exact(n_mels).map(|frame| frame.iter().sum()).collect();
         let smooth = |t: usize| {
-            let around = &totals[t.saturating_sub(SMOOTHING_FRAMES / 2)..(t + SMOOTHING_FRAMES / 2 + 1).min(totals.len())];
+            let around =
+                &totals[t.saturating_sub(SMOOTHING_FRAMES / 2)..(t + SMOOTHING_FRAMES / 2 + 1).min(totals.len())];
             around.iter().sum::<f32>() / SMOOTHING_FRAMES as f32
         };
         let levels: Vec<f32> = (0..totals.len()).map(smooth).collect();
@@ -132,8 +133,8 @@ fn shift_bands(source: &[f32], shift: f32, out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::{Purpose, rng_for};
     use super::*;
+    use crate::random::{Purpose, rng_for};
 
     fn source(n_frames: usize, loud: std::ops::Range<usize>) -> Source {
         let frontend = FrontendConfig::student();
@@ -156,7 +157,12 @@ mod tests {
     fn short_clips_are_surrounded_by_silence() {
         let source = source(20, 0..20);
         let mut out = vec![9.0; 100 * 64];
-        source.cut(&Augment { stretch: 0.0, surround: 0.0, ..Augment::default() }, 64, &mut rng_for(0, Purpose::Crop, 0), &mut out);
+        source.cut(
+            &Augment { stretch: 0.0, surround: 0.0, ..Augment::default() },
+            64,
+            &mut rng_for(0, Purpose::Crop, 0),
+            &mut out,
+        );
         let loud = out.chunks_exact(64).filter(|f| f[10] > 0.5).count();
         assert_eq!(loud, 20);
         assert!(out.iter().all(|&p| p == 0.0 || (p - 1.0).abs() < 1e-3));

@@ -7,14 +7,13 @@
 
 mod crop;
 mod noise;
-mod random;
 
 use crate::data::Clip;
+use crate::random::{Purpose, Rng, beta, rng_for, uniform};
 use crate::recipe::{Augment, Recipe};
 use edge_frontend::FrontendConfig;
-use rand::seq::SliceRandom;
-use random::{Purpose, Rng, beta, rng_for, uniform};
 use rand::Rng as _;
+use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 pub use crop::Source;
@@ -59,9 +58,18 @@ struct Item {
 
 impl Batcher {
     /// Takes the clips and backgrounds of a split; `n_teacher` is the width of their embedding targets, 0 without a teacher.
-    pub fn new(recipe: &Recipe, n_classes: usize, background: Option<usize>, n_teacher: usize, clips: Vec<Clip>, negatives: Vec<Clip>) -> Self {
+    pub fn new(
+        recipe: &Recipe,
+        n_classes: usize,
+        background: Option<usize>,
+        n_teacher: usize,
+        clips: Vec<Clip>,
+        negatives: Vec<Clip>,
+    ) -> Self {
         let frontend = &recipe.frontend;
-        let prepare = |clips: Vec<Clip>| clips.into_par_iter().map(|c| Source::new(c, frontend, recipe.augment.active_db)).collect();
+        let prepare = |clips: Vec<Clip>| {
+            clips.into_par_iter().map(|c| Source::new(c, frontend, recipe.augment.active_db)).collect()
+        };
         Self {
             augment: recipe.augment.clone(),
             seed: recipe.seed,
@@ -104,11 +112,16 @@ impl Batcher {
             has_teacher: vec![0.0; if self.n_teacher > 0 { self.batch } else { 0 }],
         };
         let targets = batch.targets.par_chunks_mut(self.n_classes);
-        let weights: Vec<Option<f32>> =
-            batch.power.par_chunks_mut(size).zip(targets).enumerate().map(|(i, (out, target))| {
+        let weights: Vec<Option<f32>> = batch
+            .power
+            .par_chunks_mut(size)
+            .zip(targets)
+            .enumerate()
+            .map(|(i, (out, target))| {
                 let crop_of = |k: usize| &crops[k * size..(k + 1) * size];
                 self.mix(step, i, crop_of(i), &items[i], crop_of(partners[i]), &items[partners[i]], out, target)
-            }).collect();
+            })
+            .collect();
         if self.n_teacher > 0 {
             for (i, weight) in weights.iter().enumerate() {
                 let (Some(weight), mine, other) = (*weight, &items[i], &items[partners[i]]) else { continue };
@@ -133,7 +146,17 @@ impl Batcher {
 
     /// Writes the finished crop and its target. Leaves the weight of the item's own clip, or none if it became a negative.
     #[allow(clippy::too_many_arguments)]
-    fn mix(&self, step: u64, i: usize, own: &[f32], item: &Item, other: &[f32], partner: &Item, out: &mut [f32], target: &mut [f32]) -> Option<f32> {
+    fn mix(
+        &self,
+        step: u64,
+        i: usize,
+        own: &[f32],
+        item: &Item,
+        other: &[f32],
+        partner: &Item,
+        out: &mut [f32],
+        target: &mut [f32],
+    ) -> Option<f32> {
         let augment = &self.augment;
         let mut rng = self.item_rng(Purpose::Mix, step, i);
         let negative = self.background.filter(|_| rng.random::<f32>() < augment.negatives);

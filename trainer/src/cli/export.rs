@@ -39,7 +39,10 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     println!("parameters           {n_params}");
     println!("MMAC a second        {mmac_per_second:.2}");
     println!("receptive field      {receptive_field_frames} frames");
-    println!("difference to torch  {:e} at once, {:e} pulse by pulse, over {} frames", agreement.batch, agreement.streamed, agreement.n_frames);
+    println!(
+        "difference to torch  {:e} at once, {:e} pulse by pulse, over {} frames",
+        agreement.batch, agreement.streamed, agreement.n_frames
+    );
     println!("streamed to batch    {:e}", agreement.streamed_to_batch);
     Ok(())
 }

@@ -135,10 +135,22 @@ impl Common {
             None => recipe.folds,
         };
         set_threads(self.threads)?;
-        let out = self.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name).join(fit::run_name(folds, fold)));
-        let places = Places { data_root: data_root(&recipe, &path, self.data_root.as_deref()), cache: self.cache.clone() };
+        let out =
+            self.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name).join(fit::run_name(folds, fold)));
+        let places =
+            Places { data_root: data_root(&recipe, &path, self.data_root.as_deref()), cache: self.cache.clone() };
         let device = self.device.choose()?;
-        Ok(FitOptions { recipe, fold, folds, places, out, resume: self.resume, device, stop: stop_flag()?, stop_after: None })
+        Ok(FitOptions {
+            recipe,
+            fold,
+            folds,
+            places,
+            out,
+            resume: self.resume,
+            device,
+            stop: stop_flag()?,
+            stop_after: None,
+        })
     }
 }
 

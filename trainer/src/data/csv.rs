@@ -26,7 +26,8 @@ pub struct Row {
 /// If the table cannot be read, lacks a column, is empty, or a row has an empty field, a fold that is no positive number, or
 /// a file that does not exist.
 pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>> {
-    let text = std::fs::read_to_string(csv).map_err(|e| Error::input(csv, None, format!("table cannot be read: {e}")))?;
+    let text =
+        std::fs::read_to_string(csv).map_err(|e| Error::input(csv, None, format!("table cannot be read: {e}")))?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| csv_error(csv, &e))?.clone();
     let column = |name: &str| {
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_line_and_the_field() {
-        let message = |text, negatives| read(text, negatives).unwrap_err().to_string();
+        let message = |text: &str, negatives| read(text, negatives).unwrap_err().to_string();
         let head = "file,label,fold,source_id\na.ogg,dog,1,s\n";
         assert!(message(&format!("{head}b.ogg,dog,1,s\n"), false).contains("t.csv:3: file"));
         assert!(message(&format!("{head}a.ogg,dog,none,s\n"), false).contains("t.csv:3: fold"));

@@ -112,14 +112,17 @@ impl Corpus {
     /// If a table is wrong, a recording cannot be decoded or is shorter than one frame, or the cache cannot be written.
     pub fn load(recipe: &Recipe, places: &Places, folds: FoldMode) -> Result<Self> {
         let root = &places.data_root;
-        let tables = recipe.data.iter().map(|set| csv::read_table(&root.join(&set.csv), &root.join(&set.audio), set.negatives));
+        let tables =
+            recipe.data.iter().map(|set| csv::read_table(&root.join(&set.csv), &root.join(&set.audio), set.negatives));
         let tables = tables.collect::<Result<Vec<_>>>()?;
         let mut labels: Vec<String> = Vec::new();
         for rows in &tables {
             let mut own: Vec<&str> = rows.iter().map(|r| r.label.as_str()).filter(|l| !l.is_empty()).collect();
             own.sort_unstable();
             own.dedup();
-            labels.extend(own.into_iter().filter(|l| !labels.iter().any(|k| k == l)).map(str::to_owned).collect::<Vec<_>>());
+            labels.extend(
+                own.into_iter().filter(|l| !labels.iter().any(|k| k == l)).map(str::to_owned).collect::<Vec<_>>(),
+            );
         }
         if recipe.procedural.as_ref().is_some_and(|p| p.add_labels) {
             procedural::add_labels(&mut labels);
@@ -130,11 +133,22 @@ impl Corpus {
             labels.len() - 1
         });
         if labels.len() < 2 {
-            return Err(Error::Usage(format!("recipe {:?} has {} classes, needs at least 2", recipe.name, labels.len())));
+            return Err(Error::Usage(format!(
+                "recipe {:?} has {} classes, needs at least 2",
+                recipe.name,
+                labels.len()
+            )));
         }
         let cache = FeatureCache::new(&places.cache, &recipe.frontend)?;
         let tutor = Tutor::load(recipe, root, &places.cache)?;
-        let mut corpus = Self { labels, background, sets: Vec::new(), clips: Vec::new(), negatives: Vec::new(), procedural: Vec::new() };
+        let mut corpus = Self {
+            labels,
+            background,
+            sets: Vec::new(),
+            clips: Vec::new(),
+            negatives: Vec::new(),
+            procedural: Vec::new(),
+        };
         let bar = crate::progress::bar(tables.iter().map(Vec::len).sum::<usize>() as u64, "features");
         for (set, rows) in recipe.data.iter().zip(&tables) {
             corpus.add_set(set, rows, &cache, tutor.as_ref(), &bar)?;
@@ -152,19 +166,35 @@ impl Corpus {
         Ok(corpus)
     }
 
-    fn add_set(&mut self, set: &DataSet, rows: &[csv::Row], cache: &FeatureCache, tutor: Option<&Tutor>, bar: &ProgressBar) -> Result<()> {
+    fn add_set(
+        &mut self,
+        set: &DataSet,
+        rows: &[csv::Row],
+        cache: &FeatureCache,
+        tutor: Option<&Tutor>,
+        bar: &ProgressBar,
+    ) -> Result<()> {
         let tutor = tutor.filter(|_| !set.negatives);
         let loaded = rows.par_iter().map(|row| {
             let frames = cache.load(&row.path)?;
             let targets = tutor.map(|t| t.targets(&row.path)).transpose()?;
             bar.inc(1);
-            if frames.is_empty() { Err(Error::content(&row.path, "recording is shorter than one frame")) } else { Ok((frames, targets)) }
+            if frames.is_empty() {
+                Err(Error::content(&row.path, "recording is shorter than one frame"))
+            } else {
+                Ok((frames, targets))
+            }
         });
         let loaded = loaded.collect::<Result<Vec<_>>>()?;
         if set.negatives {
             let label = self.background.unwrap_or(0);
-            let clip = |(row, (frames, targets)): (&csv::Row, _)| {
-                Clip { set: usize::MAX, label, fold: 0, source: row.source.clone(), frames, targets }
+            let clip = |(row, (frames, targets)): (&csv::Row, _)| Clip {
+                set: usize::MAX,
+                label,
+                fold: 0,
+                source: row.source.clone(),
+                frames,
+                targets,
             };
             self.negatives.extend(rows.iter().zip(loaded).map(clip));
             return Ok(());
@@ -172,7 +202,8 @@ impl Corpus {
         let mut own = Vec::new();
         for (row, (frames, targets)) in rows.iter().zip(loaded) {
             let label = self.labels.iter().position(|l| *l == row.label);
-            let label = label.ok_or_else(|| Error::Usage(format!("label {:?} of data set {:?} is unknown", row.label, set.name)))?;
+            let label = label
+                .ok_or_else(|| Error::Usage(format!("label {:?} of data set {:?} is unknown", row.label, set.name)))?;
             own.push(label);
             let source = format!("{}/{}", set.name, row.source);
             self.clips.push(Clip { set: self.sets.len(), label, fold: row.fold, source, frames, targets });
@@ -200,7 +231,12 @@ impl Corpus {
     pub fn split(self, fold: Option<u32>, n_mels: usize) -> Result<Split> {
         let Some(fold) = fold else {
             let train = self.clips.into_iter().chain(self.procedural).collect();
-            return Ok(Split { train, held_out: Vec::new(), negatives: self.negatives, held_out_negatives: Vec::new() });
+            return Ok(Split {
+                train,
+                held_out: Vec::new(),
+                negatives: self.negatives,
+                held_out_negatives: Vec::new(),
+            });
         };
         let folds = self.folds();
         if !folds.contains(&fold) {

@@ -12,7 +12,8 @@ use sounds::Sound;
 
 /// Adds the generator's classes to `labels` where they are not among them.
 pub fn add_labels(labels: &mut Vec<String>) {
-    let mut new: Vec<&str> = Sound::all().iter().filter_map(|s| s.label()).filter(|l| !labels.iter().any(|k| k == l)).collect();
+    let mut new: Vec<&str> =
+        Sound::all().iter().filter_map(|s| s.label()).filter(|l| !labels.iter().any(|k| k == l)).collect();
     new.sort_unstable();
     labels.extend(new.into_iter().map(str::to_owned));
 }
@@ -22,17 +23,34 @@ pub fn add_labels(labels: &mut Vec<String>) {
 /// # Errors
 ///
 /// If the front end refuses its configuration.
-pub fn clips(settings: &Procedural, frontend: &FrontendConfig, labels: &[String], background: Option<usize>) -> Result<Vec<Clip>> {
+pub fn clips(
+    settings: &Procedural,
+    frontend: &FrontendConfig,
+    labels: &[String],
+    background: Option<usize>,
+) -> Result<Vec<Clip>> {
     let class_of = |sound: Sound| match sound.label() {
         Some(name) => labels.iter().position(|l| l == name),
         None => background,
     };
-    let wanted: Vec<(Sound, usize, u64)> = Sound::all().iter().filter_map(|&s| Some((s, class_of(s)?)))
+    let wanted: Vec<(Sound, usize, u64)> = Sound::all()
+        .iter()
+        .filter_map(|&s| Some((s, class_of(s)?)))
         .flat_map(|(s, label)| (0..settings.clips_per_class).map(move |i| (s, label, settings.seed + i as u64)))
         .collect();
-    wanted.into_par_iter().map(|(sound, label, seed)| {
-        let samples = sounds::render(sound, frontend.sample_rate, settings.seconds as f32, seed);
-        let frames = features::features(frontend, frontend.sample_rate, &samples)?;
-        Ok(Clip { set: usize::MAX, label, fold: seed as u32 % super::folds::N_FOLDS + 1, source: format!("{sound}-{seed}"), frames, targets: None })
-    }).collect()
+    wanted
+        .into_par_iter()
+        .map(|(sound, label, seed)| {
+            let samples = sounds::render(sound, frontend.sample_rate, settings.seconds as f32, seed);
+            let frames = features::features(frontend, frontend.sample_rate, &samples)?;
+            Ok(Clip {
+                set: usize::MAX,
+                label,
+                fold: seed as u32 % super::folds::N_FOLDS + 1,
+                source: format!("{sound}-{seed}"),
+                frames,
+                targets: None,
+            })
+        })
+        .collect()
 }

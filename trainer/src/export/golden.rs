@@ -20,7 +20,8 @@ const SECONDS_A_SOUND: f32 = 1.2;
 ///
 /// If a file cannot be written.
 pub fn write_clip(folder: &Path, frontend: &FrontendConfig) -> Result<Vec<f32>> {
-    let samples = SOUNDS.iter().flat_map(|&(sound, seed)| sounds::render(sound, frontend.sample_rate, SECONDS_A_SOUND, seed));
+    let samples =
+        SOUNDS.iter().flat_map(|&(sound, seed)| sounds::render(sound, frontend.sample_rate, SECONDS_A_SOUND, seed));
     let samples: Vec<i16> = samples.map(|s| (s.clamp(-1.0, 1.0) * 32767.0).round() as i16).collect();
     let path = folder.join("clip.wav");
     std::fs::write(&path, wav(frontend.sample_rate, &samples)).map_err(Error::io(&path))?;

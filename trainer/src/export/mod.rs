@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Device;
 
-pub use verify::{Agreement, TOLERANCE};
+pub use verify::{Agreement, TOLERANCE, verify};
 
 /// Layout of the manifest written here; `edge_frontend` refuses to write another.
 const MANIFEST_VERSION: u32 = 1;
@@ -48,7 +48,12 @@ pub struct ExportReport {
 /// # Errors
 ///
 /// If the checkpoint is not finished, a file cannot be written, or the verification fails.
-pub fn export(checkpoint: &Path, out: &Path, recipe: Option<&Recipe>, summary: Option<&Summary>) -> Result<ExportReport> {
+pub fn export(
+    checkpoint: &Path,
+    out: &Path,
+    recipe: Option<&Recipe>,
+    summary: Option<&Summary>,
+) -> Result<ExportReport> {
     let loaded = Checkpoint::load(checkpoint)?;
     let student = loaded.finished(Device::Cpu)?;
     let trained = &loaded.header.recipe;
@@ -83,7 +88,7 @@ pub fn export(checkpoint: &Path, out: &Path, recipe: Option<&Recipe>, summary: O
     let path = out.join("manifest.toml");
     std::fs::write(&path, manifest.to_toml()?).map_err(Error::io(&path))?;
     let frames = golden::write_clip(&golden_folder, &trained.frontend)?;
-    let agreement = verify::verify(out, &student, &frames)?;
+    let agreement = verify(out, &student, &frames)?;
     golden::write_logits(&golden_folder, out, &frames)?;
     let cost = network_cost(trained, loaded.header.labels.len());
     Ok(ExportReport {

@@ -14,7 +14,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::type_proto;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto,
 };
 
 /// ONNX 1.12: the last opset with the reduced axes as an attribute.
@@ -62,7 +63,8 @@ pub fn encode(student: &Student, name: &str) -> Result<Vec<u8>> {
 
 /// Weight `(out, in, kernel_t, kernel_f)` and bias of layer `i` with its batch norm folded in, in double precision.
 fn folded(student: &Student, i: usize) -> Result<(Tensor, Tensor)> {
-    let part = |name: &str| Ok::<_, Error>(parameter(student, &format!("conv{i}.{name}"))?.f_to_kind(tch::Kind::Double)?);
+    let part =
+        |name: &str| Ok::<_, Error>(parameter(student, &format!("conv{i}.{name}"))?.f_to_kind(tch::Kind::Double)?);
     let scale = part("bn.weight")?.f_div(&part("bn.variance")?.f_add_scalar(BN_EPSILON)?.f_sqrt()?)?;
     let weight = part("weight")?.f_permute([0, 3, 1, 2])?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
     let bias = part("bn.bias")?.f_sub(&part("bn.mean")?.f_mul(&scale)?)?;
@@ -114,7 +116,12 @@ fn initializer(name: &str, value: &Tensor) -> Result<TensorProto> {
 }
 
 fn ints(name: &str, values: &[i64]) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), r#type: AttributeType::Ints as i32, ints: values.to_vec(), ..Default::default() }
+    AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Ints as i32,
+        ints: values.to_vec(),
+        ..Default::default()
+    }
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {

@@ -64,7 +64,8 @@ impl Mn04 {
     /// If the file cannot be read or lacks a tensor.
     pub fn load(path: &Path) -> Result<Self> {
         let state = pickle::read_state_dict(path)?;
-        let get = |name: &str| state.get(name).ok_or_else(|| Error::content(path, format!("tensor {name:?} is missing")));
+        let get =
+            |name: &str| state.get(name).ok_or_else(|| Error::content(path, format!("tensor {name:?} is missing")));
         let (mut convolutions, mut linears) = (HashMap::new(), HashMap::new());
         for name in state.keys() {
             if let Some(unit) = name.strip_suffix(".1.running_var") {
@@ -80,8 +81,12 @@ impl Mn04 {
         }
         let network = Self { convolutions, linears, window: window()?, filters: filters()? };
         for i in 0..=BLOCKS.len() + 1 {
-            let unit = if i == 0 || i > BLOCKS.len() { format!("features.{i}") } else { format!("features.{i}.block.0") };
-            network.convolutions.get(&unit).ok_or_else(|| Error::content(path, format!("layer {unit:?} is missing")))?;
+            let unit =
+                if i == 0 || i > BLOCKS.len() { format!("features.{i}") } else { format!("features.{i}.block.0") };
+            network
+                .convolutions
+                .get(&unit)
+                .ok_or_else(|| Error::content(path, format!("layer {unit:?} is missing")))?;
         }
         Ok(network)
     }

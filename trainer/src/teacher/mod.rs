@@ -47,7 +47,13 @@ impl Tutor {
         digest.update(format!("{} {}", settings.window_s, settings.hop_s));
         let key = digest.finalize()[..4].iter().map(|b| format!("{b:02x}")).collect();
         let frames_per_second = 1.0 / recipe.frontend.hop_seconds();
-        Ok(Some(Self { network: Mutex::new(Mn04::load(&path)?), settings, key, cache: cache.to_owned(), frames_per_second }))
+        Ok(Some(Self {
+            network: Mutex::new(Mn04::load(&path)?),
+            settings,
+            key,
+            cache: cache.to_owned(),
+            frames_per_second,
+        }))
     }
 
     /// Embeddings of the recording at `path`.
@@ -59,14 +65,15 @@ impl Tutor {
         let content = std::fs::read(path).map_err(Error::io(path))?;
         let digest: String = Sha256::digest(&content)[..12].iter().map(|b| format!("{b:02x}")).collect();
         let entry = self.cache.join(format!("{}-{digest}.teacher", self.key));
-        if entry.exists() {
-            if let Some(targets) = decode(&entry) {
-                return Ok(targets);
-            }
+        if entry.exists()
+            && let Some(targets) = decode(&entry)
+        {
+            return Ok(targets);
         }
         let audio = edge::audio::decode_file(path)?;
         let targets = self.embed(audio.sample_rate, &audio.samples)?;
-        let tensors = [("centres", Tensor::f_from_slice(&targets.centres)?), ("values", Tensor::f_from_slice(&targets.values)?)];
+        let tensors =
+            [("centres", Tensor::f_from_slice(&targets.centres)?), ("values", Tensor::f_from_slice(&targets.values)?)];
         let partial = entry.with_extension(format!("{}.partial", std::process::id()));
         Tensor::write_safetensors(&tensors, &partial)?;
         std::fs::rename(&partial, &entry).map_err(Error::io(&entry))?;
@@ -108,10 +115,13 @@ pub fn standardise<'a>(targets: impl Iterator<Item = &'a mut Targets>) {
     for row in targets.iter().flat_map(|t| t.values.chunks_exact(EMBEDDING_WIDTH)) {
         sums.iter_mut().zip(row).for_each(|(s, &v)| *s = (s.0 + f64::from(v), s.1 + f64::from(v) * f64::from(v)));
     }
-    let statistics: Vec<(f32, f32)> = sums.into_iter().map(|(sum, squares)| {
-        let mean = sum / n;
-        (mean as f32, ((squares / n - mean * mean).max(0.0).sqrt() + 1e-6) as f32)
-    }).collect();
+    let statistics: Vec<(f32, f32)> = sums
+        .into_iter()
+        .map(|(sum, squares)| {
+            let mean = sum / n;
+            (mean as f32, ((squares / n - mean * mean).max(0.0).sqrt() + 1e-6) as f32)
+        })
+        .collect();
     for target in targets {
         for row in target.values.chunks_exact_mut(EMBEDDING_WIDTH) {
             row.iter_mut().zip(&statistics).for_each(|(v, (mean, std))| *v = (*v - mean) / std);

@@ -51,7 +51,14 @@ impl Lessons {
 /// # Errors
 ///
 /// If the student has no teacher's head, or libtorch reports an error.
-pub fn merge(student: &Student, lessons: &Lessons, settings: &Teacher, background: Option<usize>, silence: f32, device: Device) -> Result<Student> {
+pub fn merge(
+    student: &Student,
+    lessons: &Lessons,
+    settings: &Teacher,
+    background: Option<usize>,
+    silence: f32,
+    device: Device,
+) -> Result<Student> {
     let embeddings = Tensor::f_from_slice(&lessons.embeddings)?.f_view([-1, EMBEDDING_WIDTH as i64])?;
     let labels = Tensor::f_from_slice(&lessons.labels)?;
     let (weight, bias) = regress(&embeddings, &labels, student.n_classes(), settings.probe_c)?;
@@ -99,12 +106,16 @@ fn regress(x: &Tensor, labels: &Tensor, n_classes: usize, c: f64) -> Result<(Ten
         let mut ahead = w.f_detach_copy()?;
         for _ in 0..N_STEPS {
             let posteriors = x.f_matmul(&ahead)?.f_add(&excluded)?.f_softmax(1, Kind::Float)?;
-            let gradient = x.f_t_copy()?.f_matmul(&posteriors.f_sub(&one_hot)?)?.f_mul_scalar(c)?.f_add(&ahead.f_mul(&decays)?)?;
+            let gradient =
+                x.f_t_copy()?.f_matmul(&posteriors.f_sub(&one_hot)?)?.f_mul_scalar(c)?.f_add(&ahead.f_mul(&decays)?)?;
             let next = ahead.f_sub(&gradient.f_mul_scalar(step)?)?;
             ahead = next.f_add(&next.f_sub(&w)?.f_mul_scalar(momentum)?)?;
             w = next;
         }
-        let mean = w.f_mul(&occurs)?.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Float)?.f_div(&occurs.f_sum(Kind::Float)?)?;
+        let mean = w
+            .f_mul(&occurs)?
+            .f_sum_dim_intlist([1i64].as_slice(), true, Kind::Float)?
+            .f_div(&occurs.f_sum(Kind::Float)?)?;
         let centred = w.f_sub(&mean)?.f_mul(&occurs)?.f_t_copy()?;
         let weight = centred.f_narrow(1, 0, width - 1)?.f_contiguous()?;
         Ok((weight, centred.f_select(1, width - 1)?.f_contiguous()?))
@@ -125,7 +136,12 @@ fn largest_curvature(x: &Tensor) -> Result<f64> {
 
 /// Mean length of the rows.
 fn mean_norm(rows: &Tensor) -> Result<f64> {
-    Ok(rows.f_square()?.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?.f_sqrt()?.f_mean(Kind::Float)?.f_double_value(&[])?)
+    Ok(rows
+        .f_square()?
+        .f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?
+        .f_sqrt()?
+        .f_mean(Kind::Float)?
+        .f_double_value(&[])?)
 }
 
 /// Mean length of the embeddings that the student predicts: the cosine it was trained with leaves their length open.

@@ -1,4 +1,5 @@
-//! Random numbers that depend on nothing but the seed, a purpose and a counter.
+//! Random numbers that depend on nothing but the seed, a purpose and a counter: not on threads, and not on what was drawn before,
+//! so that a resumed training needs no state of a generator.
 
 use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +18,10 @@ pub enum Purpose {
     Crop,
     /// Mixing, noise and masks of an item.
     Mix,
+    /// Fresh weights of a tensor.
+    Weights,
+    /// Dropped features of a batch.
+    Dropout,
 }
 
 /// The generator of `purpose` number `counter`.

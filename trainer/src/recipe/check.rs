@@ -1,0 +1,75 @@
+//! Ranges and relations of a recipe that types cannot express.
+
+use super::{PULSE_FRAMES, Recipe};
+
+/// The key that offends, and how.
+type Checked = std::result::Result<(), (&'static str, String)>;
+
+/// Ranges and relations that types cannot express; names the offending key.
+pub fn check(recipe: &Recipe) -> Checked {
+    let ok_name = !recipe.name.is_empty() && recipe.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    require(ok_name, "name", "must be letters, digits, - and _")?;
+    require(!recipe.data.is_empty() || recipe.procedural.is_some(), "data", "no data set and no procedural clips")?;
+    for (i, set) in recipe.data.iter().enumerate() {
+        require(
+            recipe.data[..i].iter().all(|s| s.name != set.name),
+            "name",
+            &format!("data set {:?} is listed twice", set.name),
+        )?;
+        require(!set.negatives || recipe.background.is_some(), "negatives", "needs a `background` label")?;
+    }
+    recipe.frontend.validate().map_err(|e| ("frontend", e.to_string()))?;
+    check_network(recipe)?;
+    let augment = &recipe.augment;
+    for (key, share) in [
+        ("surround", augment.surround),
+        ("mixup", augment.mixup),
+        ("noise", augment.noise),
+        ("negatives", augment.negatives),
+    ] {
+        require((0.0..=1.0).contains(&share), key, "must be from 0 to 1")?;
+    }
+    require(augment.mixup == 0.0 || augment.mixup_alpha > 0.0, "mixup_alpha", "must be positive")?;
+    require(augment.noise_snr_db[0] <= augment.noise_snr_db[1], "noise_snr_db", "must be [lowest, highest]")?;
+    require(augment.freq_mask <= recipe.frontend.n_mels, "freq_mask", "is wider than n_mels")?;
+    require(augment.time_mask <= recipe.train.crop_frames, "time_mask", "is longer than crop_frames")?;
+    let optim = &recipe.optim;
+    require(optim.lr > 0.0 && optim.lr.is_finite(), "lr", "must be positive")?;
+    require((0.0..1.0).contains(&optim.label_smoothing), "label_smoothing", "must be from 0 to below 1")?;
+    require((0.0..1.0).contains(&optim.ema), "ema", "must be from 0 to below 1")?;
+    require(recipe.train.batch >= 2, "batch", "must be at least 2")?;
+    require(recipe.train.epochs >= 1, "epochs", "must be at least 1")?;
+    require(recipe.train.save_every >= 1, "save_every", "must be at least 1")
+}
+
+fn check_network(recipe: &Recipe) -> Checked {
+    let layers = &recipe.network.layers;
+    require(!layers.is_empty(), "layers", "must not be empty")?;
+    require((0.0..1.0).contains(&recipe.network.dropout), "dropout", "must be from 0 to below 1")?;
+    let mut n_f = recipe.frontend.n_mels;
+    for (i, layer) in layers.iter().enumerate() {
+        let sizes = [layer.channels, layer.kernel_t, layer.kernel_f, layer.stride_t, layer.stride_f];
+        require(sizes.iter().all(|&s| s >= 1), "layers", &format!("layer {}: sizes must be at least 1", i + 1))?;
+        n_f = layer
+            .out_f(n_f)
+            .ok_or_else(|| ("layers", format!("layer {}: kernel_f does not fit {n_f} bands", i + 1)))?;
+    }
+    let stride: usize = layers.iter().map(|l| l.stride_t).product();
+    require(stride == PULSE_FRAMES, "layers", &format!("product of stride_t is {stride}, must be {PULSE_FRAMES}"))?;
+    let field = crate::student::receptive_field(layers);
+    let enough = recipe.train.crop_frames >= field;
+    require(enough, "crop_frames", &format!("must be at least the receptive field of {field} frames"))
+}
+
+fn require(holds: bool, key: &'static str, message: &str) -> Checked {
+    if holds { Ok(()) } else { Err((key, message.to_owned())) }
+}
+
+/// First line on which `key` is assigned or opens a table, counting from 1.
+pub fn line_of(text: &str, key: &str) -> Option<usize> {
+    let found = text.lines().position(|line| {
+        let line = line.trim_start().trim_start_matches('[');
+        line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ']', '.']))
+    });
+    found.map(|i| i + 1)
+}

@@ -1,0 +1,216 @@
+//! Recipes: one TOML file says everything that decides a training's result.
+//!
+//! Enters: a TOML file. Leaves: a checked [`Recipe`]. Unknown keys are errors that name the line. Every key but `name`,
+//! `data` and `network.layers` has a default; the shipped recipes under `trainer/recipes` are the reference for their meaning.
+
+use crate::error::{Error, Result};
+use edge_frontend::FrontendConfig;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+mod augment;
+mod check;
+mod network;
+mod optim;
+
+pub use augment::Augment;
+pub use network::{ConvLayer, Network};
+pub use optim::{Method, Optim, Precision, Schedule, Train};
+
+/// Total time stride of a streaming network, in frames: it answers every 8 frames (80 ms at the default hop).
+pub const PULSE_FRAMES: usize = 8;
+
+/// Everything that decides a training's result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the model and of its run folder.
+    pub name: String,
+    /// Seed of every random choice.
+    #[serde(default)]
+    pub seed: u64,
+    /// Folder that the data sets' paths are relative to; itself relative to the recipe's folder.
+    #[serde(default = "default_data_root")]
+    pub data_root: PathBuf,
+    /// Label of the negatives; absent if the model has no such class.
+    #[serde(default)]
+    pub background: Option<String>,
+    /// Which folds `--fold` refers to unless `--folds` says otherwise.
+    #[serde(default)]
+    pub folds: FoldMode,
+    /// Data sets, in the order of their labels.
+    #[serde(default)]
+    pub data: Vec<DataSet>,
+    /// Generated clips that join the training; never evaluated on.
+    #[serde(default)]
+    pub procedural: Option<Procedural>,
+    /// Front end; the student's default unless given.
+    #[serde(default = "FrontendConfig::student")]
+    pub frontend: FrontendConfig,
+    /// The student.
+    pub network: Network,
+    /// A network to learn from besides the labels.
+    #[serde(default)]
+    pub teacher: Option<Teacher>,
+    /// What is written beside an exported network; without influence on the training.
+    #[serde(default)]
+    pub export: Option<Export>,
+    /// What is done to a training clip.
+    #[serde(default)]
+    pub augment: Augment,
+    /// Optimiser and schedule.
+    #[serde(default)]
+    pub optim: Optim,
+    /// Batches and epochs.
+    #[serde(default)]
+    pub train: Train,
+}
+
+/// How the clips are divided into folds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FoldMode {
+    /// The `fold` column of the table.
+    #[default]
+    Official,
+    /// Five folds such that no source (`source_id`) is in two of them.
+    Source,
+}
+
+/// One table of clips.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSet {
+    /// Name used in reports.
+    pub name: String,
+    /// CSV with columns `file,label` and, unless `negatives`, `fold,source_id`; further columns are ignored.
+    pub csv: PathBuf,
+    /// Folder that the `file` column is relative to.
+    pub audio: PathBuf,
+    /// Whether these are background recordings: all get the background label, and they are divided in time.
+    #[serde(default)]
+    pub negatives: bool,
+}
+
+/// Generated clips.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Procedural {
+    /// Clips of each class that the generator knows and the label list holds.
+    pub clips_per_class: usize,
+    /// Duration of a clip.
+    #[serde(default = "default_procedural_seconds")]
+    pub seconds: f64,
+    /// Whether the generator's classes join the label list where no data set has them.
+    #[serde(default)]
+    pub add_labels: bool,
+    /// Seed of the first clip.
+    #[serde(default = "default_procedural_seed")]
+    pub seed: u64,
+}
+
+/// What an exported model's manifest says besides what follows from the training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Version of the model.
+    pub version: String,
+    /// How posteriors become events.
+    pub decision: edge_frontend::Decision,
+    /// Data sets and terms.
+    pub data: edge_frontend::DataNotes,
+}
+
+/// EfficientAT mn04 as a teacher: a second head of the student predicts its embedding, which knows far more sounds than the
+/// training clips show. Only the clean clip is shown to the teacher; the student sees it augmented.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Teacher {
+    /// `mn04_as_mAP_432.pt`, relative to the data root.
+    pub weights: PathBuf,
+    /// Weight of the cosine distance in the loss.
+    pub loss_weight: f64,
+    /// Window that an embedding covers.
+    #[serde(default = "default_teacher_window")]
+    pub window_s: f64,
+    /// Time from one embedding to the next.
+    #[serde(default = "default_teacher_hop")]
+    pub hop_s: f64,
+    /// Share of a classifier of the teacher's embeddings that is merged into the student's head at the end; 0 for none.
+    #[serde(default = "default_probe_share")]
+    pub probe_share: f64,
+    /// Weight of the training clips against the regularisation in that classifier: `|W|^2 / 2 + c * sum(loss)`.
+    #[serde(default = "default_probe_c")]
+    pub probe_c: f64,
+    /// Added to the background's logit then, since that classifier knows no background.
+    #[serde(default = "default_background_offset")]
+    pub background_offset: f64,
+}
+
+impl Recipe {
+    /// Reads and checks the recipe at `path`. A relative path that does not exist is also looked up under `trainer/`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is no valid TOML, holds an unknown key (the line is named) or a value out of range.
+    pub fn load(path: &Path) -> Result<(Self, PathBuf)> {
+        let beside = Path::new("trainer").join(path);
+        let path = if !path.exists() && beside.exists() { beside } else { path.to_owned() };
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| Error::input(&path, None, format!("recipe cannot be read: {e}")))?;
+        let recipe = Self::parse(&text, &path)?;
+        Ok((recipe, path))
+    }
+
+    /// Parses and checks a recipe's text; `path` is named in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recipe::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let recipe: Self = toml::from_str(text).map_err(|e| {
+            let line = e.span().map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+            Error::input(path, line, e.message().to_owned())
+        })?;
+        check::check(&recipe)
+            .map_err(|(key, message)| Error::input(path, check::line_of(text, key), format!("{key}: {message}")))?;
+        Ok(recipe)
+    }
+
+    /// Width of the teacher's embedding, 0 without a teacher.
+    pub fn n_teacher(&self) -> usize {
+        if self.teacher.is_some() { crate::teacher::EMBEDDING_WIDTH } else { 0 }
+    }
+}
+
+fn default_data_root() -> PathBuf {
+    PathBuf::from("../../../shared/data")
+}
+
+fn default_procedural_seconds() -> f64 {
+    3.0
+}
+
+fn default_procedural_seed() -> u64 {
+    1
+}
+
+fn default_teacher_window() -> f64 {
+    2.0
+}
+
+fn default_teacher_hop() -> f64 {
+    0.5
+}
+
+fn default_probe_share() -> f64 {
+    1.0
+}
+
+fn default_probe_c() -> f64 {
+    0.001
+}
+
+fn default_background_offset() -> f64 {
+    1.0
+}

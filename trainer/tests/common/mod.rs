@@ -1,0 +1,116 @@
+//! A small data set of generated sounds, written as a user would have it: a folder of recordings and a table.
+
+#![allow(dead_code)] // each test target uses a part
+
+use sounds::Sound;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use trainer::recipe::Recipe;
+
+/// Classes of the data set.
+pub const SOUNDS: [Sound; 4] = [Sound::Blender, Sound::Chopping, Sound::Dog, Sound::WaterFlowing];
+/// Clips a class: two of each source, sources two a fold.
+pub const CLIPS_A_CLASS: u64 = 10;
+
+/// A data set in a temporary folder, with a recipe for it.
+pub struct Fixture {
+    pub folder: TempDir,
+    pub recipe_path: PathBuf,
+}
+
+impl Fixture {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut table = "file,label,fold,source_id\n".to_owned();
+        for sound in SOUNDS {
+            for i in 0..CLIPS_A_CLASS {
+                let file = format!("{sound}-{i}.wav");
+                write_wav(&folder.path().join(&file), 24_000, &sounds::render(sound, 24_000, 1.2, i));
+                writeln!(table, "{file},{sound},{},{}", i % 5 + 1, i / 2).unwrap();
+            }
+        }
+        std::fs::write(folder.path().join("clips.csv"), table).unwrap();
+        write_wav(&folder.path().join("hum.wav"), 48_000, &sounds::render(Sound::RoomNoise, 48_000, 8.0, 1));
+        std::fs::write(folder.path().join("negatives.csv"), "file\nhum.wav\n").unwrap();
+        let recipe_path = folder.path().join("tiny.toml");
+        std::fs::write(&recipe_path, RECIPE).unwrap();
+        Self { folder, recipe_path }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn recipe(&self) -> Recipe {
+        Recipe::load(&self.recipe_path).unwrap().0
+    }
+}
+
+pub fn write_wav(path: &Path, sample_rate: u32, samples: &[f32]) {
+    let spec =
+        hound::WavSpec { channels: 1, sample_rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    for sample in samples {
+        writer.write_sample((sample.clamp(-1.0, 1.0) * 32767.0) as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+}
+
+/// Narrow layers and short crops: a step takes a few milliseconds.
+pub const RECIPE: &str = r#"
+name = "tiny"
+seed = 5
+data_root = "."
+background = "background"
+
+[[data]]
+name = "clips"
+csv = "clips.csv"
+audio = "."
+
+[[data]]
+name = "negatives"
+csv = "negatives.csv"
+audio = "."
+negatives = true
+
+[frontend]
+sample_rate = 24000
+n_fft = 1024
+win_length = 600
+hop_length = 240
+n_mels = 64
+f_min_hz = 50.0
+f_max_hz = 12000.0
+mel_scale = "htk"
+mel_norm = "none"
+power = 2
+log_offset = 1e-6
+centre_padding = false
+mean = -4.0
+std = 4.8
+
+[network]
+dropout = 0.1
+layers = [
+    { channels = 8, kernel_t = 4, kernel_f = 5, stride_t = 2, stride_f = 2 },
+    { channels = 12, kernel_t = 3, kernel_f = 3, stride_t = 2, stride_f = 2 },
+    { channels = 16, kernel_t = 3, kernel_f = 3, stride_t = 2, stride_f = 4 },
+]
+
+[augment]
+time_mask = 8
+
+[optim]
+lr = 5e-3
+warmup_steps = 4
+ema = 0.9
+
+[train]
+epochs = 12
+batch = 8
+crop_frames = 80
+evaluate_every = 6
+save_every = 3
+"#;
