@@ -1,0 +1,193 @@
+//! Every format, every kind of damage.
+
+use std::f32::consts::TAU;
+use std::fs;
+
+use super::*;
+
+fn write_wav(path: &Path, sample_rate: u32, channels: &[Vec<f32>]) {
+    let spec = hound::WavSpec {
+        channels: channels.len() as u16,
+        sample_rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    for n in 0..channels[0].len() {
+        for channel in channels {
+            writer.write_sample((channel[n] * 32_767.0).round() as i16).unwrap();
+        }
+    }
+    writer.finalize().unwrap();
+}
+
+fn tone(sample_rate: u32, hz: f32, n: usize) -> Vec<f32> {
+    (0..n).map(|n| 0.5 * (TAU * hz * n as f32 / sample_rate as f32).sin()).collect()
+}
+
+fn error_of(path: &Path) -> String {
+    let error = decode_file(path).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Audio);
+    let text = error.to_string();
+    assert!(text.contains(&path.display().to_string()), "{text}");
+    assert!(!text.contains('\n'), "{text}");
+    text
+}
+
+#[test]
+fn eight_channels_at_192_khz_are_mixed_to_their_mean() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let wanted = tone(192_000, 440.0, 19_200);
+    // Channel c holds the tone times c, so the mean is 3.5 times the tone over 8.
+    let channels: Vec<_> = (0..8).map(|c| wanted.iter().map(|x| x * c as f32 / 8.0).collect()).collect();
+    write_wav(&path, 192_000, &channels);
+    let audio = decode_file(&path).unwrap();
+    assert_eq!((audio.sample_rate, audio.n_channels, audio.samples.len()), (192_000, 8, 19_200));
+    for (actual, wanted) in audio.samples.iter().zip(&wanted) {
+        assert!((actual - wanted * 3.5 / 8.0).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn blocks_of_a_reader_add_up_to_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    write_wav(&path, 24_000, &[tone(24_000, 100.0, 100_001)]);
+    let mut reader = AudioReader::open(&path).unwrap();
+    let (mut all, mut block) = (Vec::new(), Vec::new());
+    while reader.next_block(&mut block).unwrap() {
+        assert!(!block.is_empty() && block.len() <= 65_536);
+        all.extend_from_slice(&block);
+    }
+    assert!(block.is_empty());
+    assert_eq!(all, decode_file(&path).unwrap().samples);
+    assert_eq!(all.len(), 100_001);
+    assert_eq!(reader.damage(), None);
+}
+
+#[test]
+fn missing_empty_and_foreign_files_are_named_with_their_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(error_of(&dir.path().join("missing.wav")).contains("No such file"));
+    assert!(error_of(dir.path()).contains("is a folder"));
+
+    let path = dir.path().join("empty.wav");
+    fs::write(&path, b"").unwrap();
+    assert!(error_of(&path).contains("contains no audio"));
+
+    let path = dir.path().join("header_only.wav");
+    write_wav(&path, 16_000, &[vec![]]);
+    assert!(error_of(&path).contains("contains no audio"));
+
+    let path = dir.path().join("text.mp3");
+    fs::write(&path, "not audio, but a long enough text to look at. ".repeat(500)).unwrap();
+    assert!(error_of(&path).contains("not a wav, flac, ogg or mp3 file"));
+}
+
+fn testdata(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+}
+
+#[test]
+fn compressed_formats_decode_to_the_tone_they_hold() {
+    for (name, tolerance) in [("tone.flac", 2e-4), ("tone.ogg", 0.02), ("tone.mp3", 0.02)] {
+        let audio = decode_file(&testdata(name)).unwrap();
+        // Encoders' delay and padding are cut off.
+        assert_eq!((audio.sample_rate, audio.n_channels, audio.samples.len()), (16_000, 2, 20_000), "{name}");
+        let wanted = tone(16_000, 440.0, 20_000);
+        // Lossy codecs smear the edges.
+        for n in 1_000..19_000 {
+            // The channels have amplitudes 0.5 and 0.25.
+            let error = (audio.samples[n] - 0.75 * wanted[n]).abs();
+            assert!(error <= tolerance, "{name}, sample {n}: {error}");
+        }
+        let mut reader = AudioReader::open(&testdata(name)).unwrap();
+        while reader.next_block(&mut Vec::new()).unwrap() {}
+        assert_eq!(reader.damage(), None, "{name}");
+    }
+}
+
+/// The checksum of an Ogg page whose own checksum is zero: CRC-32 with polynomial 0x04c11db7, not reflected (RFC
+/// 3533).
+fn ogg_checksum(page: &[u8]) -> u32 {
+    page.iter().fold(0, |crc, &byte| {
+        (0..8)
+            .fold(crc ^ u32::from(byte) << 24, |crc, _| if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 })
+    })
+}
+
+#[test]
+fn an_inexact_page_position_does_not_tear_an_ogg_file_apart() {
+    let intact = fs::read(testdata("pages.ogg")).unwrap();
+    let starts: Vec<usize> = (0..intact.len()).filter(|&at| intact[at..].starts_with(b"OggS")).collect();
+    // The first page of audio, of two.
+    let (from, to) = (starts[2], starts[3]);
+    let wanted = decode_file(&testdata("pages.ogg")).unwrap().samples;
+    assert_eq!(wanted.len(), 24_000);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.ogg");
+    for shift in [-240_i64, 240] {
+        let mut bytes = intact.clone();
+        let page = &mut bytes[from..to];
+        let position = i64::from_le_bytes(page[6..14].try_into().unwrap());
+        page[6..14].copy_from_slice(&(position + shift).to_le_bytes());
+        page[22..26].fill(0);
+        let checksum = ogg_checksum(page);
+        page[22..26].copy_from_slice(&checksum.to_le_bytes());
+        fs::write(&path, &bytes).unwrap();
+        let samples = decode_file(&path).unwrap().samples;
+        // Where the file ends is read off the same positions, so a part of the last packet may come or go.
+        let n = samples.len().min(wanted.len());
+        assert!(n >= 24_000 - 240, "{n}");
+        assert!(samples[..n] == wanted[..n], "page position shifted by {shift}");
+    }
+}
+
+#[test]
+fn damage_in_the_middle_becomes_silence_and_the_rest_keeps_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.flac");
+    let mut bytes = fs::read(testdata("tone.flac")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 40].fill(0x55);
+    fs::write(&path, bytes).unwrap();
+    let mut reader = AudioReader::open(&path).unwrap();
+    let (mut all, mut block) = (Vec::new(), Vec::new());
+    while reader.next_block(&mut block).unwrap() {
+        all.extend_from_slice(&block);
+    }
+    assert!(reader.damage().unwrap().contains("replaced by silence"), "{:?}", reader.damage());
+    let intact = decode_file(&testdata("tone.flac")).unwrap().samples;
+    assert_eq!(all.len(), intact.len());
+    let n_differing = all.iter().zip(&intact).filter(|(a, b)| a != b).count();
+    assert!(n_differing > 0 && n_differing <= 4_608, "{n_differing}");
+    assert!(all.iter().zip(&intact).all(|(a, b)| a == b || *a == 0.0));
+}
+
+#[test]
+fn a_truncated_file_yields_what_is_intact() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    write_wav(&path, 16_000, &[tone(16_000, 300.0, 50_000)]);
+    let whole = decode_file(&path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 40_001]).unwrap();
+    let cut = decode_file(&path).unwrap();
+    assert!(cut.samples.len() >= 29_000 && cut.samples.len() < 30_001, "{}", cut.samples.len());
+    assert_eq!(cut.samples, whole.samples[..cut.samples.len()]);
+}
+
+#[test]
+fn garbage_behind_a_valid_header_is_an_error_or_audio_but_no_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.flac");
+    let mut bytes = b"fLaC\x00\x00\x00\x22".to_vec();
+    let mut state = 1_u32;
+    bytes.extend((0..20_000).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    }));
+    fs::write(&path, bytes).unwrap();
+    let _ = error_of(&path);
+}
