@@ -59,7 +59,7 @@ impl Training {
     pub fn resume(path: &Path, expected: &Header, device: Device) -> Result<Self> {
         let checkpoint = Checkpoint::load(path)?;
         let mut header = Header { step: expected.step, ..checkpoint.header.clone() };
-        header.recipe.export.clone_from(&expected.recipe.export);
+        header.recipe.take_last_stage(&expected.recipe);
         if header != *expected {
             return Err(Error::content(
                 path,

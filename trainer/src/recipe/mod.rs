@@ -148,6 +148,16 @@ pub struct Teacher {
 }
 
 impl Recipe {
+    /// Takes over from `other` what matters only after the last step: a finished training can be closed anew with it.
+    pub fn take_last_stage(&mut self, other: &Self) {
+        self.export.clone_from(&other.export);
+        if let (Some(teacher), Some(other)) = (&mut self.teacher, &other.teacher) {
+            teacher.probe_share = other.probe_share;
+            teacher.probe_c = other.probe_c;
+            teacher.background_offset = other.background_offset;
+        }
+    }
+
     /// Reads and checks the recipe at `path`. A relative path that does not exist is also looked up under `trainer/`.
     ///
     /// # Errors
