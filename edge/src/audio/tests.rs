@@ -97,9 +97,9 @@ fn compressed_formats_decode_to_the_tone_they_hold() {
         assert_eq!((audio.sample_rate, audio.n_channels, audio.samples.len()), (16_000, 2, 20_000), "{name}");
         let wanted = tone(16_000, 440.0, 20_000);
         // Lossy codecs smear the edges.
-        for n in 1_000..19_000 {
+        for (n, (actual, wanted)) in audio.samples.iter().zip(&wanted).enumerate().take(19_000).skip(1_000) {
             // The channels have amplitudes 0.5 and 0.25.
-            let error = (audio.samples[n] - 0.75 * wanted[n]).abs();
+            let error = (actual - 0.75 * wanted).abs();
             assert!(error <= tolerance, "{name}, sample {n}: {error}");
         }
         let mut reader = AudioReader::open(&testdata(name)).unwrap();
@@ -121,10 +121,10 @@ fn ogg_checksum(page: &[u8]) -> u32 {
 fn an_inexact_page_position_does_not_tear_an_ogg_file_apart() {
     let intact = fs::read(testdata("pages.ogg")).unwrap();
     let starts: Vec<usize> = (0..intact.len()).filter(|&at| intact[at..].starts_with(b"OggS")).collect();
-    // The first page of audio, of two.
-    let (from, to) = (starts[2], starts[3]);
+    // Two pages of headers, then audio: the page behind the first, whose beginning is known by the end of that.
+    let (from, to) = (starts[3], starts[4]);
     let wanted = decode_file(&testdata("pages.ogg")).unwrap().samples;
-    assert_eq!(wanted.len(), 24_000);
+    assert_eq!(wanted.len(), 48_000);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.ogg");
     for shift in [-240_i64, 240] {
@@ -139,7 +139,7 @@ fn an_inexact_page_position_does_not_tear_an_ogg_file_apart() {
         let samples = decode_file(&path).unwrap().samples;
         // Where the file ends is read off the same positions, so a part of the last packet may come or go.
         let n = samples.len().min(wanted.len());
-        assert!(n >= 24_000 - 240, "{n}");
+        assert!(n >= 48_000 - 240, "{n}");
         assert!(samples[..n] == wanted[..n], "page position shifted by {shift}");
     }
 }
