@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn config_errors_name_file_line_and_key() {
-        let error = Error::Config { file: "a.toml".into(), line: Some(3), key: "mqtt.url".into(), reason: "no host".into() };
+        let error =
+            Error::Config { file: "a.toml".into(), line: Some(3), key: "mqtt.url".into(), reason: "no host".into() };
         assert_eq!(error.to_string(), "a.toml:3: mqtt.url: no host");
         assert_eq!(error.kind().exit_code(), 2);
     }

@@ -73,7 +73,12 @@ pub struct EventBuilder {
 impl EventBuilder {
     /// `labels` in the order of the network's outputs; `model` is the name and version, `home-1.0.0`.
     pub fn new(device: impl Into<String>, model: impl Into<String>, labels: &[String]) -> Self {
-        EventBuilder { device: device.into(), model: model.into(), labels: labels.to_vec(), open: vec![None; labels.len()] }
+        EventBuilder {
+            device: device.into(),
+            model: model.into(),
+            labels: labels.to_vec(),
+            open: vec![None; labels.len()],
+        }
     }
 
     /// The event of `transition`; `wall_time` turns stream time in seconds into wall-clock time.
@@ -168,7 +173,9 @@ mod tests {
 
         let offset = builder.build(&transition(Phase::Offset, Some(14.08)), |t| wall(t + 0.5));
         assert_eq!((offset.id, offset.onset), (onset.id, onset.onset));
-        assert!(offset.to_json().contains("\"offset\":\"2026-01-31T12:00:14.580Z\",\"t_onset_s\":12.48,\"t_offset_s\":14.08,\"duration_s\":1.6,"));
+        assert!(offset.to_json().contains(
+            "\"offset\":\"2026-01-31T12:00:14.580Z\",\"t_onset_s\":12.48,\"t_offset_s\":14.08,\"duration_s\":1.6,"
+        ));
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl Model {
         }
         let path = dir.join(MANIFEST_FILE);
         let text = fs::read_to_string(&path).map_err(|error| Error::model_file(&path, error))?;
-        let manifest = Manifest::parse(&text).map_err(|error| Error::model_file(&path, toml_reason(&error.to_string())))?;
+        let manifest =
+            Manifest::parse(&text).map_err(|error| Error::model_file(&path, toml_reason(&error.to_string())))?;
         let model = Model { manifest, dir: dir.to_path_buf() };
         model.check_file("files.f32.sha256", &model.manifest.files.f32)?;
         if let Some(file) = &model.manifest.files.int8 {

@@ -1,3 +1,7 @@
 //! Shared parts of the end-to-end tests. The tests themselves are one target a claim, beside this folder.
 
 pub mod alloc_counter;
+pub mod binary;
+pub mod broker;
+pub mod tiny;
+pub mod virtual_mic;

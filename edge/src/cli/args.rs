@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn options_reach_the_settings() {
-        let args = ["earwitness", "run", "--source", "file:a.wav", "--fast", "--precision", "int8", "--mqtt", "mqtt://b"];
+        let args =
+            ["earwitness", "run", "--source", "file:a.wav", "--fast", "--precision", "int8", "--mqtt", "mqtt://b"];
         let Command::Run(run) = Args::try_parse_from(args).unwrap().command else { panic!("not run") };
         let overrides = run.overrides();
         assert_eq!(overrides.source, Some(SourceSpec::File("a.wav".into())));

@@ -119,7 +119,9 @@ fn table(report: &Report, n_pulses: usize) -> String {
 fn peak_rss_mb() -> Result<f64> {
     let path = "/proc/self/status";
     let text = std::fs::read_to_string(path).map_err(edge::Error::io(path))?;
-    let kb = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    let kb = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
     kb.map(|kb| kb * 1024.0 / 1e6).ok_or_else(|| edge::Error::io(path)(std::io::Error::other("no VmHWM in it")))
 }
 

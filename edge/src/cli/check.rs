@@ -38,7 +38,9 @@ fn source(settings: &Settings) -> String {
         SourceSpec::Mic { device: Some(device) } => format!("the microphone {device:?}"),
         SourceSpec::File(path) if settings.fast => format!("the recording {}, as fast as possible", path.display()),
         SourceSpec::File(path) => format!("the recording {}, in real time", path.display()),
-        SourceSpec::Stdin { rate, format, channels } => format!("standard input: {format} at {rate} Hz, {channels} channel(s)"),
+        SourceSpec::Stdin { rate, format, channels } => {
+            format!("standard input: {format} at {rate} Hz, {channels} channel(s)")
+        }
     }
 }
 

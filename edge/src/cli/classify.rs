@@ -48,7 +48,8 @@ pub(super) fn classify(args: &ClassifyArgs) -> Result<ExitCode> {
 }
 
 fn record<'a>(file: &Path, labels: &'a [String], posteriors: &[f32], top: usize) -> Record<'a> {
-    let mut guesses: Vec<Guess> = labels.iter().zip(posteriors).map(|(label, score)| Guess { label, score: *score }).collect();
+    let mut guesses: Vec<Guess> =
+        labels.iter().zip(posteriors).map(|(label, score)| Guess { label, score: *score }).collect();
     guesses.sort_by(|a, b| b.score.total_cmp(&a.score));
     guesses.truncate(top);
     Record { file: file.display().to_string(), top: guesses }

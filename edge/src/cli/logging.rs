@@ -17,7 +17,12 @@ pub(super) fn start(filter: &str) -> Result<()> {
     };
     let is_level = filter.parse::<tracing::Level>().is_ok() || filter == "off";
     let directives = if is_level { format!("warn,edge={filter},earwitness={filter}") } else { filter };
-    let filter = EnvFilter::try_new(&directives).map_err(|error| Error::usage(origin, format!("{directives:?}: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
+    let filter =
+        EnvFilter::try_new(&directives).map_err(|error| Error::usage(origin, format!("{directives:?}: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     Ok(())
 }

@@ -84,7 +84,8 @@ fn publisher(settings: &Settings, rules: &Rules, model: &Model) -> Result<Publis
 fn add_mqtt(publisher: &mut Publisher, settings: &Settings, rules: &Rules, model: &Model) -> Result<()> {
     if let Some(mqtt) = &settings.mqtt {
         let classes = model.manifest.labels.iter().zip(&rules.classes);
-        let labels: Vec<String> = classes.filter(|(_, rules)| rules.is_some()).map(|(label, _)| label.clone()).collect();
+        let labels: Vec<String> =
+            classes.filter(|(_, rules)| rules.is_some()).map(|(label, _)| label.clone()).collect();
         tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic = format!("{}/{}", mqtt.topic, settings.name), "mqtt");
         publisher.add(edge::publish::mqtt::MqttSink::start(mqtt, &settings.name, &labels)?);
     }

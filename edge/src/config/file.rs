@@ -96,7 +96,8 @@ fn key_at(text: &str, at: usize) -> String {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "name = \"x\"\n\n[mqtt] # the broker\nurl = \"mqtt://a\"\n\n[decide.classes.bell]\nthreshold_on = 0.5\n";
+    const TEXT: &str =
+        "name = \"x\"\n\n[mqtt] # the broker\nurl = \"mqtt://a\"\n\n[decide.classes.bell]\nthreshold_on = 0.5\n";
 
     #[test]
     fn keys_are_found_with_their_lines() {

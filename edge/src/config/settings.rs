@@ -129,7 +129,9 @@ impl Settings {
             let key = format!("decide.classes.{label}");
             if !manifest.labels.contains(label) {
                 let known = manifest.labels.join(", ");
-                return Err(self.file.error(&key, format!("the model {} has no such label; it has {known}", manifest.name)));
+                return Err(self
+                    .file
+                    .error(&key, format!("the model {} has no such label; it has {known}", manifest.name)));
             }
             if manifest.background.as_ref() == Some(label) {
                 return Err(self.file.error(&key, "this label is the model's background and never an event"));
@@ -202,7 +204,9 @@ impl MqttSettings {
             (None, Some(_)) => return Err(file.error("mqtt.key_file", "a key needs its certificate: mqtt.cert_file")),
         };
         if !url.tls && (section.ca_file.is_some() || client_cert.is_some()) {
-            return Err(file.error("mqtt.url", format!("certificates are given but {url} is not encrypted: use mqtts://")));
+            return Err(
+                file.error("mqtt.url", format!("certificates are given but {url} is not encrypted: use mqtts://"))
+            );
         }
         Ok(Some(MqttSettings {
             url,
@@ -239,9 +243,15 @@ fn source(config: &Config, file: &Source, overrides: &Overrides) -> Result<Sourc
 fn refuse_idle_options(source: &SourceSpec, overrides: &Overrides) -> Result<()> {
     let raw = overrides.rate.is_some() || overrides.format.is_some() || overrides.channels.is_some();
     let misplaced = match source {
-        SourceSpec::Mic { .. } if overrides.fast => Some(("--fast", "a microphone cannot be read faster than real time")),
-        SourceSpec::File(_) | SourceSpec::Stdin { .. } if overrides.device.is_some() => Some(("--device", "only for --source mic")),
-        SourceSpec::Mic { .. } | SourceSpec::File(_) if raw => Some(("--rate, --format, --channels", "only for --source stdin")),
+        SourceSpec::Mic { .. } if overrides.fast => {
+            Some(("--fast", "a microphone cannot be read faster than real time"))
+        }
+        SourceSpec::File(_) | SourceSpec::Stdin { .. } if overrides.device.is_some() => {
+            Some(("--device", "only for --source mic"))
+        }
+        SourceSpec::Mic { .. } | SourceSpec::File(_) if raw => {
+            Some(("--rate, --format, --channels", "only for --source stdin"))
+        }
         _ => None,
     };
     misplaced.map_or(Ok(()), |(option, reason)| Err(Error::usage(option, reason)))
@@ -253,11 +263,15 @@ fn host_name() -> Result<String> {
     if is_topic_level(name) {
         return Ok(name.to_string());
     }
-    Err(Error::usage("name", format!("expected {TOPIC_LEVEL}, actual host name {name:?}: set name in the configuration")))
+    Err(Error::usage(
+        "name",
+        format!("expected {TOPIC_LEVEL}, actual host name {name:?}: set name in the configuration"),
+    ))
 }
 
 fn first_line(path: &Path, file: &Source) -> Result<String> {
-    let text = fs::read_to_string(path).map_err(|error| file.error("mqtt.password_file", format!("{}: {error}", path.display())))?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| file.error("mqtt.password_file", format!("{}: {error}", path.display())))?;
     Ok(text.lines().next().unwrap_or_default().to_string())
 }
 

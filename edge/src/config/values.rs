@@ -42,7 +42,11 @@ impl FromStr for BrokerUrl {
         }
         let port = match port {
             None => 1883 + if tls { 7000 } else { 0 },
-            Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or(format!("expected a port from 1 to 65535, actual {port:?}"))?,
+            Some(port) => port
+                .parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or(format!("expected a port from 1 to 65535, actual {port:?}"))?,
         };
         Ok(BrokerUrl { host: host.into(), port, tls })
     }
@@ -99,7 +103,11 @@ where
     T: Deserialize<'de> + fmt::Debug,
 {
     let value = T::deserialize(from)?;
-    if holds(&value) { Ok(Some(value)) } else { Err(D::Error::custom(format!("expected {expected}, actual {value:?}"))) }
+    if holds(&value) {
+        Ok(Some(value))
+    } else {
+        Err(D::Error::custom(format!("expected {expected}, actual {value:?}")))
+    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,9 @@ impl ClassState {
             }
             Stage::Rising(span) if holds => return self.rise(rules, frame, span.extended(frame, window)),
             Stage::Rising(_) => self.stage = Stage::Idle,
-            Stage::On(span) | Stage::Falling { span, .. } if holds => self.stage = Stage::On(span.extended(frame, window)),
+            Stage::On(span) | Stage::Falling { span, .. } if holds => {
+                self.stage = Stage::On(span.extended(frame, window))
+            }
             Stage::On(span) => return self.fall(rules, frame, span, 1, frame_period_s),
             Stage::Falling { span, n_below } => return self.fall(rules, frame, span, n_below + 1, frame_period_s),
         }
@@ -164,10 +166,6 @@ impl Span {
     }
 
     fn offset(&self, class_id: usize, frame_period_s: f64) -> Transition {
-        Transition {
-            phase: Phase::Offset,
-            t_offset_s: Some(self.t_last_s + frame_period_s),
-            ..self.onset(class_id)
-        }
+        Transition { phase: Phase::Offset, t_offset_s: Some(self.t_last_s + frame_period_s), ..self.onset(class_id) }
     }
 }

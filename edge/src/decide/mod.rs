@@ -4,7 +4,7 @@
 //!    the window as a whole. Softmax or sigmoid of the mean is the window's posterior: the **score**.
 //! 2. The same function of a frame's own logits is the frame's posterior. A frame *dominates* for a class when its posterior
 //!    exceeds the class's `threshold_off`. Scores decide *whether* there is an event, dominating frames *when* it was.
-//! 3. Each class runs through a [state machine](ClassState) of its own.
+//! 3. Each class runs through a state machine of its own (`machine`).
 //!
 //! # Times
 //!

@@ -47,7 +47,8 @@ impl Rules {
             (manifest.background.as_ref() != Some(label)).then(|| ClassRules {
                 threshold_on: own.and_then(|c| c.threshold_on).unwrap_or(decision.threshold_on),
                 threshold_off: own.and_then(|c| c.threshold_off).unwrap_or(decision.threshold_off),
-                min_duration_frames: at_least(own.and_then(|c| c.min_duration_ms).unwrap_or(decision.min_duration_ms)).max(1),
+                min_duration_frames: at_least(own.and_then(|c| c.min_duration_ms).unwrap_or(decision.min_duration_ms))
+                    .max(1),
                 min_gap_frames: at_least(own.and_then(|c| c.min_gap_ms).unwrap_or(decision.min_gap_ms)).max(1),
                 cooldown_frames: at_least(own.and_then(|c| c.cooldown_ms).unwrap_or(decision.cooldown_ms)),
             })

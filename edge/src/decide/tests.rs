@@ -11,7 +11,13 @@ fn class(threshold_on: f32, threshold_off: f32) -> ClassRules {
 }
 
 fn rules(window_frames: usize, classes: Vec<Option<ClassRules>>) -> Rules {
-    Rules { activation: Activation::Sigmoid, window_frames, frame_period_s: PERIOD_S, slot_offset_s: SLOT_OFFSET_S, classes }
+    Rules {
+        activation: Activation::Sigmoid,
+        window_frames,
+        frame_period_s: PERIOD_S,
+        slot_offset_s: SLOT_OFFSET_S,
+        classes,
+    }
 }
 
 /// Runs a decider over frames of logits; each transition comes with the frame at which it was reported (the number of frames
@@ -104,7 +110,10 @@ fn the_background_is_never_an_event() {
 #[test]
 fn not_a_number_ends_events_and_begins_none() {
     let events = decide_one(class(0.5, 0.3), 1, &[HIGH, f32::NAN, f32::NAN, HIGH]);
-    assert_eq!(events.iter().map(|event| event.1).collect::<Vec<_>>(), [Phase::Onset, Phase::Offset, Phase::Onset, Phase::Offset]);
+    assert_eq!(
+        events.iter().map(|event| event.1).collect::<Vec<_>>(),
+        [Phase::Onset, Phase::Offset, Phase::Onset, Phase::Offset]
+    );
 }
 
 #[test]
@@ -123,7 +132,13 @@ fn after_a_flush_the_stream_begins_anew() {
 }
 
 /// The module documentation's rules for one class, by searching in the whole history instead of keeping a state.
-fn reference(class_id: usize, class: &ClassRules, window: usize, scores: &[f32], posteriors: &[f32]) -> Vec<(usize, Transition)> {
+fn reference(
+    class_id: usize,
+    class: &ClassRules,
+    window: usize,
+    scores: &[f32],
+    posteriors: &[f32],
+) -> Vec<(usize, Transition)> {
     let n = scores.len();
     let dominates = |at: &usize| posteriors[*at] > class.threshold_off;
     let holds = |at: &usize| scores[*at] >= class.threshold_off;
@@ -134,7 +149,8 @@ fn reference(class_id: usize, class: &ClassRules, window: usize, scores: &[f32],
     while let Some(crossing) = (from.max(earliest)..n).find(|&at| scores[at] >= class.threshold_on) {
         let oldest = (crossing + 1 - window).max(earliest);
         let run_end = (oldest..=crossing).rev().find(dominates).unwrap_or(crossing);
-        let first = (oldest..=run_end).rev().find(|&at| at == oldest || !dominates(&(at - 1)) || !dominates(&run_end)).unwrap();
+        let first =
+            (oldest..=run_end).rev().find(|&at| at == oldest || !dominates(&(at - 1)) || !dominates(&run_end)).unwrap();
         let held = (crossing..n).take_while(holds).count();
         let last_at = |now: usize| {
             let held = (crossing + 1..=now).filter(holds);
@@ -147,7 +163,14 @@ fn reference(class_id: usize, class: &ClassRules, window: usize, scores: &[f32],
         let score = scores[confirmed];
         let peak_until = |end: usize| (crossing..end).filter(holds).map(|at| scores[at]).fold(0.0, f32::max);
         let t_onset_s = first as f64 * PERIOD_S + SLOT_OFFSET_S;
-        let onset = Transition { class_id, phase: Phase::Onset, t_onset_s, t_offset_s: None, score, peak_score: peak_until(confirmed + 1) };
+        let onset = Transition {
+            class_id,
+            phase: Phase::Onset,
+            t_onset_s,
+            t_offset_s: None,
+            score,
+            peak_score: peak_until(confirmed + 1),
+        };
         transitions.push((confirmed, onset));
         // The first frame of the gap that ends the event, or of the silence at the end of the stream.
         let ends = |&at: &usize| at + min_gap <= n && (at..at + min_gap).all(|at| !holds(&at));
@@ -156,7 +179,10 @@ fn reference(class_id: usize, class: &ClassRules, window: usize, scores: &[f32],
         let last = last_at(fell.map_or(n - 1, |fell| fell - 1));
         let reported = gap.map_or(n, |gap| gap + min_gap - 1);
         let t_offset_s = Some(last as f64 * PERIOD_S + SLOT_OFFSET_S + PERIOD_S);
-        transitions.push((reported, Transition { phase: Phase::Offset, t_offset_s, peak_score: peak_until(n.min(reported)), ..onset }));
+        transitions.push((
+            reported,
+            Transition { phase: Phase::Offset, t_offset_s, peak_score: peak_until(n.min(reported)), ..onset },
+        ));
         (from, earliest) = (reported + 1, last + 1 + cooldown);
     }
     transitions
@@ -167,13 +193,15 @@ fn activated(activation: Activation, logits: &[f32]) -> Vec<f32> {
 }
 
 fn any_rules() -> impl Strategy<Value = Rules> {
-    let any_class = (0.2f32..0.9, 0.2f32..1.0, 1u64..6, 1u64..6, 0u64..6).prop_map(|(on, share, min_duration, min_gap, cooldown)| ClassRules {
-        threshold_on: on,
-        threshold_off: on * share,
-        min_duration_frames: min_duration,
-        min_gap_frames: min_gap,
-        cooldown_frames: cooldown,
-    });
+    let any_class = (0.2f32..0.9, 0.2f32..1.0, 1u64..6, 1u64..6, 0u64..6).prop_map(
+        |(on, share, min_duration, min_gap, cooldown)| ClassRules {
+            threshold_on: on,
+            threshold_off: on * share,
+            min_duration_frames: min_duration,
+            min_gap_frames: min_gap,
+            cooldown_frames: cooldown,
+        },
+    );
     let activation = prop_oneof![Just(Activation::Softmax), Just(Activation::Sigmoid)];
     (1usize..8, activation, prop::collection::vec(prop::option::weighted(0.9, any_class), 3))
         .prop_map(|(window, activation, classes)| Rules { activation, ..rules(window, classes) })

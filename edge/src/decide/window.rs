@@ -128,7 +128,9 @@ mod tests {
         let mut values = [1000.0, 999.0, 0.0];
         activate(Activation::Softmax, &mut values);
         let e = std::f32::consts::E;
-        assert!((values[0] - e / (e + 1.0)).abs() < 1e-6 && (values[1] - 1.0 / (e + 1.0)).abs() < 1e-6 && values[2] == 0.0);
+        assert!(
+            (values[0] - e / (e + 1.0)).abs() < 1e-6 && (values[1] - 1.0 / (e + 1.0)).abs() < 1e-6 && values[2] == 0.0
+        );
         let mut values = [0.0, 100.0, -100.0];
         activate(Activation::Sigmoid, &mut values);
         assert_eq!(values[0], 0.5);

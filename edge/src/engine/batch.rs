@@ -43,7 +43,11 @@ impl BatchEngine {
     pub fn run(&self, frames: &[f32]) -> Result<Vec<f32>> {
         let n_frames = frames.len() / self.n_mels;
         if n_frames * self.n_mels != frames.len() {
-            return Err(Error::Engine(format!("expected whole frames of {} values, actual {} values", self.n_mels, frames.len())));
+            return Err(Error::Engine(format!(
+                "expected whole frames of {} values, actual {} values",
+                self.n_mels,
+                frames.len()
+            )));
         }
         if n_frames < self.receptive_field_frames {
             return Ok(Vec::new());

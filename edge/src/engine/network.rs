@@ -34,7 +34,10 @@ impl Network {
     /// Reads the model's file for `precision` and checks its shapes against the manifest.
     pub(super) fn read(model: &Model, precision: Precision) -> Result<Self> {
         let path = model.network_file(precision).ok_or_else(|| {
-            Error::model_file(&model.dir.join(crate::model::MANIFEST_FILE), format!("files.{precision}: the model has no such file"))
+            Error::model_file(
+                &model.dir.join(crate::model::MANIFEST_FILE),
+                format!("files.{precision}: the model has no such file"),
+            )
         })?;
         let manifest = &model.manifest;
         let n_mels = manifest.frontend.n_mels;
@@ -82,7 +85,12 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn field(&self, field: &'static str, expected: impl ToString, actual: impl ToString) -> Error {
-        Error::ModelField { path: self.path.to_path_buf(), field, expected: expected.to_string(), actual: actual.to_string() }
+        Error::ModelField {
+            path: self.path.to_path_buf(),
+            field,
+            expected: expected.to_string(),
+            actual: actual.to_string(),
+        }
     }
 
     /// One input whose last axis, where the file says it, is as long as a log-mel frame.
@@ -97,7 +105,10 @@ impl Checker<'_> {
         match shape.rank().concretize() {
             Some(4) | None => {}
             Some(rank) => {
-                return Err(Error::model_file(self.path, format!("input: expected 4 axes [1, 1, time, n_mels], actual {rank}")));
+                return Err(Error::model_file(
+                    self.path,
+                    format!("input: expected 4 axes [1, 1, time, n_mels], actual {rank}"),
+                ));
             }
         }
         let bins = shape.dim(3).and_then(|dim| dim.concretize()).and_then(|dim| dim.to_i64().ok());

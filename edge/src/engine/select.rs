@@ -87,7 +87,8 @@ fn faster(model: &Model) -> Result<StreamEngine> {
 /// The fastest pulse in a short trial: other load on the machine makes pulses slower, never faster.
 fn us_per_pulse(engine: &mut StreamEngine) -> Result<u64> {
     // Not zeros: denormal or constant activations could be atypically fast or slow.
-    let frames: Vec<f32> = (0..engine.pulse_frames() * engine.n_mels()).map(|at| (at % 17) as f32 / 8.0 - 1.0).collect();
+    let frames: Vec<f32> =
+        (0..engine.pulse_frames() * engine.n_mels()).map(|at| (at % 17) as f32 / 8.0 - 1.0).collect();
     let mut logits = vec![0.0; engine.n_classes()];
     let mut best = Duration::MAX;
     let end = Instant::now() + TRIAL;

@@ -100,9 +100,16 @@ pub(crate) mod tests {
 
     /// An onset of `label`.
     pub(crate) fn message(label: &str) -> Arc<Message> {
-        let transition =
-            Transition { class_id: 0, phase: Phase::Onset, t_onset_s: 1.0, t_offset_s: None, score: 0.5, peak_score: 0.5 };
-        let event = EventBuilder::new("test", "test-1.0.0", &[label.to_string()]).build(&transition, |_| jiff::Timestamp::UNIX_EPOCH);
+        let transition = Transition {
+            class_id: 0,
+            phase: Phase::Onset,
+            t_onset_s: 1.0,
+            t_offset_s: None,
+            score: 0.5,
+            peak_score: 0.5,
+        };
+        let event = EventBuilder::new("test", "test-1.0.0", &[label.to_string()])
+            .build(&transition, |_| jiff::Timestamp::UNIX_EPOCH);
         Arc::new(Message { json: event.to_json(), event })
     }
 

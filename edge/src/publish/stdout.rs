@@ -73,7 +73,10 @@ impl Sink for Lines {
                 if let Err(TrySendError::Full(_)) = sender.try_send(message) {
                     self.n_dropped += 1;
                     if self.n_dropped.is_power_of_two() {
-                        tracing::warn!(n_dropped = self.n_dropped, "the reader of the event lines does not keep up, lines dropped");
+                        tracing::warn!(
+                            n_dropped = self.n_dropped,
+                            "the reader of the event lines does not keep up, lines dropped"
+                        );
                     }
                 }
             }

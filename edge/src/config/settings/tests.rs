@@ -105,7 +105,10 @@ fn the_command_line_has_precedence() {
     assert_eq!((settings.fast, settings.precision), (true, PrecisionChoice::Int8));
     assert_eq!(settings.model_dir, Some("other".into()));
     let mqtt = settings.mqtt.unwrap();
-    assert_eq!((mqtt.url.host.as_str(), mqtt.client_id.as_str(), mqtt.user.as_deref()), ("b", "earwitness-pi", Some("u")));
+    assert_eq!(
+        (mqtt.url.host.as_str(), mqtt.client_id.as_str(), mqtt.user.as_deref()),
+        ("b", "earwitness-pi", Some("u"))
+    );
 }
 
 #[test]
@@ -113,7 +116,11 @@ fn paths_are_seen_from_the_file() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("pw"), "secret\nmore\n").unwrap();
     let path = dir.path().join("c.toml");
-    fs::write(&path, "[source]\ninput = \"file:a.wav\"\n[mqtt]\nurl = \"mqtt://a\"\nuser = \"u\"\npassword_file = \"pw\"\n").unwrap();
+    fs::write(
+        &path,
+        "[source]\ninput = \"file:a.wav\"\n[mqtt]\nurl = \"mqtt://a\"\nuser = \"u\"\npassword_file = \"pw\"\n",
+    )
+    .unwrap();
     let settings = Settings::load(Some(&path), &Overrides::default()).unwrap();
     assert_eq!(settings.source, SourceSpec::File(dir.path().join("a.wav")));
     assert_eq!(settings.mqtt.unwrap().password.as_deref(), Some("secret"));
@@ -125,7 +132,10 @@ fn errors_name_file_line_and_key() {
         ("bogus = 1\n", "c.toml:1: bogus: unknown field `bogus`"),
         ("\n[decide]\nwindow = 2\n", "c.toml:3: decide.window: unknown field `window`"),
         ("[decide.classes.bell]\nthresh = 2\n", "c.toml:2: decide.classes.bell.thresh: unknown field `thresh`"),
-        ("[decide]\nthreshold_on = 1.5\n", "c.toml:2: decide.threshold_on: expected a score above 0, at most 1, actual 1.5"),
+        (
+            "[decide]\nthreshold_on = 1.5\n",
+            "c.toml:2: decide.threshold_on: expected a score above 0, at most 1, actual 1.5",
+        ),
         ("[decide]\nwindow_ms = 0\n", "c.toml:2: decide.window_ms: expected 1 to 60000"),
         ("[source]\nrate = \"fast\"\n", "c.toml:2: source.rate: invalid type"),
         ("[source]\ninput = \"line-in\"\n", "c.toml:2: source.input: "),
@@ -164,7 +174,8 @@ fn decisions_come_from_the_class_then_the_file_then_the_model() {
 
 #[test]
 fn decisions_that_the_model_cannot_make_are_refused() {
-    let refusal = |text: &str| settings(text, &Overrides::default()).unwrap().decision(&manifest()).unwrap_err().to_string();
+    let refusal =
+        |text: &str| settings(text, &Overrides::default()).unwrap().decision(&manifest()).unwrap_err().to_string();
     let unknown = refusal("[decide.classes.cat]\nthreshold_on = 0.5\n");
     assert!(unknown.contains("c.toml:1: decide.classes.cat: ") && unknown.contains("bell, dog"), "{unknown}");
     assert!(refusal("[decide.classes.background]\ncooldown_ms = 1\n").contains("background"));
@@ -178,5 +189,8 @@ fn options_for_another_source_are_refused() {
     assert!(refusal(&Overrides { fast: true, ..Default::default() }).starts_with("--fast: "));
     assert!(refusal(&Overrides { rate: Some(8000), ..Default::default() }).contains("only for --source stdin"));
     let file = Some(SourceSpec::File("a.wav".into()));
-    assert!(refusal(&Overrides { source: file, device: Some("usb".into()), ..Default::default() }).contains("only for --source mic"));
+    assert!(
+        refusal(&Overrides { source: file, device: Some("usb".into()), ..Default::default() })
+            .contains("only for --source mic")
+    );
 }

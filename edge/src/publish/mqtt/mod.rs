@@ -7,7 +7,7 @@
 //! | `<prefix>/<device>/status` | `online`, `offline`; also the last will | 1 | yes |
 //! | `<prefix>/<device>/health` | the daemon's own state, JSON | 0 | no |
 //!
-//! Events stay in an [outbox](outbox) in memory until the broker acknowledges them, so an event is delivered at least once
+//! Events stay in an outbox in memory until the broker acknowledges them, so an event is delivered at least once
 //! across broken connections, with the same payload; what does not outlive the process is lost with it.
 
 mod options;
@@ -298,9 +298,9 @@ impl Topics {
 fn describe(error: &ConnectionError) -> String {
     match error {
         // Mosquitto answers the second to a wrong password.
-        ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized) => {
-            "the broker refuses the user name or the password".into()
-        }
+        ConnectionError::ConnectionRefused(
+            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
+        ) => "the broker refuses the user name or the password".into(),
         ConnectionError::Io(error) => error.to_string(),
         other => crate::error::one_line(other),
     }

@@ -65,7 +65,8 @@ fn system_roots() -> Result<RootCertStore> {
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let reason = "this system has no root certificates (package ca-certificates): name the broker's with mqtt.ca_file";
+        let reason =
+            "this system has no root certificates (package ca-certificates): name the broker's with mqtt.ca_file";
         return Err(Error::usage("mqtt.url", reason));
     }
     Ok(roots)

@@ -1,0 +1,263 @@
+//! Claim: bad input ends in one clear line that names the cause, with exit code 2 for what must be corrected before another
+//! start and 1 for what happened at run time; never in a panic.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use edge_frontend::Manifest;
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::binary::{Output, Process, earwitness_bin};
+use tests::tiny::{self, Sound};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+fn earwitness(args: &[&str]) -> Output {
+    let mut command = Command::new(earwitness_bin());
+    // Away from the repository, so that no model is found by chance.
+    command.args(args).env("EARWITNESS_LOG", "off").current_dir("/");
+    Process::start(&mut command).finish(TIMEOUT)
+}
+
+/// The only line on standard error, without the program's name; nothing may be on standard output.
+fn refusal(code: i32, args: &[&str]) -> String {
+    let output = earwitness(args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {output:#?}");
+    assert_eq!(output.stdout, Vec::<String>::new(), "{args:?}");
+    assert_eq!(output.stderr.len(), 1, "{args:?}: {output:#?}");
+    output.stderr[0].strip_prefix("earwitness: ").unwrap_or_else(|| panic!("{output:#?}")).to_string()
+}
+
+/// A copy of the model, to be spoilt.
+fn model() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["manifest.toml", "model.onnx", "model.int8.onnx"] {
+        fs::copy(tiny::model().join(file), dir.path().join(file)).unwrap();
+    }
+    dir
+}
+
+fn edit_manifest(dir: &TempDir, edit: impl FnOnce(&mut Manifest)) {
+    let path = dir.path().join("manifest.toml");
+    let mut manifest = Manifest::parse(&fs::read_to_string(&path).unwrap()).unwrap();
+    edit(&mut manifest);
+    fs::write(path, manifest.to_toml().unwrap()).unwrap();
+}
+
+fn replace_in_manifest(dir: &TempDir, from: &str, to: &str) {
+    let path = dir.path().join("manifest.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from));
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+/// What every command that needs the model says to it: the same.
+fn model_refusal(dir: &Path) -> String {
+    let dir = dir.to_str().unwrap();
+    let classify = refusal(2, &["classify", "--model", dir, "any.wav"]);
+    assert_eq!(refusal(2, &["run", "--source", "stdin", "--model", dir]), classify);
+    classify
+}
+
+fn contains(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is missing from {message:?}");
+    }
+}
+
+#[test]
+fn missing_models() {
+    let dir = tempfile::tempdir().unwrap();
+    contains(&model_refusal(&dir.path().join("nowhere")), &["nowhere: no such folder"]);
+    contains(&model_refusal(dir.path()), &["manifest.toml: No such file"]);
+    contains(&refusal(2, &["bench"]), &["models/home or ", "share/earwitness/models/home", "--model"]);
+    let model = model();
+    fs::remove_file(model.path().join("model.onnx")).unwrap();
+    contains(&model_refusal(model.path()), &["model.onnx: No such file"]);
+}
+
+#[test]
+fn manifests_with_a_wrong_field() {
+    let spoilt = |from: &str, to: &str| {
+        let model = model();
+        replace_in_manifest(&model, from, to);
+        let message = model_refusal(model.path());
+        contains(&message, &["manifest.toml: "]);
+        message
+    };
+    contains(&spoilt("hop_length", "hop_size"), &["line 12, ", "hop_size"]);
+    contains(&spoilt("n_mels = 64", "n_mels = \"many\""), &["line 13, ", "invalid type"]);
+    contains(&spoilt("win_length = 600", "win_length = 2000"), &["win_length", "2000"]);
+    contains(&spoilt("n_mels = 64", "n_mels = 40"), &["frontend_hash"]);
+    contains(&spoilt("output_delay = 1", "output_delay = 3"), &["network.output_delay", "expected 1"]);
+    contains(&spoilt("threshold_off = 0.4", "threshold_off = 0.9"), &["decision.threshold_off"]);
+    contains(&spoilt("manifest_version = 1", "manifest_version = 7"), &["manifest_version", "7"]);
+    contains(&spoilt("background = \"background\"", "background = \"quiet\""), &["background", "quiet"]);
+}
+
+#[test]
+fn networks_that_are_not_what_the_manifest_says() {
+    let network = |edit: fn(&mut Manifest)| {
+        let model = model();
+        edit_manifest(&model, edit);
+        let message = model_refusal(model.path());
+        contains(&message, &["model.onnx: "]);
+        message
+    };
+    let labels = network(|manifest| manifest.labels.push("dog".into()));
+    contains(&labels, &["labels: expected 4 classes, actual 3 classes"]);
+    let n_mels = network(|manifest| {
+        manifest.frontend.n_mels = 32;
+        manifest.frontend_hash = manifest.frontend.hash();
+    });
+    contains(&n_mels, &["frontend.n_mels: expected 32, actual 64"]);
+    let field = network(|manifest| {
+        manifest.network.receptive_field_frames = 23;
+        manifest.network.output_delay = 2;
+    });
+    contains(&field, &["network.receptive_field_frames: expected 23, actual 15"]);
+}
+
+#[test]
+fn damaged_networks() {
+    let model = model();
+    let path = model.path().join("model.onnx");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    contains(&model_refusal(model.path()), &["model.onnx: files.f32.sha256: expected ", "actual "]);
+
+    // Truncated before the manifest was written: only the network's reader can tell.
+    let actual = sha256sum(&path);
+    edit_manifest(&model, |manifest| manifest.files.f32.sha256 = actual);
+    contains(&model_refusal(model.path()), &["model.onnx: not a network that can be run: "]);
+}
+
+fn sha256sum(path: &Path) -> String {
+    let output = Command::new("sha256sum").arg(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().to_string()
+}
+
+#[test]
+fn a_precision_that_the_model_does_not_have() {
+    let model = model();
+    edit_manifest(&model, |manifest| manifest.files.int8 = None);
+    let dir = model.path().to_str().unwrap();
+    contains(&refusal(2, &["bench", "--model", dir, "--precision", "int8"]), &["files.int8"]);
+}
+
+#[test]
+fn configurations() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    let config = path.to_str().unwrap();
+    let model = format!("[model]\ndir = \"{}\"\n", tiny::model().display());
+    let cases = [
+        ("[decide]\nthresold_on = 0.5\n", "c.toml:2: decide.thresold_on: unknown field"),
+        ("[source]\nrate = \"fast\"\n", "c.toml:2: source.rate: invalid type"),
+        ("name = \n", "c.toml:1: name: "),
+        ("[mqtt]\nurl = \"localhost\"\n", "c.toml:2: mqtt.url: expected mqtt://"),
+        ("[mqtt]\nurl = \"mqtts://localhost\"\nca_file = \"no.pem\"\n", "mqtt.ca_file: "),
+        (
+            "[decide.classes.cat]\nthreshold_on = 0.5\n",
+            "decide.classes.cat: the model tiny has no such label; it has background, noise, tone",
+        ),
+        ("[decide.classes.tone]\nthreshold_off = 0.9\n", "c.toml:2: decide.classes.tone.threshold_off: "),
+    ];
+    for (text, part) in cases {
+        fs::write(&path, format!("{text}{model}")).unwrap();
+        let run = refusal(2, &["run", "--source", "stdin", "--config", config]);
+        contains(&run, &[part]);
+        if !part.starts_with("mqtt") {
+            assert_eq!(refusal(2, &["check", "--config", config]), run);
+        }
+    }
+    contains(&refusal(2, &["check", "--config", "/no/such.toml"]), &["/no/such.toml: No such file"]);
+}
+
+#[test]
+fn usage() {
+    let usage = |args: &[&str], part: &str| {
+        let output = earwitness(args);
+        assert_eq!(output.status.code(), Some(2), "{output:#?}");
+        assert!(output.stderr.join("\n").contains(part), "{part:?} is missing from {output:#?}");
+    };
+    usage(&["run", "--source", "line-in"], "none of mic, file:PATH, stdin");
+    usage(&["run", "--precision", "fp16"], "auto, f32 or int8");
+    usage(&["run", "--mqtt", "broker"], "mqtt://HOST");
+    usage(&["run", "--mqtt", "mqtt://user:pw@broker"], "mqtt.password_file");
+    usage(&["run", "--rate", "8000"], "only for --source stdin");
+    usage(&["run", "--source", "stdin", "--rate", "1"], "1 Hz");
+    usage(&["listen"], "unrecognized subcommand");
+    usage(&["classify"], "FILE");
+}
+
+#[test]
+fn a_device_that_does_not_exist() {
+    let model = tiny::model();
+    let args = ["run", "--model", model.to_str().unwrap(), "--device", "no-such-device"];
+    let output = earwitness(&args);
+    assert_eq!(output.status.code(), Some(1), "{output:#?}");
+    contains(output.stderr.last().unwrap(), &["earwitness: capture device no-such-device: "]);
+}
+
+/// Writes 16-bit samples, the same on all channels.
+fn write_wav(path: &Path, sample_rate: u32, channels: u16, samples: &[i16]) {
+    let spec = hound::WavSpec { channels, sample_rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    for sample in samples {
+        (0..channels).for_each(|_| writer.write_sample(*sample).unwrap());
+    }
+    writer.finalize().unwrap();
+}
+
+#[test]
+fn recordings() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    fs::write(file("empty.wav"), b"").unwrap();
+    fs::write(file("corrupt.flac"), (0..5000_u32).map(|at| (at * 31 % 251) as u8).collect::<Vec<_>>()).unwrap();
+    fs::write(file("text.mp3"), "this is not music\n".repeat(100)).unwrap();
+    write_wav(&file("silent.wav"), 24_000, 1, &[]);
+    let model = tiny::model();
+    let model = model.to_str().unwrap();
+    for name in ["empty.wav", "corrupt.flac", "text.mp3", "silent.wav", "missing.wav"] {
+        let path = file(name).to_str().unwrap().to_string();
+        let message = refusal(1, &["classify", "--model", model, &path]);
+        contains(&message, &["audio file ", name]);
+        let run = refusal(1, &["run", "--model", model, "--source", &format!("file:{path}"), "--fast"]);
+        contains(&run, &["audio file ", name]);
+    }
+}
+
+#[test]
+fn unusual_recordings_are_heard_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let tone = tiny::samples(&[(Sound::Tone, 1.0)]);
+    let held: Vec<i16> = tone.iter().flat_map(|sample| [*sample; 8]).collect();
+    let eight = dir.path().join("eight.wav");
+    write_wav(&eight, tiny::SAMPLE_RATE, 8, &tone);
+    // Each sample eight times: the tone at 192 kHz, with images above the model's band for the resampler to remove.
+    let fast = dir.path().join("fast.wav");
+    write_wav(&fast, 192_000, 1, &held);
+    let missing = dir.path().join("missing.wav");
+    let paths: Vec<PathBuf> = vec![eight, missing, fast];
+    let model = tiny::model();
+    let mut args = vec!["classify", "--json", "--top", "1", "--model", model.to_str().unwrap()];
+    args.extend(paths.iter().map(|path| path.to_str().unwrap()));
+    let output = earwitness(&args);
+    assert_eq!(output.status.code(), Some(1), "one file is missing: {output:#?}");
+    assert_eq!(output.stderr.len(), 1);
+    contains(&output.stderr[0], &["missing.wav: No such file"]);
+    let records: Vec<Value> = output.stdout.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 2);
+    for (record, path) in records.iter().zip([&paths[0], &paths[2]]) {
+        assert_eq!(record["file"], path.to_str().unwrap());
+        assert_eq!(record["top"].as_array().unwrap().len(), 1);
+        assert_eq!(record["top"][0]["label"], "tone", "{record}");
+        assert!(record["top"][0]["score"].as_f64().unwrap() > 0.9, "{record}");
+    }
+}

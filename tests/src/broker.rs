@@ -1,0 +1,225 @@
+//! A real mosquitto on a free port, and a client that takes down what it delivers.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rumqttc::{Client, Event, Incoming, MqttOptions, Publish, QoS};
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A mosquitto whose configuration and files lie in a folder of the test's. Killed when dropped.
+pub struct Broker {
+    child: Child,
+    /// The port of its first listener, without encryption.
+    pub port: u16,
+}
+
+/// A message as a subscriber got it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Its topic.
+    pub topic: String,
+    /// Its payload.
+    pub payload: String,
+    /// Quality of service.
+    pub qos: u8,
+    /// Whether the broker had kept it.
+    pub retained: bool,
+}
+
+/// A subscriber to everything. Takes down messages until dropped.
+pub struct Subscriber {
+    client: Client,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+/// A port that nobody listens on just now.
+///
+/// # Panics
+///
+/// When the system has none.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// A program of the Debian package `package`, which may lie where only the administrator's path leads.
+///
+/// # Panics
+///
+/// When it is not installed, naming the package.
+pub fn program(name: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not installed: apt-get install {package}"))
+}
+
+impl Broker {
+    /// Starts mosquitto on `port` with `more` lines of configuration, and waits until it listens. What it keeps lies in `dir`, so
+    /// that a broker started on the same folder goes on where another ended.
+    ///
+    /// # Panics
+    ///
+    /// When mosquitto is not installed or does not start.
+    pub fn start(dir: &Path, port: u16, more: &str) -> Self {
+        let config = dir.join("mosquitto.conf");
+        let text = format!(
+            "user root\npersistence true\npersistence_location {}/\nlog_dest stderr\nlistener {port} 127.0.0.1\n{more}\n",
+            dir.display()
+        );
+        fs::write(&config, text).expect("the folder can be written");
+        let log = fs::File::create(dir.join("mosquitto.log")).expect("the folder can be written");
+        let child = Command::new(program("mosquitto", "mosquitto"))
+            .arg("-c")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("mosquitto starts");
+        let mut broker = Broker { child, port };
+        let deadline = Instant::now() + TIMEOUT;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = broker.child.try_wait().expect("a child can be asked");
+            let log = || fs::read_to_string(dir.join("mosquitto.log")).unwrap_or_default();
+            assert!(ended.is_none() && Instant::now() < deadline, "mosquitto does not listen: {}", log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        broker
+    }
+
+    /// Its address for `--mqtt`.
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends it a signal by name, such as `HUP`.
+    ///
+    /// # Panics
+    ///
+    /// When the signal cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
+        assert!(status.expect("sh runs").success(), "signal {name} was not sent");
+    }
+
+    /// Ends it in good order: it writes down its sessions and what it keeps.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end.
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        let deadline = Instant::now() + TIMEOUT;
+        while self.child.try_wait().expect("a child can be asked").is_none() {
+            assert!(Instant::now() < deadline, "mosquitto does not end");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Subscriber {
+    /// Subscribes to everything at the broker on `port`. A `session` is kept by the broker, with what comes for it, while its
+    /// subscriber is away.
+    ///
+    /// # Panics
+    ///
+    /// When the broker does not acknowledge the subscription.
+    pub fn start(port: u16, session: Option<&str>) -> Self {
+        Self::start_as(port, session, None)
+    }
+
+    /// The same with a user name and a password.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_as(port: u16, session: Option<&str>, login: Option<(&str, &str)>) -> Self {
+        let mut options = MqttOptions::new(session.unwrap_or("subscriber"), "127.0.0.1", port);
+        options.set_clean_session(session.is_none());
+        if let Some((user, password)) = login {
+            options.set_credentials(user, password);
+        }
+        let (client, mut connection) = Client::new(options, 16);
+        client.subscribe("#", QoS::AtLeastOnce).expect("room in the channel");
+        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let subscribed = Arc::new(Mutex::new(false));
+        thread::spawn({
+            let (received, subscribed) = (Arc::clone(&received), Arc::clone(&subscribed));
+            move || {
+                // Ends when the broker does, or at the disconnection.
+                for event in connection.iter() {
+                    match event {
+                        Ok(Event::Incoming(Incoming::Publish(publish))) => {
+                            received.lock().expect("no reader panics").push(Received::new(&publish));
+                        }
+                        Ok(Event::Incoming(Incoming::SubAck(_))) => {
+                            *subscribed.lock().expect("no reader panics") = true
+                        }
+                        Ok(_) => {}
+                        Err(_) => return,
+                    }
+                }
+            }
+        });
+        let deadline = Instant::now() + TIMEOUT;
+        while !*subscribed.lock().expect("no reader panics") {
+            assert!(Instant::now() < deadline, "the broker does not acknowledge the subscription");
+            thread::sleep(Duration::from_millis(10));
+        }
+        Subscriber { client, received }
+    }
+
+    /// What has come so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().expect("no reader panics").clone()
+    }
+
+    /// The payloads that have come on a topic so far.
+    pub fn payloads(&self, topic: &str) -> Vec<String> {
+        self.received().into_iter().filter(|message| message.topic == topic).map(|message| message.payload).collect()
+    }
+
+    /// Waits until `condition` holds.
+    ///
+    /// # Panics
+    ///
+    /// With `what` and everything that came, when it does not come to hold.
+    pub fn wait_until(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "waited for: {what}; received {:#?}", self.received());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        // The broker may be gone already.
+        let _ = self.client.disconnect();
+    }
+}
+
+impl Received {
+    fn new(publish: &Publish) -> Self {
+        Received {
+            topic: publish.topic.clone(),
+            payload: String::from_utf8_lossy(&publish.payload).into_owned(),
+            qos: publish.qos as u8,
+            retained: publish.retain,
+        }
+    }
+}
