@@ -22,7 +22,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO := cargo --quiet
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 
-.PHONY: demo test lint test-edge test-trainer test-firmware trainer bench system-demo system-test torch
+.PHONY: demo test lint tests test-firmware trainer bench system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -32,22 +32,20 @@ demo: system-demo
 	@echo "== earwitness run: one JSON object an event; what is really in the scene: $(TARGET)/demo/scene.csv" >&2
 	$(TARGET)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
 
-test: system-test torch lint test-edge test-trainer test-firmware
+test: lint tests test-firmware
 
-lint:
+lint: system-test torch
 	@echo "== formatting and lints" >&2
 	cargo fmt --check
 	$(WITH_TORCH) $(CARGO) clippy --release --workspace --all-targets -- -D warnings
 
-test-edge:
-	@echo "== tests of the daemon and the front end" >&2
-	cargo test --release
+# The end-to-end tests take the daemon from here instead of building it.
+tests: system-test torch
+	@echo "== building and testing everything" >&2
+	$(WITH_TORCH) $(CARGO) build --release --workspace
+	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(TARGET))/release/earwitness" cargo test --release --workspace
 
-test-trainer: torch
-	@echo "== tests of the trainer" >&2
-	$(WITH_TORCH) cargo test --release -p trainer
-
-test-firmware:
+test-firmware: system-test
 	@echo "== the firmware bridge builds for a Cortex-M4 without std" >&2
 	$(CARGO) build --release -p firmware-bridge --target thumbv7em-none-eabihf
 

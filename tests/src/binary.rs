@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The daemon's binary, built now if need be, with the profile and in the target folder of the running test.
+/// The daemon's binary: `EARWITNESS_BIN` if that is set, else built now if need be, with the profile and in the target folder
+/// of the running test.
 ///
 /// # Panics
 ///
@@ -16,6 +17,9 @@ use std::time::{Duration, Instant};
 pub fn earwitness_bin() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(given) = env::var_os("EARWITNESS_BIN") {
+            return given.into();
+        }
         let test = env::current_exe().expect("the test knows its own file");
         // target/<profile>/deps/<test>
         let profile_dir = test.parent().and_then(Path::parent).expect("tests run from target/<profile>/deps");
