@@ -45,45 +45,67 @@ pub struct BackgroundResult {
     pub false_alarms: f64,
 }
 
-/// Evaluates `student` on held-out clips and background.
-///
-/// # Errors
-///
-/// If libtorch reports one.
-#[allow(clippy::too_many_arguments)]
-pub fn evaluate(
-    student: &Student,
-    sets: &[SetInfo],
-    clips: &[Clip],
-    negatives: &[Clip],
-    background: Option<usize>,
-    hop_seconds: f64,
-    silence: f32,
-    device: Device,
-) -> Result<Evaluation> {
-    let mut results = BTreeMap::new();
-    for (index, set) in sets.iter().enumerate() {
-        let (mut n, mut right, mut right_own, mut nll) = (0, 0, 0, 0.0);
-        for clip in clips.iter().filter(|c| c.set == index) {
-            let logits = clip_logits(student, &clip.frames, silence, device)?;
-            n += 1;
-            right += usize::from(argmax(&logits, 0..logits.len()) == clip.label);
-            right_own += usize::from(argmax(&logits, set.labels.iter().copied()) == clip.label);
-            nll -= f64::from(softmax(&logits)[clip.label].max(1e-12).ln());
+/// What a training holds out.
+#[derive(Debug)]
+pub struct HeldOut {
+    /// Data sets that the clips refer to.
+    pub sets: Vec<SetInfo>,
+    /// Labelled clips; none if everything is trained on.
+    pub clips: Vec<Clip>,
+    /// Background.
+    pub negatives: Vec<Clip>,
+    /// Index of the background label.
+    pub background: Option<usize>,
+    /// Time from one frame to the next.
+    pub hop_seconds: f64,
+    /// Log-mel value of digital silence.
+    pub silence: f32,
+    /// Where the network is.
+    pub device: Device,
+}
+
+impl HeldOut {
+    /// Evaluates `student`; none if nothing is held out.
+    ///
+    /// # Errors
+    ///
+    /// If libtorch reports one.
+    pub fn evaluate(&self, student: &Student) -> Result<Option<Evaluation>> {
+        if self.clips.is_empty() {
+            return Ok(None);
         }
-        if n > 0 {
-            let share = |count: usize| count as f64 / n as f64;
-            let result = SetResult { n, top1: share(right), top1_own_labels: share(right_own), nll: nll / n as f64 };
-            results.insert(set.name.clone(), result);
+        let mut sets = BTreeMap::new();
+        for (index, set) in self.sets.iter().enumerate() {
+            let (mut n, mut right, mut right_own, mut nll) = (0, 0, 0, 0.0);
+            for clip in self.clips.iter().filter(|c| c.set == index) {
+                let logits = clip_logits(student, &clip.frames, self.silence, self.device)?;
+                n += 1;
+                right += usize::from(argmax(&logits, 0..logits.len()) == clip.label);
+                right_own += usize::from(argmax(&logits, set.labels.iter().copied()) == clip.label);
+                nll -= f64::from(softmax(&logits)[clip.label].max(1e-12).ln());
+            }
+            if n > 0 {
+                let share = |count: usize| count as f64 / n as f64;
+                let result =
+                    SetResult { n, top1: share(right), top1_own_labels: share(right_own), nll: nll / n as f64 };
+                sets.insert(set.name.clone(), result);
+            }
         }
+        let background = self.background.filter(|_| !self.negatives.is_empty());
+        let background = background.map(|label| self.false_alarms(student, label)).transpose()?;
+        Ok(Some(Evaluation { sets, background }))
     }
-    let background = match background {
-        Some(label) if !negatives.is_empty() => {
-            Some(false_alarms(student, negatives, label, hop_seconds, silence, device)?)
+
+    fn false_alarms(&self, student: &Student, background: usize) -> Result<BackgroundResult> {
+        let window = (BACKGROUND_WINDOW_S / self.hop_seconds) as usize * student.n_mels();
+        let (mut n_windows, mut n_alarms) = (0, 0usize);
+        for frames in self.negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {
+            let posteriors = softmax(&clip_logits(student, frames, self.silence, self.device)?);
+            n_windows += 1;
+            n_alarms += usize::from(posteriors.iter().enumerate().any(|(i, &p)| i != background && p >= 0.5));
         }
-        _ => None,
-    };
-    Ok(Evaluation { sets: results, background })
+        Ok(BackgroundResult { n_windows, false_alarms: n_alarms as f64 / n_windows.max(1) as f64 })
+    }
 }
 
 /// Logits `(C)` of a whole clip `(n_frames, n_mels)`. A clip shorter than the receptive field is followed by `silence`.
@@ -110,24 +132,6 @@ pub fn clip_input(student: &Student, frames: &[f32], silence: f32, device: Devic
         frames.to_mut().resize(shortest, silence);
     }
     Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
-}
-
-fn false_alarms(
-    student: &Student,
-    negatives: &[Clip],
-    label: usize,
-    hop_seconds: f64,
-    silence: f32,
-    device: Device,
-) -> Result<BackgroundResult> {
-    let window = (BACKGROUND_WINDOW_S / hop_seconds) as usize * student.n_mels();
-    let (mut n_windows, mut n_alarms) = (0, 0usize);
-    for frames in negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {
-        let posteriors = softmax(&clip_logits(student, frames, silence, device)?);
-        n_windows += 1;
-        n_alarms += usize::from(posteriors.iter().enumerate().any(|(i, &p)| i != label && p >= 0.5));
-    }
-    Ok(BackgroundResult { n_windows, false_alarms: n_alarms as f64 / n_windows.max(1) as f64 })
 }
 
 fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {

@@ -6,19 +6,19 @@
 
 use crate::augment::Batcher;
 use crate::checkpoint::Header;
-use crate::data::{Corpus, Places, Split};
+use crate::data::{Corpus, Places};
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::{Evaluation, HeldOut};
+use crate::metrics::Metrics;
 use crate::progress::TrainingProgress;
 use crate::recipe::{FoldMode, Recipe};
-use crate::student::{Cost, Student, cost};
+use crate::student::{Cost, cost};
 use crate::teacher;
 use crate::teacher::probe::{self, Lessons};
 use crate::training::Training;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -74,120 +74,145 @@ pub struct FitResult {
 ///
 /// If data, cache or run folder fail, or with [`Error::Interrupted`] if it was stopped; the state is saved then.
 pub fn fit(options: &FitOptions) -> Result<FitResult> {
-    let recipe = &options.recipe;
-    std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
-    let checkpoint = options.out.join(CHECKPOINT);
-    if checkpoint.exists() && !options.resume {
-        let message = "holds a training already; continue it with --resume or choose another --out";
-        return Err(Error::Usage(format!("{}: {message}", options.out.display())));
-    }
-    let corpus = Corpus::load(recipe, &options.places, options.folds)?;
-    let (labels, sets, background) = (corpus.labels.clone(), corpus.sets.clone(), corpus.background);
-    let mut split = corpus.split(options.fold, recipe.frontend.n_mels)?;
-    teacher::standardise(split.train.iter_mut().filter_map(|c| c.targets.as_mut()));
-    let lessons = Lessons::gather(&split.train);
-    let (n_train, n_held_out) = (split.train.len(), split.held_out.len());
-    let Split { train, held_out, negatives, held_out_negatives } = split;
-    let batcher = Batcher::new(recipe, labels.len(), background, recipe.n_teacher(), train, negatives);
-    let steps_per_epoch = batcher.steps_per_epoch();
-    let header = Header {
-        recipe: recipe.clone(),
-        labels,
-        fold: options.fold,
-        folds: options.folds,
-        step: 0,
-        n_steps: recipe.train.epochs * steps_per_epoch,
-    };
-    let mut training = if checkpoint.exists() {
-        Training::resume(&checkpoint, &header, options.device)?
-    } else {
-        Training::start(header, options.device)?
-    };
-    let mut metrics = Metrics::open(&options.out.join(METRICS), training.header.step)?;
-    let cost = network_cost(recipe, training.header.labels.len());
-    announce(options, &training, &cost, n_train, n_held_out);
+    let mut run = Run::set_up(options)?;
+    run.train()?;
+    run.finish()
+}
 
-    let frontend = &recipe.frontend;
-    let silence = ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std;
-    let evaluate_now = |student: &Student| -> Result<Option<Evaluation>> {
-        if held_out.is_empty() {
-            return Ok(None);
+/// A training with its data.
+struct Run<'a> {
+    options: &'a FitOptions,
+    checkpoint: PathBuf,
+    training: Training,
+    batcher: Batcher,
+    lessons: Option<Lessons>,
+    held_out: HeldOut,
+    metrics: Metrics,
+}
+
+impl<'a> Run<'a> {
+    /// Reads the data and starts or resumes the training.
+    fn set_up(options: &'a FitOptions) -> Result<Self> {
+        let recipe = &options.recipe;
+        std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
+        let checkpoint = options.out.join(CHECKPOINT);
+        if checkpoint.exists() && !options.resume {
+            let message = "holds a training already; continue it with --resume or choose another --out";
+            return Err(Error::Usage(format!("{}: {message}", options.out.display())));
         }
-        evaluate(
-            student,
-            &sets,
-            &held_out,
-            &held_out_negatives,
+        let corpus = Corpus::load(recipe, &options.places, options.folds)?;
+        let (labels, sets, background) = (corpus.labels.clone(), corpus.sets.clone(), corpus.background);
+        let mut split = corpus.split(options.fold, recipe.frontend.n_mels)?;
+        teacher::standardise(split.train.iter_mut().filter_map(|c| c.targets.as_mut()));
+        let lessons = Lessons::gather(&split.train);
+        let n_train = split.train.len();
+        let frontend = &recipe.frontend;
+        let held_out = HeldOut {
+            sets,
+            clips: split.held_out,
+            negatives: split.held_out_negatives,
             background,
-            frontend.hop_seconds(),
-            silence,
-            options.device,
-        )
-        .map(Some)
-    };
-    let mut progress = TrainingProgress::new(training.header.step, training.header.n_steps);
-    let mut running = Running::default();
-    let mut epoch_started = Instant::now();
-    while training.header.step < training.header.n_steps {
-        let step = training.header.step;
-        let report = training.step(&batcher.batch(step))?;
-        running.add(report.loss, report.teacher_loss, report.accuracy);
-        let (step, epoch) = (step + 1, step / steps_per_epoch + 1);
-        let [loss, teacher_loss, accuracy] = running.means();
-        progress.update(epoch, step, loss, accuracy);
-        let epoch_done = step % steps_per_epoch == 0;
-        if epoch_done {
-            let seconds = epoch_started.elapsed().as_secs_f64();
-            metrics.write(
-                &json!({"kind": "train", "epoch": epoch, "step": step, "loss": loss, "teacher_loss": teacher_loss,
-                "accuracy": accuracy, "lr": report.lr, "seconds": seconds}),
-            )?;
-            running = Running::default();
-            epoch_started = Instant::now();
-        }
-        let stopped = options.stop.load(Ordering::Relaxed) || options.stop_after.is_some_and(|n| step >= n);
-        let finished = step == training.header.n_steps;
-        if stopped || finished || (epoch_done && epoch % recipe.train.save_every == 0) {
-            training.save(&checkpoint, None)?;
-        }
-        if stopped && !finished {
-            progress.finish();
-            return Err(Error::Interrupted);
-        }
-        let every = recipe.train.evaluate_every;
-        if epoch_done && !finished && every > 0 && epoch % every == 0 {
-            if let Some(evaluation) = evaluate_now(training.averaged())? {
-                progress.say(&format!("epoch {epoch}: {}", describe(&evaluation)));
-                metrics
-                    .write(&json!({"kind": "evaluation", "epoch": epoch, "step": step, "evaluation": evaluation}))?;
+            hop_seconds: frontend.hop_seconds(),
+            silence: ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std,
+            device: options.device,
+        };
+        let n_classes = labels.len();
+        let batcher = Batcher::new(recipe, n_classes, background, recipe.n_teacher(), split.train, split.negatives);
+        let header = Header {
+            recipe: recipe.clone(),
+            labels,
+            fold: options.fold,
+            folds: options.folds,
+            step: 0,
+            n_steps: recipe.train.epochs * batcher.steps_per_epoch(),
+        };
+        let training = if checkpoint.exists() {
+            Training::resume(&checkpoint, &header, options.device)?
+        } else {
+            Training::start(header, options.device)?
+        };
+        let metrics = Metrics::open(&options.out.join(METRICS), training.header.step)?;
+        announce(options, &training, &network_cost(recipe, n_classes), n_train, held_out.clips.len());
+        Ok(Self { options, checkpoint, training, batcher, lessons, held_out, metrics })
+    }
+
+    /// Does the steps that are left, saving now and then.
+    fn train(&mut self) -> Result<()> {
+        let (settings, n_steps) = (&self.options.recipe.train, self.training.header.n_steps);
+        let steps_per_epoch = self.batcher.steps_per_epoch();
+        let mut progress = TrainingProgress::new(self.training.header.step, n_steps);
+        let mut running = Running::default();
+        let mut epoch_started = Instant::now();
+        while self.training.header.step < n_steps {
+            let report = self.training.step(&self.batcher.batch(self.training.header.step))?;
+            let step = self.training.header.step;
+            let epoch = step.div_ceil(steps_per_epoch);
+            running.add(report.loss, report.teacher_loss, report.accuracy);
+            let [loss, teacher_loss, accuracy] = running.means();
+            progress.update(epoch, step, loss, accuracy);
+            let epoch_done = step.is_multiple_of(steps_per_epoch);
+            if epoch_done {
+                self.metrics.write(&json!({
+                    "kind": "train", "epoch": epoch, "step": step, "loss": loss, "teacher_loss": teacher_loss,
+                    "accuracy": accuracy, "lr": report.lr, "seconds": epoch_started.elapsed().as_secs_f64(),
+                }))?;
+                running = Running::default();
             }
-            epoch_started = Instant::now();
+            let options = self.options;
+            let stopped = options.stop.load(Ordering::Relaxed) || options.stop_after.is_some_and(|n| step >= n);
+            if stopped || step == n_steps || (epoch_done && epoch.is_multiple_of(settings.save_every)) {
+                self.training.save(&self.checkpoint, None)?;
+            }
+            if stopped && step < n_steps {
+                progress.finish();
+                return Err(Error::Interrupted);
+            }
+            let due = settings.evaluate_every > 0 && epoch.is_multiple_of(settings.evaluate_every) && step < n_steps;
+            if epoch_done
+                && due
+                && let Some(evaluation) = self.held_out.evaluate(self.training.averaged())?
+            {
+                progress.say(&format!("epoch {epoch}: {}", describe(&evaluation)));
+                let object = json!({"kind": "evaluation", "epoch": epoch, "step": step, "evaluation": evaluation});
+                self.metrics.write(&object)?;
+            }
+            if epoch_done {
+                epoch_started = Instant::now();
+            }
         }
+        progress.finish();
+        Ok(())
     }
-    progress.finish();
-    let mut finished = training.averaged().frozen_copy()?;
-    if let (Some(lessons), Some(teacher)) = (&lessons, recipe.teacher.as_ref().filter(|t| t.probe_share > 0.0)) {
-        if let Some(evaluation) = evaluate_now(&finished)? {
-            eprintln!("before merging the teacher's classifier: {}", describe(&evaluation));
+
+    /// The last stage: merges the teacher's classifier, evaluates and writes the result.
+    fn finish(&self) -> Result<FitResult> {
+        let (options, held_out) = (self.options, &self.held_out);
+        let mut finished = self.training.averaged().frozen_copy()?;
+        let teacher = options.recipe.teacher.as_ref().filter(|t| t.probe_share > 0.0);
+        if let (Some(lessons), Some(teacher)) = (&self.lessons, teacher) {
+            if let Some(evaluation) = held_out.evaluate(&finished)? {
+                eprintln!("before merging the teacher's classifier: {}", describe(&evaluation));
+            }
+            let (background, silence) = (held_out.background, held_out.silence);
+            finished = probe::merge(&finished, lessons, teacher, background, silence, options.device)?;
         }
-        finished = probe::merge(&finished, lessons, teacher, background, silence, options.device)?;
+        self.training.save(&self.checkpoint, Some(&finished))?;
+        let evaluation = held_out.evaluate(&finished)?;
+        if let Some(evaluation) = &evaluation {
+            eprintln!("result: {}", describe(evaluation));
+        }
+        let result = FitResult {
+            recipe: options.recipe.name.clone(),
+            fold: options.fold,
+            folds: options.folds,
+            n_steps: self.training.header.n_steps,
+            evaluation,
+        };
+        let path = options.out.join(RESULT);
+        let text = serde_json::to_string_pretty(&result).map_err(|e| Error::content(&path, e.to_string()))?;
+        std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
+        Ok(result)
     }
-    training.save(&checkpoint, Some(&finished))?;
-    let evaluation = evaluate_now(&finished)?;
-    if let Some(evaluation) = &evaluation {
-        eprintln!("result: {}", describe(evaluation));
-    }
-    let result = FitResult {
-        recipe: recipe.name.clone(),
-        fold: options.fold,
-        folds: options.folds,
-        n_steps: training.header.n_steps,
-        evaluation,
-    };
-    let path = options.out.join(RESULT);
-    let text = serde_json::to_string_pretty(&result).map_err(|e| Error::content(&path, e.to_string()))?;
-    std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
-    Ok(result)
 }
 
 /// Name of a run's folder: `official-3`, `source-3`, or `all` if nothing is held out.
@@ -251,29 +276,5 @@ impl Running {
 
     fn means(&self) -> [f64; 3] {
         self.sums.map(|s| s / self.n.max(1) as f64)
-    }
-}
-
-/// Appends to `metrics.jsonl`.
-struct Metrics {
-    path: PathBuf,
-    file: std::fs::File,
-}
-
-impl Metrics {
-    /// Opens the file; lines of steps after `step`, which a resumed training does again, are dropped.
-    fn open(path: &Path, step: u64) -> Result<Self> {
-        let text = if step > 0 { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-        let step_of =
-            |line: &str| serde_json::from_str::<serde_json::Value>(line).ok().and_then(|v| v["step"].as_u64());
-        let kept = text.lines().filter(|line| step_of(line).is_some_and(|s| s <= step));
-        let kept: String = kept.map(|line| format!("{line}\n")).collect();
-        std::fs::write(path, kept).map_err(Error::io(path))?;
-        let file = std::fs::OpenOptions::new().append(true).open(path).map_err(Error::io(path))?;
-        Ok(Self { path: path.to_owned(), file })
-    }
-
-    fn write(&mut self, object: &serde_json::Value) -> Result<()> {
-        writeln!(self.file, "{object}").map_err(Error::io(&self.path))
     }
 }

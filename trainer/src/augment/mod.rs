@@ -118,17 +118,15 @@ impl Batcher {
             .zip(targets)
             .enumerate()
             .map(|(i, (out, target))| {
-                let crop_of = |k: usize| &crops[k * size..(k + 1) * size];
-                self.mix(step, i, crop_of(i), &items[i], crop_of(partners[i]), &items[partners[i]], out, target)
+                let crop_of = |k: usize| (&crops[k * size..(k + 1) * size], &items[k]);
+                let mut rng = self.item_rng(Purpose::Mix, step, i);
+                self.mix(&mut rng, crop_of(i), crop_of(partners[i]), out, target)
             })
             .collect();
-        if self.n_teacher > 0 {
-            for (i, weight) in weights.iter().enumerate() {
-                let (Some(weight), mine, other) = (*weight, &items[i], &items[partners[i]]) else { continue };
-                let (Some(a), Some(b)) = (mine.teacher, other.teacher) else { continue };
-                let (a, b) = (self.clips[mine.clip].teacher_row(a), self.clips[other.clip].teacher_row(b));
-                let out = &mut batch.teacher[i * self.n_teacher..(i + 1) * self.n_teacher];
-                out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o = weight * a + (1.0 - weight) * b);
+        for (i, weight) in weights.into_iter().enumerate().filter(|_| self.n_teacher > 0) {
+            let weighted = weight.map(|w| [(&items[i], w), (&items[partners[i]], 1.0 - w)]);
+            let out = &mut batch.teacher[i * self.n_teacher..(i + 1) * self.n_teacher];
+            if weighted.is_some_and(|pair| self.mix_targets(pair, out)) {
                 batch.has_teacher[i] = 1.0;
             }
         }
@@ -145,28 +143,23 @@ impl Batcher {
     }
 
     /// Writes the finished crop and its target. Leaves the weight of the item's own clip, or none if it became a negative.
-    #[allow(clippy::too_many_arguments)]
     fn mix(
         &self,
-        step: u64,
-        i: usize,
-        own: &[f32],
-        item: &Item,
-        other: &[f32],
-        partner: &Item,
+        rng: &mut Rng,
+        (own, item): (&[f32], &Item),
+        (other, partner): (&[f32], &Item),
         out: &mut [f32],
         target: &mut [f32],
     ) -> Option<f32> {
         let augment = &self.augment;
-        let mut rng = self.item_rng(Purpose::Mix, step, i);
         let negative = self.background.filter(|_| rng.random::<f32>() < augment.negatives);
         let mut weight = 1.0;
         if let Some(background) = negative {
-            self.fill_negative(&mut rng, out);
+            self.fill_negative(rng, out);
             target[background] = 1.0;
         } else {
             if rng.random::<f32>() < augment.mixup {
-                let drawn = beta(&mut rng, augment.mixup_alpha);
+                let drawn = beta(rng, augment.mixup_alpha);
                 weight = drawn.max(1.0 - drawn);
             }
             // The weight is one of amplitudes at equal level, so that neither sound drowns the other by chance.
@@ -177,13 +170,22 @@ impl Batcher {
             target[self.clips[partner.clip].label] += 1.0 - weight;
         }
         if augment.eq_db > 0.0 {
-            noise::equalise(&mut rng, augment.eq_db, self.n_mels, out);
+            noise::equalise(rng, augment.eq_db, self.n_mels, out);
         }
         if rng.random::<f32>() < augment.noise {
-            self.add_noise(&mut rng, out);
+            self.add_noise(rng, out);
         }
-        self.mask(&mut rng, out);
+        self.mask(rng, out);
         negative.is_none().then_some(weight)
+    }
+
+    /// Writes the weighted sum of the teacher's targets of two crops; `false` if one has none.
+    fn mix_targets(&self, pair: [(&Item, f32); 2], out: &mut [f32]) -> bool {
+        let [Some(a), Some(b)] = pair.map(|(item, _)| Some(self.clips[item.clip].teacher_row(item.teacher?))) else {
+            return false;
+        };
+        out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o = pair[0].1 * a + pair[1].1 * b);
+        true
     }
 
     /// A background recording at any level, or coloured noise down to silence.
