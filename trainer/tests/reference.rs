@@ -9,9 +9,15 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tch::Tensor;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tch::{Device, Tensor};
+use trainer::checkpoint::Checkpoint;
+use trainer::data::Places;
 use trainer::data::csv::{Row, read_table};
 use trainer::data::folds::by_source;
+use trainer::fit::{CHECKPOINT, FitOptions, fit};
+use trainer::recipe::{FoldMode, Teacher};
 use trainer::teacher::mn04::Mn04;
 
 fn shared(what: &str) -> Option<PathBuf> {
@@ -67,4 +73,46 @@ fn the_teacher_computes_what_its_authors_network_does() {
     let embedding = network.embed(&waves).unwrap().squeeze_dim(0);
     let difference = (embedding - find("embedding")).abs().max().double_value(&[]);
     assert!(difference < 2e-5, "embedding differs by {difference}");
+}
+
+#[test]
+fn a_taught_student_gets_the_teachers_classifier_and_exports() {
+    let Some(folder) = shared("pretrained") else { return };
+    let fixture = common::Fixture::new();
+    let mut recipe = fixture.recipe();
+    recipe.train.epochs = 2;
+    recipe.teacher = Some(Teacher {
+        weights: folder.canonicalize().unwrap().join("mn04_as_mAP_432.pt"),
+        loss_weight: 10.0,
+        window_s: 1.0,
+        hop_s: 0.5,
+        probe_share: 1.0,
+        probe_c: 0.001,
+        background_offset: 1.0,
+    });
+    let out = fixture.path().join("run");
+    let options = FitOptions {
+        recipe,
+        fold: Some(1),
+        folds: FoldMode::Official,
+        places: Places { data_root: fixture.path().to_owned(), cache: fixture.path().join("cache") },
+        out: out.clone(),
+        resume: false,
+        device: Device::Cpu,
+        stop: Arc::new(AtomicBool::new(false)),
+        stop_after: None,
+    };
+    fit(&options).unwrap();
+    let line = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let teacher_loss =
+        serde_json::from_str::<serde_json::Value>(line.lines().next().unwrap()).unwrap()["teacher_loss"].as_f64();
+    assert!((0.1..2.0).contains(&teacher_loss.unwrap()), "{line}");
+
+    let checkpoint = Checkpoint::load(&out.join(CHECKPOINT)).unwrap();
+    let (before, after) = (checkpoint.averaged(Device::Cpu).unwrap(), checkpoint.finished(Device::Cpu).unwrap());
+    for param in before.params() {
+        let same = param.value.equal(after.param(&param.name).unwrap());
+        assert_eq!(same, !param.name.starts_with("head."), "{}: only the head changes", param.name);
+    }
+    trainer::export::export(&out.join(CHECKPOINT), &fixture.path().join("model"), None, None).unwrap();
 }
