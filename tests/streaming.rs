@@ -11,6 +11,7 @@ use edge::pipeline::Chain;
 use edge::status::Status;
 use edge_frontend::{LogMel, Resampler, log_mel, resample};
 use proptest::prelude::*;
+use tests::binary::model_dir;
 use tests::tiny::{self, Sound};
 
 /// Sounds with edges in odd places, in [-1, 1].
@@ -24,6 +25,14 @@ fn scene() -> Vec<f32> {
         (Sound::Silence, 1.2),
     ];
     tiny::samples(&parts).into_iter().map(|sample| f32::from(sample) / 32_768.0).collect()
+}
+
+/// The networks of the model that is set by hand and of the shipped one.
+fn networks() -> Vec<(Model, Precision)> {
+    let models = [tiny::model(), model_dir()].map(|dir| Model::load(&dir).unwrap());
+    let precisions = |model: Model| [Precision::F32, Precision::Int8].map(|precision| (model.clone(), precision));
+    let exists = |(model, precision): &(Model, Precision)| model.network_file(*precision).is_some();
+    models.into_iter().flat_map(precisions).filter(exists).collect()
 }
 
 /// Calls `f` with one block after the other; `lens` are taken in turn.
@@ -97,9 +106,8 @@ proptest! {
 
     #[test]
     fn logits(sample_rate in any_rate(), lens in any_lens(), n_cut in 0_usize..60_000) {
-        let model = Model::load(&tiny::model()).unwrap();
         let samples = &scene()[n_cut..];
-        for precision in [Precision::F32, Precision::Int8] {
+        for (model, precision) in networks() {
             let expected = batch_logits(&model, precision, sample_rate, samples);
             let actual = streamed_logits(&model, precision, sample_rate, samples, &lens);
             prop_assert!(!expected.is_empty() && expected.len() <= actual.len());

@@ -1,6 +1,7 @@
 //! `earwitness`: listens, recognises, reports. See `earwitness --help`.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cli;
 
