@@ -19,14 +19,13 @@ SEED ?= 1
 # A Rust that this very run installs is found too.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # One optimised build serves the demo, the tests, the lints and the benches.
-CARGO := cargo --quiet
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 
 .PHONY: demo test lint tests test-firmware trainer bench system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
-	$(CARGO) build --release -p edge -p sounds
+	cargo build --release -p edge -p sounds
 	@mkdir -p $(TARGET)/demo
 	$(TARGET)/release/make-scene --seed $(SEED) --out $(TARGET)/demo/scene.wav --truth $(TARGET)/demo/scene.csv
 	@echo "== earwitness run: one JSON object an event; what is really in the scene: $(TARGET)/demo/scene.csv" >&2
@@ -37,20 +36,20 @@ test: lint tests test-firmware
 lint: system-test torch
 	@echo "== formatting and lints" >&2
 	cargo fmt --check
-	$(WITH_TORCH) $(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(WITH_TORCH) cargo clippy --release --workspace --all-targets -- -D warnings
 
 # The end-to-end tests take the daemon from here instead of building it.
 tests: system-test torch
 	@echo "== building and testing everything" >&2
-	$(WITH_TORCH) $(CARGO) build --release --workspace
+	$(WITH_TORCH) cargo build --release --workspace
 	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(TARGET))/release/earwitness" cargo test --release --workspace
 
 test-firmware: system-test
 	@echo "== the firmware bridge builds for a Cortex-M4 without std" >&2
-	$(CARGO) build --release -p firmware-bridge --target thumbv7em-none-eabihf
+	cargo build --release -p firmware-bridge --target thumbv7em-none-eabihf
 
 trainer: system-test torch
-	$(WITH_TORCH) $(CARGO) build --release -p trainer
+	$(WITH_TORCH) cargo build --release -p trainer
 
 bench: system-demo
 	cargo bench -p benches

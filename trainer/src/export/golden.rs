@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;
 use edge_frontend::FrontendConfig;
-use sounds::Sound;
+use ndarray::ArrayView2;
+use sounds::{Scene, Sound};
 use std::path::Path;
 
 /// Sounds of the clip, one after another, with their seeds.
@@ -20,11 +21,10 @@ const SECONDS_A_SOUND: f32 = 1.2;
 ///
 /// If a file cannot be written.
 pub fn write_clip(folder: &Path, frontend: &FrontendConfig) -> Result<Vec<f32>> {
-    let samples =
-        SOUNDS.iter().flat_map(|&(sound, seed)| sounds::render(sound, frontend.sample_rate, SECONDS_A_SOUND, seed));
-    let samples: Vec<i16> = samples.map(|s| (s.clamp(-1.0, 1.0) * 32767.0).round() as i16).collect();
+    let sounds = SOUNDS.iter().map(|&(sound, seed)| sounds::render(sound, frontend.sample_rate, SECONDS_A_SOUND, seed));
+    let clip = Scene { sample_rate: frontend.sample_rate, samples: sounds.flatten().collect(), truth: Vec::new() };
     let path = folder.join("clip.wav");
-    std::fs::write(&path, wav(frontend.sample_rate, &samples)).map_err(Error::io(&path))?;
+    clip.write_wav(&path).map_err(|e| Error::content(&path, e.to_string()))?;
     // What counts is what the daemon reads from the file.
     let audio = edge::audio::decode_file(&path)?;
     let frames = edge_frontend::log_mel(frontend, &audio.samples)?;
@@ -43,39 +43,9 @@ pub fn write_logits(folder: &Path, out: &Path, frames: &[f32]) -> Result<()> {
     write_npy(&folder.join("logits.npy"), &logits, model.manifest.labels.len())
 }
 
-/// NumPy's format, version 1.0 (NEP 1): `(values.len() / n_columns, n_columns)`, little-endian single precision.
+/// `(values.len() / n_columns, n_columns)`, single precision.
 fn write_npy(path: &Path, values: &[f32], n_columns: usize) -> Result<()> {
-    let shape = format!("({}, {n_columns})", values.len() / n_columns);
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
-    // Magic, version and length take 10 bytes; the whole ends with a line feed at a multiple of 64.
-    let padding = 63 - (10 + header.len()) % 64;
-    header.push_str(&" ".repeat(padding));
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-    std::fs::write(path, bytes).map_err(Error::io(path))
-}
-
-/// A mono WAV file of 16 bits (RIFF, `WAVE_FORMAT_PCM`).
-fn wav(sample_rate: u32, samples: &[i16]) -> Vec<u8> {
-    let n_bytes = samples.len() as u32 * 2;
-    let mut bytes = Vec::with_capacity(44 + n_bytes as usize);
-    bytes.extend(b"RIFF");
-    bytes.extend((36 + n_bytes).to_le_bytes());
-    bytes.extend(b"WAVEfmt ");
-    bytes.extend(16u32.to_le_bytes());
-    for field in [1u16, 1] {
-        bytes.extend(field.to_le_bytes());
-    }
-    bytes.extend(sample_rate.to_le_bytes());
-    bytes.extend((sample_rate * 2).to_le_bytes());
-    for field in [2u16, 16] {
-        bytes.extend(field.to_le_bytes());
-    }
-    bytes.extend(b"data");
-    bytes.extend(n_bytes.to_le_bytes());
-    bytes.extend(samples.iter().flat_map(|s| s.to_le_bytes()));
-    bytes
+    let rows = ArrayView2::from_shape((values.len() / n_columns, n_columns), values)
+        .map_err(|e| Error::content(path, e.to_string()))?;
+    ndarray_npy::write_npy(path, &rows).map_err(|e| Error::content(path, e.to_string()))
 }
