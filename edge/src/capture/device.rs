@@ -131,8 +131,15 @@ pub(super) fn reason(error: &cpal::Error) -> String {
         cpal::ErrorKind::DeviceNotAvailable => "no such capture device, or it was disconnected".to_string(),
         _ => error.to_string(),
     };
-    let mut chars = text.trim_end_matches('.').chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+    let text = text.trim_end_matches('.');
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        // Not the first letter of an abbreviation, such as ALSA.
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(text.chars().skip(1)).collect()
+        }
+        _ => text.to_string(),
+    }
 }
 
 /// The id that `earwitness devices` shows.
