@@ -20,6 +20,9 @@ const PULSE_S: f64 = 0.080;
 /// Event times are rounded to the millisecond, at both ends of a difference.
 const ROUNDING_S: f64 = 0.002;
 
+/// So much of the demonstration is played: half of its events.
+const SCENE_S: usize = 32;
+
 /// A finished event.
 #[derive(Debug, Clone, PartialEq)]
 struct Event {
@@ -68,14 +71,34 @@ fn relative(mut events: Vec<Event>) -> Vec<Event> {
     events
 }
 
-/// Plays `wav` to the daemon as a file and in a room, and compares what it reports. At least `n_events` must be in it.
-fn assert_heard_alike(model: &Path, wav: &Path, n_events: usize) {
-    let source = format!("file:{}", wav.display());
-    let file = Process::start(run(model, &source).arg("--fast")).finish(Duration::from_secs(60));
-    assert!(file.status.success(), "{file:#?}");
-    let expected = relative(events(&file.stdout));
-    assert!(expected.len() >= n_events, "too few events to compare: {expected:#?}");
+/// A recording: 16 bits, one channel.
+struct Recording {
+    sample_rate: u32,
+    samples: Vec<i16>,
+}
 
+impl Recording {
+    /// Writes it with `delay_s` seconds of silence before it.
+    fn write(&self, path: &Path, delay_s: f64) {
+        let (sample_rate, sample_format) = (self.sample_rate, hound::SampleFormat::Int);
+        let spec = hound::WavSpec { channels: 1, sample_rate, bits_per_sample: 16, sample_format };
+        let mut writer = hound::WavWriter::create(path, spec).unwrap();
+        let delay = vec![0; (delay_s * f64::from(sample_rate)) as usize];
+        delay.iter().chain(&self.samples).for_each(|&sample| writer.write_sample(sample).unwrap());
+        writer.finalize().unwrap();
+    }
+}
+
+/// What the daemon finds in the file `wav`.
+fn found_in_file(model: &Path, wav: &Path) -> Vec<Event> {
+    let source = format!("file:{}", wav.display());
+    let output = Process::start(run(model, &source).arg("--fast")).finish(Duration::from_secs(60));
+    assert!(output.status.success(), "{output:#?}");
+    relative(events(&output.stdout))
+}
+
+/// What the daemon hears when the file `wav` is played in a room, and what it says about that.
+fn heard_in_room(model: &Path, wav: &Path) -> (Vec<Event>, Vec<String>) {
     let room = Room::open();
     let mut command = run(model, "mic");
     room.configure(command.args(["--device", "pulsemic"]));
@@ -83,32 +106,57 @@ fn assert_heard_alike(model: &Path, wav: &Path, n_events: usize) {
     daemon.wait_until("the daemon listens to the room", Duration::from_secs(60), |_| room.is_heard());
     thread::sleep(Duration::from_secs(1));
     room.play(wav);
-    // The sound server holds up to two seconds; then the last sounds pass through the network's context and the sliding
-    // mean.
+    // The sound server holds up to two seconds; then the last sounds pass through the network's context and the
+    // sliding mean.
     thread::sleep(Duration::from_secs(5));
     assert!(daemon.is_running(), "the daemon ended by itself: {:#?}", daemon.stderr());
     daemon.signal("TERM");
-    let mic = daemon.finish(Duration::from_secs(20));
-    assert_eq!(mic.status.code(), Some(0), "{mic:#?}");
+    let output = daemon.finish(Duration::from_secs(20));
+    assert_eq!(output.status.code(), Some(0), "{output:#?}");
+    (relative(events(&output.stdout)), output.stderr)
+}
 
-    let heard = relative(events(&mic.stdout));
-    let labels = |events: &[Event]| events.iter().map(|event| event.label.clone()).collect::<Vec<_>>();
-    assert_eq!(labels(&heard), labels(&expected), "microphone: {heard:#?}\nfile: {expected:#?}\n{:#?}", mic.stderr);
-    for (heard, expected) in heard.iter().zip(&expected) {
-        let d_onset = (heard.onset_s - expected.onset_s).abs();
-        let d_offset = (heard.offset_s - expected.offset_s).abs();
-        assert!(
-            d_onset <= PULSE_S + ROUNDING_S && d_offset <= PULSE_S + ROUNDING_S,
-            "microphone: {heard:?}\nfile: {expected:?}\n{:#?}",
-            mic.stderr
-        );
+/// Whether both are the same events, at times that differ by a pulse at most.
+fn alike(a: &[Event], b: &[Event]) -> bool {
+    let near = |a: f64, b: f64| (a - b).abs() <= PULSE_S + ROUNDING_S;
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| a.label == b.label && near(a.onset_s, b.onset_s) && near(a.offset_s, b.offset_s))
+}
+
+/// Plays `recording` to the daemon in a room and as a file, and compares what it reports. At least `n_events` must be
+/// in it.
+///
+/// At which place in a pulse the recording begins is chance in a room, and it decides about events whose score only
+/// just touches a threshold. So the file is heard with a delay of up to a pulse, and the microphone must agree with one
+/// of the delays in every event.
+fn assert_heard_alike(model: &Path, recording: &Recording, n_events: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let wav = dir.path().join("recording.wav");
+    recording.write(&wav, 0.0);
+    let (heard, log) = heard_in_room(model, &wav);
+    assert!(heard.len() >= n_events, "too few events to compare: {heard:#?}\n{log:#?}");
+    let mut nearest = Vec::new();
+    for delay_s in delays_s() {
+        recording.write(&wav, delay_s);
+        let found = found_in_file(model, &wav);
+        if alike(&heard, &found) {
+            return;
+        }
+        nearest = found;
     }
+    panic!("microphone: {heard:#?}\nfile, at one of the delays: {nearest:#?}\n{log:#?}");
+}
+
+/// Delays below a pulse in seconds, a quarter of a millisecond apart, in an order that makes the coarse steps first.
+fn delays_s() -> impl Iterator<Item = f64> {
+    let halvings = |n: u32| f64::from(n.reverse_bits() >> (32 - 9)) / 4000.0;
+    (0..512).map(halvings).filter(|&delay_s| delay_s < PULSE_S)
 }
 
 #[test]
 fn a_microphone_hears_what_a_file_holds() {
-    let dir = tempfile::tempdir().unwrap();
-    let wav = dir.path().join("sounds.wav");
     let parts = [
         (Sound::Silence, 2.0),
         (Sound::Tone, 1.5),
@@ -118,19 +166,17 @@ fn a_microphone_hears_what_a_file_holds() {
         (Sound::Tone, 0.8),
         (Sound::Silence, 2.0),
     ];
-    tiny::write_wav(&wav, &parts);
-    assert_heard_alike(&tiny::model(), &wav, 3);
+    let recording = Recording { sample_rate: tiny::SAMPLE_RATE, samples: tiny::samples(&parts) };
+    assert_heard_alike(&tiny::model(), &recording, 3);
 }
 
 #[test]
 fn the_shipped_model_hears_the_demonstration_through_a_microphone() {
-    let dir = tempfile::tempdir().unwrap();
-    let wav = dir.path().join("scene.wav");
     // At the room's rate, so that no resampler but ours is involved, and with silence before it, as the room has.
-    let mut scene = sounds::demo_scene_at(1, 48_000);
-    scene.samples.splice(0..0, vec![0.0; 2 * 48_000]);
-    scene.write_wav(&wav).unwrap();
-    assert_heard_alike(&model_dir(), &wav, 4);
+    let scene = sounds::demo_scene_at(1, 48_000);
+    let mut samples = vec![0; 2 * 48_000];
+    samples.extend(scene.samples.iter().take(SCENE_S * 48_000).map(|x| (x * 32_767.0).round() as i16));
+    assert_heard_alike(&model_dir(), &Recording { sample_rate: 48_000, samples }, 4);
 }
 
 #[test]
@@ -161,6 +207,27 @@ fn overruns_are_counted_marked_and_survived() {
         let times = [0.0, event.onset_s, event.offset_s, end_s];
         assert!(times.is_sorted(), "{event:?} in a stream of {end_s} s");
     }
+}
+
+#[test]
+fn a_microphone_that_dies_ends_the_daemon_and_its_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let wav = dir.path().join("tone.wav");
+    tiny::write_wav(&wav, &[(Sound::Silence, 1.0), (Sound::Tone, 4.0)]);
+    let mut room = Room::open();
+    let mut command = run(&tiny::model(), "mic");
+    room.configure(command.args(["--device", "pulsemic"]));
+    let mut daemon = Process::start(&mut command);
+    daemon.wait_until("the daemon listens to the room", Duration::from_secs(60), |_| room.is_heard());
+    let _player = room.start_playing(&wav);
+    daemon.wait_until("the tone is heard", Duration::from_secs(30), |daemon| !daemon.stdout().is_empty());
+    room.collapse();
+    let output = daemon.finish(Duration::from_secs(30));
+    assert_eq!(output.status.code(), Some(1), "{output:#?}");
+    // Parsing requires that the open event was closed.
+    assert_eq!(events(&output.stdout).len(), 1, "{output:#?}");
+    let last = output.stderr.last().unwrap();
+    assert!(last.contains("capture device pulsemic"), "{output:#?}");
 }
 
 /// The figures that the worker reports at its end.

@@ -66,6 +66,11 @@ pub struct Writer {
     status: Arc<Status>,
 }
 
+/// Ends the stream in the writer's place, for a writer that is in the hands of a device that hangs.
+pub struct Closer {
+    shared: Arc<Shared>,
+}
+
 /// The worker's end. Dropping it lets the writer know that nobody listens.
 pub struct Reader {
     samples: HeapCons<f32>,
@@ -144,6 +149,11 @@ impl Writer {
         }
     }
 
+    /// A handle that can end the stream from another thread.
+    pub fn closer(&self) -> Closer {
+        Closer { shared: self.shared.clone() }
+    }
+
     /// Whether the other end was dropped.
     pub fn reader_is_gone(&self) -> bool {
         self.shared.reader_gone.load(Ordering::Relaxed)
@@ -170,6 +180,13 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.n_missing_at_end.store(self.n_missing, Ordering::Relaxed);
+        self.shared.closed.store(true, Ordering::Release);
+    }
+}
+
+impl Closer {
+    /// Ends the stream behind what has been stored; what is written afterwards is lost.
+    pub fn close(self) {
         self.shared.closed.store(true, Ordering::Release);
     }
 }
@@ -203,7 +220,7 @@ impl Reader {
         }
     }
 
-    /// Whether the writer is gone. What it stored may still have to be read.
+    /// Whether the stream has been ended. What was stored may still have to be read.
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
     }

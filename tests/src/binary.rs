@@ -75,14 +75,22 @@ impl Process {
     ///
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> Self {
-        let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = started.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self::try_start(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// Starts `command` with nothing on its standard input.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn try_start(command: &mut Command) -> std::io::Result<Self> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let readers = vec![
             take_down(child.stdout.take().expect("piped"), &stdout),
             take_down(child.stderr.take().expect("piped"), &stderr),
         ];
-        Process { child, stdout, stderr, readers }
+        Ok(Process { child, stdout, stderr, readers })
     }
 
     /// Its process id.

@@ -10,8 +10,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::binary::Process;
+
 /// The system's ALSA configuration, which knows the plugins.
 const ALSA_CONF: &str = "/usr/share/alsa/alsa.conf";
+
+/// No test plays for longer.
+const PLAYING: Duration = Duration::from_secs(300);
 
 /// A room that can be listened to: a PulseAudio server whose only sink's monitor is the ALSA device `pulsemic`.
 ///
@@ -68,10 +73,26 @@ impl Room {
     ///
     /// When that fails.
     pub fn play(&self, wav: &Path) {
+        let output = self.start_playing(wav).finish(PLAYING);
+        assert!(output.status.success(), "paplay {}: {output:#?}", wav.display());
+    }
+
+    /// Begins to play a WAV file into the room.
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    pub fn start_playing(&self, wav: &Path) -> Process {
         let mut command = tool(self.dir.path(), "paplay");
-        let status = command.arg("--device=room").arg(wav).status();
-        let status = status.unwrap_or_else(|error| missing("paplay", "pulseaudio-utils", &error));
-        assert!(status.success(), "paplay {}: {status}", wav.display());
+        Process::try_start(command.arg("--device=room").arg(wav))
+            .unwrap_or_else(|error| missing("paplay", "pulseaudio-utils", &error))
+    }
+
+    /// Ends the server without a word to those who listen.
+    pub fn collapse(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
     }
 
     fn list(&self, what: &str) -> String {
@@ -83,9 +104,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to kill.
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        self.collapse();
     }
 }
 

@@ -25,7 +25,7 @@ use ringbuf::{HeapCons, HeapProd, HeapRb};
 use super::device::{self, Format};
 use super::{Mono, Source, ring_len};
 use crate::error::{Error, Result};
-use crate::ring::{self, Reader, Writer};
+use crate::ring::{self, Closer, Reader, Writer};
 use crate::status::Status;
 
 /// Blocks a second to ask for, 20 ms each. The default of some devices is seconds long.
@@ -36,6 +36,9 @@ const STALLED: Duration = Duration::from_secs(2);
 
 /// The same before the first block: Bluetooth and network devices take their time to wake.
 const STALLED_AT_START: Duration = Duration::from_secs(5);
+
+/// How long a device may take to close.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// How often the capture thread looks after the device.
 const WATCH: Duration = Duration::from_millis(50);
@@ -64,7 +67,10 @@ pub(super) fn start(wanted: Option<&str>, status: &Arc<Status>) -> Result<Source
                     }
                 };
                 let _ = ready.send(Ok((device.format.sample_rate, device.description.clone(), reader)));
-                watch(device, &status, &stop)
+                let mut device = device;
+                let result = watch(&mut device, &status, &stop);
+                close(device);
+                result
             }
         })
         .map_err(Error::io("start capture thread"))?;
@@ -81,6 +87,8 @@ struct Device {
     stream: cpal::Stream,
     n_blocks: Arc<AtomicU64>,
     faults: HeapCons<cpal::Error>,
+    /// Ends the ring whose writer is in the stream's hands.
+    closer: Closer,
 }
 
 /// Opens a device and sets it going. Belongs on the thread that keeps the stream.
@@ -112,14 +120,15 @@ fn open_quietly(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Device, R
             build(&device, format, BufferSize::Default, status)
         })
         .map_err(failed)?;
-    let (stream, n_blocks, faults) = parts;
+    let (stream, n_blocks, faults, closer) = parts;
     // Streams are built paused.
     stream.play().map_err(failed)?;
     let description = format!("{} ({}), {format}", device::name_of(&device), device::id_of(&device));
-    Ok((Device { name: name.to_string(), description, format, stream, n_blocks, faults }, reader))
+    let name = name.to_string();
+    Ok((Device { name, description, format, stream, n_blocks, faults, closer }, reader))
 }
 
-type Parts = (cpal::Stream, Arc<AtomicU64>, HeapCons<cpal::Error>);
+type Parts = (cpal::Stream, Arc<AtomicU64>, HeapCons<cpal::Error>, Closer);
 
 /// A stream of `format` into a ring of its own.
 fn build(
@@ -129,6 +138,7 @@ fn build(
     status: &Arc<Status>,
 ) -> Result<(Parts, Reader), cpal::Error> {
     let (writer, reader) = ring::ring(ring_len(format.sample_rate), status.clone());
+    let closer = writer.closer();
     let n_blocks = Arc::new(AtomicU64::new(0));
     let (faults_in, faults) = HeapRb::new(N_FAULTS).split();
     let callback = Callback {
@@ -158,7 +168,7 @@ fn build(
         SampleFormat::F64 => stream_of::<f64>(device, config, callback, on_error),
         _ => Err(cpal::Error::new(cpal::ErrorKind::UnsupportedConfig)),
     }?;
-    Ok(((stream, n_blocks, faults), reader))
+    Ok(((stream, n_blocks, faults, closer), reader))
 }
 
 fn stream_of<T>(
@@ -222,7 +232,7 @@ fn fault_sink(mut faults: HeapProd<cpal::Error>, status: Arc<Status>) -> impl Fn
 }
 
 /// Keeps the stream alive until the source is stopped, or the device fails or falls silent.
-fn watch(mut device: Device, status: &Status, stop: &AtomicBool) -> Result<()> {
+fn watch(device: &mut Device, status: &Status, stop: &AtomicBool) -> Result<()> {
     let mut n_blocks = 0;
     let mut last_block = Instant::now();
     let mut n_xruns = status.n_xruns();
@@ -235,7 +245,7 @@ fn watch(mut device: Device, status: &Status, stop: &AtomicBool) -> Result<()> {
                 cpal::ErrorKind::DeviceChanged | cpal::ErrorKind::RealtimeDenied => {
                     tracing::warn!("capture device {}: {text}", device.name);
                 }
-                _ => return Err(Error::device(device.name, text)),
+                _ => return Err(Error::device(&device.name, text)),
             }
         }
         let now_blocks = device.n_blocks.load(Ordering::Relaxed);
@@ -245,7 +255,7 @@ fn watch(mut device: Device, status: &Status, stop: &AtomicBool) -> Result<()> {
         }
         let patience = if n_blocks == 0 { STALLED_AT_START } else { STALLED };
         if last_block.elapsed() > patience {
-            return Err(Error::device(device.name, format!("delivered no samples for {} s", patience.as_secs())));
+            return Err(Error::device(&device.name, format!("delivered no samples for {} s", patience.as_secs())));
         }
         let now_xruns = status.n_xruns();
         if now_xruns != n_xruns && last_xrun_log.is_none_or(|at: Instant| at.elapsed() > XRUN_LOG) {
@@ -254,9 +264,23 @@ fn watch(mut device: Device, status: &Status, stop: &AtomicBool) -> Result<()> {
             last_xrun_log = Some(Instant::now());
         }
     }
-    // A paused device stops recording; one that cannot pause is closed all the same.
-    let _ = device.stream.pause();
     Ok(())
+}
+
+/// Closes the device, or leaves it behind if it hangs: libpulse, for one, locks itself up when its server dies, and
+/// that must not keep the error from being reported.
+fn close(device: Device) {
+    let Device { stream, closer, .. } = device;
+    let (closed, is_closed) = mpsc::channel();
+    let spawned = thread::Builder::new().name("close".to_string()).spawn(move || {
+        drop(stream);
+        // Nobody waits any more if this took too long.
+        let _ = closed.send(());
+    });
+    if spawned.is_ok() && is_closed.recv_timeout(CLOSING).is_err() {
+        tracing::warn!("capture device {} hangs and is left behind", device.name);
+    }
+    closer.close();
 }
 
 #[cfg(test)]

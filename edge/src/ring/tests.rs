@@ -70,6 +70,19 @@ fn a_gap_at_the_end_is_not_forgotten() {
 }
 
 #[test]
+fn a_stream_can_be_ended_while_its_writer_hangs() {
+    let (mut writer, mut reader, _) = new(8);
+    let closer = writer.closer();
+    writer.write(&[1.0, 2.0]);
+    assert!(!reader.is_closed());
+    closer.close();
+    let mut stream = Vec::new();
+    assert!(read_all(&mut reader, 8, &mut stream));
+    assert_eq!(stream, [1.0, 2.0]);
+    drop(writer);
+}
+
+#[test]
 fn a_blocking_writer_loses_nothing_and_notices_that_nobody_listens() {
     let (mut writer, mut reader, status) = new(16);
     let stop = AtomicBool::new(false);
