@@ -1,4 +1,4 @@
-//! Capture: a microphone, a recording or a pipe enters, mono samples in a [ring](crate::ring) leave.
+//! Capture: a microphone, a recording or a pipe enters, mono samples leave in a [ring](ring::ring).
 //!
 //! A device fills the ring from its audio callback; files and pipes from a reader thread. Either way the source ends by
 //! closing its end of the ring, and [`Source::finish`] then says why: an error of the source is never silence.
