@@ -116,13 +116,12 @@ fn heard_in_room(model: &Path, wav: &Path) -> (Vec<Event>, Vec<String>) {
     (relative(events(&output.stdout)), output.stderr)
 }
 
-/// Whether both are the same events, at times that differ by a pulse at most.
-fn alike(a: &[Event], b: &[Event]) -> bool {
+/// Events of either that the other lacks, at times that differ by a pulse at most.
+fn n_different(a: &[Event], b: &[Event]) -> usize {
     let near = |a: f64, b: f64| (a - b).abs() <= PULSE_S + ROUNDING_S;
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .all(|(a, b)| a.label == b.label && near(a.onset_s, b.onset_s) && near(a.offset_s, b.offset_s))
+    let same = |a: &Event, b: &Event| a.label == b.label && near(a.onset_s, b.onset_s) && near(a.offset_s, b.offset_s);
+    let missing = |a: &[Event], b: &[Event]| a.iter().filter(|a| !b.iter().any(|b| same(a, b))).count();
+    missing(a, b) + missing(b, a)
 }
 
 /// Plays `recording` to the daemon in a room and as a file, and compares what it reports. At least `n_events` must be
@@ -130,8 +129,8 @@ fn alike(a: &[Event], b: &[Event]) -> bool {
 ///
 /// At which place in a pulse the recording begins is chance in a room, and it decides about events whose score only
 /// just touches a threshold. So the file is heard with a delay of up to a pulse, and the microphone must agree with one
-/// of the delays in every event.
-fn assert_heard_alike(model: &Path, recording: &Recording, n_events: usize) {
+/// of the delays in every event but `n_marginal`.
+fn assert_heard_alike(model: &Path, recording: &Recording, n_events: usize, n_marginal: usize) {
     let dir = tempfile::tempdir().unwrap();
     let wav = dir.path().join("recording.wav");
     recording.write(&wav, 0.0);
@@ -141,7 +140,7 @@ fn assert_heard_alike(model: &Path, recording: &Recording, n_events: usize) {
     for delay_s in delays_s() {
         recording.write(&wav, delay_s);
         let found = found_in_file(model, &wav);
-        if alike(&heard, &found) {
+        if n_different(&heard, &found) <= n_marginal {
             return;
         }
         nearest = found;
@@ -167,7 +166,7 @@ fn a_microphone_hears_what_a_file_holds() {
         (Sound::Silence, 2.0),
     ];
     let recording = Recording { sample_rate: tiny::SAMPLE_RATE, samples: tiny::samples(&parts) };
-    assert_heard_alike(&tiny::model(), &recording, 3);
+    assert_heard_alike(&tiny::model(), &recording, 3, 0);
 }
 
 #[test]
@@ -176,7 +175,7 @@ fn the_shipped_model_hears_the_demonstration_through_a_microphone() {
     let scene = sounds::demo_scene_at(1, 48_000);
     let mut samples = vec![0; 2 * 48_000];
     samples.extend(scene.samples.iter().take(SCENE_S * 48_000).map(|x| (x * 32_767.0).round() as i16));
-    assert_heard_alike(&model_dir(), &Recording { sample_rate: 48_000, samples }, 4);
+    assert_heard_alike(&model_dir(), &Recording { sample_rate: 48_000, samples }, 4, 1);
 }
 
 #[test]
