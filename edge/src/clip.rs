@@ -39,12 +39,8 @@ impl ClipClassifier {
     /// For a sample rate that cannot be converted to the model's, and when the network fails.
     pub fn classify(&mut self, audio: &Audio) -> Result<Vec<f32>> {
         let frontend = &self.model.manifest.frontend;
-        let mut samples =
-            resample(audio.sample_rate, frontend.sample_rate, &audio.samples).map_err(|error| Error::AudioStream {
-                field: "sample rate",
-                expected: format!("one that can be converted to {} Hz", frontend.sample_rate),
-                actual: error.to_string(),
-            })?;
+        let mut samples = resample(audio.sample_rate, frontend.sample_rate, &audio.samples)
+            .map_err(Error::sample_rate(frontend.sample_rate))?;
         let n_field = (self.engine.receptive_field_frames() - 1) * frontend.hop_length + frontend.win_length;
         samples.resize(samples.len().max(n_field), 0.0);
         let logits = self.logits(&samples)?;

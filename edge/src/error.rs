@@ -165,6 +165,15 @@ impl Error {
         }
     }
 
+    /// A stream or clip whose sample rate cannot be converted to the model's `model_hz`, for use in `map_err`.
+    pub fn sample_rate(model_hz: u32) -> impl FnOnce(edge_frontend::Error) -> Self {
+        move |error| Error::AudioStream {
+            field: "sample rate",
+            expected: format!("one that can be converted to {model_hz} Hz"),
+            actual: error.to_string(),
+        }
+    }
+
     /// An [`Error::Io`], for use in `map_err`: `Error::io(format!("open {}", path.display()))`.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();

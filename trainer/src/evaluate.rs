@@ -7,6 +7,8 @@
 use crate::data::{Clip, SetInfo};
 use crate::error::Result;
 use crate::student::{Student, receptive_field};
+use edge::decide::clip_posteriors;
+use edge_frontend::Activation;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tch::{Device, Tensor};
@@ -82,7 +84,7 @@ impl HeldOut {
                 n += 1;
                 right += usize::from(argmax(&logits, 0..logits.len()) == clip.label);
                 right_own += usize::from(argmax(&logits, set.labels.iter().copied()) == clip.label);
-                nll -= f64::from(softmax(&logits)[clip.label].max(1e-12).ln());
+                nll -= f64::from(posteriors(&logits)[clip.label].max(1e-12).ln());
             }
             if n > 0 {
                 let share = |count: usize| count as f64 / n as f64;
@@ -100,7 +102,7 @@ impl HeldOut {
         let window = (BACKGROUND_WINDOW_S / self.hop_seconds) as usize * student.n_mels();
         let (mut n_windows, mut n_alarms) = (0, 0usize);
         for frames in self.negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {
-            let posteriors = softmax(&clip_logits(student, frames, self.silence, self.device)?);
+            let posteriors = posteriors(&clip_logits(student, frames, self.silence, self.device)?);
             n_windows += 1;
             n_alarms += usize::from(posteriors.iter().enumerate().any(|(i, &p)| i != background && p >= 0.5));
         }
@@ -138,9 +140,7 @@ fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {
     among.into_iter().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0)
 }
 
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = logits.iter().map(|l| (l - highest).exp()).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.into_iter().map(|p| p / sum).collect()
+/// As the daemon computes them.
+fn posteriors(logits: &[f32]) -> Vec<f32> {
+    clip_posteriors(Activation::Softmax, logits.len(), logits)
 }

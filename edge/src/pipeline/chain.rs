@@ -89,11 +89,8 @@ impl Chain {
         let window_frames = rules.window_frames + 1;
         let n_flush_frames = manifest.network.receptive_field_frames + window_frames * pulse_frames;
         Ok(Chain {
-            resampler: Resampler::new(sample_rate, frontend.sample_rate).map_err(|error| Error::AudioStream {
-                field: "sample rate",
-                expected: format!("one that can be converted to {} Hz", frontend.sample_rate),
-                actual: error.to_string(),
-            })?,
+            resampler: Resampler::new(sample_rate, frontend.sample_rate)
+                .map_err(Error::sample_rate(frontend.sample_rate))?,
             log_mel: LogMel::new(frontend).map_err(|error| Error::Engine(error.to_string()))?,
             stage: Stage {
                 pulse: vec![0.0; pulse_frames * n_mels].into(),

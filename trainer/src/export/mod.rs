@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::fit::network_cost;
 use crate::recipe::{Export, FoldMode, PULSE_FRAMES, Recipe};
 use crate::student::receptive_field;
+use edge_frontend::manifest::MANIFEST_VERSION;
 use edge_frontend::{Activation, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -22,8 +23,6 @@ use tch::Device;
 
 pub use verify::{Agreement, TOLERANCE, verify};
 
-/// Layout of the manifest written here; `edge_frontend` refuses to write another.
-const MANIFEST_VERSION: u32 = 1;
 /// Name of the network's file in the folder.
 const NETWORK_FILE: &str = "model.onnx";
 
