@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine lacks. Usage: install-system.sh demo|test
 #   demo  a C compiler, ALSA's headers, Rust
-#   test  also a broker, a virtual microphone, Python's venv, and the target of the firmware crates
+#   test  also a broker, a virtual microphone, cmake (for the trainer's HDF5), Python's venv, and the target of the firmware crates
 # What is there already is left alone; every step says what it does.
 set -euo pipefail
 
@@ -12,7 +12,7 @@ THUMB_TARGET=thumbv7em-none-eabihf
 purpose=${1:?usage: install-system.sh demo|test}
 packages=(build-essential ca-certificates curl libasound2-dev pkg-config)
 if [ "$purpose" = test ]; then
-    packages+=(libasound2-plugins mosquitto openssl pulseaudio pulseaudio-utils python3-venv)
+    packages+=(cmake libasound2-plugins mosquitto openssl pulseaudio pulseaudio-utils python3-venv)
 fi
 
 say() { printf '== %s\n' "$*" >&2; }

@@ -1,0 +1,1 @@
+//! Scores: what models say of segments, and what is made of it.

@@ -1,0 +1,1 @@
+//! Annotated stretches of recordings, and views of them as features.

@@ -1,0 +1,1 @@
+//! Auditory SlowFast in libtorch.

@@ -1,0 +1,1 @@
+//! Staged recipes: several models of one network, one after another, and their fusion.
