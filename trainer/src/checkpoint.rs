@@ -150,6 +150,6 @@ impl Checkpoint {
     }
 }
 
-fn on_cpu(value: &Tensor) -> Result<Tensor> {
+pub(crate) fn on_cpu(value: &Tensor) -> Result<Tensor> {
     Ok(value.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?)
 }
