@@ -17,6 +17,8 @@ pub struct Row {
     pub fold: u32,
     /// What the clip was cut from.
     pub source: String,
+    /// Line of the table, from 1.
+    pub line: usize,
 }
 
 /// Reads the table at `csv`; its `file` column is relative to `audio`.
@@ -50,12 +52,13 @@ pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>>
             return Err(Error::input(csv, line, format!("file {} does not exist", path.display())));
         }
         rows.push(match columns {
-            None => Row { path, label: String::new(), fold: 0, source: file },
+            None => Row { path, label: String::new(), fold: 0, source: file, line: line.unwrap_or(0) },
             Some((label_at, fold_at, source_at)) => {
                 let fold = field(fold_at, "fold")?;
                 let fold = fold.parse().ok().filter(|&f: &u32| f >= 1);
                 let fold = fold.ok_or_else(|| Error::input(csv, line, "fold must be a whole number from 1"))?;
-                Row { path, label: field(label_at, "label")?, fold, source: field(source_at, "source_id")? }
+                let (label, source) = (field(label_at, "label")?, field(source_at, "source_id")?);
+                Row { path, label, fold, source, line: line.unwrap_or(0) }
             }
         });
     }
@@ -85,6 +88,7 @@ mod tests {
     fn extra_columns_are_ignored() {
         let rows = read("x,file,fold,label,source_id\n1,a.ogg,2,dog,s7\n", false).unwrap();
         assert_eq!((rows[0].label.as_str(), rows[0].fold, rows[0].source.as_str()), ("dog", 2, "s7"));
+        assert_eq!(rows[0].line, 2);
         assert_eq!(read("file,seconds\na.ogg,3\n", true).unwrap().len(), 1);
     }
 

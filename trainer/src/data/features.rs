@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use edge_frontend::FrontendConfig;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// First bytes of a cache entry; the digit is the version of the layout.
 const MAGIC: &[u8; 8] = b"EWFEAT1\n";
@@ -40,16 +41,29 @@ impl FeatureCache {
     /// If the recording cannot be read or decoded, or the entry cannot be written.
     pub fn load(&self, path: &Path) -> Result<Vec<f32>> {
         let content = std::fs::read(path).map_err(Error::io(path))?;
-        let digest = Sha256::digest(&content);
+        self.get_or_compute(&Sha256::digest(&content), || {
+            let audio = edge::audio::decode_file(path)?;
+            features(&self.frontend, audio.sample_rate, &audio.samples)
+        })
+    }
+
+    /// The entry of what has the SHA-256 `digest`: `(n_frames, n_mels)` row-major, from `compute` where it is not there or
+    /// damaged.
+    ///
+    /// # Errors
+    ///
+    /// Those of `compute`, or if the entry cannot be written.
+    pub fn get_or_compute(&self, digest: &[u8], compute: impl FnOnce() -> Result<Vec<f32>>) -> Result<Vec<f32>> {
         let key: String = digest[..12].iter().map(|b| format!("{b:02x}")).collect();
         let entry = self.folder.join(format!("{}-{key}.features", self.hash));
         if let Some(values) = std::fs::read(&entry).ok().and_then(|bytes| self.decode(&bytes)) {
             return Ok(values);
         }
-        let audio = edge::audio::decode_file(path)?;
-        let values = features(&self.frontend, audio.sample_rate, &audio.samples)?;
-        // Written aside and renamed: two trainings may fill one cache.
-        let partial = entry.with_extension(format!("{}.partial", std::process::id()));
+        let values = compute()?;
+        // Written aside and renamed: two trainings may fill one cache, and two threads may make one entry.
+        static N_WRITTEN: AtomicU64 = AtomicU64::new(0);
+        let n_written = N_WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let partial = entry.with_extension(format!("{}-{n_written}.partial", std::process::id()));
         std::fs::write(&partial, self.encode(&values)).map_err(Error::io(&partial))?;
         std::fs::rename(&partial, &entry).map_err(Error::io(&entry))?;
         Ok(values)
