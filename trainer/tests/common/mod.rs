@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test target uses a part
 
+pub mod python;
+
 use sounds::Sound;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

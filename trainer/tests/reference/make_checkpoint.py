@@ -9,8 +9,7 @@ OUT/NAME.pyth for each name of --files:
     other_head  the same but for a head of three classes more
     missing     without s3_fuse.bn.bias and s4.pathway0_res1.branch2.b.weight
     unexpected  with s9.pathway0_stem.conv.weight besides
-OUT/reference.json says where each tensor lies in OUT/reference.f32 (little-endian, row-major): `{name: {"offset", "shape"}}`,
-offset in elements. Tensors, T a number of frames, T x F where the patch has not 128 bands:
+OUT/reference.json and OUT/reference.f32 (see blob.py) hold, T a number of frames, T x F where the patch has not 128 bands:
     input/T, logits/T, posteriors/T                     evaluation
     training/input, training/targets, training/loss, training/logits    batch statistics, no dropout, cross entropy
     gradient/PARAMETER, updated/BUFFER                  of that loss; running statistics after that one batch
@@ -19,7 +18,6 @@ Needs torch alone.
 """
 
 import argparse
-import json
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -28,6 +26,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from blob import Blob
 from slowfast import SlowFast
 
 N_MELS = 128
@@ -120,24 +119,6 @@ def write_checkpoint(path, kind, network, config):
     torch.save(checkpoint, path, _use_new_zipfile_serialization=kind != "legacy")
 
 
-class Tensors:
-    """Collects tensors into one file of floats and a table of places."""
-
-    def __init__(self):
-        self.places, self.values, self.offset = {}, [], 0
-
-    def add(self, name, tensor):
-        flat = tensor.detach().to(torch.float32).contiguous().flatten()
-        self.places[name] = {"offset": self.offset, "shape": list(tensor.shape)}
-        self.values.append(flat)
-        self.offset += flat.numel()
-
-    def write(self, folder, config):
-        # A storage's bytes as they lie in memory, which is little-endian wherever PyTorch is published.
-        (folder / "reference.f32").write_bytes(bytes(torch.cat(self.values).untyped_storage()))
-        (folder / "reference.json").write_text(json.dumps({"config": config, "tensors": self.places}))
-
-
 def frames_and_bands(text):
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if match is None:
@@ -168,7 +149,7 @@ def main():
     for kind in args.files:
         write_checkpoint(args.out / f"{kind}.pyth", kind, network, config)
 
-    tensors = Tensors()
+    tensors = Blob()
     with torch.no_grad():
         network.eval()
         for name, n_frames, n_mels in args.frames:
@@ -192,7 +173,7 @@ def main():
         for name, buffer in network.named_buffers():
             if not name.endswith("num_batches_tracked"):
                 tensors.add(f"updated/{name}", buffer)
-    tensors.write(args.out, config)
+    tensors.write(args.out, config=config)
 
 
 if __name__ == "__main__":
