@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use edge_frontend::Manifest;
+use edge_frontend::{Activation, Manifest, NetworkKind};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::binary::{Output, Process, earwitness_bin};
@@ -34,9 +34,13 @@ fn refusal(code: i32, args: &[&str]) -> String {
 
 /// A copy of the model, to be spoilt.
 fn model() -> TempDir {
+    copy(&tiny::model())
+}
+
+fn copy(model: &Path) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for file in ["manifest.toml", "model.onnx", "model.int8.onnx"] {
-        fs::copy(tiny::model().join(file), dir.path().join(file)).unwrap();
+        fs::copy(model.join(file), dir.path().join(file)).unwrap();
     }
     dir
 }
@@ -120,6 +124,48 @@ fn networks_that_are_not_what_the_manifest_says() {
         manifest.network.output_delay = 2;
     });
     contains(&field, &["network.receptive_field_frames: expected 23, actual 15"]);
+}
+
+#[test]
+fn networks_of_whole_patches_that_are_not_what_the_manifest_says() {
+    let network = |edit: fn(&mut Manifest)| {
+        let model = copy(&tiny::window_model());
+        edit_manifest(&model, edit);
+        let message = model_refusal(model.path());
+        contains(&message, &["model.onnx: "]);
+        message
+    };
+    let labels = network(|manifest| manifest.labels.push("dog".into()));
+    contains(&labels, &["labels: expected 4 classes, actual 3 classes"]);
+    let n_mels = network(|manifest| {
+        manifest.frontend.n_mels = 32;
+        manifest.frontend_hash = manifest.frontend.hash();
+    });
+    contains(&n_mels, &["frontend.n_mels: expected 32, actual 64"]);
+    let field = network(|manifest| {
+        manifest.network.receptive_field_frames = 48;
+        manifest.network.output_delay = 5;
+    });
+    contains(&field, &["network.receptive_field_frames: expected 48, actual 40"]);
+    // A network of a fixed shape cannot stream.
+    let kind = network(|manifest| {
+        manifest.network.kind = NetworkKind::Stream;
+        manifest.network.activation = Activation::Softmax;
+    });
+    contains(&kind, &["output: expected f32 [1, n_classes, time, 1], actual 1,3"]);
+
+    let dir = copy(&tiny::window_model());
+    replace_in_manifest(&dir, "kind = \"window\"", "kind = \"stream\"");
+    let message = model_refusal(dir.path());
+    contains(&message, &["network.activation is posterior, expected softmax or sigmoid with kind = \"stream\""]);
+
+    let stream = tiny::model();
+    let hop = refusal(2, &["bench", "--hop-ms", "80", "--model", stream.to_str().unwrap()]);
+    contains(&hop, &["--hop-ms: the model tiny is a streaming network"]);
+    let dir = tiny::window_model();
+    let dir = dir.to_str().unwrap();
+    let part = refusal(2, &["run", "--source", "stdin", "--hop-ms", "85", "--model", dir]);
+    contains(&part, &["--hop-ms: expected 1 to 1024 whole log-mel frames of 10 ms, actual 85 ms"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use edge::audio::decode_file;
-use edge::engine::{BatchEngine, Engine, Precision, StreamEngine};
+use edge::engine::{BatchEngine, Precision, PrecisionChoice, load_engine};
 use edge::model::Model;
 use edge_frontend::log_mel;
 use ndarray::Array2;
@@ -47,7 +47,7 @@ fn shipped_models_replay_their_golden_files() {
         let difference = largest_difference(&logits, &expected);
         assert!(difference <= 1e-2, "{}: logits differ by {difference}", dir.display());
 
-        let mut engine = StreamEngine::load(&model, Precision::F32).unwrap();
+        let mut engine = load_engine(&model, PrecisionChoice::F32).unwrap();
         let (n_classes, n_mels) = (engine.n_classes(), engine.n_mels());
         let mut streamed = Vec::new();
         for pulse in frames.chunks_exact(engine.pulse_frames() * n_mels) {

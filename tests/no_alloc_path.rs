@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use edge::capture::Mono;
-use edge::decide::{Decider, Rules};
+use edge::decide::{Average, Decider, Rules};
 use edge::ring::{Chunk, ring};
 use edge::status::Status;
 use edge_frontend::{Activation, LogMel, Resampler};
@@ -79,6 +79,7 @@ fn one_class() -> Rules {
     };
     Rules {
         activation: Activation::Softmax,
+        average: Average::Logits,
         window_frames: 3,
         frame_period_s: 0.08,
         slot_offset_s: 0.1,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use edge::decide::{Rules, Transition};
-use edge::engine::{BatchEngine, Engine, Precision, PrecisionChoice, StreamEngine, load_engine};
+use edge::engine::{BatchEngine, Precision, PrecisionChoice, load_engine};
 use edge::model::Model;
 use edge::pipeline::Chain;
 use edge::status::Status;
@@ -27,9 +27,9 @@ fn scene() -> Vec<f32> {
     tiny::samples(&parts).into_iter().map(|sample| f32::from(sample) / 32_768.0).collect()
 }
 
-/// The networks of the model that is set by hand and of the shipped one.
+/// The networks of the models that are set by hand, streaming and of whole patches, and of the shipped one.
 fn networks() -> Vec<(Model, Precision)> {
-    let models = [tiny::model(), model_dir()].map(|dir| Model::load(&dir).unwrap());
+    let models = [tiny::model(), tiny::window_model(), model_dir()].map(|dir| Model::load(&dir).unwrap());
     let precisions = |model: Model| [Precision::F32, Precision::Int8].map(|precision| (model.clone(), precision));
     let exists = |(model, precision): &(Model, Precision)| model.network_file(*precision).is_some();
     models.into_iter().flat_map(precisions).filter(exists).collect()
@@ -65,7 +65,8 @@ fn streamed_logits(model: &Model, precision: Precision, sample_rate: u32, sample
     });
     resampler.finish(|block| log_mel.process(block, |frame| frames.extend_from_slice(frame)));
 
-    let mut engine = StreamEngine::load(model, precision).unwrap();
+    let choice = if precision == Precision::F32 { PrecisionChoice::F32 } else { PrecisionChoice::Int8 };
+    let mut engine = load_engine(model, choice).unwrap();
     let pulse_len = engine.pulse_frames() * engine.n_mels();
     frames.resize(frames.len().next_multiple_of(pulse_len), f32::NAN);
     let mut logits = vec![0.0; engine.n_classes()];
@@ -117,10 +118,12 @@ proptest! {
 
     #[test]
     fn events(sample_rate in any_rate(), lens in any_lens()) {
-        let model = Model::load(&tiny::model()).unwrap();
-        let samples = scene();
-        let whole = transitions(&model, sample_rate, &samples, &[samples.len()]);
-        prop_assert!(whole.len() >= 6, "{:?}", whole);
-        prop_assert_eq!(transitions(&model, sample_rate, &samples, &lens), whole);
+        for dir in [tiny::model(), tiny::window_model()] {
+            let model = Model::load(&dir).unwrap();
+            let samples = scene();
+            let whole = transitions(&model, sample_rate, &samples, &[samples.len()]);
+            prop_assert!(whole.len() >= 6, "{:?}", whole);
+            prop_assert_eq!(transitions(&model, sample_rate, &samples, &lens), whole);
+        }
     }
 }

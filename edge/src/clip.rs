@@ -1,9 +1,9 @@
 //! A recording as a whole: its samples enter, one posterior a class leaves. Runs on the caller's thread.
 
-use edge_frontend::{LogMel, resample};
+use edge_frontend::{LogMel, Manifest, NetworkKind, resample};
 
 use crate::audio::Audio;
-use crate::decide::clip_posteriors;
+use crate::decide::{Average, clip_posteriors};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -31,44 +31,34 @@ impl ClipClassifier {
         &self.model.manifest.labels
     }
 
-    /// The posterior of each class: softmax or sigmoid, as the manifest says, of the mean of the clip's frame logits. A clip shorter
-    /// than the receptive field is filled up with silence.
+    /// The posterior of each class in the clip as a whole.
+    ///
+    /// A streaming network's are softmax or sigmoid, as the manifest says, of the mean of the clip's frame logits; a clip shorter than
+    /// the receptive field is filled up with silence. A windowed network's are the mean of the posteriors of all its patches, evenly
+    /// spaced and one at the end; a clip shorter than a patch is filled up with its last log-mel frame. A clip of one patch at most is
+    /// exactly a view of the EPIC-SOUNDS recipe.
     ///
     /// # Errors
     ///
     /// For a sample rate that cannot be converted to the model's, and when the network fails.
     pub fn classify(&mut self, audio: &Audio) -> Result<Vec<f32>> {
-        let frontend = &self.model.manifest.frontend;
+        let Manifest { frontend, network, .. } = &self.model.manifest;
         let mut samples = resample(audio.sample_rate, frontend.sample_rate, &audio.samples)
             .map_err(Error::sample_rate(frontend.sample_rate))?;
-        let n_field = (self.engine.receptive_field_frames() - 1) * frontend.hop_length + frontend.win_length;
-        samples.resize(samples.len().max(n_field), 0.0);
-        let logits = self.logits(&samples)?;
-        Ok(clip_posteriors(self.model.manifest.network.activation, self.engine.n_classes(), &logits))
-    }
-
-    /// The frame logits of `samples` at the model's rate, `(n_out, n_classes)`: those whose receptive field lies inside.
-    fn logits(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
-        let ClipClassifier { engine, log_mel, .. } = self;
-        let (pulse_frames, field) = (engine.pulse_frames(), engine.receptive_field_frames());
-        let pulse_len = pulse_frames * engine.n_mels();
-        let mut frames = Vec::new();
-        log_mel.process(samples, |frame| frames.extend_from_slice(frame));
-        log_mel.finish(|frame| frames.extend_from_slice(frame));
-        let n_frames = frames.len() / engine.n_mels();
-        let n_out = if n_frames < field { 0 } else { (n_frames - field) / pulse_frames + 1 };
-        // The last outputs may need a pulse that the clip does not fill; what it is filled with lies behind their field.
-        frames.resize(frames.len().next_multiple_of(pulse_len), 0.0);
-        let mut outputs = Vec::with_capacity(n_out * engine.n_classes());
-        let mut logits = vec![0.0; engine.n_classes()];
-        engine.reset()?;
-        for pulse in frames.chunks_exact(pulse_len) {
-            if engine.push(pulse, &mut logits)? {
-                outputs.extend_from_slice(&logits);
+        let n_least = match network.kind {
+            NetworkKind::Stream => {
+                (self.engine.receptive_field_frames() - 1) * frontend.hop_length + frontend.win_length
             }
-        }
-        outputs.truncate(n_out * engine.n_classes());
-        Ok(outputs)
+            // One frame, which a centred front end has of nothing at all.
+            NetworkKind::Window if frontend.centre_padding => 0,
+            NetworkKind::Window => frontend.win_length,
+        };
+        samples.resize(samples.len().max(n_least), 0.0);
+        let mut frames = Vec::new();
+        self.log_mel.process(&samples, |frame| frames.extend_from_slice(frame));
+        self.log_mel.finish(|frame| frames.extend_from_slice(frame));
+        let logits = self.engine.clip_logits(&frames)?;
+        Ok(clip_posteriors(network.activation, Average::of(network.kind), self.engine.n_classes(), &logits))
     }
 }
 
@@ -76,13 +66,21 @@ impl ClipClassifier {
 mod tests {
     use std::path::Path;
 
-    use edge_frontend::log_mel;
+    use edge_frontend::{Activation, log_mel};
 
     use super::*;
     use crate::engine::{BatchEngine, Precision, PrecisionChoice, load_engine};
 
+    fn fixture(name: &str) -> Model {
+        Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)).unwrap()
+    }
+
     fn tiny() -> Model {
-        Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/tiny")).unwrap()
+        fixture("tiny")
+    }
+
+    fn tiny_window() -> Model {
+        fixture("tiny_window")
     }
 
     fn classifier() -> ClipClassifier {
@@ -125,10 +123,49 @@ mod tests {
         let samples = tone(24_000, 30_011);
         let frames = log_mel(&model.manifest.frontend, &samples).unwrap();
         let logits = BatchEngine::load(&model, Precision::F32).unwrap().run(&frames).unwrap();
+        let posteriors = clip_posteriors(Activation::Softmax, Average::Logits, 3, &logits);
         let mut classifier = classifier();
         // Twice: nothing of a clip may reach the next.
         for _ in 0..2 {
-            assert_eq!(classifier.logits(&samples).unwrap(), logits);
+            assert_eq!(classifier.engine.clip_logits(&frames).unwrap(), logits);
+            assert_eq!(classifier.classify(&audio(24_000, samples.clone())).unwrap(), posteriors);
         }
+    }
+
+    #[test]
+    fn patches_of_a_short_clip_end_in_its_last_frame_and_the_last_patch_of_a_long_one_ends_with_it() {
+        let model = tiny_window();
+        let (frontend, network) = (model.manifest.frontend.clone(), model.manifest.network.clone());
+        let (n_mels, field, hop) = (frontend.n_mels, network.receptive_field_frames, network.pulse_frames);
+        let batch = BatchEngine::load(&model, Precision::F32).unwrap();
+        let engine = load_engine(&model, PrecisionChoice::F32).unwrap();
+        let mut classifier = ClipClassifier::new(model, engine).unwrap();
+        let frames_of = |n_frames: usize| {
+            let samples = tone(24_000, frontend.win_length + (n_frames - 1) * frontend.hop_length + 7);
+            let frames = log_mel(&frontend, &samples).unwrap();
+            assert_eq!(frames.len(), n_frames * n_mels);
+            (samples, frames)
+        };
+        let mean = |logits: &[f32]| clip_posteriors(Activation::Posterior, Average::Posteriors, 3, logits);
+
+        for n_frames in [1, field - 1] {
+            let (samples, mut frames) = frames_of(n_frames);
+            let last = frames[frames.len() - n_mels..].to_vec();
+            (n_frames..field).for_each(|_| frames.extend_from_slice(&last));
+            let expected = mean(&batch.run(&frames).unwrap());
+            assert_eq!(classifier.classify(&audio(24_000, samples)).unwrap(), expected, "{n_frames} frames");
+        }
+        for n_more in [0, hop - 1, 3 * hop, 3 * hop + 1] {
+            let (samples, frames) = frames_of(field + n_more);
+            let mut logits = batch.run(&frames).unwrap();
+            assert_eq!(logits.len() / 3, n_more / hop + 1);
+            if n_more % hop != 0 {
+                logits.extend(batch.run(&frames[n_more * n_mels..]).unwrap());
+            }
+            assert_eq!(classifier.classify(&audio(24_000, samples)).unwrap(), mean(&logits), "{n_more} frames more");
+        }
+        // Less than a frame is one.
+        let posteriors = classifier.classify(&audio(24_000, vec![0.0; 10])).unwrap();
+        assert!((posteriors.iter().sum::<f32>() - 1.0).abs() < 1e-5 && posteriors[0] > 0.9, "{posteriors:?}");
     }
 }

@@ -7,7 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use edge_frontend::{Manifest, ModelFile};
+use edge_frontend::manifest::MAX_PULSE_FRAMES;
+use edge_frontend::{Manifest, ModelFile, NetworkKind};
 use sha2::{Digest, Sha256};
 
 use crate::engine::Precision;
@@ -82,6 +83,34 @@ impl Model {
         format!("{}-{}", self.manifest.name, self.manifest.version)
     }
 
+    /// The same model with `hop_ms` milliseconds from one patch to the next, for a windowed network.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with `hop_ms`: the network is none of patches, or the hop no whole number of log-mel frames.
+    pub fn with_hop_ms(mut self, hop_ms: f64) -> std::result::Result<Self, String> {
+        let Manifest { network, frontend, name, .. } = &mut self.manifest;
+        if network.kind != NetworkKind::Window {
+            return Err(format!(
+                "the model {name} is a streaming network: one output every {} frames is part of it; only a network of whole patches \
+                 (network.kind = \"window\") has a hop to choose",
+                network.pulse_frames
+            ));
+        }
+        let frame_ms = frontend.hop_seconds() * 1e3;
+        let n_frames = (hop_ms / frame_ms).round();
+        // A hundredth: a frame need not be a decimal number of milliseconds.
+        let whole = (hop_ms / frame_ms - n_frames).abs() <= 0.01;
+        if !whole || !(1.0..=MAX_PULSE_FRAMES as f64).contains(&n_frames) {
+            return Err(format!(
+                "expected 1 to {MAX_PULSE_FRAMES} whole log-mel frames of {frame_ms} ms, actual {hop_ms} ms, {:.3} frames",
+                hop_ms / frame_ms
+            ));
+        }
+        *network = network.clone().with_pulse(n_frames as usize);
+        Ok(self)
+    }
+
     /// The network file for `precision`, where the model has one.
     pub fn network_file(&self, precision: Precision) -> Option<PathBuf> {
         let files = &self.manifest.files;
@@ -126,6 +155,24 @@ mod tests {
     fn parser_pictures_are_left_out() {
         let message = "manifest: TOML parse error at line 3, column 1\n  |\n3 | hop_size = 1\n  | ^^^^^^^^\nunknown field `hop_size`\n";
         assert_eq!(toml_reason(message), "manifest: TOML parse error at line 3, column 1: unknown field `hop_size`");
+    }
+
+    #[test]
+    fn only_patches_have_a_hop_and_it_is_whole_frames() {
+        let fixture = |name: &str| {
+            Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)).unwrap()
+        };
+        let hop = |hop_ms: f64| fixture("tiny_window").with_hop_ms(hop_ms);
+        for (hop_ms, pulse_frames, output_delay) in [(10.0, 1, 39), (80.0, 8, 4), (149.95, 15, 2), (1000.0, 100, 0)] {
+            let network = hop(hop_ms).unwrap().manifest.network;
+            assert_eq!((network.pulse_frames, network.output_delay), (pulse_frames, output_delay));
+        }
+        for hop_ms in [0.0, 4.0, 15.0, -80.0, 10_250.0, f64::NAN, f64::INFINITY] {
+            let error = hop(hop_ms).unwrap_err();
+            assert!(error.starts_with("expected 1 to 1024 whole log-mel frames of 10 ms, actual "), "{error}");
+        }
+        let error = fixture("tiny").with_hop_ms(80.0).unwrap_err();
+        assert!(error.contains("tiny is a streaming network"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The model in `fixtures/tiny`, whose weights are set by hand, and sounds that it is certain to recognise.
+//! The models in `fixtures/tiny` and `fixtures/tiny_window`, whose weights are set by hand, and sounds that they are certain to
+//! recognise.
 
 use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,11 @@ pub enum Sound {
 /// The model's folder.
 pub fn model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tiny")
+}
+
+/// The folder of the model of whole patches, in `fixtures/tiny_window`: the same network in a fixed shape.
+pub fn window_model() -> PathBuf {
+    model().with_file_name("tiny_window")
 }
 
 /// Sounds one after the other, each with its length in seconds; 16-bit values.

@@ -7,7 +7,7 @@
 use crate::data::{Clip, SetInfo};
 use crate::error::Result;
 use crate::student::{Student, receptive_field};
-use edge::decide::clip_posteriors;
+use edge::decide::{Average, clip_posteriors};
 use edge_frontend::Activation;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -142,5 +142,5 @@ fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {
 
 /// As the daemon computes them.
 fn posteriors(logits: &[f32]) -> Vec<f32> {
-    clip_posteriors(Activation::Softmax, logits.len(), logits)
+    clip_posteriors(Activation::Softmax, Average::Logits, logits.len(), logits)
 }

@@ -239,8 +239,8 @@ impl FrontendConfig {
         self.hop_length as f64 / f64::from(self.sample_rate)
     }
 
-    /// Zeros that come before the first sample of a stream.
-    pub(crate) fn n_lead(&self) -> usize {
+    /// Zeros that come before the first sample of a stream: frame 0 begins so many samples before it.
+    pub fn n_lead(&self) -> usize {
         if self.centre_padding { self.n_fft / 2 - (self.n_fft - self.win_length) / 2 } else { 0 }
     }
 }

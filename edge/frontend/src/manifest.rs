@@ -10,6 +10,9 @@ use crate::{Error, FrontendConfig};
 /// The version of the manifest's layout that this code reads and writes.
 pub const MANIFEST_VERSION: u32 = 1;
 
+/// Most log-mel frames from one output of a network to the next.
+pub const MAX_PULSE_FRAMES: usize = 1024;
+
 /// Everything that a program has to know to run a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,9 +51,10 @@ pub struct Manifest {
 pub struct Network {
     /// Streaming or windowed.
     pub kind: NetworkKind,
-    /// Log-mel frames that the network is fed at once; also the frames from one of its outputs to the next.
+    /// Log-mel frames that the network is fed at once; also the frames from one of its outputs to the next. Of a windowed
+    /// network this is the hop from one patch to the next, which a configuration may replace.
     pub pulse_frames: usize,
-    /// Log-mel frames that one output depends on.
+    /// Log-mel frames that one output depends on; of a windowed network, the length of its patch.
     pub receptive_field_frames: usize,
     /// Outputs at the start of a stream that do not have their whole receptive field yet:
     /// `ceil(receptive_field_frames / pulse_frames) - 1`.
@@ -65,6 +69,8 @@ pub struct Network {
 pub enum NetworkKind {
     /// Time axis symbolic, no padding in time: run pulse by pulse with state.
     Stream,
+    /// Any network of a fixed shape: a patch of frames in, one output out. Run anew for every patch.
+    Window,
 }
 
 /// From logits to posteriors.
@@ -75,6 +81,9 @@ pub enum Activation {
     Softmax,
     /// Each class on its own.
     Sigmoid,
+    /// Nothing to do: the outputs are the posteriors of classes that exclude each other, and add up to 1. For windowed
+    /// networks only.
+    Posterior,
 }
 
 /// The network's files, relative to the manifest.
@@ -102,7 +111,7 @@ pub struct ModelFile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
-    /// Span of the sliding mean over frame logits.
+    /// Span of the sliding mean: over the logits of a streaming network's outputs, over the posteriors of a windowed one's.
     pub window_ms: u32,
     /// An event begins when the score reaches this.
     pub threshold_on: f32,
@@ -236,18 +245,34 @@ impl Manifest {
 }
 
 impl Network {
+    /// The same network with another hop: `output_delay` follows from it.
+    #[must_use]
+    pub fn with_pulse(self, pulse_frames: usize) -> Self {
+        let output_delay = output_delay(self.receptive_field_frames, pulse_frames);
+        Self { pulse_frames, output_delay, ..self }
+    }
+
     fn validate(&self) -> Result<(), Error> {
         let Self { pulse_frames, receptive_field_frames, output_delay, .. } = *self;
-        expect((1..=1024).contains(&pulse_frames), "network.pulse_frames", "1 to 1024", pulse_frames)?;
+        let whole = format!("1 to {MAX_PULSE_FRAMES}");
+        expect((1..=MAX_PULSE_FRAMES).contains(&pulse_frames), "network.pulse_frames", whole, pulse_frames)?;
         expect(
             (1..=16_384).contains(&receptive_field_frames),
             "network.receptive_field_frames",
             "1 to 16384",
             receptive_field_frames,
         )?;
-        let delay = receptive_field_frames.div_ceil(pulse_frames) - 1;
-        expect(output_delay == delay, "network.output_delay", delay, output_delay)
+        let delay = self::output_delay(receptive_field_frames, pulse_frames);
+        expect(output_delay == delay, "network.output_delay", delay, output_delay)?;
+        // Means over time are taken of a stream's logits, which posteriors are not.
+        let fits = self.kind == NetworkKind::Window || self.activation != Activation::Posterior;
+        expect(fits, "network.activation", "softmax or sigmoid with kind = \"stream\"", "posterior")
     }
+}
+
+/// Outputs at the start of a stream that would begin before it. `pulse_frames` is at least 1.
+fn output_delay(receptive_field_frames: usize, pulse_frames: usize) -> usize {
+    receptive_field_frames.div_ceil(pulse_frames).saturating_sub(1)
 }
 
 impl ModelFile {
@@ -324,9 +349,21 @@ mod tests {
     }
 
     #[test]
+    fn a_windowed_networks_hop_can_be_replaced() {
+        let network = Network { kind: NetworkKind::Window, activation: Activation::Posterior, ..manifest().network };
+        for (pulse_frames, output_delay) in [(1, 58), (8, 7), (59, 0), (60, 0)] {
+            let network = network.clone().with_pulse(pulse_frames);
+            assert_eq!((network.pulse_frames, network.output_delay), (pulse_frames, output_delay));
+            let text = Manifest { network, ..manifest() }.to_toml().unwrap();
+            assert!(text.contains("kind = \"window\"") && text.contains("activation = \"posterior\""), "{text}");
+            Manifest::parse(&text).unwrap();
+        }
+    }
+
+    #[test]
     fn every_contradiction_names_its_field() {
         type Spoil = fn(&mut Manifest);
-        let cases: [(&str, Spoil); 13] = [
+        let cases: [(&str, Spoil); 14] = [
             ("manifest_version", |m| m.manifest_version = 2),
             ("labels", |m| m.labels.clear()),
             ("labels[1]", |m| m.labels[1] = "dog".into()),
@@ -335,6 +372,7 @@ mod tests {
             ("frontend_hash", |m| m.frontend.hop_length = 120),
             ("network.pulse_frames", |m| m.network.pulse_frames = 0),
             ("network.output_delay", |m| m.network.output_delay = 8),
+            ("network.activation", |m| m.network.activation = Activation::Posterior),
             ("files.f32.path", |m| m.files.f32.path = "../model.onnx".into()),
             ("files.f32.sha256", |m| m.files.f32.sha256 = "abc".into()),
             ("decision.window_ms", |m| m.decision.window_ms = 0),

@@ -59,6 +59,9 @@ pub(super) struct RunArgs {
     /// Which of the model's files to run: auto (the faster one), f32 or int8 [default: auto]
     #[arg(long, value_name = "PRECISION")]
     precision: Option<PrecisionChoice>,
+    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the model's own]
+    #[arg(long, value_name = "MS")]
+    hop_ms: Option<f64>,
     /// Broker to report to as well: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
     #[arg(long, value_name = "URL")]
     mqtt: Option<BrokerUrl>,
@@ -75,6 +78,9 @@ pub(super) struct ClassifyArgs {
     /// Which of the model's files to run: auto (the faster one), f32 or int8
     #[arg(long, value_name = "PRECISION", default_value_t)]
     pub(super) precision: PrecisionChoice,
+    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the model's own]
+    #[arg(long, value_name = "MS")]
+    pub(super) hop_ms: Option<f64>,
     /// How many labels to show, the likeliest first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) top: u16,
@@ -94,6 +100,9 @@ pub(super) struct BenchArgs {
     /// Which of the model's files to run: auto (the faster one), f32 or int8
     #[arg(long, value_name = "PRECISION", default_value_t)]
     pub(super) precision: PrecisionChoice,
+    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the model's own]
+    #[arg(long, value_name = "MS")]
+    pub(super) hop_ms: Option<f64>,
     /// One JSON object instead of a table
     #[arg(long)]
     pub(super) json: bool,
@@ -117,6 +126,7 @@ impl RunArgs {
             fast: self.fast,
             model: self.model.clone(),
             precision: self.precision,
+            hop_ms: self.hop_ms,
             mqtt: self.mqtt.clone(),
         }
     }

@@ -1,5 +1,5 @@
 //! `earwitness bench`: measures the worker's path on this machine: samples at the model's rate through log-mel front end, network
-//! and decisions, a pulse at a time, in one thread.
+//! and decisions, a pulse at a time, in one thread. Of a network that takes whole patches, a pulse is a hop.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::args::BenchArgs;
 use super::stdout_error;
 
-/// Pulses before the measurement, for caches and clock rates to settle.
+/// Outputs before the measurement, for caches and clock rates to settle: so many or for so long. At least one.
 const N_WARM_UP: usize = 200;
+const WARM_UP_TIME: Duration = Duration::from_secs(1);
 
 /// The measurement ends after so many pulses or so much time.
 const N_PULSES: usize = 5_000;
@@ -36,7 +37,7 @@ struct Report {
 
 pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
     super::logging::start("warn")?;
-    let (model, mut engine) = super::load(args.model.as_deref(), args.precision)?;
+    let (model, mut engine) = super::load(args.model.as_deref(), args.precision, super::with_hop(args.hop_ms))?;
     let frontend = &model.manifest.frontend;
     let mut log_mel = LogMel::new(frontend).map_err(|error| edge::Error::model_file(&model.dir, error))?;
     let rules = Rules::new(&model.manifest, &model.manifest.decision);
@@ -54,7 +55,8 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
 
     let mut start_ms = None;
     let mut times_us = Vec::with_capacity(N_PULSES);
-    let mut end = Instant::now() + MAX_TIME;
+    let mut warm_up_end = None;
+    let mut end = None;
     for at in 0.. {
         noise.fill(&mut samples);
         let begin = Instant::now();
@@ -65,18 +67,24 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
             }
             n += n_mels;
         });
-        if engine.push(&pulse, &mut logits)? {
+        let there = engine.push(&pulse, &mut logits)?;
+        if there {
             decider.push(at as f64 * pulse_ms / 1e3, &logits, |_| {});
             start_ms.get_or_insert_with(|| start.elapsed().as_secs_f64() * 1e3);
         }
         let elapsed = begin.elapsed();
-        match at {
-            N_WARM_UP => end = Instant::now() + MAX_TIME,
-            at if at > N_WARM_UP => times_us.push(elapsed.as_secs_f64() * 1e6),
-            _ => {}
-        }
-        if times_us.len() == N_PULSES || (!times_us.is_empty() && Instant::now() >= end) {
-            break;
+        let now = Instant::now();
+        match end {
+            Some(end) => {
+                times_us.push(elapsed.as_secs_f64() * 1e6);
+                if times_us.len() == N_PULSES || now >= end {
+                    break;
+                }
+            }
+            None if there && (at >= N_WARM_UP || now >= *warm_up_end.get_or_insert(now + WARM_UP_TIME)) => {
+                end = Some(now + MAX_TIME);
+            }
+            None => {}
         }
     }
     times_us.sort_by(f64::total_cmp);

@@ -7,7 +7,7 @@ use edge::Result;
 use edge::capture::SourceSpec;
 use edge::config::{MqttSettings, Overrides, Settings};
 use edge::decide::{ClassRules, Rules};
-use edge_frontend::Manifest;
+use edge_frontend::{Manifest, NetworkKind};
 
 use super::args::CheckArgs;
 use super::stdout_error;
@@ -15,7 +15,8 @@ use super::stdout_error;
 pub(super) fn check(args: &CheckArgs) -> Result<()> {
     let settings = Settings::load(Some(&args.config), &Overrides::default())?;
     super::logging::start("warn")?;
-    let (model, engine) = super::load(settings.model_dir.as_deref(), settings.precision)?;
+    let (model, engine) =
+        super::load(settings.model_dir.as_deref(), settings.precision, |model| settings.model(model))?;
     let decision = settings.decision(&model.manifest)?;
     let rules = Rules::new(&model.manifest, &decision);
 
@@ -24,12 +25,26 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     line("name", settings.name.clone());
     line("source", source(&settings));
     line("model", format!("{} in {}, {} labels", model.id(), model.dir.display(), model.manifest.labels.len()));
+    line("network", network(&model.manifest));
     line("precision", format!("{}, which is {} on this machine", settings.precision, engine.precision()));
     line("events", "JSON lines on standard output".into());
     line("mqtt", settings.mqtt.as_ref().map_or("no".into(), |mqtt| broker(mqtt, &settings.name)));
     line("log", format!("{} on standard error", settings.log));
     text.push_str(&classes(&model.manifest, &rules, decision.window_ms));
     std::io::stdout().write_all(text.as_bytes()).map_err(stdout_error)
+}
+
+/// How the network is run.
+fn network(manifest: &Manifest) -> String {
+    let ms = |n_frames: usize| n_frames as f64 * manifest.frontend.hop_seconds() * 1e3;
+    let (field_ms, pulse_ms) = (ms(manifest.network.receptive_field_frames), ms(manifest.network.pulse_frames));
+    match manifest.network.kind {
+        NetworkKind::Stream => format!("streaming, one output every {pulse_ms} ms"),
+        NetworkKind::Window if pulse_ms > field_ms => {
+            format!("a patch of {field_ms} ms every {pulse_ms} ms; what lies between two patches is not heard")
+        }
+        NetworkKind::Window => format!("a patch of {field_ms} ms every {pulse_ms} ms"),
+    }
 }
 
 fn source(settings: &Settings) -> String {

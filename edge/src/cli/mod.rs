@@ -47,11 +47,23 @@ fn finish(result: Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// The model in `dir` or in the usual places, and its engine.
-fn load(dir: Option<&Path>, precision: PrecisionChoice) -> Result<(Model, Box<dyn Engine>)> {
-    let model = Model::load(&model::find(dir)?)?;
+/// The model in `dir` or in the usual places, as `adjust` makes it, and its engine.
+fn load(
+    dir: Option<&Path>,
+    precision: PrecisionChoice,
+    adjust: impl FnOnce(Model) -> Result<Model>,
+) -> Result<(Model, Box<dyn Engine>)> {
+    let model = adjust(Model::load(&model::find(dir)?)?)?;
     let engine = load_engine(&model, precision)?;
     Ok((model, engine))
+}
+
+/// The model with the hop of `--hop-ms`, where that is given.
+fn with_hop(hop_ms: Option<f64>) -> impl FnOnce(Model) -> Result<Model> {
+    move |model| match hop_ms {
+        Some(hop_ms) => model.with_hop_ms(hop_ms).map_err(|reason| Error::usage("--hop-ms", reason)),
+        None => Ok(model),
+    }
 }
 
 fn stdout_error(source: io::Error) -> Error {

@@ -29,7 +29,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let settings = Settings::load(args.config.as_deref(), &args.overrides())?;
     super::logging::start(&settings.log)?;
     let stop = stop_on_signals()?;
-    let (model, engine) = super::load(settings.model_dir.as_deref(), settings.precision)?;
+    let (model, engine) =
+        super::load(settings.model_dir.as_deref(), settings.precision, |model| settings.model(model))?;
     let rules = Rules::new(&model.manifest, &settings.decision(&model.manifest)?);
     tracing::info!(model = %model.id(), dir = %model.dir.display(), precision = %engine.precision(), "model");
 

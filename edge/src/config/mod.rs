@@ -68,6 +68,9 @@ pub struct ModelSection {
     pub dir: Option<PathBuf>,
     /// Which of its files to run.
     pub precision: Option<PrecisionChoice>,
+    /// Milliseconds from one patch to the next, for a model that takes whole patches; the model's own if absent.
+    #[serde(deserialize_with = "values::hop_ms")]
+    pub hop_ms: Option<f64>,
 }
 
 /// `[decide]`: values that differ from the model's own.

@@ -10,7 +10,7 @@ use super::{BrokerUrl, Config, MqttSection, Source};
 use crate::capture::{RawFormat, SourceSpec};
 use crate::engine::PrecisionChoice;
 use crate::error::{Error, Result};
-use crate::model::MANIFEST_FILE;
+use crate::model::{MANIFEST_FILE, Model};
 
 /// Where the kernel keeps the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -34,6 +34,8 @@ pub struct Overrides {
     pub model: Option<PathBuf>,
     /// `--precision`
     pub precision: Option<PrecisionChoice>,
+    /// `--hop-ms`
+    pub hop_ms: Option<f64>,
     /// `--mqtt`
     pub mqtt: Option<BrokerUrl>,
 }
@@ -55,6 +57,7 @@ pub struct Settings {
     pub mqtt: Option<MqttSettings>,
     /// What to log, a filter of the tracing library.
     pub log: String,
+    hop_ms: Option<f64>,
     config: Config,
     file: Source,
 }
@@ -112,10 +115,24 @@ impl Settings {
             precision: overrides.precision.or(config.model.precision).unwrap_or_default(),
             mqtt: MqttSettings::new(mqtt, &name, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
+            hop_ms: overrides.hop_ms,
             name,
             config,
             file,
         })
+    }
+
+    /// The model as this configuration wants it: with its hop, if it names one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] or [`Error::Usage`] for a hop that the model cannot have.
+    pub fn model(&self, model: Model) -> Result<Model> {
+        match (self.hop_ms, self.config.model.hop_ms) {
+            (Some(hop_ms), _) => model.with_hop_ms(hop_ms).map_err(|reason| Error::usage("--hop-ms", reason)),
+            (None, Some(hop_ms)) => model.with_hop_ms(hop_ms).map_err(|reason| self.file.error("model.hop_ms", reason)),
+            (None, None) => Ok(model),
+        }
     }
 
     /// The model's decision values with this configuration's on top.

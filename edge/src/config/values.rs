@@ -87,6 +87,10 @@ pub(super) fn window_ms<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32
     checked(from, "1 to 60000 milliseconds", |value| (1..=60_000).contains(value))
 }
 
+pub(super) fn hop_ms<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    checked(from, "a number of milliseconds above 0", |value: &f64| value.is_finite() && *value > 0.0)
+}
+
 pub(super) fn keep_alive_s<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     checked(from, "5 to 3600 seconds", |value| (5..=3600).contains(value))
 }

@@ -1,14 +1,16 @@
 //! From frame logits to events: frames of logits enter, onsets and offsets leave. Runs on the worker thread.
 //!
 //! 1. The logits of the last `window_ms` are averaged. Mean and linear head commute, so this is what the network would say of
-//!    the window as a whole. Softmax or sigmoid of the mean is the window's posterior: the **score**.
+//!    the window as a whole. Softmax or sigmoid of the mean is the window's posterior: the **score**. Of a network that takes
+//!    whole patches, it is the posteriors that are averaged ([`Average`]).
 //! 2. The same function of a frame's own logits is the frame's posterior. A frame *dominates* for a class when its posterior
 //!    exceeds the class's `threshold_off`. Scores decide *whether* there is an event, dominating frames *when* it was.
 //! 3. Each class runs through a state machine of its own (`machine`).
 //!
 //! # Times
 //!
-//! A frame of logits stands for a slot one frame period long (80 ms) around the centre of its receptive field. An event's onset
+//! A frame of logits stands for a slot one frame period long (80 ms) around the centre of its receptive field. (Where patches
+//! of two seconds are evaluated every 200 ms, it is the middle 200 ms.) An event's onset
 //! is the start of the slot of the earliest frame of the run of dominating frames that ends nearest the frame at which the score
 //! reached `threshold_on`; the run is followed back no further than the window, and never into the previous event of the class
 //! or its cooldown; where no frame of the window dominates it is the frame that crossed. The offset is the end of the slot of
@@ -24,7 +26,7 @@ mod machine;
 mod rules;
 mod window;
 
-pub use rules::{ClassRules, Rules};
+pub use rules::{Average, ClassRules, Rules};
 pub use window::clip_posteriors;
 
 use crate::event::Phase;
@@ -62,7 +64,7 @@ impl Decider {
     pub fn new(rules: Rules) -> Self {
         let n_classes = rules.classes.len();
         Decider {
-            window: Window::new(rules.window_frames, n_classes, rules.activation),
+            window: Window::new(rules.window_frames, n_classes, rules.activation, rules.average),
             scores: vec![0.0; n_classes],
             states: vec![ClassState::default(); n_classes],
             rules,
@@ -77,7 +79,7 @@ impl Decider {
     /// Takes the next frame of `logits`, `(n_classes)`, and hands what follows from it to `on_transition`, in the order of the
     /// classes.
     ///
-    /// `t_start_s` is the stream time of the first sample of the frame's receptive field. No event begins before the window has
+    /// `t_start_s` is the frame's place in the stream, seconds: its receptive field begins there. No event begins before the window has
     /// filled for the first time.
     ///
     /// # Panics

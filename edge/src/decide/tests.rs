@@ -13,6 +13,7 @@ fn class(threshold_on: f32, threshold_off: f32) -> ClassRules {
 fn rules(window_frames: usize, classes: Vec<Option<ClassRules>>) -> Rules {
     Rules {
         activation: Activation::Sigmoid,
+        average: Average::Logits,
         window_frames,
         frame_period_s: PERIOD_S,
         slot_offset_s: SLOT_OFFSET_S,
@@ -189,7 +190,7 @@ fn reference(
 }
 
 fn activated(activation: Activation, logits: &[f32]) -> Vec<f32> {
-    clip_posteriors(activation, logits.len(), logits)
+    clip_posteriors(activation, Average::Logits, logits.len(), logits)
 }
 
 fn any_rules() -> impl Strategy<Value = Rules> {
@@ -203,8 +204,9 @@ fn any_rules() -> impl Strategy<Value = Rules> {
         },
     );
     let activation = prop_oneof![Just(Activation::Softmax), Just(Activation::Sigmoid)];
-    (1usize..8, activation, prop::collection::vec(prop::option::weighted(0.9, any_class), 3))
-        .prop_map(|(window, activation, classes)| Rules { activation, ..rules(window, classes) })
+    let average = prop_oneof![Just(Average::Logits), Just(Average::Posteriors)];
+    (1usize..8, activation, average, prop::collection::vec(prop::option::weighted(0.9, any_class), 3))
+        .prop_map(|(window, activation, average, classes)| Rules { activation, average, ..rules(window, classes) })
 }
 
 /// Sounds of a few frames each, with some noise on every logit.
@@ -229,7 +231,7 @@ proptest! {
         let scores: Vec<Vec<f32>> = (0..frames.len())
             .map(|at| {
                 let window = &frames[(at + 1).saturating_sub(rules.window_frames)..=at];
-                clip_posteriors(rules.activation, 3, &window.concat())
+                clip_posteriors(rules.activation, rules.average, 3, &window.concat())
             })
             .collect();
         let mut expected = Vec::new();

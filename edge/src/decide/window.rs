@@ -2,12 +2,15 @@
 
 use edge_frontend::Activation;
 
+use super::Average;
+
 /// A ring of the last `capacity` frames, addressed by their index since the start (or the last [`clear`](Window::clear)).
 #[derive(Debug)]
 pub(super) struct Window {
     capacity: usize,
     n_classes: usize,
     activation: Activation,
+    average: Average,
     /// Frames since the start; the newest one has the index `n_frames - 1`.
     n_frames: u64,
     /// `(capacity, n_classes)`, frame `i` in row `i % capacity`; so are the two below.
@@ -17,11 +20,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(capacity: usize, n_classes: usize, activation: Activation) -> Self {
+    pub(super) fn new(capacity: usize, n_classes: usize, activation: Activation, average: Average) -> Self {
         Window {
             capacity,
             n_classes,
             activation,
+            average,
             n_frames: 0,
             logits: vec![0.0; capacity * n_classes],
             posteriors: vec![0.0; capacity * n_classes],
@@ -42,18 +46,24 @@ impl Window {
         self.n_frames += 1;
     }
 
-    /// Writes the posterior of the window's mean logits, one a class.
+    /// Writes the posterior of the window as a whole, one a class.
     pub(super) fn scores(&self, scores: &mut [f32]) {
+        let frames = match self.average {
+            Average::Logits => &self.logits,
+            Average::Posteriors => &self.posteriors,
+        };
         scores.fill(0.0);
         for index in self.oldest()..self.n_frames {
             let row = self.row(index) * self.n_classes;
-            for (score, logit) in scores.iter_mut().zip(&self.logits[row..row + self.n_classes]) {
-                *score += logit;
+            for (score, value) in scores.iter_mut().zip(&frames[row..row + self.n_classes]) {
+                *score += value;
             }
         }
         let n = (self.n_frames - self.oldest()) as f32;
         scores.iter_mut().for_each(|score| *score /= n);
-        activate(self.activation, scores);
+        if self.average == Average::Logits {
+            activate(self.activation, scores);
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -89,10 +99,10 @@ impl Window {
     }
 }
 
-/// Logits to posteriors, in place. A NaN among the logits gives NaN, which reaches no threshold.
+/// Logits to posteriors, in place; the engine hands on the logarithm of what is a posterior already. A NaN among the logits gives NaN, which reaches no threshold.
 fn activate(activation: Activation, values: &mut [f32]) {
     match activation {
-        Activation::Softmax => {
+        Activation::Softmax | Activation::Posterior => {
             let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let mut sum = 0.0;
             for value in values.iter_mut() {
@@ -105,12 +115,12 @@ fn activate(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// Posteriors of the mean of `logits`, `(n_frames, n_classes)` row-major: what the network says of a clip as a whole.
+/// Posteriors of all `logits` together, `(n_frames, n_classes)` row-major: what the network says of a clip as a whole.
 ///
 /// Returns one value a class in [0, 1]; NaN where there is no frame.
-pub fn clip_posteriors(activation: Activation, n_classes: usize, logits: &[f32]) -> Vec<f32> {
+pub fn clip_posteriors(activation: Activation, average: Average, n_classes: usize, logits: &[f32]) -> Vec<f32> {
     let n_frames = logits.len() / n_classes;
-    let mut window = Window::new(n_frames.max(1), n_classes, activation);
+    let mut window = Window::new(n_frames.max(1), n_classes, activation, average);
     for frame in logits.chunks_exact(n_classes) {
         window.push(0.0, frame);
     }
@@ -139,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_window_forgets_what_left_it() {
-        let mut window = Window::new(2, 1, Activation::Sigmoid);
+        let mut window = Window::new(2, 1, Activation::Sigmoid, Average::Logits);
         for (t, logit) in [(0.0, 50.0), (0.1, 1.0), (0.2, 3.0)] {
             window.push(t, &[logit]);
         }
@@ -151,8 +161,18 @@ mod tests {
 
     #[test]
     fn a_clip_is_the_mean_of_its_frames() {
-        let posteriors = clip_posteriors(Activation::Softmax, 2, &[0.0, 1.0, 4.0, 1.0]);
+        let posteriors = clip_posteriors(Activation::Softmax, Average::Logits, 2, &[0.0, 1.0, 4.0, 1.0]);
         let e = 1f32.exp();
         assert!((posteriors[0] - e / (e + 1.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn posteriors_come_back_from_their_logarithms_and_are_averaged_themselves() {
+        let frames = [0.75, 0.25, f32::MIN_POSITIVE, 0.25, 0.5, 0.25];
+        let logits = frames.map(f32::ln);
+        let first = clip_posteriors(Activation::Posterior, Average::Posteriors, 3, &logits[..3]);
+        assert!(first.iter().zip(&frames).all(|(a, b)| (a - b).abs() < 1e-7), "{first:?}");
+        let both = clip_posteriors(Activation::Posterior, Average::Posteriors, 3, &logits);
+        assert!(both.iter().zip([0.5, 0.375, 0.125]).all(|(a, b)| (a - b).abs() < 1e-7), "{both:?}");
     }
 }

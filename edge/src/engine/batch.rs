@@ -3,20 +3,31 @@
 
 use std::sync::Arc;
 
+use edge_frontend::NetworkKind;
 use tract_onnx::prelude::{Tensor, TypedRunnableModel, tvec};
 
 use super::Precision;
 use super::network::Network;
+use super::patch::Patch;
 use super::stream::failed;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// The network of a model without state: the reference for what [`StreamEngine`](super::StreamEngine) must yield.
+/// The network of a model without state: the reference for what [`StreamEngine`](super::StreamEngine) or
+/// [`WindowEngine`](super::WindowEngine) must yield.
 pub struct BatchEngine {
-    plan: Arc<TypedRunnableModel>,
+    whole: Whole,
     n_mels: usize,
     n_classes: usize,
+    pulse_frames: usize,
     receptive_field_frames: usize,
+}
+
+enum Whole {
+    /// The time axis is as long as the clip.
+    Stream(Arc<TypedRunnableModel>),
+    /// Each patch by itself.
+    Window(Patch),
 }
 
 impl BatchEngine {
@@ -26,16 +37,23 @@ impl BatchEngine {
     ///
     /// As [`StreamEngine::load`](super::StreamEngine::load).
     pub fn load(model: &Model, precision: Precision) -> Result<Self> {
-        let network = Network::read(model, precision)?;
-        let (n_mels, n_classes) = (network.n_mels, network.n_classes);
-        let receptive_field_frames = network.receptive_field_frames;
-        Ok(BatchEngine { plan: network.batch()?, n_mels, n_classes, receptive_field_frames })
+        let whole = match model.manifest.network.kind {
+            NetworkKind::Stream => Whole::Stream(Network::read(model, precision)?.batch()?),
+            NetworkKind::Window => Whole::Window(Patch::read(model, precision)?),
+        };
+        Ok(BatchEngine {
+            whole,
+            n_mels: model.manifest.frontend.n_mels,
+            n_classes: model.manifest.labels.len(),
+            pulse_frames: model.manifest.network.pulse_frames,
+            receptive_field_frames: model.manifest.network.receptive_field_frames,
+        })
     }
 
     /// The logits of a clip, `(n_frames_out, n_classes)` row-major, from its `frames`, `(n_frames, n_mels)` row-major. Empty where
     /// the clip is shorter than the receptive field.
     ///
-    /// Memory grows with the clip: all activations of a layer exist at once.
+    /// Memory grows with the clip: all activations of a layer of a streaming network exist at once.
     ///
     /// # Errors
     ///
@@ -52,8 +70,22 @@ impl BatchEngine {
         if n_frames < self.receptive_field_frames {
             return Ok(Vec::new());
         }
-        let outputs = Tensor::from_shape(&[1, 1, n_frames, self.n_mels], frames)
-            .and_then(|input| self.plan.run(tvec!(input.into())))
+        match &self.whole {
+            Whole::Stream(plan) => self.run_stream(plan, frames),
+            Whole::Window(patch) => {
+                let (field, hop) = (self.receptive_field_frames * self.n_mels, self.pulse_frames * self.n_mels);
+                let mut logits = vec![0.0; ((frames.len() - field) / hop + 1) * self.n_classes];
+                for (at, row) in logits.chunks_exact_mut(self.n_classes).enumerate() {
+                    patch.run(&frames[at * hop..at * hop + field], row)?;
+                }
+                Ok(logits)
+            }
+        }
+    }
+
+    fn run_stream(&self, plan: &Arc<TypedRunnableModel>, frames: &[f32]) -> Result<Vec<f32>> {
+        let outputs = Tensor::from_shape(&[1, 1, frames.len() / self.n_mels, self.n_mels], frames)
+            .and_then(|input| plan.run(tvec!(input.into())))
             .map_err(|error| failed(&error))?;
         let output = outputs.first().ok_or_else(|| Error::Engine("the network has no output".into()))?;
         let values = output.to_plain_array_view::<f32>().map_err(|error| failed(&error))?;

@@ -1,22 +1,27 @@
 //! Networks: a pulse of log-mel frames enters, one frame of logits leaves. Runs on the worker thread.
 //!
-//! The only module that knows tract. [`StreamEngine`] keeps the state of one stream and computes the new frames only;
-//! [`BatchEngine`] runs the same network over a whole clip at once. Both give the same numbers, bit for bit.
+//! The only module that knows tract. The manifest says which engine runs a model: [`StreamEngine`] keeps the state of one stream
+//! and computes the new frames only; [`WindowEngine`] takes any network of a fixed shape and computes a whole patch of frames anew
+//! for every hop. [`BatchEngine`] runs the same networks over a whole clip at once, and gives the same numbers, bit for bit.
 //!
 //! Output frame `j` covers the log-mel frames `[pulse_frames * j, pulse_frames * j + receptive_field_frames)`. The first
 //! [`Network::output_delay`](edge_frontend::Network) outputs of a pulsed network cover frames from before the stream began;
-//! they are swallowed here, so that the first frame of logits handed out is frame 0.
+//! they are swallowed here, so that the first frame of logits handed out is frame 0. Of outputs that are posteriors already
+//! ([`Activation::Posterior`](edge_frontend::Activation)) the logarithms are handed out, whose softmax they are.
 
 mod batch;
 mod network;
+mod patch;
 mod select;
 mod stream;
+mod window;
 
 pub use batch::BatchEngine;
 pub use select::{PrecisionChoice, load_engine};
 pub use stream::StreamEngine;
+pub use window::WindowEngine;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One stream through one network.
 pub trait Engine: Send {
@@ -47,11 +52,37 @@ pub trait Engine: Send {
     /// Not for the audio callback: the inference library allocates.
     fn push(&mut self, frames: &[f32], logits: &mut [f32]) -> Result<bool>;
 
+    /// The logits, `(n_out, n_classes)` row-major, of a clip that begins and ends with its `frames`, `(n_frames, n_mels)` row-major:
+    /// those of which the clip's posteriors are the average. Apart from the stream, which has to be [`reset`](Engine::reset) before
+    /// it goes on.
+    ///
+    /// # Errors
+    ///
+    /// When there is no whole number of frames or the network fails.
+    fn clip_logits(&mut self, frames: &[f32]) -> Result<Vec<f32>>;
+
     /// Forgets the stream: the next push is the first of a new one.
     fn reset(&mut self) -> Result<()>;
 
     /// Which of the model's files is running.
     fn precision(&self) -> Precision;
+
+    /// Whether a [`push`](Engine::push) of these slices has the right lengths.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Engine`] with the lengths when it has not.
+    fn check_lengths(&self, frames: &[f32], logits: &[f32]) -> Result<()> {
+        let expected = (self.pulse_frames() * self.n_mels(), self.n_classes());
+        let actual = (frames.len(), logits.len());
+        if actual == expected {
+            return Ok(());
+        }
+        Err(Error::Engine(format!(
+            "expected a pulse of {} values and room for {} logits, actual {} and {}",
+            expected.0, expected.1, actual.0, actual.1
+        )))
+    }
 }
 
 /// Arithmetic of a network file.

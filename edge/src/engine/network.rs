@@ -1,4 +1,5 @@
-//! Reading a network file: a model folder enters, a network that keeps what the manifest promises leaves.
+//! Reading a streaming network's file: a model folder enters, a network that keeps what the manifest promises leaves. What reading
+//! any network's file needs is here, too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -33,15 +34,9 @@ pub(super) struct Network {
 impl Network {
     /// Reads the model's file for `precision` and checks its shapes against the manifest.
     pub(super) fn read(model: &Model, precision: Precision) -> Result<Self> {
-        let path = model.network_file(precision).ok_or_else(|| {
-            Error::model_file(
-                &model.dir.join(crate::model::MANIFEST_FILE),
-                format!("files.{precision}: the model has no such file"),
-            )
-        })?;
+        let (path, onnx) = read_file(model, precision)?;
         let manifest = &model.manifest;
         let n_mels = manifest.frontend.n_mels;
-        let onnx = guard(|| tract_onnx::onnx().model_for_path(&path)).map_err(|error| unreadable(&path, &error))?;
         let network = Checker { path: &path };
         network.input(&onnx, n_mels)?;
         let (time, typed) = guard(|| to_typed(onnx, n_mels)).map_err(|error| unreadable(&path, &error))?;
@@ -78,13 +73,25 @@ impl Network {
     }
 }
 
+/// The model's file for `precision`, where the model has one, as it is written.
+pub(super) fn read_file(model: &Model, precision: Precision) -> Result<(PathBuf, InferenceModel)> {
+    let path = model.network_file(precision).ok_or_else(|| {
+        Error::model_file(
+            &model.dir.join(crate::model::MANIFEST_FILE),
+            format!("files.{precision}: the model has no such file"),
+        )
+    })?;
+    let onnx = guard(|| tract_onnx::onnx().model_for_path(&path)).map_err(|error| unreadable(&path, &error))?;
+    Ok((path, onnx))
+}
+
 /// The comparisons of one file with the manifest.
-struct Checker<'a> {
-    path: &'a Path,
+pub(super) struct Checker<'a> {
+    pub(super) path: &'a Path,
 }
 
 impl Checker<'_> {
-    fn field(&self, field: &'static str, expected: impl ToString, actual: impl ToString) -> Error {
+    pub(super) fn field(&self, field: &'static str, expected: impl ToString, actual: impl ToString) -> Error {
         Error::ModelField {
             path: self.path.to_path_buf(),
             field,
@@ -93,14 +100,20 @@ impl Checker<'_> {
         }
     }
 
-    /// One input whose last axis, where the file says it, is as long as a log-mel frame.
-    fn input(&self, onnx: &InferenceModel, n_mels: usize) -> Result<()> {
+    /// One input and one output.
+    pub(super) fn ends(&self, onnx: &InferenceModel) -> Result<()> {
         let inputs = onnx.input_outlets().map_or(0, <[_]>::len);
         let outputs = onnx.output_outlets().map_or(0, <[_]>::len);
-        if (inputs, outputs) != (1, 1) {
-            let reason = format!("expected one input and one output, actual {inputs} and {outputs}");
-            return Err(Error::model_file(self.path, reason));
+        if (inputs, outputs) == (1, 1) {
+            return Ok(());
         }
+        let reason = format!("expected one input and one output, actual {inputs} and {outputs}");
+        Err(Error::model_file(self.path, reason))
+    }
+
+    /// One input whose last axis, where the file says it, is as long as a log-mel frame.
+    fn input(&self, onnx: &InferenceModel, n_mels: usize) -> Result<()> {
+        self.ends(onnx)?;
         let shape = onnx.input_fact(0).map_err(|error| unreadable(self.path, &error))?.shape.clone();
         match shape.rank().concretize() {
             Some(4) | None => {}
@@ -128,8 +141,13 @@ impl Checker<'_> {
         }
         match fact.shape[1].to_i64() {
             Ok(n_classes) if n_classes == n_labels as i64 => Ok(()),
-            _ => Err(self.field("labels", format!("{n_labels} classes"), format!("{} classes", fact.shape[1]))),
+            _ => Err(self.n_classes(n_labels, &fact.shape[1])),
         }
+    }
+
+    /// Another number of classes than of labels.
+    pub(super) fn n_classes(&self, n_labels: usize, actual: impl std::fmt::Display) -> Error {
+        self.field("labels", format!("{n_labels} classes"), format!("{actual} classes"))
     }
 
     /// One output for a receptive field, one more for each pulse of frames after it.
@@ -160,13 +178,13 @@ fn to_typed(mut onnx: InferenceModel, n_mels: usize) -> TractResult<(Symbol, Typ
 }
 
 /// The inference library asserts here and there on what it finds in a file; to us that is a bad file like any other.
-fn guard<T>(read: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
+pub(super) fn guard<T>(read: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         Err(format_err!("{}", what.unwrap_or("unknown reason")))
     })
 }
 
-fn unreadable(path: &Path, error: &TractError) -> Error {
+pub(super) fn unreadable(path: &Path, error: &TractError) -> Error {
     Error::model_file(path, format!("not a network that can be run: {error:#}"))
 }

@@ -3,9 +3,10 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use edge_frontend::NetworkKind;
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Precision, StreamEngine};
+use super::{Engine, Precision, StreamEngine, WindowEngine};
 use crate::error::Result;
 use crate::model::Model;
 
@@ -53,51 +54,74 @@ impl FromStr for PrecisionChoice {
     }
 }
 
-/// Loads the engine of a model.
+/// Loads the engine of a model: the one that the manifest's `network.kind` asks for.
 ///
 /// `Auto` takes the faster file: 8-bit arithmetic is several times faster than single precision on some processors and fifty
-/// times slower on others. The choice is logged.
+/// times slower on others. The choice is logged. So is a patch that takes longer than its hop.
 ///
 /// # Errors
 ///
-/// As [`StreamEngine::load`]; among them a precision that is asked for by name and that the model does not have.
+/// As [`StreamEngine::load`] and [`WindowEngine::load`]; among them a precision that is asked for by name and that the model does
+/// not have.
 pub fn load_engine(model: &Model, choice: PrecisionChoice) -> Result<Box<dyn Engine>> {
-    let engine = match choice {
-        PrecisionChoice::F32 => StreamEngine::load(model, Precision::F32)?,
-        PrecisionChoice::Int8 => StreamEngine::load(model, Precision::Int8)?,
+    let mut engine = match choice {
+        PrecisionChoice::F32 => load(model, Precision::F32)?,
+        PrecisionChoice::Int8 => load(model, Precision::Int8)?,
         PrecisionChoice::Auto if model.network_file(Precision::Int8).is_none() => {
             tracing::debug!(model = %model.id(), "the model has no int8 file, taking f32");
-            StreamEngine::load(model, Precision::F32)?
+            load(model, Precision::F32)?
         }
         PrecisionChoice::Auto => faster(model)?,
     };
-    Ok(Box::new(engine))
+    if model.manifest.network.kind == NetworkKind::Window {
+        warn_if_slow(model, engine.as_mut())?;
+    }
+    Ok(engine)
 }
 
-fn faster(model: &Model) -> Result<StreamEngine> {
-    let mut f32 = StreamEngine::load(model, Precision::F32)?;
-    let mut int8 = StreamEngine::load(model, Precision::Int8)?;
-    let f32_us = us_per_pulse(&mut f32)?;
-    let int8_us = us_per_pulse(&mut int8)?;
+fn load(model: &Model, precision: Precision) -> Result<Box<dyn Engine>> {
+    Ok(match model.manifest.network.kind {
+        NetworkKind::Stream => Box::new(StreamEngine::load(model, precision)?),
+        NetworkKind::Window => Box::new(WindowEngine::load(model, precision)?),
+    })
+}
+
+fn faster(model: &Model) -> Result<Box<dyn Engine>> {
+    let mut f32 = load(model, Precision::F32)?;
+    let mut int8 = load(model, Precision::Int8)?;
+    let f32_us = us_per_output(f32.as_mut())?;
+    let int8_us = us_per_output(int8.as_mut())?;
     let chosen = if int8_us < f32_us { int8 } else { f32 };
     tracing::info!(precision = %chosen.precision(), f32_us, int8_us, "precision chosen by measurement, microseconds a pulse");
     Ok(chosen)
 }
 
-/// The fastest pulse in a short trial: other load on the machine makes pulses slower, never faster.
-fn us_per_pulse(engine: &mut StreamEngine) -> Result<u64> {
+/// Whole patches are a load that a machine may not be up to; then a stream loses sound.
+fn warn_if_slow(model: &Model, engine: &mut dyn Engine) -> Result<()> {
+    let patch_ms = us_per_output(engine)? as f64 / 1e3;
+    let hop_ms = engine.pulse_frames() as f64 * model.manifest.frontend.hop_seconds() * 1e3;
+    if patch_ms > hop_ms {
+        tracing::warn!(
+            "this machine takes {patch_ms:.0} ms for a patch of {}, longer than the {hop_ms} ms from one to the next: a live stream \
+             would lose sound; model.hop_ms sets a longer hop",
+            model.id()
+        );
+    }
+    Ok(())
+}
+
+/// The fastest output in a short trial: other load on the machine makes them slower, never faster. At least one output.
+fn us_per_output(engine: &mut dyn Engine) -> Result<u64> {
     // Not zeros: denormal or constant activations could be atypically fast or slow.
     let frames: Vec<f32> =
         (0..engine.pulse_frames() * engine.n_mels()).map(|at| (at % 17) as f32 / 8.0 - 1.0).collect();
     let mut logits = vec![0.0; engine.n_classes()];
     let mut best = Duration::MAX;
     let end = Instant::now() + TRIAL;
-    loop {
+    while best == Duration::MAX || Instant::now() < end {
         let start = Instant::now();
-        engine.push(&frames, &mut logits)?;
-        best = best.min(start.elapsed());
-        if Instant::now() >= end {
-            break;
+        if engine.push(&frames, &mut logits)? {
+            best = best.min(start.elapsed());
         }
     }
     engine.reset()?;

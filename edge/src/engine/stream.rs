@@ -85,19 +85,36 @@ impl Engine for StreamEngine {
     }
 
     fn push(&mut self, frames: &[f32], logits: &mut [f32]) -> Result<bool> {
-        if frames.len() != self.pulse_frames * self.n_mels || logits.len() != self.n_classes {
-            return Err(Error::Engine(format!(
-                "expected a pulse of {} values and room for {} logits, actual {} and {}",
-                self.pulse_frames * self.n_mels,
-                self.n_classes,
-                frames.len(),
-                logits.len()
-            )));
-        }
+        self.check_lengths(frames, logits)?;
         let warm = self.n_warm_up == 0;
         self.run(frames, warm.then_some(logits)).map_err(|error| failed(&error))?;
         self.n_warm_up = self.n_warm_up.saturating_sub(1);
         Ok(warm)
+    }
+
+    /// All outputs whose receptive field lies within the clip; none where the clip is shorter than that. The stream is at its
+    /// beginning again afterwards.
+    fn clip_logits(&mut self, frames: &[f32]) -> Result<Vec<f32>> {
+        let pulse_len = self.pulse_frames * self.n_mels;
+        let n_frames = frames.len() / self.n_mels;
+        let n_out = match n_frames.checked_sub(self.receptive_field_frames) {
+            Some(n_left) => n_left / self.pulse_frames + 1,
+            None => 0,
+        };
+        // The last outputs may need a pulse that the clip does not fill; what it is filled with lies behind their field.
+        let mut frames = frames.to_vec();
+        frames.resize(frames.len().next_multiple_of(pulse_len), 0.0);
+        let mut outputs = Vec::with_capacity(n_out * self.n_classes);
+        let mut logits = vec![0.0; self.n_classes];
+        self.reset()?;
+        for pulse in frames.chunks_exact(pulse_len) {
+            if self.push(pulse, &mut logits)? {
+                outputs.extend_from_slice(&logits);
+            }
+        }
+        self.reset()?;
+        outputs.truncate(n_out * self.n_classes);
+        Ok(outputs)
     }
 
     fn reset(&mut self) -> Result<()> {

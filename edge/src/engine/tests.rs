@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use edge_frontend::Manifest;
+use edge_frontend::{Activation, Manifest, NetworkKind};
 
 use super::*;
 use crate::error::{Error, ErrorKind};
@@ -13,6 +13,18 @@ fn tiny_dir() -> PathBuf {
 
 fn tiny() -> Model {
     Model::load(&tiny_dir()).unwrap()
+}
+
+fn tiny_window() -> Model {
+    Model::load(&tiny_dir().with_file_name("tiny_window")).unwrap()
+}
+
+/// The same network with an input of three axes and without its softmax.
+fn rank3() -> Model {
+    let mut model = tiny_window();
+    model.manifest.files.f32.path = "rank3.onnx".to_string();
+    model.manifest.network.activation = Activation::Softmax;
+    model
 }
 
 /// Log-mel frames between silence and loud noise, `(n_frames, n_mels)`.
@@ -64,14 +76,59 @@ fn pulsed_equals_batch_bit_for_bit_and_the_last_pulses_tail_does_not_leak() {
 }
 
 #[test]
+fn sliding_patches_equal_patches_computed_by_themselves_bit_for_bit_at_any_hop() {
+    for precision in [Precision::F32, Precision::Int8] {
+        for pulse_frames in [1, 7, 8, 20, 39, 40, 41, 100] {
+            let mut model = tiny_window();
+            model.manifest.network = model.manifest.network.with_pulse(pulse_frames);
+            let batch = BatchEngine::load(&model, precision).unwrap();
+            let mut engine = WindowEngine::load(&model, precision).unwrap();
+            let (n_classes, field) = (engine.n_classes(), engine.receptive_field_frames());
+            assert_eq!(engine.output_delay(), field.div_ceil(pulse_frames) - 1);
+            for n_frames in [1, field - 1, field, 99, 100, 333] {
+                let frames = frames(n_frames, engine.n_mels());
+                let expected = batch.run(&frames).unwrap();
+                let n_out = if n_frames < field { 0 } else { (n_frames - field) / pulse_frames + 1 };
+                assert_eq!(expected.len() / n_classes, n_out);
+                let streamed = stream(&mut engine, &frames, f32::NAN);
+                assert!(streamed.len() >= expected.len());
+                let same = bits(&streamed[..expected.len()]) == bits(&expected);
+                assert!(same, "{precision}, {n_frames} frames, hop {pulse_frames}");
+                engine.reset().unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn posteriors_are_handed_on_as_their_logarithms() {
+    let frames = frames(40, 64);
+    let [own_softmax, logits] = [tiny_window(), rank3()]
+        .map(|model| WindowEngine::load(&model, Precision::F32).unwrap().clip_logits(&frames).unwrap());
+    let sum: f32 = logits.iter().map(|logit| logit.exp()).sum();
+    for (logarithm, logit) in own_softmax.iter().zip(&logits) {
+        let posterior = logit.exp() / sum;
+        assert!((logarithm - posterior.ln()).abs() < 1e-4 * posterior.ln().abs() + 1e-6, "{own_softmax:?} {logits:?}");
+    }
+    // A posterior of 0, which single precision makes of far distant logits, has no logarithm.
+    let loud = WindowEngine::load(&tiny_window(), Precision::F32).unwrap().clip_logits(&[1e4; 40 * 64]).unwrap();
+    assert!(loud.iter().all(|logit| logit.is_finite()) && loud.contains(&f32::MIN_POSITIVE.ln()), "{loud:?}");
+}
+
+#[test]
 fn a_reset_forgets_the_stream() {
-    let mut engine = StreamEngine::load(&tiny(), Precision::F32).unwrap();
-    let frames = frames(80, engine.n_mels());
-    let first = stream(&mut engine, &frames, 0.0);
-    assert_eq!(first.len(), (10 - engine.output_delay()) * engine.n_classes());
-    assert_ne!(bits(&stream(&mut engine, &frames, 0.0)), bits(&first));
-    engine.reset().unwrap();
-    assert_eq!(bits(&stream(&mut engine, &frames, 0.0)), bits(&first));
+    let engines: [Box<dyn Engine>; 2] = [
+        Box::new(StreamEngine::load(&tiny(), Precision::F32).unwrap()),
+        Box::new(WindowEngine::load(&tiny_window(), Precision::F32).unwrap()),
+    ];
+    for mut engine in engines {
+        let frames = frames(80, engine.n_mels());
+        let first = stream(engine.as_mut(), &frames, 0.0);
+        assert_eq!(first.len(), (10 - engine.output_delay()) * engine.n_classes());
+        assert_ne!(bits(&stream(engine.as_mut(), &frames, 0.0)), bits(&first));
+        engine.reset().unwrap();
+        assert_eq!(bits(&stream(engine.as_mut(), &frames, 0.0)), bits(&first));
+    }
 }
 
 #[test]
@@ -86,14 +143,15 @@ fn int8_is_close_to_f32() {
 
 #[test]
 fn auto_takes_one_of_the_files_and_int8_has_to_exist_when_asked_for() {
-    let mut model = tiny();
-    load_engine(&model, PrecisionChoice::Auto).unwrap();
-    assert_eq!(load_engine(&model, PrecisionChoice::Int8).unwrap().precision(), Precision::Int8);
-    model.manifest.files.int8 = None;
-    assert_eq!(load_engine(&model, PrecisionChoice::Auto).unwrap().precision(), Precision::F32);
-    let error = load_engine(&model, PrecisionChoice::Int8).err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::Model);
-    assert!(error.to_string().contains("files.int8"), "{error}");
+    for (mut model, field) in [(tiny(), 15), (tiny_window(), 40)] {
+        assert_eq!(load_engine(&model, PrecisionChoice::Auto).unwrap().receptive_field_frames(), field);
+        assert_eq!(load_engine(&model, PrecisionChoice::Int8).unwrap().precision(), Precision::Int8);
+        model.manifest.files.int8 = None;
+        assert_eq!(load_engine(&model, PrecisionChoice::Auto).unwrap().precision(), Precision::F32);
+        let error = load_engine(&model, PrecisionChoice::Int8).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Model);
+        assert!(error.to_string().contains("files.int8"), "{error}");
+    }
 }
 
 #[test]
@@ -101,6 +159,10 @@ fn wrong_lengths_are_errors() {
     let mut engine = StreamEngine::load(&tiny(), Precision::F32).unwrap();
     assert!(engine.push(&[0.0; 63], &mut [0.0; 3]).is_err());
     assert!(engine.push(&[0.0; 512], &mut [0.0; 2]).is_err());
+    let mut engine = WindowEngine::load(&tiny_window(), Precision::F32).unwrap();
+    assert!(engine.push(&[0.0; 63], &mut [0.0; 3]).is_err());
+    assert!(engine.push(&[0.0; 512], &mut [0.0; 2]).is_err());
+    assert!(engine.clip_logits(&[0.0; 65]).is_err() && engine.clip_logits(&[]).is_err());
     assert!(BatchEngine::load(&tiny(), Precision::F32).unwrap().run(&[0.0; 65]).is_err());
 }
 
@@ -124,14 +186,55 @@ fn what_the_network_does_not_keep_of_the_manifest_is_named() {
 }
 
 #[test]
-fn damaged_networks_are_errors() {
-    let dir = tempfile::tempdir().unwrap();
-    let whole = fs::read(tiny_dir().join("model.onnx")).unwrap();
+fn what_a_patch_does_not_keep_of_the_manifest_is_named() {
+    type Spoil = fn(&mut Manifest);
+    type Make = fn() -> Model;
+    let cases: [(Make, &str, Spoil); 8] = [
+        (tiny_window, "labels: expected 4 classes, actual 3 classes", |m| m.labels.push("dog".into())),
+        (tiny_window, "frontend.n_mels: expected 32, actual 64", |m| m.frontend.n_mels = 32),
+        (tiny_window, "network.receptive_field_frames: expected 41, actual 40", |m| {
+            m.network.receptive_field_frames = 41;
+        }),
+        (rank3, "network.receptive_field_frames: expected 39, actual 40", |m| m.network.receptive_field_frames = 39),
+        (rank3, "labels: expected 2 classes, actual 3 classes", |m| m.labels.truncate(2)),
+        (rank3, "network.activation: expected posteriors, which add up to 1, actual for silence, outputs from ", |m| {
+            m.network.activation = Activation::Posterior;
+        }),
+        (tiny, "output: expected f32 [1, n_classes], actual ", |m| {
+            m.network.kind = NetworkKind::Window;
+            m.network.receptive_field_frames = 40;
+        }),
+        (tiny_window, "network.receptive_field_frames: expected 15, actual 40", |m| {
+            m.network.receptive_field_frames = 15
+        }),
+    ];
+    for (model, expected, spoil) in cases {
+        let mut model = model();
+        spoil(&mut model.manifest);
+        let error = WindowEngine::load(&model, Precision::F32).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Model);
+        assert!(error.to_string().contains(&format!(".onnx: {expected}")), "{error}");
+        assert!(BatchEngine::load(&model, Precision::F32).is_err());
+    }
+    // A streaming network is a network of whole patches, too, of the length that gives one output.
     let mut model = tiny();
+    model.manifest.network.kind = NetworkKind::Window;
+    assert_eq!(WindowEngine::load(&model, Precision::F32).unwrap().clip_logits(&[0.0; 15 * 64]).unwrap().len(), 3);
+}
+
+#[test]
+fn damaged_networks_are_errors() {
+    damaged(tiny(), |model| StreamEngine::load(model, Precision::F32).err());
+    damaged(tiny_window(), |model| WindowEngine::load(model, Precision::F32).err());
+}
+
+fn damaged(mut model: Model, load: impl Fn(&Model) -> Option<Error>) {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = fs::read(model.dir.join("model.onnx")).unwrap();
     model.dir = dir.path().to_path_buf();
     let load = |bytes: &[u8]| {
         fs::write(dir.path().join("model.onnx"), bytes).unwrap();
-        StreamEngine::load(&model, Precision::F32).err()
+        load(&model)
     };
     assert!(load(&whole).is_none());
     for n_bytes in (0..whole.len()).step_by(97) {

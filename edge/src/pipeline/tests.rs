@@ -59,6 +59,10 @@ impl Engine for Loudness {
         Ok(true)
     }
 
+    fn clip_logits(&mut self, _: &[f32]) -> Result<Vec<f32>> {
+        unreachable!("a chain has no clips")
+    }
+
     fn reset(&mut self) -> Result<()> {
         self.means.clear();
         Ok(())

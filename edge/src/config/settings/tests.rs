@@ -136,6 +136,7 @@ fn errors_name_file_line_and_key() {
             "[decide]\nthreshold_on = 1.5\n",
             "c.toml:2: decide.threshold_on: expected a score above 0, at most 1, actual 1.5",
         ),
+        ("[model]\nhop_ms = 0\n", "c.toml:2: model.hop_ms: expected a number of milliseconds above 0, actual 0.0"),
         ("[decide]\nwindow_ms = 0\n", "c.toml:2: decide.window_ms: expected 1 to 60000"),
         ("[source]\nrate = \"fast\"\n", "c.toml:2: source.rate: invalid type"),
         ("[source]\ninput = \"line-in\"\n", "c.toml:2: source.input: "),
@@ -181,6 +182,25 @@ fn decisions_that_the_model_cannot_make_are_refused() {
     assert!(refusal("[decide.classes.background]\ncooldown_ms = 1\n").contains("background"));
     let crossed = refusal("\n[decide.classes.bell]\nthreshold_off = 0.8\n");
     assert!(crossed.contains("c.toml:3: decide.classes.bell.threshold_off: "), "{crossed}");
+}
+
+#[test]
+fn a_hop_is_for_whole_patches_and_the_option_beats_the_file() {
+    let fixture =
+        |name: &str| Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)).unwrap();
+    let hop = |text: &str, hop_ms: Option<f64>, name: &str| {
+        let settings = settings(text, &Overrides { hop_ms, ..Default::default() }).unwrap();
+        settings.model(fixture(name)).map(|model| model.manifest.network.pulse_frames)
+    };
+    let refusal = |text: &str, hop_ms: Option<f64>, name: &str| hop(text, hop_ms, name).unwrap_err().to_string();
+    assert_eq!(hop("", None, "tiny_window").unwrap(), 8);
+    assert_eq!(hop("[model]\nhop_ms = 200\n", None, "tiny_window").unwrap(), 20);
+    assert_eq!(hop("[model]\nhop_ms = 15\n", Some(50.0), "tiny_window").unwrap(), 5);
+    let part = refusal("[model]\nhop_ms = 15.5\n", None, "tiny_window");
+    assert!(part.contains("c.toml:2: model.hop_ms: expected 1 to 1024 whole log-mel frames of 10 ms"), "{part}");
+    let stream = refusal("[model]\nhop_ms = 80\n", None, "tiny");
+    assert!(stream.contains("c.toml:2: model.hop_ms: the model tiny is a streaming network"), "{stream}");
+    assert!(refusal("", Some(80.0), "tiny").starts_with("--hop-ms: the model tiny is a streaming network"));
 }
 
 #[test]
