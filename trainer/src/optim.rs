@@ -1,11 +1,10 @@
-//! AdamW and SGD over the student's tensors.
+//! AdamW and SGD over a network's tensors.
 //!
 //! Enters: gradients and a learning rate. Leaves: updated weights. libtorch's own optimisers do not give their state away
 //! through tch; here it is two tensors a weight, so a checkpoint holds all of it and a resumed training continues bit for bit.
 
 use crate::error::Result;
-use crate::recipe::{Method, Optim};
-use crate::student::Student;
+use crate::recipe::Method;
 use tch::Tensor;
 
 /// AdamW's decay of the first and second moment and its epsilon (Loshchilov and Hutter 2019, section 3).
@@ -15,52 +14,61 @@ const EPSILON: f64 = 1e-8;
 /// An optimiser with its state.
 #[derive(Debug)]
 pub struct Optimizer {
-    optim: Optim,
-    slots: Vec<[Tensor; 2]>,
+    method: Method,
+    momentum: f64,
+    /// By trained tensor: the velocity of SGD, or the two moments of AdamW.
+    slots: Vec<Vec<Tensor>>,
 }
 
 impl Optimizer {
-    /// An optimiser for the trained tensors of `student`, with zero state.
+    /// An optimiser for `tensors`, with zero state. `momentum` is that of SGD.
     ///
     /// # Errors
     ///
     /// If libtorch cannot allocate the state.
-    pub fn new(optim: &Optim, student: &Student) -> Result<Self> {
-        let trained = student.params().iter().filter(|p| p.trained);
-        let slots = trained.map(|p| Ok([zeros_like(&p.value)?, zeros_like(&p.value)?])).collect::<Result<_>>()?;
-        Ok(Self { optim: optim.clone(), slots })
+    pub fn new<'a>(method: Method, momentum: f64, tensors: impl Iterator<Item = &'a Tensor>) -> Result<Self> {
+        let n_slots = match method {
+            Method::Adamw => 2,
+            Method::Sgd => 1,
+        };
+        let slots = tensors.map(|t| (0..n_slots).map(|_| zeros_like(t)).collect()).collect::<Result<_>>()?;
+        Ok(Self { method, momentum, slots })
     }
 
-    /// Updates the trained tensors from their gradients and clears these. `step` counts from 0.
+    /// Updates the tensors, which come with their weight decay, from their gradients, and clears these. Their order is that of
+    /// [`Optimizer::new`]. `step` counts from 0.
     ///
     /// # Errors
     ///
     /// If libtorch reports one.
-    pub fn step(&mut self, student: &mut Student, lr: f64, step: u64) -> Result<()> {
+    pub fn step<'a>(&mut self, tensors: impl Iterator<Item = (&'a mut Tensor, f64)>, lr: f64, step: u64) -> Result<()> {
         tch::no_grad(|| {
-            let trained = student.params_mut().iter_mut().filter(|p| p.trained);
-            for (param, slots) in trained.zip(&mut self.slots) {
-                // Only matrices and kernels decay, not batch norm and biases.
-                let decay = if param.value.dim() > 1 { self.optim.weight_decay } else { 0.0 };
-                let gradient = param.value.f_grad()?;
-                match self.optim.method {
-                    Method::Adamw => adamw(&mut param.value, &gradient, slots, lr, decay, step)?,
-                    Method::Sgd => sgd(&mut param.value, &gradient, slots, lr, decay, self.optim.momentum)?,
+            for ((value, decay), slots) in tensors.zip(&mut self.slots) {
+                let gradient = value.f_grad()?;
+                match &mut slots[..] {
+                    [velocity] => sgd(value, &gradient, velocity, lr, decay, self.momentum)?,
+                    [m, v] => adamw(value, &gradient, [m, v], lr, decay, step)?,
+                    _ => unreachable!("one slot or two"),
                 }
-                param.value.zero_grad();
+                value.zero_grad();
             }
             Ok(())
         })
     }
 
-    /// The state: two tensors for each trained tensor, in the student's order.
-    pub fn slots(&self) -> &[[Tensor; 2]] {
+    /// The state: by trained tensor, in the order of [`Optimizer::new`].
+    pub fn slots(&self) -> &[Vec<Tensor>] {
         &self.slots
     }
 
     /// The state, to be overwritten from a checkpoint.
-    pub fn slots_mut(&mut self) -> &mut [[Tensor; 2]] {
+    pub fn slots_mut(&mut self) -> &mut [Vec<Tensor>] {
         &mut self.slots
+    }
+
+    /// The update rule.
+    pub fn method(&self) -> Method {
+        self.method
     }
 }
 
@@ -71,7 +79,7 @@ fn zeros_like(value: &Tensor) -> Result<Tensor> {
 fn adamw(
     weight: &mut Tensor,
     gradient: &Tensor,
-    [m, v]: &mut [Tensor; 2],
+    [m, v]: [&mut Tensor; 2],
     lr: f64,
     decay: f64,
     step: u64,
@@ -90,7 +98,7 @@ fn adamw(
 fn sgd(
     weight: &mut Tensor,
     gradient: &Tensor,
-    [velocity, _]: &mut [Tensor; 2],
+    velocity: &mut Tensor,
     lr: f64,
     decay: f64,
     momentum: f64,

@@ -22,6 +22,10 @@ pub enum Purpose {
     Weights,
     /// Dropped features of a batch.
     Dropout,
+    /// Start of a segment's view.
+    View,
+    /// Skipped branches of a batch.
+    DropPath,
 }
 
 /// The generator of `purpose` number `counter`.

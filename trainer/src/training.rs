@@ -8,6 +8,7 @@ use crate::checkpoint::{self, Checkpoint, Header};
 use crate::error::{Error, Result};
 use crate::optim::Optimizer;
 use crate::random::{Purpose, rng_for, uniform};
+use crate::recipe::Recipe;
 use crate::schedule::learning_rate;
 use crate::student::Student;
 use std::path::Path;
@@ -47,7 +48,7 @@ impl Training {
         let recipe = &header.recipe;
         let (n_mels, n_classes, n_teacher) = (recipe.frontend.n_mels, header.labels.len(), recipe.n_teacher());
         let student = Student::new(&recipe.network, n_mels, n_classes, n_teacher, recipe.seed, device)?;
-        let optimizer = Optimizer::new(&recipe.optim, &student)?;
+        let optimizer = optimizer_for(recipe, &student)?;
         Ok(Self { average: student.frozen_copy()?, student, optimizer, header, device })
     }
 
@@ -67,7 +68,7 @@ impl Training {
             ));
         }
         let (student, average) = (checkpoint.model(device)?, checkpoint.averaged(device)?);
-        let mut optimizer = Optimizer::new(&expected.recipe.optim, &student)?;
+        let mut optimizer = optimizer_for(&expected.recipe, &student)?;
         checkpoint.restore_optimizer(&student, &mut optimizer)?;
         let header = Header { step: checkpoint.header.step, ..expected.clone() };
         Ok(Self { header, student, average, optimizer, device })
@@ -110,7 +111,14 @@ impl Training {
             _ => loss.f_backward()?,
         }
         let lr = learning_rate(&recipe.optim, step, self.header.n_steps);
-        self.optimizer.step(&mut self.student, lr, step)?;
+        // Only matrices and kernels decay, not batch norm and biases.
+        let decay = |value: &Tensor| if value.dim() > 1 { recipe.optim.weight_decay } else { 0.0 };
+        let trained = self.student.params_mut().iter_mut().filter(|p| p.trained);
+        let trained = trained.map(|p| {
+            let decay = decay(&p.value);
+            (&mut p.value, decay)
+        });
+        self.optimizer.step(trained, lr, step)?;
         // A short memory at first: the fresh weights say nothing.
         let decay = recipe.optim.ema.min((step + 1) as f64 / (step + 10) as f64);
         self.average.average_towards(&self.student, decay)?;
@@ -155,8 +163,13 @@ impl Training {
     }
 }
 
+fn optimizer_for(recipe: &Recipe, student: &Student) -> Result<Optimizer> {
+    let trained = student.params().iter().filter(|p| p.trained).map(|p| &p.value);
+    Optimizer::new(recipe.optim.method, recipe.optim.momentum, trained)
+}
+
 /// The front end's logarithm and normalisation, on powers.
-fn normalise(power: &Tensor, recipe: &crate::recipe::Recipe) -> Result<Tensor> {
+fn normalise(power: &Tensor, recipe: &Recipe) -> Result<Tensor> {
     let frontend = &recipe.frontend;
     let log = power.f_add_scalar(frontend.log_offset)?.f_log()?;
     Ok(log.f_sub_scalar(f64::from(frontend.mean))?.f_div_scalar(f64::from(frontend.std))?)

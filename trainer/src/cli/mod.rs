@@ -4,6 +4,8 @@
 //! make a training save its state and stop.
 
 mod export;
+mod scores;
+mod staged;
 mod train;
 
 use crate::error::Result;
@@ -24,8 +26,18 @@ enum Command {
     Fit(train::FitArgs),
     /// Train and evaluate every fold of a recipe.
     Crossval(train::CrossvalArgs),
+    /// Score segments with a model: posteriors of each, summed over views.
+    Predict(staged::PredictArgs),
+    /// Average the weights of several models of one network.
+    Average(staged::AverageArgs),
     /// Write a finished training as a model folder, and verify it.
     Export(export::ExportArgs),
+    /// Fuse models: the weighted sum of their scores; --search finds weights.
+    Fuse(scores::FuseArgs),
+    /// Measure scores against annotations: top-1, top-5, mCA, mAP, mAUC.
+    Evaluate(scores::EvaluateArgs),
+    /// Write scores as a submission to the EPIC-SOUNDS challenge.
+    Submit(scores::SubmitArgs),
     /// Gather the results of finished runs into one table.
     Summary {
         /// Run folders; folders of run folders are searched.
@@ -46,7 +58,12 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Fit(args) => train::fit(&args),
         Command::Crossval(args) => train::crossval(&args),
+        Command::Predict(args) => staged::predict(&args),
+        Command::Average(args) => staged::average(&args),
         Command::Export(args) => export::export(&args),
+        Command::Fuse(args) => scores::fuse(&args),
+        Command::Evaluate(args) => scores::evaluate(&args),
+        Command::Submit(args) => scores::submit(&args),
         Command::Summary { runs, json } => train::summary(&runs, json),
     }
 }

@@ -5,6 +5,9 @@ use crate::data::{Places, data_root};
 use crate::error::{Error, Result};
 use crate::fit::{self, FitOptions};
 use crate::recipe::{FoldMode, Recipe};
+use crate::staged::recipe::Init;
+use crate::staged::run::{self, RunOptions};
+use crate::staged::{self, StagedRecipe};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +22,10 @@ pub struct FitArgs {
     /// Fold to hold out; without it, everything is trained on.
     #[arg(long)]
     fold: Option<u32>,
-    /// Save and stop after this many steps.
+    /// Of a staged recipe: train this stage alone.
+    #[arg(long)]
+    stage: Option<String>,
+    /// Save and stop after this many steps (of a stage).
     #[arg(long)]
     stop_after: Option<u64>,
 }
@@ -29,6 +35,9 @@ pub struct FitArgs {
 pub struct CrossvalArgs {
     #[command(flatten)]
     common: Common,
+    /// Folds to train, instead of all.
+    #[arg(long, num_args = 1..)]
+    only: Option<Vec<u32>>,
     /// Print the summary as one JSON document.
     #[arg(long)]
     json: bool,
@@ -59,9 +68,12 @@ struct Common {
     /// Folder of the data sets, instead of EARWITNESS_DATA and the recipe's.
     #[arg(long)]
     data_root: Option<PathBuf>,
-    /// Epochs, instead of the recipe's.
+    /// Epochs (of each stage), instead of the recipe's.
     #[arg(long)]
     epochs: Option<u64>,
+    /// Of a staged recipe: checkpoint that the first stage starts from, instead of the recipe's.
+    #[arg(long)]
+    init: Option<PathBuf>,
     /// Seed, instead of the recipe's.
     #[arg(long)]
     seed: Option<u64>,
@@ -74,7 +86,7 @@ enum FoldsArg {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum DeviceArg {
+pub(super) enum DeviceArg {
     Auto,
     Cuda,
     Cpu,
@@ -86,6 +98,18 @@ enum DeviceArg {
 ///
 /// As [`fit::fit`].
 pub fn fit(args: &FitArgs) -> Result<()> {
+    if StagedRecipe::is_staged(&args.common.recipe)? {
+        let options = RunOptions { stop_after: args.stop_after, ..args.common.staged(args.fold)? };
+        match &args.stage {
+            Some(stage) => run::fit_stage(&options, stage)?,
+            None => drop(run::run(&options)?),
+        }
+        eprintln!("run folder: {}", options.out.display());
+        return Ok(());
+    }
+    if args.stage.is_some() {
+        return Err(Error::Usage(format!("--stage: {} has no [[stage]]", args.common.recipe.display())));
+    }
     let mut options = args.common.options(args.fold)?;
     options.stop_after = args.stop_after;
     fit::fit(&options)?;
@@ -99,8 +123,21 @@ pub fn fit(args: &FitArgs) -> Result<()> {
 ///
 /// As [`fit::fit`].
 pub fn crossval(args: &CrossvalArgs) -> Result<()> {
+    let base = |name: &str| args.common.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
+    if StagedRecipe::is_staged(&args.common.recipe)? {
+        let options = args.common.staged(None)?;
+        let summary = staged::crossval::crossval(&options, &base(&options.recipe.name), args.only.as_deref())?;
+        if args.json {
+            return print_json(&summary);
+        }
+        print!("{}", summary.table());
+        return Ok(());
+    }
+    if args.only.is_some() {
+        return Err(Error::Usage("--only is for staged recipes; use fit --fold".to_owned()));
+    }
     let options = args.common.options(None)?;
-    let base = args.common.out.clone().unwrap_or_else(|| Path::new("runs").join(&options.recipe.name));
+    let base = base(&options.recipe.name);
     let results = crossval::run(&options, &base)?;
     print_summary(&Summary::of(&results), args.json)
 }
@@ -116,11 +153,15 @@ pub fn summary(runs: &[PathBuf], json: bool) -> Result<()> {
 
 fn print_summary(summary: &Summary, json: bool) -> Result<()> {
     if json {
-        let text = serde_json::to_string_pretty(summary).map_err(|e| Error::Usage(e.to_string()))?;
-        println!("{text}");
-    } else {
-        print!("{}", summary.table());
+        return print_json(summary);
     }
+    print!("{}", summary.table());
+    Ok(())
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Usage(e.to_string()))?;
+    println!("{text}");
     Ok(())
 }
 
@@ -129,16 +170,14 @@ impl Common {
         let (mut recipe, path) = Recipe::load(&self.recipe)?;
         recipe.train.epochs = self.epochs.unwrap_or(recipe.train.epochs);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
-        let folds = match self.folds {
-            Some(FoldsArg::Official) => FoldMode::Official,
-            Some(FoldsArg::Source) => FoldMode::Source,
-            None => recipe.folds,
-        };
+        let folds = self.folds.map_or(recipe.folds, FoldsArg::mode);
         set_threads(self.threads)?;
         let out =
             self.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name).join(fit::run_name(folds, fold)));
-        let places =
-            Places { data_root: data_root(&recipe, &path, self.data_root.as_deref()), cache: self.cache.clone() };
+        let places = Places {
+            data_root: data_root(&recipe.data_root, &path, self.data_root.as_deref()),
+            cache: self.cache.clone(),
+        };
         let device = self.device.choose()?;
         Ok(FitOptions {
             recipe,
@@ -152,10 +191,47 @@ impl Common {
             stop_after: None,
         })
     }
+
+    /// The same for a staged recipe.
+    fn staged(&self, fold: Option<u32>) -> Result<RunOptions> {
+        let (mut recipe, path) = StagedRecipe::load(&self.recipe)?;
+        for stage in &mut recipe.stages {
+            stage.epochs = self.epochs.unwrap_or(stage.epochs);
+        }
+        if let (Some(init), Some(first)) = (&self.init, recipe.stages.first_mut()) {
+            first.init = Init::File(std::path::absolute(init).map_err(Error::io(init))?);
+        }
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
+        let folds = self.folds.map_or(recipe.folds, FoldsArg::mode);
+        set_threads(self.threads)?;
+        let out =
+            self.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name).join(fit::run_name(folds, fold)));
+        let data_root = data_root(&recipe.data_root, &path, self.data_root.as_deref());
+        Ok(RunOptions {
+            recipe,
+            fold,
+            folds,
+            places: Places { data_root, cache: self.cache.clone() },
+            out,
+            resume: self.resume,
+            device: self.device.choose()?,
+            stop: stop_flag()?,
+            stop_after: None,
+        })
+    }
+}
+
+impl FoldsArg {
+    fn mode(self) -> FoldMode {
+        match self {
+            FoldsArg::Official => FoldMode::Official,
+            FoldsArg::Source => FoldMode::Source,
+        }
+    }
 }
 
 impl DeviceArg {
-    fn choose(self) -> Result<Device> {
+    pub(super) fn choose(self) -> Result<Device> {
         let available = tch::Cuda::is_available();
         match self {
             DeviceArg::Cuda if !available => Err(Error::Usage("--device cuda: no CUDA device is available".to_owned())),
@@ -165,7 +241,7 @@ impl DeviceArg {
     }
 }
 
-fn set_threads(threads: Option<usize>) -> Result<()> {
+pub(super) fn set_threads(threads: Option<usize>) -> Result<()> {
     let n = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     if n == 0 {
         return Err(Error::Usage("--threads: must be at least 1".to_owned()));
@@ -176,7 +252,7 @@ fn set_threads(threads: Option<usize>) -> Result<()> {
 }
 
 /// A flag that Ctrl-C and SIGTERM set; a second Ctrl-C ends the process at once.
-fn stop_flag() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         let registered = signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())

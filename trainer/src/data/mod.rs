@@ -140,7 +140,7 @@ impl Corpus {
             )));
         }
         let cache = FeatureCache::new(&places.cache, &recipe.frontend)?;
-        let tutor = Tutor::load(recipe, root, &places.cache)?;
+        let tutor = Tutor::load(recipe.teacher.as_ref(), recipe.frontend.hop_seconds(), root, &places.cache)?;
         let mut corpus = Self {
             labels,
             background,
@@ -260,9 +260,9 @@ impl Corpus {
     }
 }
 
-/// The data root to use: the option, else the environment's `EARWITNESS_DATA`, else the recipe's.
-pub fn data_root(recipe: &Recipe, recipe_path: &Path, option: Option<&Path>) -> PathBuf {
+/// The data root to use: the option, else the environment's `EARWITNESS_DATA`, else the recipe's `own`, from the recipe's folder.
+pub fn data_root(own: &Path, recipe_path: &Path, option: Option<&Path>) -> PathBuf {
     let from_environment = std::env::var_os("EARWITNESS_DATA").filter(|v| !v.is_empty()).map(PathBuf::from);
     let chosen = option.map(Path::to_owned).or(from_environment);
-    chosen.unwrap_or_else(|| recipe_path.parent().unwrap_or(Path::new("")).join(&recipe.data_root))
+    chosen.unwrap_or_else(|| recipe_path.parent().unwrap_or(Path::new("")).join(own))
 }

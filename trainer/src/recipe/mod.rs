@@ -14,6 +14,7 @@ mod network;
 mod optim;
 
 pub use augment::Augment;
+pub(crate) use check::line_of;
 pub use network::{ConvLayer, Network};
 pub use optim::{Method, Optim, Precision, Schedule, Train};
 
@@ -164,12 +165,8 @@ impl Recipe {
     ///
     /// If the file cannot be read, is no valid TOML, holds an unknown key (the line is named) or a value out of range.
     pub fn load(path: &Path) -> Result<(Self, PathBuf)> {
-        let beside = Path::new("trainer").join(path);
-        let path = if !path.exists() && beside.exists() { beside } else { path.to_owned() };
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| Error::input(&path, None, format!("recipe cannot be read: {e}")))?;
-        let recipe = Self::parse(&text, &path)?;
-        Ok((recipe, path))
+        let (text, path) = read(path)?;
+        Ok((Self::parse(&text, &path)?, path))
     }
 
     /// Parses and checks a recipe's text; `path` is named in errors.
@@ -178,12 +175,9 @@ impl Recipe {
     ///
     /// As [`Recipe::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        let recipe: Self = toml::from_str(text).map_err(|e| {
-            let line = e.span().map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-            Error::input(path, line, e.message().to_owned())
-        })?;
+        let recipe: Self = parse_toml(text, path)?;
         check::check(&recipe)
-            .map_err(|(key, message)| Error::input(path, check::line_of(text, key), format!("{key}: {message}")))?;
+            .map_err(|(key, message)| Error::input(path, line_of(text, key), format!("{key}: {message}")))?;
         Ok(recipe)
     }
 
@@ -193,7 +187,25 @@ impl Recipe {
     }
 }
 
-fn default_data_root() -> PathBuf {
+/// The text of the recipe at `path`, and where it was found: a relative path that does not exist is also looked up under
+/// `trainer/`.
+pub(crate) fn read(path: &Path) -> Result<(String, PathBuf)> {
+    let beside = Path::new("trainer").join(path);
+    let path = if !path.exists() && beside.exists() { beside } else { path.to_owned() };
+    let text =
+        std::fs::read_to_string(&path).map_err(|e| Error::input(&path, None, format!("recipe cannot be read: {e}")))?;
+    Ok((text, path))
+}
+
+/// Parses TOML; an error names the line.
+pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
+    toml::from_str(text).map_err(|e| {
+        let line = e.span().map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+        Error::input(path, line, e.message().to_owned())
+    })
+}
+
+pub(crate) fn default_data_root() -> PathBuf {
     PathBuf::from("../../../shared/data")
 }
 

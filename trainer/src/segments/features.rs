@@ -48,6 +48,7 @@ impl Features {
     }
 
     /// Bytes of features held.
+    #[cfg(test)]
     pub fn n_bytes(&self) -> usize {
         self.kept().n_bytes
     }

@@ -73,11 +73,13 @@ impl Folder {
     }
 
     /// How often a recording was decoded.
+    #[cfg(test)]
     pub fn n_decoded(&self) -> u64 {
         self.held().n_decoded
     }
 
     /// Bytes of samples held.
+    #[cfg(test)]
     pub fn n_bytes(&self) -> usize {
         self.held().n_bytes
     }

@@ -1,8 +1,8 @@
 //! Batches of views, computed ahead of their use.
 //!
 //! Enters: a plan, which says what the batch of each step holds. Leaves: the batches in the order of the steps. Views are
-//! computed one by one on the threads of the global pool, for up to `depth` batches at a time; the consumer, who must not be a
-//! thread of that pool, tops this up whenever it takes a batch. A batch depends on the plan alone, not on threads or depth.
+//! computed one by one on the threads of the pool, for up to `depth` batches at a time, earlier batches first; the consumer
+//! tops this up whenever it takes a batch. A batch depends on the plan alone, not on threads or depth.
 
 use super::{SegmentSet, View};
 use crate::error::{Error, Result};
@@ -11,8 +11,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The views of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,12 +94,11 @@ impl Loader {
     #[allow(clippy::should_implement_trait)] // an iterator of results would be asked for adaptors that stop at errors
     pub fn next(&mut self) -> Option<Result<LoadedBatch>> {
         let first = self.in_flight.pop_front()?;
-        let outcome = first.recv();
+        let outcome = wait(&first);
         self.top_up();
         match outcome {
-            Ok(Outcome::Loaded(result)) => Some(result),
-            Ok(Outcome::Panicked(payload)) => resume_unwind(payload),
-            Err(_) => unreachable!("a batch is dropped only after the loader was"),
+            Outcome::Loaded(result) => Some(result),
+            Outcome::Panicked(payload) => resume_unwind(payload),
         }
     }
 
@@ -134,6 +134,19 @@ impl Loader {
         }
         receiver
     }
+}
+
+/// What comes of a batch. A thread of the pool lends a hand instead of only waiting: it may be the pool's only one.
+fn wait(batch: &Receiver<Outcome>) -> Outcome {
+    while rayon::current_thread_index().is_some() {
+        match batch.try_recv() {
+            Ok(outcome) => return outcome,
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) if rayon::yield_now() == Some(rayon::Yield::Executed) => {}
+            Err(TryRecvError::Empty) => std::thread::sleep(Duration::from_micros(100)),
+        }
+    }
+    batch.recv().expect("a job is dropped without an outcome only after its loader was dropped")
 }
 
 impl Drop for Loader {

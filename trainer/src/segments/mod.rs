@@ -4,19 +4,27 @@
 //! [`View`] of a segment: `(n_frames, n_mels)` row-major, time first, always as long as a view; and, by a [`Loader`], batches of
 //! them, computed ahead of the training.
 
+mod annotations;
 mod clips;
 mod features;
 mod folder;
+mod hdf5;
 mod loader;
 mod store;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use loader::{LoadedBatch, Loader, Plan};
 pub use view::{View, ViewLength};
 
+use crate::data::folds::by_source;
 use crate::error::{Error, Result};
 use edge_frontend::FrontendConfig;
 use features::Features;
+use folder::Folder;
+use hdf5::Hdf5;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
@@ -103,6 +111,50 @@ struct Shared {
 }
 
 impl SegmentSet {
+    /// The annotations of the table `csv`, whose recordings are the data sets of the file `hdf5`, named by `video_id`, at the front
+    /// end's rate.
+    ///
+    /// # Errors
+    ///
+    /// If the table is wrong, the file is no HDF5 file, a row's data set is missing or is not of float32 and one dimension, a
+    /// segment begins at or past its recording's end (unless allowed), or an option does not hold.
+    pub fn epic_sounds(csv: &Path, hdf5: &Path, frontend: &FrontendConfig, options: &Options) -> Result<Self> {
+        let length = ViewLength::new(options.view_seconds, frontend)?;
+        let (segments, labels) = annotations::read(csv, frontend.sample_rate, options.n_classes)?;
+        let mut file = Hdf5::open(hdf5).map_err(|message| Error::input(hdf5, None, message))?;
+        for row in &segments {
+            let at_row = |message: String| Error::input(csv, Some(row.line), format!("video_id: {message}"));
+            file.look_up(&row.recording).map_err(at_row)?;
+        }
+        let set = Self::new(csv, segments, labels, Store::Hdf5(file), frontend, length, options)?;
+        for row in &set.segments {
+            if let Store::Hdf5(file) = &set.shared.store
+                && let Some(n) = file.n_samples(&row.recording)
+            {
+                set.shared.check_start(row, n)?;
+            }
+        }
+        Ok(set)
+    }
+
+    /// The annotations of the table `csv`, whose recordings are files `VIDEO_ID.wav` (or `.flac`, `.ogg`, `.mp3`) of `folder`, at any
+    /// rate. They are decoded when they are asked for.
+    ///
+    /// # Errors
+    ///
+    /// If the table is wrong, the folder cannot be read or lacks a recording, or an option does not hold.
+    pub fn annotated_folder(csv: &Path, folder: &Path, frontend: &FrontendConfig, options: &Options) -> Result<Self> {
+        let length = ViewLength::new(options.view_seconds, frontend)?;
+        let (segments, labels) = annotations::read(csv, frontend.sample_rate, options.n_classes)?;
+        let paths = Folder::list(folder).map_err(Error::io(folder))?;
+        if let Some(row) = segments.iter().find(|row| !paths.contains_key(&row.recording)) {
+            let message = format!("video_id: {} has no {}.wav, .flac, .ogg or .mp3", folder.display(), row.recording);
+            return Err(Error::input(csv, Some(row.line), message));
+        }
+        let store = Store::Folder(Folder::new(paths, frontend.sample_rate, options.audio_bytes));
+        Self::new(csv, segments, labels, store, frontend, length, options)
+    }
+
     /// The clips of the table `csv` (`file`, `label`, `fold`, `source_id`) in `folder`, each one segment named after its file
     /// without extension; labels in alphabetical order.
     ///
@@ -161,6 +213,33 @@ impl SegmentSet {
         self.frontend().n_mels
     }
 
+    /// The segments that `wanted` holds of, in their order.
+    pub fn filter(&self, wanted: impl Fn(&Segment) -> bool) -> Self {
+        self.subset(&(0..self.segments.len()).filter(|&i| wanted(&self.segments[i])).collect::<Vec<_>>())
+    }
+
+    /// The same segments in folds that no source spans, by [`by_source`].
+    ///
+    /// # Errors
+    ///
+    /// If a segment has no class.
+    pub fn with_source_folds(mut self) -> Result<Self> {
+        let keys = self.segments.iter().map(|s| Some((s.class?, s.source.clone()))).collect::<Option<Vec<_>>>();
+        let keys = keys.ok_or_else(|| Error::input(self.path(), None, "folds by source need classes"))?;
+        for (segment, fold) in self.segments.iter_mut().zip(by_source(&keys)) {
+            segment.fold = fold;
+        }
+        Ok(self)
+    }
+
+    /// Folds that the segments have, in order.
+    pub fn folds(&self) -> Vec<u32> {
+        let mut folds: Vec<u32> = self.segments.iter().map(|s| s.fold).filter(|&f| f > 0).collect();
+        folds.sort_unstable();
+        folds.dedup();
+        folds
+    }
+
     /// The segments at `indices`, in that order.
     ///
     /// # Panics
@@ -194,15 +273,7 @@ impl SegmentSet {
         }
         let at_row = |message: String| Error::input(&shared.csv, Some(row.line), message);
         let slice = shared.store.read(&row.recording, range.clone()).map_err(at_row)?;
-        if row.start >= slice.n_recording && shared.past_end == PastEnd::Error {
-            return Err(at_row(format!(
-                "segment {} begins at sample {}, but {} has only {}",
-                row.annotation_id,
-                row.start,
-                shared.store.name(&row.recording),
-                slice.n_recording
-            )));
-        }
+        shared.check_start(row, slice.n_recording)?;
         if let Some(at) = slice.iter().position(|x| !x.is_finite()) {
             let (name, position) = (shared.store.name(&row.recording), range.start + at as u64);
             return Err(at_row(format!("{name}: sample {position} is {}", slice[at])));
@@ -213,6 +284,26 @@ impl SegmentSet {
         Ok(self.padded(&shared.features.compute(&slice)?))
     }
 
+    /// First sample of the training view of segment `segment` that `draw` in [0, 1) places, in its recording.
+    ///
+    /// # Panics
+    ///
+    /// If `segment` is out of range.
+    pub fn view_start(&self, segment: usize, draw: f64) -> u64 {
+        let row = &self.segments[segment];
+        self.shared.length.slice(row.start, row.stop, View::Start(draw)).start
+    }
+
+    /// Whether segment `segment` is used whole, so that all its views are one.
+    ///
+    /// # Panics
+    ///
+    /// If `segment` is out of range.
+    pub fn is_whole(&self, segment: usize) -> bool {
+        let row = &self.segments[segment];
+        self.shared.length.is_fixed(row.start, row.stop, View::Start(0.0))
+    }
+
     fn padded(&self, values: &[f32]) -> Vec<f32> {
         let (n_mels, n_values) = (self.n_mels(), self.n_frames() * self.n_mels());
         let mut padded = Vec::with_capacity(n_values);
@@ -221,5 +312,17 @@ impl SegmentSet {
             padded.extend_from_slice(&values[values.len() - n_mels..]);
         }
         padded
+    }
+}
+
+impl Shared {
+    /// Whether a segment begins before the end of its recording of `n` samples, where that matters.
+    fn check_start(&self, row: &Segment, n: u64) -> Result<()> {
+        if row.start < n || self.past_end == PastEnd::Official {
+            return Ok(());
+        }
+        let (id, start, name) = (&row.annotation_id, row.start, self.store.name(&row.recording));
+        let message = format!("start_timestamp: segment {id} begins at sample {start}, but {name} has only {n}");
+        Err(Error::input(&self.csv, Some(row.line), message))
     }
 }

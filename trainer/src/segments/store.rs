@@ -4,12 +4,15 @@
 //! ask.
 
 use super::folder::Folder;
+use super::hdf5::Hdf5;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// A place that holds recordings.
 #[derive(Debug)]
 pub enum Store {
+    /// Data sets of an HDF5 file, all looked up.
+    Hdf5(Hdf5),
     /// Files of a folder.
     Folder(Folder),
 }
@@ -39,6 +42,12 @@ impl Store {
     /// A message that names the file.
     pub fn read(&self, recording: &str, range: Range<u64>) -> Result<Slice, String> {
         match self {
+            Self::Hdf5(file) => {
+                let n =
+                    file.n_samples(recording).ok_or_else(|| format!("recording {recording:?} was not looked up"))?;
+                let all = file.read(recording, range.start.min(n)..range.end.min(n))?;
+                Ok(Slice { range: 0..all.len(), all: Arc::new(all), n_recording: n })
+            }
             Self::Folder(folder) => {
                 let all = folder.samples(recording)?;
                 let n = all.len() as u64;
@@ -51,9 +60,11 @@ impl Store {
     /// The place of `recording`, for messages.
     pub fn name(&self, recording: &str) -> String {
         match self {
-            Self::Folder(folder) => {
-                folder.path(recording).map_or_else(|| recording.to_owned(), |p| p.display().to_string())
-            }
+            Self::Hdf5(file) => format!("{}: data set {recording:?}", file.path().display()),
+            Self::Folder(folder) => match folder.path(recording) {
+                Some(path) => path.display().to_string(),
+                None => recording.to_owned(),
+            },
         }
     }
 }

@@ -3,19 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 /// Slow frames are one in this many (alpha).
-pub(super) const ALPHA: usize = 4;
+pub(crate) const ALPHA: usize = 4;
 /// The fast pathway's width is the slow one's divided by this (`BETA_INV`).
 pub(super) const BETA_INV: usize = 8;
 /// Channels of a lateral connection, in multiples of the fast pathway's.
 pub(super) const FUSION_RATIO: usize = 2;
 /// Stages of residual blocks.
-pub(super) const N_STAGES: usize = 4;
+pub(crate) const N_STAGES: usize = 4;
 /// Kernels over time of the slow pathway's blocks, by stage.
 pub(super) const SLOW_KERNELS: [i64; N_STAGES] = [1, 1, 3, 3];
 /// Kernel over time of the fast pathway's blocks.
 pub(super) const FAST_KERNEL: i64 = 3;
 /// Strides over frequency, by stage.
-pub(super) const STRIDES: [i64; N_STAGES] = [1, 2, 2, 2];
+pub(crate) const STRIDES: [i64; N_STAGES] = [1, 2, 2, 2];
 /// Time stride of stem and pool together.
 const STEM_STRIDE: usize = 4;
 /// Frequency stride of the whole network.
@@ -61,7 +61,7 @@ impl SlowFastConfig {
     }
 
     /// Blocks of each stage (He et al. 2016, table 1).
-    pub(super) fn blocks(&self) -> [usize; N_STAGES] {
+    pub(crate) fn blocks(&self) -> [usize; N_STAGES] {
         if self.depth == 101 { [3, 4, 23, 3] } else { [3, 4, 6, 3] }
     }
 
@@ -86,7 +86,7 @@ impl SlowFastConfig {
     }
 
     /// Time and frequency over which the head averages, by pathway: (25, 4) and (100, 4) for 400 frames and 128 bands.
-    pub(super) fn pool(&self) -> [[i64; 2]; 2] {
+    pub(crate) fn pool(&self) -> [[i64; 2]; 2] {
         let mels = (self.n_mels / MEL_STRIDE) as i64;
         let fast = (self.n_frames / STEM_STRIDE) as i64;
         [[fast / ALPHA as i64, mels], [fast, mels]]

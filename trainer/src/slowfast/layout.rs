@@ -102,7 +102,7 @@ pub(super) fn layout(config: &SlowFastConfig, n_classes: usize) -> Vec<Spec> {
 }
 
 /// Name of a residual block; stages and blocks count from 0.
-pub(super) fn block_name(stage: usize, pathway: usize, block: usize) -> String {
+pub(crate) fn block_name(stage: usize, pathway: usize, block: usize) -> String {
     format!("s{}.pathway{pathway}_res{block}", stage + 2)
 }
 

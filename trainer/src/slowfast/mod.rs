@@ -15,8 +15,11 @@ mod layout;
 mod network;
 mod weights;
 
+pub(crate) use config::{ALPHA, N_STAGES, STRIDES};
 pub use config::{SlowFastConfig, slow_frames};
 pub use cost::{Cost, cost};
+pub(crate) use layout::block_name;
 pub use layout::{Named, Role};
+pub(crate) use network::BN_EPSILON;
 pub use network::{Norms, Pass, SlowFast};
 pub use weights::{Loaded, is_head};

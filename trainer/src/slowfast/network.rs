@@ -129,7 +129,8 @@ impl SlowFast {
     }
 
     /// Posteriors of views `(B, 1, n_frames, n_mels)`: softmax at each position that the head's average leaves, then the mean
-    /// over positions, `(B, n_classes)`. No gradients.
+    /// over positions, `(B, n_classes)`. No gradients. More bands, or a few frames more, leave more positions than one; at
+    /// most lengths the pathways leave different numbers of them, and the head has nothing to look at.
     ///
     /// # Errors
     ///
@@ -173,15 +174,16 @@ impl SlowFast {
     /// Features at each position of the head: `(B, positions in time, positions in frequency, n_features)`.
     fn positions(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let size = x.size();
-        let n_frames = self.config.n_frames as i64;
-        if size.len() != 4 || size[1] != 1 || size[2] != n_frames || size[3] < self.config.n_mels as i64 {
-            let expected = format!("(B, 1, {n_frames}, {})", self.config.n_mels);
+        let SlowFastConfig { n_frames, n_mels, .. } = self.config;
+        let fits = |size: i64, least: usize, of: i64| size >= least as i64 && size % of == 0;
+        if size.len() != 4 || size[1] != 1 || !fits(size[2], n_frames, ALPHA as i64) || !fits(size[3], n_mels, 1) {
+            let expected = format!("(B, 1, {n_frames}, {n_mels}) or more frames, in fours, or bands");
             return Err(Error::Usage(format!("views have the shape {size:?}, expected {expected}")));
         }
         let walk = Walk { network: self, pass };
         let x = x.f_to_kind(walk.kind())?;
         let mut fast = walk.stem(1, &x)?;
-        let mut slow = walk.stem(0, &x.f_index_select(2, &self.slow_frames)?)?;
+        let mut slow = walk.stem(0, &self.slow_view(&x)?)?;
         for stage in 0..N_STAGES {
             slow = Tensor::f_cat(&[slow, walk.lateral(stage, &fast)?], 1)?;
             slow = walk.stage(stage, 0, slow)?;
@@ -192,7 +194,22 @@ impl SlowFast {
             let h = h.f_to_kind(Kind::Float)?;
             pooled.push(h.f_avg_pool2d(kernel, [1, 1], [0, 0], false, true, None)?);
         }
+        let [slow, fast] = [0, 1].map(|i: usize| pooled[i].size()[2]);
+        if slow != fast {
+            let positions = format!("leave the slow pathway {slow} positions and the fast one {fast}");
+            return Err(Error::Usage(format!("views of {} frames {positions}", size[2])));
+        }
         Ok(Tensor::f_cat(&pooled, 1)?.f_permute([0, 2, 3, 1])?)
+    }
+
+    /// The frames that the slow pathway sees.
+    fn slow_view(&self, x: &Tensor) -> Result<Tensor> {
+        let n_frames = x.size()[2] as usize;
+        if n_frames == self.config.n_frames {
+            return Ok(x.f_index_select(2, &self.slow_frames)?);
+        }
+        let frames = Tensor::f_from_slice(&slow_frames(n_frames))?.f_to_device(x.device())?;
+        Ok(x.f_index_select(2, &frames)?)
     }
 
     fn get(&self, name: &str) -> Result<&Tensor> {

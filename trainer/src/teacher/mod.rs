@@ -8,7 +8,7 @@ pub mod probe;
 
 use crate::data::Targets;
 use crate::error::{Error, Result};
-use crate::recipe::{Recipe, Teacher};
+use crate::recipe::Teacher;
 use mn04::Mn04;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -33,26 +33,25 @@ pub struct Tutor {
 }
 
 impl Tutor {
-    /// Loads the recipe's teacher, if it has one.
+    /// Loads a teacher, if there is one; `hop_seconds` is the hop of the frames that its targets are timed in.
     ///
     /// # Errors
     ///
     /// If the weights cannot be read.
-    pub fn load(recipe: &Recipe, data_root: &Path, cache: &Path) -> Result<Option<Self>> {
-        let Some(settings) = recipe.teacher.clone() else { return Ok(None) };
+    pub fn load(settings: Option<&Teacher>, hop_seconds: f64, data_root: &Path, cache: &Path) -> Result<Option<Self>> {
+        let Some(settings) = settings.cloned() else { return Ok(None) };
         let path = data_root.join(&settings.weights);
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
         let mut digest = Sha256::new();
         digest.update(&bytes);
-        digest.update(format!("{} {}", settings.window_s, settings.hop_s));
+        digest.update(format!("{} {} {hop_seconds}", settings.window_s, settings.hop_s));
         let key = digest.finalize()[..4].iter().map(|b| format!("{b:02x}")).collect();
-        let frames_per_second = 1.0 / recipe.frontend.hop_seconds();
         Ok(Some(Self {
             network: Mutex::new(Mn04::load(&path)?),
             settings,
             key,
             cache: cache.to_owned(),
-            frames_per_second,
+            frames_per_second: 1.0 / hop_seconds,
         }))
     }
 

@@ -88,7 +88,7 @@ pub fn merge(
 /// Multinomial logistic regression: minimises `|W|^2 / 2 + c * sum(cross-entropy)` by Nesterov's accelerated gradient
 /// (Nesterov 2004, section 2.2.1). Leaves weights `(n_classes, width)` and biases `(n_classes)`, centred over the classes that
 /// occur; the rows of others are zero, so that they keep what the student says.
-fn regress(x: &Tensor, labels: &Tensor, n_classes: usize, c: f64) -> Result<(Tensor, Tensor)> {
+pub(crate) fn regress(x: &Tensor, labels: &Tensor, n_classes: usize, c: f64) -> Result<(Tensor, Tensor)> {
     tch::no_grad(|| {
         let one_hot = labels.f_one_hot(n_classes as i64)?.f_to_kind(Kind::Float)?;
         let occurs = one_hot.f_amax([0i64], false)?;
@@ -135,7 +135,7 @@ fn largest_curvature(x: &Tensor) -> Result<f64> {
 }
 
 /// Mean length of the rows.
-fn mean_norm(rows: &Tensor) -> Result<f64> {
+pub(crate) fn mean_norm(rows: &Tensor) -> Result<f64> {
     Ok(rows
         .f_square()?
         .f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?

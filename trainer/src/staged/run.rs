@@ -1,0 +1,206 @@
+//! All stages of a staged recipe on one fold, and their fusion.
+//!
+//! Enters: a recipe and a run folder. Leaves, in the folder: a folder a stage with its checkpoint, `scores.npz` (held-out
+//! segments, posteriors summed over views) and `logits.npz` (all segments, view by view); the same of the weights' average and
+//! of the fusion with the recipe's weights; and `result.json` with the measures of each.
+
+use super::predict::{Model, Said, predict};
+use super::recipe::StagedRecipe;
+use super::sets::{self, Sets};
+use super::stage;
+use super::state::{self, CHECKPOINT, Header};
+use crate::data::Places;
+use crate::error::{Error, Result};
+use crate::recipe::FoldMode;
+use crate::scores::{Measures, Scores, fuse, measure};
+use crate::segments::SegmentSet;
+use crate::slowfast::SlowFast;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tch::Device;
+
+/// Name of the result in a run folder.
+pub const RESULT: &str = "result.json";
+/// Name of the held-out segments' scores in a stage's folder.
+pub const SCORES: &str = "scores.npz";
+/// Name of all segments' logits in a stage's folder.
+const LOGITS: &str = "logits.npz";
+/// Folder of the fusion.
+pub const FUSED: &str = "fused";
+/// Folder of the mean of several stages' weights.
+pub const AVERAGE: &str = "average";
+
+/// What to train, and where.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The checked recipe.
+    pub recipe: StagedRecipe,
+    /// Held-out fold; none to train on everything.
+    pub fold: Option<u32>,
+    /// What the fold refers to.
+    pub folds: FoldMode,
+    /// Data and cache.
+    pub places: Places,
+    /// Run folder.
+    pub out: PathBuf,
+    /// Continue from the folder's checkpoints, where there are some.
+    pub resume: bool,
+    /// Where to compute.
+    pub device: Device,
+    /// Set from outside to save and stop after the current step.
+    pub stop: Arc<AtomicBool>,
+    /// Save and stop after this many steps of a stage.
+    pub stop_after: Option<u64>,
+}
+
+/// What a finished run leaves behind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Name of the recipe.
+    pub recipe: String,
+    /// Held-out fold.
+    pub fold: Option<u32>,
+    /// What the fold refers to.
+    pub folds: FoldMode,
+    /// Measures on the held-out segments, by model: the stages in order, the weights' average, the fusion.
+    pub models: Vec<(String, Measures)>,
+}
+
+/// Trains one stage alone.
+///
+/// # Errors
+///
+/// As [`stage::fit`].
+pub fn fit_stage(options: &RunOptions, name: &str) -> Result<()> {
+    let index = options.recipe.stage(name)?;
+    let sets = sets::open(&options.recipe, &options.places, options.folds, options.fold)?;
+    stage::fit(options, &sets, index).map(drop)
+}
+
+/// Trains all stages, predicts, fuses and measures. None of it is done twice when the run is resumed.
+///
+/// # Errors
+///
+/// As [`stage::fit`].
+pub fn run(options: &RunOptions) -> Result<RunResult> {
+    let recipe = &options.recipe;
+    let sets = sets::open(recipe, &options.places, options.folds, options.fold)?;
+    let mut models: Vec<(String, SlowFast)> = Vec::new();
+    for (index, stage) in recipe.stages.iter().enumerate() {
+        models.push((stage.name.clone(), stage::fit(options, &sets, index)?));
+    }
+    if !recipe.average.is_empty() {
+        models.push((AVERAGE.to_owned(), averaged(options, &sets, &models)?));
+    }
+    let mut result =
+        RunResult { recipe: recipe.name.clone(), fold: options.fold, folds: options.folds, models: Vec::new() };
+    if let Some(held_out) = &sets.held_out {
+        result.models = evaluate(options, &sets, held_out, &models)?;
+        for (name, measures) in &result.models {
+            eprintln!("{name:<12} {}", measures.line());
+        }
+    }
+    write_json(&options.out.join(RESULT), &result)?;
+    Ok(result)
+}
+
+/// The mean of the weights of the recipe's `average` stages, saved like a stage.
+fn averaged(options: &RunOptions, sets: &Sets, models: &[(String, SlowFast)]) -> Result<SlowFast> {
+    let recipe = &options.recipe;
+    let networks: Vec<&SlowFast> = models.iter().filter(|m| recipe.average.contains(&m.0)).map(|m| &m.1).collect();
+    let network = SlowFast::average(&networks)?;
+    let header = Header {
+        recipe: recipe.clone(),
+        stage: AVERAGE.to_owned(),
+        labels: sets.labels.clone(),
+        fold: options.fold,
+        folds: options.folds,
+        step: 0,
+        n_steps: 0,
+        finished: true,
+    };
+    let folder = options.out.join(AVERAGE);
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    state::save(&folder.join(CHECKPOINT), &header, &network, &[])?;
+    Ok(network)
+}
+
+/// Scores of the held-out segments, logits of all; measures by model.
+fn evaluate(
+    options: &RunOptions,
+    sets: &Sets,
+    held_out: &SegmentSet,
+    models: &[(String, SlowFast)],
+) -> Result<Vec<(String, Measures)>> {
+    let recipe = &options.recipe;
+    let min_max = |name: &str| {
+        let stage = recipe.stages.iter().find(|s| s.name == name || name == AVERAGE);
+        stage.and_then(|s| s.augment.as_ref()).is_some_and(|a| a.min_max)
+    };
+    let networks: Vec<Model> = models.iter().map(|(name, network)| Model { network, min_max: min_max(name) }).collect();
+    let n_views = recipe.train.views;
+    let truth = classes(held_out)?;
+    let said = predict(&networks, held_out, n_views, options.device, &options.stop)?;
+    let on_train = predict(&networks, &sets.train, n_views, options.device, &options.stop)?;
+    let mut measured = Vec::new();
+    let mut by_stage: Vec<Scores> = Vec::new();
+    for ((name, _), (said, on_train)) in models.iter().zip(said.iter().zip(&on_train)) {
+        let folder = options.out.join(name);
+        let scores = said.scores(held_out, n_views, &folder.join(SCORES))?;
+        scores.write(&folder.join(SCORES))?;
+        write_logits(&folder.join(LOGITS), [(said, held_out), (on_train, &sets.train)], n_views)?;
+        measured.push((name.clone(), measure(&scores.scores, sets.labels.len(), &truth, None)?));
+        by_stage.push(scores);
+    }
+    let fusion = recipe.fusion();
+    if fusion.len() > 1 {
+        let chosen: Vec<Scores> = fusion
+            .iter()
+            .filter_map(|(name, _)| models.iter().position(|m| m.0 == *name))
+            .map(|i| by_stage[i].clone())
+            .collect();
+        let weights: Vec<f64> = fusion.iter().map(|f| f.1).collect();
+        let fused = fuse(&chosen, &weights)?;
+        let folder = options.out.join(FUSED);
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        fused.write(&folder.join(SCORES))?;
+        measured.push((FUSED.to_owned(), measure(&fused.scores, sets.labels.len(), &truth, None)?));
+    }
+    Ok(measured)
+}
+
+/// The logits of held-out and training segments, in one file: what a smaller network may be taught with.
+fn write_logits(path: &Path, parts: [(&Said, &SegmentSet); 2], n_views: usize) -> Result<()> {
+    let (mut ids, mut values, mut n_classes) = (Vec::new(), Vec::new(), 0);
+    for (said, set) in parts {
+        let part = said.logits(set, n_views, path)?;
+        n_classes = part.n_classes;
+        ids.extend(part.annotation_id);
+        values.extend(part.scores);
+    }
+    Scores::new(path, ids, n_views, n_classes, values)?.write(path)
+}
+
+/// The class of each segment.
+///
+/// # Errors
+///
+/// If one has none; table and line are named.
+pub fn classes(set: &SegmentSet) -> Result<Vec<usize>> {
+    let class = |s: &crate::segments::Segment| {
+        s.class.ok_or_else(|| Error::input(set.path(), Some(s.line), "class_id: evaluation needs a class"))
+    };
+    set.segments().iter().map(class).collect()
+}
+
+/// Writes `value` as indented JSON.
+///
+/// # Errors
+///
+/// If the file cannot be written.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::content(path, e.to_string()))?;
+    std::fs::write(path, text + "\n").map_err(Error::io(path))
+}
