@@ -184,9 +184,12 @@ fn print_search(sets: &[Scores], alone: &[Measures], found: &Found, redact: Opti
     table.push(("found".to_owned(), figures(&found.found.measures), list(&found.found.weights)));
     table.push(("  to given".to_owned(), gains(&found.found.measures, given), String::new()));
     if let Some(held_out) = &found.held_out {
-        let by_fold: Vec<String> = held_out.folds.iter().map(|fold| list(&fold.weights)).collect();
-        table.push(("held_out".to_owned(), figures(&held_out.measures), by_fold.join(" | ")));
+        table.push(("held_out".to_owned(), figures(&held_out.measures), String::new()));
         table.push(("  to given".to_owned(), gains(&held_out.measures, given), String::new()));
+        for fold in &held_out.folds {
+            let top1 = std::array::from_fn(|i| if i == 0 { percent(fold.top1) } else { String::new() });
+            table.push((format!("  fold {}", fold.fold), top1, list(&fold.weights)));
+        }
     }
     let width = table.iter().map(|row| row.0.chars().count()).max().unwrap_or(0);
     println!("rows {}", rows(given, redact));
@@ -198,9 +201,12 @@ fn print_search(sets: &[Scores], alone: &[Measures], found: &Found, redact: Opti
 
 const NAMES: [&str; 5] = ["top-1", "top-5", "mCA", "mAP", "mAUC"];
 
+fn percent(share: f64) -> String {
+    format!("{:.2}", 100.0 * share)
+}
+
 /// In the units of published tables: per cent, and mAUC from 0 to 1.
 fn figures(m: &Measures) -> [String; 5] {
-    let percent = |share: f64| format!("{:.2}", 100.0 * share);
     let auc = m.mauc.map_or("-".to_owned(), |auc| format!("{auc:.4}"));
     [percent(m.top1), percent(m.top5), percent(m.mca), percent(m.map), auc]
 }
@@ -220,8 +226,11 @@ fn list(weights: &[f64]) -> String {
     weights.iter().map(|weight| format!("{weight:.4}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Weights act on sums: a file of five views would count five times as much as one of a single view.
+/// Weights act on sums: posteriors of five views count five times as much as those of a single one.
 fn warn_of_scales(sets: &[Scores]) {
+    if sets.iter().any(|set| set.scores.iter().any(|&score| score < 0.0)) {
+        return;
+    }
     let scale = |set: &Scores| set.scores.iter().map(|&s| f64::from(s)).sum::<f64>() / set.len() as f64;
     let of = &sets[0];
     let differs = |set: &&Scores| !(0.67..1.5).contains(&(scale(set) / scale(of)));

@@ -42,7 +42,7 @@ pub struct Weighed {
 /// Result of a search.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Found {
-    /// With the given weights.
+    /// With the given weights, scaled to add up to 1.
     pub given: Weighed,
     /// With the found ones, measured on the rows on which they were found; their top-1 accuracy is at least that of `given`.
     pub found: Weighed,
@@ -106,7 +106,8 @@ pub fn search(ensemble: &Ensemble, given: &[f64], folds: &[usize], redact: Optio
         let measures = measure(&weighted_sum(ensemble.sets, &weights)?, ensemble.n_classes, ensemble.truth, redact)?;
         Ok(Weighed { weights, measures })
     };
-    let given = weighed(given.to_vec())?;
+    let sum: f64 = given.iter().sum();
+    let given = weighed(given.iter().map(|weight| weight / sum).collect())?;
     let found = weighed(ensemble.best(&ensemble.rows(redact), Some(&given.weights)))?;
     let held_out = ensemble.held_out(&given.weights, folds, redact)?;
     Ok(Found { given, found, held_out })
