@@ -117,6 +117,38 @@ fn every_place_of_audio_gives_the_same_views() {
 }
 
 #[test]
+fn official_annotations_with_audio_as_long_as_they_are() {
+    let csv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/epic-sounds/EPIC_Sounds_validation.csv");
+    if !csv.exists() {
+        assert!(std::env::var_os("CI").is_none(), "{} is missing", csv.display());
+        eprintln!("{} is missing: not checked", csv.display());
+        return;
+    }
+    let (segments, _) = annotations::read(&csv, 24_000, Some(44)).unwrap();
+    let mut ends = std::collections::BTreeMap::new();
+    for segment in &segments {
+        let end = ends.entry(segment.recording.as_str()).or_insert(0);
+        *end = segment.stop.max(*end);
+    }
+    assert_eq!(ends.len(), 137);
+    let files = Files::new();
+    let path = files.path("audio.hdf5");
+    {
+        // Silence: chunks that were never written take no place.
+        let file = File::create(&path).unwrap();
+        for (name, n) in &ends {
+            file.new_dataset::<f32>().chunk(1 << 16).shape(*n as usize).create(*name).unwrap();
+        }
+    }
+    let set = SegmentSet::epic_sounds(&csv, &path, &FrontendConfig::epic_sounds(), &Options::default()).unwrap();
+    assert_eq!((set.segments().len(), set.labels().len()), (8035, 44));
+    for (segment, index) in [(0, 0), (4000, 4), (8034, 2)] {
+        let values = set.view(segment, View::Test { index, n_views: 5 }).unwrap();
+        assert_eq!(values, vec![1e-6f32.ln(); 400 * 128]);
+    }
+}
+
+#[test]
 fn clips_are_segments_of_their_whole_length() {
     let (frontend, options) = (small_frontend(), small_options());
     let files = Files::new();
