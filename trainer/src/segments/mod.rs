@@ -279,7 +279,7 @@ impl SegmentSet {
             return Err(at_row(format!("{name}: sample {position} is {}", slice[at])));
         }
         if fixed {
-            return Ok(self.padded(&*shared.features.keep(id, &slice)?));
+            return Ok(self.padded(&shared.features.keep(id, &slice)?));
         }
         Ok(self.padded(&shared.features.compute(&slice)?))
     }
