@@ -20,33 +20,39 @@ const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 
 /// Nodes and weights so far.
-pub(super) struct Graph {
+pub(in crate::export) struct Graph {
     proto: GraphProto,
-    n_weights: usize,
+    n_params: usize,
 }
 
 impl Graph {
-    pub(super) fn new(name: &str) -> Self {
-        Self { proto: GraphProto { name: name.to_owned(), ..Default::default() }, n_weights: 0 }
+    pub(in crate::export) fn new(name: &str) -> Self {
+        Self { proto: GraphProto { name: name.to_owned(), ..Default::default() }, n_params: 0 }
     }
 
-    /// Values in single precision so far.
-    pub(super) fn n_weights(&self) -> usize {
-        self.n_weights
+    /// Weights and biases of the convolutions so far.
+    pub(in crate::export) fn n_params(&self) -> usize {
+        self.n_params
     }
 
     /// Declares an input of the file.
-    pub(super) fn input(&mut self, name: &str, dims: Vec<Dimension>) {
+    pub(in crate::export) fn input(&mut self, name: &str, dims: Vec<Dimension>) {
         self.proto.input.push(tensor_info(name, dims));
     }
 
     /// Declares an output of the file.
-    pub(super) fn output(&mut self, name: &str, dims: Vec<Dimension>) {
+    pub(in crate::export) fn output(&mut self, name: &str, dims: Vec<Dimension>) {
         self.proto.output.push(tensor_info(name, dims));
     }
 
     /// Adds a node with one output, which bears its name; leaves that name.
-    pub(super) fn node(&mut self, op_type: &str, name: &str, inputs: &[&str], attribute: Vec<AttributeProto>) -> String {
+    pub(in crate::export) fn node(
+        &mut self,
+        op_type: &str,
+        name: &str,
+        inputs: &[&str],
+        attribute: Vec<AttributeProto>,
+    ) -> String {
         self.proto.node.push(NodeProto {
             name: name.to_owned(),
             op_type: op_type.to_owned(),
@@ -59,7 +65,7 @@ impl Graph {
     }
 
     /// Adds a convolution, weight `(out, in, kernel_t, kernel_f)`, and its weights; leaves the name of its output.
-    pub(super) fn convolution(
+    pub(in crate::export) fn convolution(
         &mut self,
         name: &str,
         input: &str,
@@ -70,20 +76,20 @@ impl Graph {
         let [weight_name, bias_name] = ["weight", "bias"].map(|part| format!("{name}.{part}"));
         self.floats(&weight_name, weight)?;
         self.floats(&bias_name, bias)?;
+        self.n_params += weight.numel() + bias.numel();
         Ok(self.node("Conv", name, &[input, &weight_name, &bias_name], attributes))
     }
 
     /// Adds a constant in single precision.
-    pub(super) fn floats(&mut self, name: &str, value: &Tensor) -> Result<()> {
+    pub(in crate::export) fn floats(&mut self, name: &str, value: &Tensor) -> Result<()> {
         let flat = value.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1])?;
         let values = Vec::<f32>::try_from(&flat)?;
-        self.n_weights += values.len();
         self.constant(name, value.size(), DataType::Float, values.iter().flat_map(|v| v.to_le_bytes()).collect());
         Ok(())
     }
 
     /// Adds a constant of whole numbers, `(n)`.
-    pub(super) fn integers(&mut self, name: &str, values: &[i64]) {
+    pub(in crate::export) fn integers(&mut self, name: &str, values: &[i64]) {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, vec![values.len() as i64], DataType::Int64, bytes);
     }
@@ -95,7 +101,7 @@ impl Graph {
     }
 
     /// The bytes of the file.
-    pub(super) fn encode(self) -> Vec<u8> {
+    pub(in crate::export) fn encode(self) -> Vec<u8> {
         let model = ModelProto {
             ir_version: IR_VERSION,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
@@ -109,18 +115,18 @@ impl Graph {
 }
 
 /// A batch norm as it is deployed, each part `(out)`.
-pub(super) struct Norm<'a> {
-    pub(super) weight: &'a Tensor,
-    pub(super) bias: &'a Tensor,
-    pub(super) mean: &'a Tensor,
-    pub(super) variance: &'a Tensor,
-    pub(super) epsilon: f64,
+pub(in crate::export) struct Norm<'a> {
+    pub(in crate::export) weight: &'a Tensor,
+    pub(in crate::export) bias: &'a Tensor,
+    pub(in crate::export) mean: &'a Tensor,
+    pub(in crate::export) variance: &'a Tensor,
+    pub(in crate::export) epsilon: f64,
 }
 
 impl Norm<'_> {
     /// Weight and bias of the convolution with `kernel`, `(out, in, kernel_t, kernel_f)`, and this norm behind it; in double
     /// precision.
-    pub(super) fn fold(&self, kernel: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub(in crate::export) fn fold(&self, kernel: &Tensor) -> Result<(Tensor, Tensor)> {
         let double = |part: &Tensor| part.f_to_kind(Kind::Double);
         let scale = double(self.weight)?.f_div(&double(self.variance)?.f_add_scalar(self.epsilon)?.f_sqrt()?)?;
         let weight = double(kernel)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
@@ -129,7 +135,7 @@ impl Norm<'_> {
     }
 }
 
-pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub(in crate::export) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: name.to_owned(),
         r#type: AttributeType::Ints as i32,
@@ -138,12 +144,12 @@ pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     }
 }
 
-pub(super) fn int(name: &str, value: i64) -> AttributeProto {
+pub(in crate::export) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type: AttributeType::Int as i32, i: value, ..Default::default() }
 }
 
 /// Kernel, stride and padding over (time, frequency), padding equal on both sides.
-pub(super) fn sliding(kernel: [i64; 2], stride: [i64; 2], pad: [i64; 2]) -> Vec<AttributeProto> {
+pub(in crate::export) fn sliding(kernel: [i64; 2], stride: [i64; 2], pad: [i64; 2]) -> Vec<AttributeProto> {
     // Padding in the order of ONNX: time and frequency before, then after.
     vec![ints("kernel_shape", &kernel), ints("strides", &stride), ints("pads", &[pad[0], pad[1], pad[0], pad[1]])]
 }
@@ -154,10 +160,10 @@ fn tensor_info(name: &str, dim: Vec<Dimension>) -> ValueInfoProto {
     ValueInfoProto { name: name.to_owned(), r#type: Some(r#type), ..Default::default() }
 }
 
-pub(super) fn fixed(size: usize) -> Dimension {
+pub(in crate::export) fn fixed(size: usize) -> Dimension {
     Dimension { value: Some(dimension::Value::DimValue(size as i64)), ..Default::default() }
 }
 
-pub(super) fn symbolic(name: &str) -> Dimension {
+pub(in crate::export) fn symbolic(name: &str) -> Dimension {
     Dimension { value: Some(dimension::Value::DimParam(name.to_owned())), ..Default::default() }
 }

@@ -2,9 +2,12 @@
 //!
 //! Enters: a finished checkpoint, and measured figures. Leaves: `model.onnx`, `manifest.toml` and `golden/`, which holds a generated
 //! clip, its log-mel frames and its logits. The folder is then loaded as the daemon loads it, and must compute what libtorch
-//! does, as a whole and pulse by pulse; otherwise the export fails.
+//! does, as a whole and pulse by pulse; otherwise the export fails. [`export_fused`] does the same for several networks of a staged
+//! recipe with their weights.
 
+mod fused;
 mod golden;
+mod graph;
 mod onnx;
 mod verify;
 
@@ -21,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Device;
 
+pub use fused::{FusedAgreement, FusedReport, Fusion, Member, export_fused, verify_fused};
 pub use verify::{Agreement, TOLERANCE, verify};
 
 /// Name of the network's file in the folder.

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::export::graph::{Graph, Norm, fixed, int, ints, sliding};
 use crate::slowfast::{ALPHA, BN_EPSILON, N_STAGES, STRIDES, SlowFast, block_name, slow_frames};
 use tch::Tensor;
+use tract_onnx::pb::AttributeProto;
 
 /// Smallest range by which a patch is divided in scaling it to [0, 1], as in training.
 const LEAST_RANGE: f64 = 1e-6;
@@ -45,7 +46,7 @@ pub(super) fn encode(members: &[Member], leaders: &[usize], name: &str) -> Resul
         terms.push(head(&mut graph, member.network, &format!("model{i}"), &shared)?);
         features.push(shared);
     }
-    let n_params = graph.n_weights();
+    let n_params = graph.n_params();
     fuse(&mut graph, members, &terms)?;
     Ok(Encoded { bytes: graph.encode(), n_params })
 }
@@ -176,7 +177,7 @@ impl Backbone<'_> {
         self.node("Relu", &format!("{name}.relu"), &[input], Vec::new())
     }
 
-    fn node(&mut self, op_type: &str, name: &str, inputs: &[&str], attributes: Vec<super::Attribute>) -> String {
+    fn node(&mut self, op_type: &str, name: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
         let name = self.name(name);
         self.graph.node(op_type, &name, inputs, attributes)
     }
