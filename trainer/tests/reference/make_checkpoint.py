@@ -1,6 +1,6 @@
 """Writes checkpoints as PySlowFast does, and what the network with these weights computes.
 
-    python3 make_checkpoint.py OUT --width 8 --depth 50 --classes 5 --seed 1 --frames 400 404 --files plain module --gradients
+    python3 make_checkpoint.py OUT --width 8 --depth 50 --classes 5 --seed 1 --frames 400 404 --files plain module --gradients all first
 
 OUT/NAME.pyth for each name of --files:
     plain       as torch.save writes it today
@@ -11,13 +11,15 @@ OUT/NAME.pyth for each name of --files:
     unexpected  with s9.pathway0_stem.conv.weight besides
 OUT/reference.json and OUT/reference.f32 (see blob.py) hold, T a number of frames, T x F where the patch has not 128 bands:
     input/T, logits/T, posteriors/T                     evaluation
-    training/input, training/targets, training/loss, training/logits    batch statistics, no dropout, cross entropy
-    gradient/PARAMETER, updated/BUFFER                  of that loss; running statistics after that one batch
+and for each NORMS of --gradients, `all` with batch statistics everywhere, `first` in the stems and the first fusion only:
+    NORMS/input, NORMS/targets, NORMS/logits, NORMS/loss    without dropout; cross entropy
+    NORMS/gradient/PARAMETER, NORMS/updated/BUFFER          of that loss; running statistics after that one batch
 
 Needs torch alone.
 """
 
 import argparse
+import copy
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -119,6 +121,25 @@ def write_checkpoint(path, kind, network, config):
     torch.save(checkpoint, path, _use_new_zipfile_serialization=kind != "legacy")
 
 
+def add_gradients(tensors, norms, network, generator):
+    network.train(norms == "all")
+    if norms == "first":
+        for part in (network.s1, network.s1_fuse):
+            part.train()
+    x = patches(N_TRAINING, 400, N_MELS, generator)
+    logits = network.logits(x)
+    targets = torch.randint(logits.shape[1], (N_TRAINING,), generator=generator)
+    loss = F.cross_entropy(logits, targets)
+    loss.backward()
+    for name, tensor in (("input", x), ("targets", targets), ("logits", logits), ("loss", loss)):
+        tensors.add(f"{norms}/{name}", tensor)
+    for name, parameter in network.named_parameters():
+        tensors.add(f"{norms}/gradient/{name}", parameter.grad)
+    for name, buffer in network.named_buffers():
+        if not name.endswith("num_batches_tracked"):
+            tensors.add(f"{norms}/updated/{name}", buffer)
+
+
 def frames_and_bands(text):
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if match is None:
@@ -136,7 +157,7 @@ def main():
     parser.add_argument("--frames", nargs="*", type=frames_and_bands, default=[frames_and_bands("400")])
     parser.add_argument("--clips", type=int, default=2, help="clips a batch in evaluation")
     parser.add_argument("--files", nargs="*", default=["plain"])
-    parser.add_argument("--gradients", action="store_true")
+    parser.add_argument("--gradients", nargs="*", default=[], choices=("all", "first"))
     args = parser.parse_args()
 
     torch.set_num_threads(1)
@@ -157,22 +178,8 @@ def main():
             tensors.add(f"input/{name}", x)
             tensors.add(f"logits/{name}", network.logits(x))
             tensors.add(f"posteriors/{name}", network(x))
-    if args.gradients:
-        network.train()
-        x = patches(N_TRAINING, 400, N_MELS, generator)
-        targets = torch.randint(args.classes, (N_TRAINING,), generator=generator)
-        logits = network(x)
-        loss = F.cross_entropy(logits, targets)
-        loss.backward()
-        tensors.add("training/input", x)
-        tensors.add("training/targets", targets)
-        tensors.add("training/logits", logits)
-        tensors.add("training/loss", loss)
-        for name, parameter in network.named_parameters():
-            tensors.add(f"gradient/{name}", parameter.grad)
-        for name, buffer in network.named_buffers():
-            if not name.endswith("num_batches_tracked"):
-                tensors.add(f"updated/{name}", buffer)
+    for norms in args.gradients:
+        add_gradients(tensors, norms, copy.deepcopy(network), generator)
     tensors.write(args.out, config=config)
 
 
