@@ -400,7 +400,7 @@ fn epic_sounds_validation_with_an_oracle_and_with_chance() {
 }
 
 #[test]
-fn a_search_on_four_models_of_epic_sounds_size_is_quick_and_repeatable() {
+fn a_search_on_four_models_of_epic_sounds_size_finds_the_same_on_any_number_of_threads() {
     let Some((table, rows)) = validation() else { return };
     let folder = folder();
     let ids: Vec<String> = rows.iter().map(|row| row.0.clone()).collect();
@@ -419,21 +419,20 @@ fn a_search_on_four_models_of_epic_sounds_size_is_quick_and_repeatable() {
             path
         })
         .collect();
-    let started = std::time::Instant::now();
-    let search = || {
-        let args: &[&dyn AsRef<std::ffi::OsStr>] = &[&"fuse", &"--scores", &files[0], &files[1], &files[2], &files[3]];
-        document(&train(
-            &[args, &[&"--search", &"--annotations", &table, &"--redact-background", &"--json"]].concat(),
-            0,
-        ))
+    let search = |threads: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_earwitness-train"));
+        command.env("RAYON_NUM_THREADS", threads).arg("fuse").arg("--scores").args(&files);
+        command.args(["--search", "--redact-background", "--json", "--annotations"]).arg(&table);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        document(&output)
     };
-    let found = search();
+    let found = search("2");
     assert_eq!(found["given"]["weights"], serde_json::json!([0.1, 0.4, 0.25, 0.25]));
     let top1 = |which: &str| found[which]["measures"]["top1"].as_f64().unwrap();
     assert!(top1("given") > found["files"][1]["measures"]["top1"].as_f64().unwrap(), "fusion helps");
     // Models of one kind are best weighed alike, and that holds on rows not searched.
     assert!(top1("found") > top1("given") && top1("held_out") > top1("given"), "{found}");
     assert!(found["found"]["weights"].as_array().unwrap().iter().all(|w| (0.1..0.4).contains(&w.as_f64().unwrap())));
-    assert_eq!(search(), found);
-    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+    assert_eq!(search("1"), found);
 }
