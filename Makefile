@@ -4,6 +4,7 @@
 #   make demo SOURCE=mic     the same daemon on the default microphone
 #   make test                lints and tests everything, as CI does
 #   make bench               latency of each stage and of the whole chain
+#   make bench-training      training throughput beside plain PyTorch's; BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make trainer             builds the trainer, target/release/earwitness-train
 
 SHELL := /bin/bash
@@ -21,7 +22,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # One optimised build serves the demo, the tests, the lints and the benches.
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 
-.PHONY: demo test lint tests test-firmware trainer bench system-demo system-test torch
+.PHONY: demo test lint tests test-firmware trainer bench bench-training system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -53,6 +54,9 @@ trainer: system-test torch
 
 bench: system-demo
 	cargo bench -p benches
+
+bench-training: system-test torch
+	$(WITH_TORCH) cargo bench -p trainer --bench throughput -- $(BENCH_FLAGS)
 
 system-demo:
 	@scripts/install-system.sh demo

@@ -1,0 +1,281 @@
+//! Training throughput beside plain PyTorch's: `make bench-training`.
+//!
+//! Ours is the step that trains a stage; theirs is `tests/reference/throughput.py`: the same network, batch, precision, optimiser
+//! and number of threads, on the same libtorch. Both live through the whole run and take turns, a few steps each, while the
+//! other waits at a pipe, so that whatever else the machine does slows both. Reading and augmenting of data is in neither.
+
+#![allow(clippy::unwrap_used)]
+
+use clap::{Parser, ValueEnum};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+use tch::{Cuda, Device};
+use tempfile::TempDir;
+use trainer::recipe::FoldMode;
+use trainer::segments::{LoadedBatch, Options, SegmentSet};
+use trainer::slowfast::SlowFast;
+use trainer::staged::StagedRecipe;
+use trainer::staged::plan::Plan;
+use trainer::staged::state::Header;
+use trainer::staged::training::Training;
+
+#[derive(Debug, Parser)]
+#[command(about = "Training throughput, in clips a second, beside plain PyTorch's")]
+struct Arguments {
+    /// Channels of the slow pathway's stem; 64 as published.
+    #[arg(long, default_value_t = 16)]
+    width: usize,
+    /// Layers: 50 or 101.
+    #[arg(long, default_value_t = 50)]
+    depth: usize,
+    /// Clips a step.
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+    /// Threads on a CPU.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Turns of each side.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Steps a turn.
+    #[arg(long, default_value_t = 2)]
+    steps: usize,
+    /// Devices and precisions to measure; all that there are unless given.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Setting>,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Setting {
+    /// CPU, single precision.
+    CpuF32,
+    /// CPU, bfloat16.
+    CpuBf16,
+    /// GPU, single precision (TF32 off, as is PyTorch's default).
+    CudaF32,
+    /// GPU, bfloat16, channels last.
+    CudaBf16,
+}
+
+impl Setting {
+    fn parts(self) -> (&'static str, &'static str, Device) {
+        match self {
+            Setting::CpuF32 => ("cpu", "f32", Device::Cpu),
+            Setting::CpuBf16 => ("cpu", "bf16", Device::Cpu),
+            Setting::CudaF32 => ("cuda", "f32", Device::Cuda(0)),
+            Setting::CudaBf16 => ("cuda", "bf16", Device::Cuda(0)),
+        }
+    }
+}
+
+const N_CLASSES: usize = 44;
+const WARM_UP: usize = 2;
+
+fn main() {
+    let arguments = Arguments::parse();
+    tch::set_num_threads(arguments.threads as i32);
+    let Arguments { width, depth, batch, threads, rounds, steps, .. } = &arguments;
+    println!(
+        "SlowFast R{depth}, width {width}, batch {batch}, {threads} threads; {rounds} turns of {steps} steps a side"
+    );
+    println!("clips a second: medians of the turns; ratio: median (smallest to largest) of the rounds");
+    for &setting in Setting::value_variants() {
+        let wanted = arguments.only.is_empty() || arguments.only.contains(&setting);
+        let there = !setting.parts().2.is_cuda() || Cuda::is_available();
+        match (wanted, there) {
+            (true, true) => measure(&arguments, setting),
+            (true, false) => println!("{:<10} no GPU here", name(setting)),
+            (false, _) => {}
+        }
+    }
+}
+
+fn measure(arguments: &Arguments, setting: Setting) {
+    let mut ours = Ours::new(arguments, setting);
+    let mut theirs = Theirs::new(arguments, setting);
+    assert_eq!(ours.n_params(), theirs.n_params, "parameters: the networks differ");
+    ours.seconds(WARM_UP);
+    theirs.seconds(WARM_UP);
+    let n_clips = (arguments.steps * arguments.batch) as f64;
+    let (mut of_ours, mut of_theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..arguments.rounds {
+        // Each side begins every other round.
+        let (a, b) = if round % 2 == 0 {
+            let a = ours.seconds(arguments.steps);
+            (a, theirs.seconds(arguments.steps))
+        } else {
+            let b = theirs.seconds(arguments.steps);
+            (ours.seconds(arguments.steps), b)
+        };
+        of_ours.push(n_clips / a);
+        of_theirs.push(n_clips / b);
+        ratios.push(b / a);
+    }
+    let (low, high) = (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
+    println!(
+        "{:<10} ours {:>8.2}   PyTorch {:>8.2}   ratio {:.3} ({low:.3} to {high:.3})",
+        name(setting),
+        median(of_ours),
+        median(of_theirs),
+        median(ratios)
+    );
+}
+
+fn name(setting: Setting) -> String {
+    let (device, precision, _) = setting.parts();
+    format!("{device} {precision}")
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    (values[(n - 1) / 2] + values[n / 2]) / 2.0
+}
+
+/// Our training, with a batch to do again and again.
+struct Ours {
+    training: Training,
+    set: SegmentSet,
+    loaded: LoadedBatch,
+    device: Device,
+    _folder: TempDir,
+}
+
+impl Ours {
+    fn new(arguments: &Arguments, setting: Setting) -> Self {
+        let (_, precision, device) = setting.parts();
+        let (folder, set) = segments(arguments.batch);
+        let text = format!(
+            r#"
+            name = "throughput"
+            data = {{ kind = "clips", csv = "clips.csv", audio = "." }}
+            network = {{ width_per_group = {}, depth = {} }}
+            train = {{ precision = "{precision}" }}
+            [[stage]]
+            name = "baseline"
+            epochs = 1000000
+            lr = 0.001
+            batch = {}
+            "#,
+            arguments.width, arguments.depth, arguments.batch
+        );
+        let recipe = StagedRecipe::parse(&text, Path::new("throughput.toml")).unwrap();
+        let plan = Plan::new(&recipe.stages[0], 1, set.segments().len());
+        let network = SlowFast::new(&recipe.network, N_CLASSES, 1, device).unwrap();
+        let header = Header {
+            stage: recipe.stages[0].name.clone(),
+            recipe,
+            labels: set.labels().to_vec(),
+            fold: None,
+            folds: FoldMode::Official,
+            step: 0,
+            n_steps: plan.n_steps,
+            finished: false,
+        };
+        let training = Training::start(header, 1, plan, network, device).unwrap();
+        let n = arguments.batch * set.n_frames() * set.n_mels();
+        let views = tch::Tensor::randn([n as i64], (tch::Kind::Float, Device::Cpu)) * 3.0 - 5.0;
+        let segments = (0..arguments.batch).collect();
+        let loaded = LoadedBatch { step: 0, segments, features: Vec::try_from(views).unwrap() };
+        Self { training, set, loaded, device, _folder: folder }
+    }
+
+    fn n_params(&self) -> usize {
+        let trainable = self.training.network().tensors().iter().filter(|t| t.role.is_trainable());
+        trainable.map(|t| t.value.numel()).sum()
+    }
+
+    fn seconds(&mut self, n_steps: usize) -> f64 {
+        let start = Instant::now();
+        for _ in 0..n_steps {
+            self.loaded.step = self.training.header.step;
+            self.training.step(&self.loaded, &self.set, None).unwrap();
+        }
+        if self.device.is_cuda() {
+            Cuda::synchronize(0);
+        }
+        start.elapsed().as_secs_f64()
+    }
+}
+
+/// A folder of silent clips, one a view; the bench brings its own features.
+fn segments(n: usize) -> (TempDir, SegmentSet) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "file,label,fold,source_id\n".to_owned();
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 24_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    for i in 0..n.max(N_CLASSES) {
+        let mut writer = hound::WavWriter::create(folder.path().join(format!("{i}.wav")), spec).unwrap();
+        (0..2400).for_each(|_| writer.write_sample(0i16).unwrap());
+        writer.finalize().unwrap();
+        table += &format!("{i}.wav,class{:02},1,{i}\n", i % N_CLASSES);
+    }
+    let csv = folder.path().join("clips.csv");
+    std::fs::write(&csv, table).unwrap();
+    let frontend = edge_frontend::FrontendConfig::epic_sounds();
+    let set = SegmentSet::clips(&csv, folder.path(), &frontend, &Options::default()).unwrap();
+    (folder, set)
+}
+
+/// PyTorch's training, in a process of its own.
+struct Theirs {
+    process: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    n_params: usize,
+}
+
+impl Theirs {
+    fn new(arguments: &Arguments, setting: Setting) -> Self {
+        let (device, precision, _) = setting.parts();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/throughput.py");
+        let numbers = [
+            ("--width", arguments.width),
+            ("--depth", arguments.depth),
+            ("--classes", N_CLASSES),
+            ("--batch", arguments.batch),
+            ("--threads", arguments.threads),
+        ];
+        let mut process = Command::new("python3")
+            .arg(script)
+            .args(numbers.iter().flat_map(|(key, value)| [(*key).to_owned(), value.to_string()]))
+            .args(["--precision", precision, "--device", device])
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is needed, with the torch of scripts/requirements.txt");
+        let questions = process.stdin.take().unwrap();
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        let mut theirs = Self { process, questions, answers, n_params: 0 };
+        theirs.n_params = theirs.answer().parse().unwrap();
+        theirs
+    }
+
+    fn seconds(&mut self, n_steps: usize) -> f64 {
+        writeln!(self.questions, "{n_steps}").unwrap();
+        self.answer().parse().unwrap()
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
