@@ -1,8 +1,8 @@
 //! Scores: what models say of segments, and what is made of it.
 //!
-//! Enters: scores files ([`file`](mod@file)) and the classes that annotations give their rows ([`truth`]). Leaves: their weighted sum
-//! ([`fuse`](mod@fuse)), measures ([`measures`]), weights that suit validation rows ([`search`](mod@search)) and what the challenge takes
-//! ([`submit`]).
+//! Enters: scores files ([`file`](mod@file)) and the classes that annotations give their rows ([`truth`]). Leaves: their
+//! weighted sum ([`fuse`](mod@fuse)), measures ([`measures`]), weights that suit validation rows ([`search`](mod@search)) and
+//! what the challenge takes ([`submit`]).
 //!
 //! Rows are known by their annotation_id everywhere, never by their position. In messages they count from 0, as numpy does.
 
