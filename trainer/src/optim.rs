@@ -110,3 +110,38 @@ fn sgd(
     let _ = weight.f_sub_(&update.f_mul_scalar(lr)?)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    /// Two steps from the weight 1 with the gradients 0.5 and -1, worked out by hand.
+    fn after_two_steps(method: Method, decay: f64) -> f64 {
+        let mut weight = Tensor::ones([1], (Kind::Double, Device::Cpu)).set_requires_grad(true);
+        let mut optimizer = Optimizer::new(method, 0.9, std::iter::once(&weight)).unwrap();
+        for (step, slope) in [0.5, -1.0].into_iter().enumerate() {
+            (&weight * slope).sum(Kind::Double).backward();
+            optimizer.step(std::iter::once((&mut weight, decay)), 0.1, step as u64).unwrap();
+        }
+        weight.double_value(&[0])
+    }
+
+    #[test]
+    fn sgd_is_that_of_nesterov() {
+        // v = 0.5, w = 1 - 0.1 (0.5 + 0.45) = 0.905; v = -0.55, w = 0.905 - 0.1 (-1 - 0.495) = 1.0545.
+        assert!((after_two_steps(Method::Sgd, 0.0) - 1.0545).abs() < 1e-12);
+        // With decay 0.1: g = 0.6, w = 1 - 0.1 * 1.14 = 0.886; g = -0.9114, v = -0.3714, w = 0.886 + 0.1 * 1.24566.
+        assert!((after_two_steps(Method::Sgd, 0.1) - 1.010566).abs() < 1e-12);
+    }
+
+    #[test]
+    fn adamw_decays_apart_from_the_gradient() {
+        // First step: the update is the sign of the gradient. Second: m = 0.9 * 0.05 - 0.1 = -0.055, v = 0.00124975.
+        let second = (-0.055 / 0.19) / ((0.001_249_75f64 / 0.001_999).sqrt() + EPSILON);
+        let first = 1.0 - 0.1 * 0.5 / (0.5 + EPSILON);
+        assert!((after_two_steps(Method::Adamw, 0.0) - (first - 0.1 * second)).abs() < 1e-9);
+        let decayed = (1.0 * 0.99 - 0.1 * 0.5 / (0.5 + EPSILON)) * 0.99 - 0.1 * second;
+        assert!((after_two_steps(Method::Adamw, 0.1) - decayed).abs() < 1e-9);
+    }
+}

@@ -240,7 +240,12 @@ impl Walk<'_> {
     }
 
     fn convolve(&self, name: &str, x: &Tensor, stride: [i64; 2], padding: [i64; 2]) -> Result<Tensor> {
-        let kernel = self.network.get(&format!("{name}.weight"))?.f_to_kind(self.kind())?;
+        let mut kernel = self.network.get(&format!("{name}.weight"))?.f_to_kind(self.kind())?;
+        if kernel.device().is_cuda() {
+            // Channels last in memory: the layout tensor cores want; the outputs take it over. Not on CPUs, where
+            // libtorch 2.11 overruns its buffers with it at such widths.
+            kernel = kernel.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?;
+        }
         Ok(x.f_conv2d(&kernel, None::<&Tensor>, stride, padding, [1, 1], 1)?)
     }
 

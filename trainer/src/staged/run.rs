@@ -1,8 +1,8 @@
 //! All stages of a staged recipe on one fold, and their fusion.
 //!
 //! Enters: a recipe and a run folder. Leaves, in the folder: a folder a stage with its checkpoint, `scores.npz` (held-out
-//! segments, posteriors summed over views) and `logits.npz` (all segments, view by view); the same of the weights' average and
-//! of the fusion with the recipe's weights; and `result.json` with the measures of each.
+//! segments, posteriors summed over views) and `logits.npz` (all segments, view by view); the scores of the weights' average
+//! and of the fusion with the recipe's weights; and `result.json` with the measures of each.
 
 use super::predict::{Model, Said, predict};
 use super::recipe::StagedRecipe;
@@ -143,14 +143,18 @@ fn evaluate(
     let n_views = recipe.train.views;
     let truth = classes(held_out)?;
     let said = predict(&networks, held_out, n_views, options.device, &options.stop)?;
-    let on_train = predict(&networks, &sets.train, n_views, options.device, &options.stop)?;
+    // The fusion's models alone: what a smaller network would be taught with.
+    let n_taught = networks.len() - usize::from(models.last().is_some_and(|m| m.0 == AVERAGE));
+    let on_train = predict(&networks[..n_taught], &sets.train, n_views, options.device, &options.stop)?;
     let mut measured = Vec::new();
     let mut by_stage: Vec<Scores> = Vec::new();
-    for ((name, _), (said, on_train)) in models.iter().zip(said.iter().zip(&on_train)) {
+    for (i, ((name, _), said)) in models.iter().zip(&said).enumerate() {
         let folder = options.out.join(name);
         let scores = said.scores(held_out, n_views, &folder.join(SCORES))?;
         scores.write(&folder.join(SCORES))?;
-        write_logits(&folder.join(LOGITS), [(said, held_out), (on_train, &sets.train)], n_views)?;
+        if let Some(on_train) = on_train.get(i) {
+            write_logits(&folder.join(LOGITS), [(said, held_out), (on_train, &sets.train)], n_views)?;
+        }
         measured.push((name.clone(), measure(&scores.scores, sets.labels.len(), &truth, None)?));
         by_stage.push(scores);
     }
