@@ -97,17 +97,16 @@ impl Model {
                 network.pulse_frames
             ));
         }
-        let frame_ms = frontend.hop_seconds() * 1e3;
-        let n_frames = (hop_ms / frame_ms).round();
-        // A hundredth: a frame need not be a decimal number of milliseconds.
-        let whole = (hop_ms / frame_ms - n_frames).abs() <= 0.01;
-        if !whole || !(1.0..=MAX_PULSE_FRAMES as f64).contains(&n_frames) {
-            return Err(format!(
-                "expected 1 to {MAX_PULSE_FRAMES} whole log-mel frames of {frame_ms} ms, actual {hop_ms} ms, {:.3} frames",
-                hop_ms / frame_ms
-            ));
+        match frontend.whole_frames(hop_ms).filter(|n_frames| *n_frames <= MAX_PULSE_FRAMES) {
+            Some(n_frames) => *network = network.clone().with_pulse(n_frames),
+            None => {
+                let frame_ms = frontend.hop_seconds() * 1e3;
+                return Err(format!(
+                    "expected 1 to {MAX_PULSE_FRAMES} whole log-mel frames of {frame_ms} ms, actual {hop_ms} ms, {:.3} frames",
+                    hop_ms / frame_ms
+                ));
+            }
         }
-        *network = network.clone().with_pulse(n_frames as usize);
         Ok(self)
     }
 

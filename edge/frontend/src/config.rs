@@ -239,6 +239,16 @@ impl FrontendConfig {
         self.hop_length as f64 / f64::from(self.sample_rate)
     }
 
+    /// The frames in `ms` milliseconds, at least 1, where that is a whole number: to a hundredth, for a hop need not be a decimal
+    /// number of milliseconds.
+    pub fn whole_frames(&self, ms: f64) -> Option<usize> {
+        let n_frames = ms / 1e3 / self.hop_seconds();
+        let whole = n_frames.round();
+        // Comparisons that a NaN fails; the bound keeps the conversion exact.
+        let fits = (n_frames - whole).abs() <= 0.01 && (1.0..=1e9).contains(&whole);
+        fits.then_some(whole as usize)
+    }
+
     /// Zeros that come before the first sample of a stream: frame 0 begins so many samples before it.
     pub fn n_lead(&self) -> usize {
         if self.centre_padding { self.n_fft / 2 - (self.n_fft - self.win_length) / 2 } else { 0 }
@@ -264,6 +274,15 @@ mod tests {
         let config = FrontendConfig::epic_sounds();
         assert_eq!(config.n_frames(47_975), 400);
         assert_eq!(config.n_frames(0), 1);
+    }
+
+    #[test]
+    fn milliseconds_are_whole_frames_or_none() {
+        let config = FrontendConfig::epic_sounds();
+        assert_eq!([5.0, 200.0, 1999.99].map(|ms| config.whole_frames(ms)), [Some(1), Some(40), Some(400)]);
+        assert_eq!([0.0, 2.0, 7.5, -5.0, 1e300, f64::NAN, f64::INFINITY].map(|ms| config.whole_frames(ms)), [None; 7]);
+        let odd = FrontendConfig { sample_rate: 22_050, hop_length: 256, f_max_hz: 11_025.0, ..config };
+        assert_eq!((odd.whole_frames(116.1), odd.whole_frames(117.0)), (Some(10), None));
     }
 
     #[test]

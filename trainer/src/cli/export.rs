@@ -2,37 +2,58 @@
 
 use crate::crossval::Summary;
 use crate::error::{Error, Result};
-use crate::export::{self, ExportReport};
+use crate::export::{self, ExportReport, FusedReport, Fusion, Given, Networks};
 use crate::recipe::Recipe;
+use crate::segments::class_labels;
+use crate::staged::{StagedRecipe, crossval};
 use clap::Args;
-use std::path::PathBuf;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Checkpoint of a finished training.
-    #[arg(long)]
-    checkpoint: PathBuf,
+    /// Checkpoint of a finished training; with --fused, those of several stages, or of PyTorch (.pyth).
+    #[arg(long, num_args = 1.., required = true, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
     /// Model folder to write.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Take the [export] table from this recipe instead of the checkpoint's.
-    #[arg(long)]
+    /// Take the [export] table from this recipe instead of the checkpoint's; with --fused, name and front end, too.
+    #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Figures for the manifest: what `summary --json` printed.
-    #[arg(long)]
+    /// Figures for the manifest: what `summary --json`, with --fused `crossval --json`, printed.
+    #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
+    /// Write the weighted sum of several stages' networks as one model of whole patches.
+    #[arg(long)]
+    fused: bool,
+    /// Weights of the networks; default: those that the recipe gives the stages.
+    #[arg(long, num_args = 1.., requires = "fused", value_name = "WEIGHT")]
+    weights: Option<Vec<f64>>,
+    /// Annotations with class and class_id, for checkpoints of PyTorch.
+    #[arg(long, requires = "fused", value_name = "CSV")]
+    annotations: Option<PathBuf>,
+    /// Milliseconds from one patch to the next, a whole number of log-mel frames.
+    #[arg(long, requires = "fused", default_value_t = 200.0, value_name = "MS")]
+    hop_ms: f64,
 }
 
 /// Exports a model and prints what a model card wants to know.
 ///
 /// # Errors
 ///
-/// As [`export::export`].
+/// As [`export::export`] and [`export::export_fused`].
 pub fn export(args: &ExportArgs) -> Result<()> {
+    if args.fused {
+        return fused(args);
+    }
+    let [checkpoint] = &args.checkpoint[..] else {
+        return Err(Error::Usage("--checkpoint: more than one needs --fused".to_owned()));
+    };
     let recipe = args.recipe.as_deref().map(Recipe::load).transpose()?.map(|(recipe, _)| recipe);
-    let summary = args.metrics.as_deref().map(Summary::read).transpose()?;
-    let report = export::export(&args.checkpoint, &args.out, recipe.as_ref(), summary.as_ref())?;
+    let summary: Option<Summary> = args.metrics.as_deref().map(read_json).transpose()?;
+    let report = export::export(checkpoint, &args.out, recipe.as_ref(), summary.as_ref())?;
     let ExportReport { n_bytes, n_params, mmac_per_second, receptive_field_frames, agreement } = report;
     println!("folder               {}", args.out.display());
     println!("network file         {n_bytes} bytes");
@@ -47,9 +68,40 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-impl Summary {
-    fn read(path: &std::path::Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        serde_json::from_str(&text).map_err(|e| Error::content(path, e.to_string()))
-    }
+fn fused(args: &ExportArgs) -> Result<()> {
+    let given = Given {
+        weights: args.weights.clone(),
+        recipe: args.recipe.as_deref().map(StagedRecipe::load).transpose()?.map(|(recipe, _)| recipe),
+        labels: args.annotations.as_deref().map(class_labels).transpose()?,
+    };
+    let summary: Option<crossval::Summary> = args.metrics.as_deref().map(read_json).transpose()?;
+    let networks = Networks::read(&args.checkpoint, &given)?;
+    let (recipe, members) = (&networks.recipe, networks.members());
+    let frame_ms = recipe.frontend.hop_seconds() * 1e3;
+    let hop_frames = recipe.frontend.whole_frames(args.hop_ms).ok_or_else(|| {
+        Error::Usage(format!("--hop-ms: {} ms is no whole number of frames of {frame_ms} ms", args.hop_ms))
+    })?;
+    let fusion = Fusion {
+        name: &recipe.name,
+        members: &members,
+        labels: &networks.labels,
+        frontend: &recipe.frontend,
+        hop_frames,
+        settings: &recipe.export.clone().unwrap_or_else(export::default_export),
+        metrics: summary.map(|s| export::fused_metrics(&s)).unwrap_or_default(),
+    };
+    let FusedReport { n_bytes, n_params, mmac_a_patch, n_models, n_backbones, agreement } =
+        export::export_fused(&fusion, &args.out)?;
+    println!("folder               {}", args.out.display());
+    println!("network file         {n_bytes} bytes");
+    println!("networks             {n_models}, of which {n_backbones} backbones differ");
+    println!("parameters           {n_params}");
+    println!("MMAC a patch         {mmac_a_patch:.2}, every {} ms", args.hop_ms);
+    println!("difference to torch  {:e} over {} patches", agreement.largest, agreement.n_patches);
+    Ok(())
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    serde_json::from_str(&text).map_err(|e| Error::content(path, e.to_string()))
 }

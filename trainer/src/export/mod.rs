@@ -24,7 +24,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Device;
 
-pub use fused::{FusedAgreement, FusedReport, Fusion, Member, export_fused, verify_fused};
+pub use fused::{
+    FusedAgreement, FusedReport, Fusion, Given, Member, Networks, export_fused, fused_metrics, verify_fused,
+};
 pub use verify::{Agreement, TOLERANCE, verify};
 
 /// Name of the network's file in the folder.
@@ -104,7 +106,7 @@ pub fn export(
 }
 
 /// Used where the recipe has no `[export]`.
-fn default_export() -> Export {
+pub fn default_export() -> Export {
     let decision = Decision {
         window_ms: 960,
         threshold_on: 0.5,
@@ -129,14 +131,17 @@ fn metrics(summary: &Summary, recipe: &str) -> BTreeMap<String, f64> {
             "top1" => ("top1_all_labels", false),
             other => (other, false),
         };
-        // Four digits: a fold has a few hundred clips.
-        let rounded = |v: f64| (v * 1e4).round() / 1e4;
         metrics.insert(format!("{set}_{folds}_{name}"), rounded(row.mean));
         if with_spread {
             metrics.insert(format!("{set}_{folds}_{name}_std"), rounded(row.std));
         }
     }
     metrics
+}
+
+/// To four digits: a fold has a few hundred clips.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 fn sha256(bytes: &[u8]) -> String {

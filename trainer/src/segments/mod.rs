@@ -29,6 +29,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
 
+/// Names of the classes in the annotations at `csv`, by id; none where they have no classes.
+///
+/// # Errors
+///
+/// If the table is wrong: file, line and field are named.
+pub fn class_labels(csv: &Path) -> Result<Vec<String>> {
+    // Names do not depend on the sample rate.
+    Ok(annotations::read(csv, FrontendConfig::epic_sounds().sample_rate, None)?.1)
+}
+
 /// A stretch of a recording that has a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {

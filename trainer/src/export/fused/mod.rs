@@ -6,17 +6,21 @@
 //! libtorch does; otherwise the export fails.
 
 mod graph;
+mod read;
 mod verify;
 
 use super::{NETWORK_FILE, golden, sha256};
 use crate::error::{Error, Result};
-use crate::recipe::Export;
+use crate::recipe::{Export, FoldMode};
 use crate::slowfast::{SlowFast, cost};
+use crate::staged::crossval::Summary;
+use crate::staged::run::FUSED;
 use edge_frontend::manifest::MANIFEST_VERSION;
 use edge_frontend::{Activation, Files, FrontendConfig, Manifest, ModelFile, Network, NetworkKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use read::{Given, Networks};
 pub use verify::{FusedAgreement, verify_fused};
 
 /// Label that is the manifest's background where a model has it, as EPIC-SOUNDS does.
@@ -97,6 +101,21 @@ pub fn export_fused(fusion: &Fusion, out: &Path) -> Result<FusedReport> {
         n_backbones: (0..leaders.len()).filter(is_leader).count(),
         agreement,
     })
+}
+
+/// The fusion's means over folds, named like `kitchen20-slowfast_official_top1`.
+pub fn fused_metrics(summary: &Summary) -> BTreeMap<String, f64> {
+    let folds = if summary.folds == FoldMode::Source { "source" } else { "official" };
+    let mut metrics = BTreeMap::new();
+    for row in summary.rows.iter().filter(|r| r.model == FUSED) {
+        let others = row.others.iter().flat_map(|values| ["top5", "mca", "map", "mauc"].into_iter().zip(*values));
+        for (measure, value) in [("top1", row.top1), ("top1_std", row.top1_std)].into_iter().chain(others) {
+            if value.is_finite() {
+                metrics.insert(format!("{}_{folds}_{measure}", summary.recipe), super::rounded(value));
+            }
+        }
+    }
+    metrics
 }
 
 fn manifest(fusion: &Fusion, sha256: String) -> Manifest {
