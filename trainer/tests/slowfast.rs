@@ -161,7 +161,7 @@ fn learns_alike(reference: &BTreeMap<String, Tensor>, file: &Path, name: &str, n
     for tensor in network.tensors_mut().iter_mut().filter(|t| t.role.is_trainable()) {
         tensor.value = tensor.value.set_requires_grad(true);
     }
-    let pass = Pass { norms, precision: Precision::F32, drop_path: None };
+    let pass = Pass { norms, ..Pass::evaluation(Precision::F32) };
     let logits = network.classify(&network.features(get("input"), &pass).unwrap()).unwrap();
     assert!(difference(&logits.detach(), get("logits")) < 1e-4);
     let loss = logits.cross_entropy_for_logits(&get("targets").to_kind(Kind::Int64));

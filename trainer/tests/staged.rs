@@ -7,9 +7,10 @@ mod common;
 use common::Fixture;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use tch::{Device, Tensor};
 use trainer::Error;
 use trainer::data::Places;
@@ -39,6 +40,7 @@ n_frames = 80
 [train]
 view_seconds = 0.4
 views = 3
+train_views = 2
 
 [augment]
 gain_db = 6.0
@@ -51,6 +53,7 @@ cutmix = 0.3
 [[stage]]
 name = "baseline"
 epochs = 4
+coarse_epochs = 2
 lr = 0.01
 warmup_epochs = 1
 method = "adamw"
@@ -203,8 +206,8 @@ fn scores_are_sums_over_views_and_fuse_by_id() {
     assert_eq!(fused.scores, read("fused", "scores.npz").scores);
     let names: Vec<&str> = result.models.iter().map(|m| m.0.as_str()).collect();
     assert_eq!(names, ["baseline", "decay", "frozen", "focal", "average", "fused"]);
-    let logits = read("focal", "logits.npz");
-    assert_eq!((logits.len(), logits.n_views), (40, 3));
+    let (logits, others) = (read("focal", "logits.npz"), read("focal", "train-logits.npz"));
+    assert_eq!((logits.len(), logits.n_views, others.len(), others.n_views), (8, 3, 32, 2));
     // The posteriors of the logits, summed, are the scores.
     let at = logits.annotation_id.iter().position(|id| *id == sets[3].annotation_id[0]).unwrap();
     let summed = Tensor::from_slice(&logits.scores[at * 12..][..12])
@@ -278,6 +281,37 @@ fn folds_are_summarised_with_weights_found_on_the_others() {
     assert!(summary.table().contains("fused, searched"));
     all.resume = true;
     assert_eq!(crossval(&all, &base, Some(&[1, 2])).unwrap(), summary);
+}
+
+#[test]
+fn a_killed_training_continues_bit_for_bit() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path().join("staged.toml"), RECIPE).unwrap();
+    let fit = |out: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_earwitness-train"));
+        command.current_dir(fixture.path()).env_remove("EARWITNESS_DATA");
+        command.args(["fit", "staged.toml", "--fold", "1", "--stage", "baseline", "--threads", "1", "--device", "cpu"]);
+        command.args(["--resume", "--cache", "cache", "--out", out]);
+        command.stderr(Stdio::null());
+        command
+    };
+    assert!(fit("straight").status().unwrap().success());
+    // Killed as soon as there is something to go on from, wherever the training is by then; then twice more.
+    let checkpoint = fixture.path().join("broken/baseline/checkpoint.safetensors");
+    for pause in [0, 40, 90] {
+        let mut child = fit("broken").spawn().unwrap();
+        while !checkpoint.exists() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(pause));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    assert!(fit("broken").status().unwrap().success());
+    let run = |name: &str| tensors(&options(&fixture, name), "baseline");
+    let (a, b) = (run("straight"), run("broken"));
+    assert!(a.keys().eq(b.keys()));
+    assert!(a.iter().all(|(name, value)| *value == b[name]));
 }
 
 #[test]

@@ -75,8 +75,8 @@ fn layouts(pickle: &Pickle, n_bytes: u64) -> Parsed<Vec<(&str, Layout<'_>)>> {
         return Err("holds no floating-point tensor".to_owned());
     }
     let limit = n_bytes.saturating_mul(MAX_GROWTH);
-    let sizes = layouts.iter().map(|(_, layout)| layout.n_elements().and_then(|n| (n as u64).checked_mul(4)));
-    let total = sizes.fold(Some(0u64), |sum, n| sum?.checked_add(n?));
+    let mut sizes = layouts.iter().map(|(_, layout)| layout.n_elements().and_then(|n| (n as u64).checked_mul(4)));
+    let total = sizes.try_fold(0u64, |sum, n| sum.checked_add(n?));
     if total.is_none_or(|total| total > limit) {
         return Err(format!("its tensors are much larger than the file, which has {n_bytes} bytes"));
     }

@@ -1,6 +1,6 @@
 //! The tensors of the network: names, shapes and roles, in the order in which a published checkpoint lists them.
 
-use super::config::{FAST_KERNEL, FUSION_RATIO, N_STAGES, SLOW_KERNELS, STRIDES, SlowFastConfig};
+use super::config::{FAST_KERNEL, FUSION_RATIO, SLOW_KERNELS, STRIDES, SlowFastConfig};
 use tch::Tensor;
 
 /// A tensor of the network.
@@ -70,28 +70,28 @@ pub(super) fn layout(config: &SlowFastConfig, n_classes: usize) -> Vec<Spec> {
         specs.norm(&format!("{stem}.bn"), width(pathway), false);
     }
     let mut n_in = [width(0), width(1)];
-    for stage in 0..N_STAGES {
+    for (stage, &slow_kernel) in SLOW_KERNELS.iter().enumerate() {
         let lateral = n_in[1] * FUSION_RATIO as i64;
         let fuse = format!("s{}_fuse", stage + 1);
         specs.convolution(&format!("{fuse}.conv_f2s"), [lateral, n_in[1], 7, 1]);
         specs.norm(&format!("{fuse}.bn"), lateral, false);
         n_in[0] += lateral;
-        for pathway in 0..2 {
-            let kernel_t = if pathway == 0 { SLOW_KERNELS[stage] } else { FAST_KERNEL };
+        for (pathway, n_in) in n_in.iter_mut().enumerate() {
+            let kernel_t = if pathway == 0 { slow_kernel } else { FAST_KERNEL };
             let [inner, out] = [config.n_inner(pathway, stage), config.n_out(pathway, stage)].map(|n| n as i64);
             for block in 0..config.blocks()[stage] {
                 let name = block_name(stage, pathway, block);
-                if has_shortcut(n_in[pathway], out, stage, block) {
-                    specs.convolution(&format!("{name}.branch1"), [out, n_in[pathway], 1, 1]);
+                if has_shortcut(*n_in, out, stage, block) {
+                    specs.convolution(&format!("{name}.branch1"), [out, *n_in, 1, 1]);
                     specs.norm(&format!("{name}.branch1_bn"), out, false);
                 }
-                specs.convolution(&format!("{name}.branch2.a"), [inner, n_in[pathway], kernel_t, 1]);
+                specs.convolution(&format!("{name}.branch2.a"), [inner, *n_in, kernel_t, 1]);
                 specs.norm(&format!("{name}.branch2.a_bn"), inner, false);
                 specs.convolution(&format!("{name}.branch2.b"), [inner, inner, 1, 3]);
                 specs.norm(&format!("{name}.branch2.b_bn"), inner, false);
                 specs.convolution(&format!("{name}.branch2.c"), [out, inner, 1, 1]);
                 specs.norm(&format!("{name}.branch2.c_bn"), out, true);
-                n_in[pathway] = out;
+                *n_in = out;
             }
         }
     }

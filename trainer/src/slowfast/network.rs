@@ -56,6 +56,8 @@ pub struct Pass {
     pub norms: Norms,
     /// Arithmetic of the convolutions; norms' statistics and the head are in single precision.
     pub precision: Precision,
+    /// Whether views of any size are taken, and the head averages over the whole of them.
+    pub any_size: bool,
     /// Share of a batch for which the last block is skipped, falling linearly to 0 at the first (Huang et al. 2016,
     /// section 3), with the generator that draws which.
     pub drop_path: Option<(f64, RefCell<Rng>)>,
@@ -64,7 +66,7 @@ pub struct Pass {
 impl Pass {
     /// As deployed: running statistics, nothing dropped.
     pub fn evaluation(precision: Precision) -> Self {
-        Self { norms: Norms::Running, precision, drop_path: None }
+        Self { norms: Norms::Running, precision, any_size: false, drop_path: None }
     }
 }
 
@@ -101,6 +103,12 @@ impl SlowFast {
         let copy = |t: &Named| Ok(Named { name: t.name.clone(), role: t.role, value: t.value.f_detach_copy()? });
         let tensors = self.tensors.iter().map(copy).collect::<Result<_>>()?;
         Self::assemble(self.config.clone(), self.n_classes, tensors)
+    }
+
+    /// Whether `other` differs in its head at most, so that what one's backbone computes is the other's, too.
+    pub fn shares_backbone(&self, other: &Self) -> bool {
+        self.config == other.config
+            && self.tensors.iter().zip(&other.tensors).all(|(a, b)| a.role.is_head() || a.value == b.value)
     }
 
     /// Sizes.
@@ -175,7 +183,10 @@ impl SlowFast {
     fn positions(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let size = x.size();
         let SlowFastConfig { n_frames, n_mels, .. } = self.config;
-        let fits = |size: i64, least: usize, of: i64| size >= least as i64 && size % of == 0;
+        let fits = |size: i64, least: usize, of: i64| {
+            let least = if pass.any_size { of } else { least as i64 };
+            size >= least && size % of == 0
+        };
         if size.len() != 4 || size[1] != 1 || !fits(size[2], n_frames, ALPHA as i64) || !fits(size[3], n_mels, 1) {
             let expected = format!("(B, 1, {n_frames}, {n_mels}) or more frames, in fours, or bands");
             return Err(Error::Usage(format!("views have the shape {size:?}, expected {expected}")));
@@ -192,6 +203,7 @@ impl SlowFast {
         let mut pooled = Vec::new();
         for (h, kernel) in [slow, fast].iter().zip(self.config.pool()) {
             let h = h.f_to_kind(Kind::Float)?;
+            let kernel = if pass.any_size { [h.size()[2], h.size()[3]] } else { kernel };
             pooled.push(h.f_avg_pool2d(kernel, [1, 1], [0, 0], false, true, None)?);
         }
         let [slow, fast] = [0, 1].map(|i: usize| pooled[i].size()[2]);

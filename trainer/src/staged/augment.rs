@@ -11,6 +11,9 @@ use rand::Rng as _;
 use rand::seq::SliceRandom;
 use tch::{Kind, Tensor};
 
+/// Points of the random equaliser's curve.
+const N_EQ_POINTS: usize = 6;
+
 /// A batch on the device.
 #[derive(Debug)]
 pub struct Batch {
@@ -29,8 +32,11 @@ pub struct Batch {
 /// If libtorch reports one.
 pub fn augment(batch: Batch, settings: &Augment, frontend: &FrontendConfig, rng: &mut Rng) -> Result<Batch> {
     let mut batch = batch;
-    if settings.gain_db > 0.0 {
-        batch.views = gain(&batch.views, settings.gain_db, frontend, rng)?;
+    if settings.gain_db > 0.0 || settings.eq_db > 0.0 {
+        batch.views = gain(&batch.views, settings, frontend, rng)?;
+    }
+    if settings.mel_shift > 0 {
+        batch.views = shift(&batch.views, settings.mel_shift, rng)?;
     }
     let choice = rng.random::<f32>();
     if choice < settings.mixup {
@@ -72,15 +78,40 @@ fn normalised(raw: &Tensor, frontend: &FrontendConfig) -> Result<Tensor> {
     Ok(raw.f_sub_scalar(f64::from(frontend.mean))?.f_div_scalar(f64::from(frontend.std))?)
 }
 
-/// Louder or softer, view by view, as if the samples had been.
-fn gain(views: &Tensor, most_db: f32, frontend: &FrontendConfig, rng: &mut Rng) -> Result<Tensor> {
+/// Louder or softer, and each band a little more or less so, view by view, as if the samples had been. The curve over the bands
+/// is a broken line through random points.
+fn gain(views: &Tensor, settings: &Augment, frontend: &FrontendConfig, rng: &mut Rng) -> Result<Tensor> {
     let per_decade = if frontend.power == Power::Magnitude { 20.0 } else { 10.0 };
-    let gains: Vec<f32> =
-        (0..views.size()[0]).map(|_| 10f32.powf(uniform(rng, -most_db, most_db) / per_decade)).collect();
-    let gains = Tensor::f_from_slice(&gains)?.f_view([-1, 1, 1])?.f_to_device(views.device())?;
+    let (n_batch, n_mels) = (views.size()[0], views.size()[2]);
+    let mut gains = Vec::with_capacity((n_batch * n_mels) as usize);
+    for _ in 0..n_batch {
+        let overall = uniform(rng, -settings.gain_db, settings.gain_db);
+        let points: [f32; N_EQ_POINTS] = std::array::from_fn(|_| uniform(rng, -settings.eq_db, settings.eq_db));
+        gains.extend((0..n_mels).map(|band| {
+            let at = band as f32 / (n_mels - 1).max(1) as f32 * (N_EQ_POINTS - 1) as f32;
+            let below = (at as usize).min(N_EQ_POINTS - 2);
+            let share = at - below as f32;
+            let db = overall + points[below] * (1.0 - share) + points[below + 1] * share;
+            10f32.powf(db / per_decade)
+        }));
+    }
+    let gains = Tensor::f_from_slice(&gains)?.f_view([n_batch, 1, n_mels])?.f_to_device(views.device())?;
     let offset = frontend.log_offset;
     let values = raw(views, frontend)?.f_exp()?.f_sub_scalar(offset)?.f_clamp_min(0.0)?;
     normalised(&values.f_mul(&gains)?.f_add_scalar(offset)?.f_log()?, frontend)
+}
+
+/// Moved up or down by whole bands, view by view; the outermost band is repeated.
+fn shift(views: &Tensor, most: usize, rng: &mut Rng) -> Result<Tensor> {
+    let (n_batch, n_mels) = (views.size()[0], views.size()[2]);
+    let most = most as i64;
+    let mut bands = Vec::with_capacity((n_batch * n_mels) as usize);
+    for _ in 0..n_batch {
+        let by = i64::from(rng.random_range(0..=2 * most as u32)) - most;
+        bands.extend((0..n_mels).map(|band| (band + by).clamp(0, n_mels - 1)));
+    }
+    let bands = Tensor::f_from_slice(&bands)?.f_view([n_batch, 1, n_mels])?.f_to_device(views.device())?;
+    Ok(views.f_gather(2, &bands.f_expand_as(views)?, false)?)
 }
 
 /// Another item for each of a batch.
@@ -265,13 +296,31 @@ mod tests {
         };
         let mut rng = rng_for(3, Purpose::Mix, 2);
         let drawn = uniform(&mut rng.clone(), -6.0, 6.0);
-        let actual = gain(&views(&tone), 6.0, &frontend, &mut rng).unwrap();
+        let settings = Augment { gain_db: 6.0, ..off() };
+        let actual = gain(&views(&tone), &settings, &frontend, &mut rng).unwrap();
         let scaled: Vec<f32> = louder.iter().map(|s| s / 2.0 * 10f32.powf(drawn / 20.0)).collect();
         // Where there is sound; elsewhere is the rounding of the Fourier transform.
         let expected = views(&scaled);
         let sound = expected.gt(-8.0).to_kind(Kind::Float);
         assert!(sound.sum(Kind::Float).double_value(&[]) > 1000.0);
         assert!(largest_difference(&(actual * &sound), &(expected * &sound)) < 1e-3);
+    }
+
+    #[test]
+    fn bands_are_moved_and_the_outermost_repeated() {
+        let ramp = Tensor::arange(16, (Kind::Float, Device::Cpu)).view([1, 1, 16]).expand([6, 3, 16], false);
+        let moved = shift(&ramp, 4, &mut rng_for(3, Purpose::Mix, 3)).unwrap();
+        let mut shifts = Vec::new();
+        for item in 0..6 {
+            let row = Vec::<f32>::try_from(moved.get(item).get(2).contiguous()).unwrap();
+            let by = row[8] - 8.0;
+            assert!(by.abs() <= 4.0);
+            assert!(row.iter().enumerate().all(|(i, v)| *v == (i as f32 + by).clamp(0.0, 15.0)), "{row:?}");
+            shifts.push(by as i32);
+        }
+        shifts.sort_unstable();
+        shifts.dedup();
+        assert!(shifts.len() > 1);
     }
 
     #[test]

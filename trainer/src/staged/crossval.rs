@@ -163,7 +163,7 @@ impl Summary {
         for row in &self.rows {
             let percent = |v: f64| format!("{:.1}", v * 100.0);
             let others = row.others.map(|o| [percent(o[0]), percent(o[1]), percent(o[2]), format!("{:.3}", o[3])]);
-            let [top5, mca, map, mauc] = others.unwrap_or_else(|| [const { String::new() }; 4]);
+            let [top5, mca, map, mauc] = others.unwrap_or([const { String::new() }; 4]);
             let folds: Vec<String> = row.top1_by_fold.iter().map(|&v| percent(v)).collect();
             let top1 = format!("{} +- {}", percent(row.top1), percent(row.top1_std));
             let _ = writeln!(

@@ -148,11 +148,7 @@ fn places_of(set: &SegmentSet, segment: usize, view: View, n_views: usize) -> st
 
 /// The first model with the backbone of model `i`.
 fn leader(models: &[Model], i: usize) -> usize {
-    let same = |a: &Model, b: &Model| {
-        a.min_max == b.min_max
-            && a.network.config() == b.network.config()
-            && a.network.tensors().iter().zip(b.network.tensors()).all(|(x, y)| x.role.is_head() || x.value == y.value)
-    };
+    let same = |a: &Model, b: &Model| a.min_max == b.min_max && a.network.shares_backbone(b.network);
     (0..i).find(|&j| same(&models[j], &models[i])).unwrap_or(i)
 }
 

@@ -1,10 +1,10 @@
 //! All stages of a staged recipe on one fold, and their fusion.
 //!
 //! Enters: a recipe and a run folder. Leaves, in the folder: a folder a stage with its checkpoint, `scores.npz` (held-out
-//! segments, posteriors summed over views) and `logits.npz` (all segments, view by view); the scores of the weights' average
+//! segments, posteriors summed over views), `logits.npz` and `train-logits.npz` (view by view); the scores of the weights' average
 //! and of the fusion with the recipe's weights; and `result.json` with the measures of each.
 
-use super::predict::{Model, Said, predict};
+use super::predict::{Model, predict};
 use super::recipe::StagedRecipe;
 use super::sets::{self, Sets};
 use super::stage;
@@ -25,8 +25,10 @@ use tch::Device;
 pub const RESULT: &str = "result.json";
 /// Name of the held-out segments' scores in a stage's folder.
 pub const SCORES: &str = "scores.npz";
-/// Name of all segments' logits in a stage's folder.
+/// Name of the held-out segments' logits in a stage's folder, view by view.
 const LOGITS: &str = "logits.npz";
+/// Name of the training segments' logits: with `logits.npz` of all folds, what a smaller network may be taught with.
+const TRAIN_LOGITS: &str = "train-logits.npz";
 /// Folder of the fusion.
 pub const FUSED: &str = "fused";
 /// Folder of the mean of several stages' weights.
@@ -145,7 +147,8 @@ fn evaluate(
     let said = predict(&networks, held_out, n_views, options.device, &options.stop)?;
     // The fusion's models alone: what a smaller network would be taught with.
     let n_taught = networks.len() - usize::from(models.last().is_some_and(|m| m.0 == AVERAGE));
-    let on_train = predict(&networks[..n_taught], &sets.train, n_views, options.device, &options.stop)?;
+    let train_views = recipe.train.train_views.unwrap_or(n_views);
+    let on_train = predict(&networks[..n_taught], &sets.train, train_views, options.device, &options.stop)?;
     let mut measured = Vec::new();
     let mut by_stage: Vec<Scores> = Vec::new();
     for (i, ((name, _), said)) in models.iter().zip(&said).enumerate() {
@@ -153,7 +156,10 @@ fn evaluate(
         let scores = said.scores(held_out, n_views, &folder.join(SCORES))?;
         scores.write(&folder.join(SCORES))?;
         if let Some(on_train) = on_train.get(i) {
-            write_logits(&folder.join(LOGITS), [(said, held_out), (on_train, &sets.train)], n_views)?;
+            let path = folder.join(LOGITS);
+            said.logits(held_out, n_views, &path)?.write(&path)?;
+            let path = folder.join(TRAIN_LOGITS);
+            on_train.logits(&sets.train, train_views, &path)?.write(&path)?;
         }
         measured.push((name.clone(), measure(&scores.scores, sets.labels.len(), &truth, None)?));
         by_stage.push(scores);
@@ -173,18 +179,6 @@ fn evaluate(
         measured.push((FUSED.to_owned(), measure(&fused.scores, sets.labels.len(), &truth, None)?));
     }
     Ok(measured)
-}
-
-/// The logits of held-out and training segments, in one file: what a smaller network may be taught with.
-fn write_logits(path: &Path, parts: [(&Said, &SegmentSet); 2], n_views: usize) -> Result<()> {
-    let (mut ids, mut values, mut n_classes) = (Vec::new(), Vec::new(), 0);
-    for (said, set) in parts {
-        let part = said.logits(set, n_views, path)?;
-        n_classes = part.n_classes;
-        ids.extend(part.annotation_id);
-        values.extend(part.scores);
-    }
-    Scores::new(path, ids, n_views, n_classes, values)?.write(path)
 }
 
 /// The class of each segment.

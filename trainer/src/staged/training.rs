@@ -17,6 +17,9 @@ use std::cell::RefCell;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
+/// Frames and bands that are averaged into one in coarse epochs.
+const COARSENESS: i64 = 2;
+
 /// A stage in training.
 #[derive(Debug)]
 pub struct Training {
@@ -229,8 +232,13 @@ impl Training {
         let views = if settings.min_max { augment::min_max(views)? } else { views.shallow_clone() };
         let frozen = self.stage.frozen == Frozen::Backbone;
         let drop_path = Some((self.stage.drop_path, RefCell::new(rng))).filter(|d| d.0 > 0.0 && !frozen);
-        let pass = Pass { norms: norms(&self.stage), precision: self.header.recipe.train.precision, drop_path };
-        let views = views.f_unsqueeze(1)?;
+        let any_size = self.plan.epoch(self.header.step) < self.stage.coarse_epochs as f64;
+        let precision = self.header.recipe.train.precision;
+        let pass = Pass { norms: norms(&self.stage), precision, any_size, drop_path };
+        let mut views = views.f_unsqueeze(1)?;
+        if any_size {
+            views = views.f_avg_pool2d([COARSENESS; 2], [COARSENESS; 2], [0, 0], false, true, None)?;
+        }
         if frozen {
             tch::no_grad(|| self.network.features(&views, &pass))
         } else {

@@ -176,12 +176,7 @@ fn check(fusion: &Fusion) -> Result<()> {
 
 /// For each network, the first one whose backbone equals its own, tensor by tensor, and sees the same input.
 fn leaders(members: &[Member]) -> Vec<usize> {
-    let same = |a: &Member, b: &Member| {
-        let (a_tensors, b_tensors) = (a.network.tensors(), b.network.tensors());
-        a.min_max == b.min_max
-            && a.network.config() == b.network.config()
-            && a_tensors.iter().zip(b_tensors).all(|(x, y)| x.role.is_head() || x.value == y.value)
-    };
+    let same = |a: &Member, b: &Member| a.min_max == b.min_max && a.network.shares_backbone(b.network);
     (0..members.len()).map(|i| (0..i).find(|&j| same(&members[j], &members[i])).unwrap_or(i)).collect()
 }
 

@@ -18,6 +18,7 @@ pub(super) fn check(recipe: &StagedRecipe) -> Checked {
     require(expected == actual, "n_mels", &format!("the front end has {expected}, the network {actual}"))?;
     let train = &recipe.train;
     require(train.views >= 1, "views", "must be at least 1")?;
+    require(train.train_views.is_none_or(|n| n >= 1), "train_views", "must be at least 1")?;
     require(train.save_every >= 1, "save_every", "must be at least 1")?;
     require((0.0..1.0).contains(&train.momentum), "momentum", "must be from 0 to below 1")?;
     require(train.weight_decay >= 0.0, "weight_decay", "must not be negative")?;
@@ -54,6 +55,7 @@ pub(super) fn check(recipe: &StagedRecipe) -> Checked {
 
 fn check_stage(stage: &Stage) -> Checked {
     require(stage.epochs >= 1, "epochs", "must be at least 1")?;
+    require(stage.coarse_epochs <= stage.epochs, "coarse_epochs", "are more than epochs")?;
     require(stage.lr > 0.0 && stage.lr.is_finite(), "lr", "must be positive")?;
     require(stage.batch >= 2, "batch", "must be at least 2")?;
     require((0.0..1.0).contains(&stage.dropout), "dropout", "must be from 0 to below 1")?;

@@ -92,6 +92,8 @@ pub struct Train {
     pub weight_decay: f64,
     /// Views a segment in evaluation.
     pub views: usize,
+    /// Views of a training segment whose logits are written in the end; as many as `views` unless given.
+    pub train_views: Option<usize>,
     /// Epochs between checkpoints.
     pub save_every: u64,
     /// Seconds of sound in a view.
@@ -107,6 +109,7 @@ impl Default for Train {
             momentum: 0.9,
             weight_decay: 1e-4,
             views: 5,
+            train_views: None,
             save_every: 1,
             view_seconds: 1.999,
             memory_mb: 2048,

@@ -16,6 +16,9 @@ pub struct Stage {
     pub init: Init,
     /// Passes over the training segments.
     pub epochs: u64,
+    /// The first ones, in which pairs of frames and of bands are averaged: a quarter of the work, for a start from scratch.
+    #[serde(default)]
+    pub coarse_epochs: u64,
     /// Base learning rate.
     pub lr: f64,
     /// Epochs from which the factors hold, beginning with 0.
@@ -126,6 +129,10 @@ pub enum BatchNorm {
 pub struct Augment {
     /// Gain is uniform within plus and minus this many dB.
     pub gain_db: f32,
+    /// A random smooth equaliser within plus and minus this many dB.
+    pub eq_db: f32,
+    /// Mel bands are shifted by up to this many bands either way.
+    pub mel_shift: usize,
     /// SpecAugment: farthest that a point in time is moved, in frames.
     pub time_warp: usize,
     /// SpecAugment: number of frequency masks.
@@ -152,6 +159,8 @@ impl Default for Augment {
     fn default() -> Self {
         Self {
             gain_db: 0.0,
+            eq_db: 0.0,
+            mel_shift: 0,
             time_warp: 5,
             n_freq_masks: 2,
             freq_mask: 27,
