@@ -1,29 +1,44 @@
 use super::*;
+use crate::random::{Purpose, rng_for, uniform};
 use crate::slowfast::{Role, SlowFastConfig};
 use edge::audio::Audio;
 use edge::clip::ClipClassifier;
 use edge::engine::{PrecisionChoice, load_engine};
 use edge::model::Model;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 fn config() -> SlowFastConfig {
     SlowFastConfig { width_per_group: 8, ..Default::default() }
 }
 
-/// A network in which everything counts: fresh weights leave the last norm of each block at zero, and all running statistics at
-/// those of no data.
+/// Frames `(n_frames, 128)` as loud as those of sounds.
+fn frames(seed: u64, n_frames: usize) -> Vec<f32> {
+    let mut rng = rng_for(seed, Purpose::Mix, 0);
+    (0..n_frames * 128).map(|_| uniform(&mut rng, -9.0, -1.0)).collect()
+}
+
+/// A network in which everything counts and that is sure of nothing: fresh weights leave the last norm of each block at zero, and all
+/// running statistics at those of no data.
 fn network(seed: u64, n_classes: usize) -> SlowFast {
-    tch::manual_seed(seed as i64);
     let mut network = SlowFast::new(&config(), n_classes, seed, Device::Cpu).unwrap();
-    for tensor in network.tensors_mut() {
-        let random = Tensor::rand(tensor.value.size(), (Kind::Float, Device::Cpu));
-        let value = match tensor.role {
-            Role::NormWeight => random * 0.5 + 0.5,
-            Role::NormVariance => random + 0.5,
-            Role::NormBias | Role::NormMean => random - 0.5,
-            Role::HeadWeight => random * 2.0 - 1.0,
+    for (i, tensor) in network.tensors_mut().iter_mut().enumerate() {
+        let (low, high) = match tensor.role {
+            Role::NormWeight => (0.5, 1.0),
+            Role::NormVariance => (0.5, 1.5),
+            Role::NormBias | Role::NormMean => (-0.5, 0.5),
+            Role::HeadWeight => (-1.0, 1.0),
             Role::Kernel | Role::HeadBias => continue,
         };
+        let mut rng = rng_for(seed, Purpose::Weights, i as u64);
+        let values: Vec<f32> = (0..tensor.value.numel()).map(|_| uniform(&mut rng, low, high)).collect();
+        let value = Tensor::from_slice(&values).view(&tensor.value.size()[..]);
+        tch::no_grad(|| tensor.value.copy_(&value));
+    }
+    let x = Tensor::from_slice(&frames(seed, 400)).view([1, 1, 400, 128]);
+    let logits = network.logits(&x, crate::recipe::Precision::F32).unwrap();
+    let scale = logits.abs().max();
+    for tensor in network.tensors_mut().iter_mut().filter(|t| t.role.is_head()) {
+        let value = &tensor.value / &scale;
         tch::no_grad(|| tensor.value.copy_(&value));
     }
     network
@@ -67,7 +82,7 @@ fn fuse(members: &[Member], out: &Path) -> Result<FusedReport> {
 fn a_shared_backbone_is_computed_once_and_the_daemons_code_agrees_with_libtorch() {
     let folder = tempfile::tempdir().unwrap();
     let (first, other) = (network(1, 5), network(2, 5));
-    let (second, third) = (with_other_head(&first, -0.7), with_other_head(&first, 0.3));
+    let (second, third) = (with_other_head(&first, -0.7), with_other_head(&first, 2.0));
     let report = |members: &[Member]| fuse(members, folder.path()).unwrap();
     let alone = report(&[member(&first, 1.0)]);
     let pair = report(&[member(&first, 0.6), member(&second, 0.4)]);
@@ -135,8 +150,7 @@ fn another_network_is_not_confirmed() {
     let folder = tempfile::tempdir().unwrap();
     let (first, other) = (network(6, 3), network(7, 3));
     fuse(&[member(&first, 1.0)], folder.path()).unwrap();
-    let frames = vec![-3.0; 440 * 128];
-    let error = verify_fused(folder.path(), &[member(&other, 1.0)], &frames).unwrap_err();
+    let error = verify_fused(folder.path(), &[member(&other, 1.0)], &frames(1, 440)).unwrap_err();
     assert!(error.to_string().contains("a posterior differs by"), "{error}");
 }
 

@@ -34,28 +34,25 @@ pub fn verify_fused(folder: &Path, members: &[Member], frames: &[f32]) -> Result
     let mut engine = WindowEngine::load(&model, Precision::F32)?;
     let (n_classes, n_mels) = (engine.n_classes(), engine.n_mels());
     let (pulse, patch) = (engine.pulse_frames() * n_mels, engine.receptive_field_frames() * n_mels);
-    let mut largest = 0.0_f32;
     let mut streamed = Vec::new();
+    let mut patches = Vec::new();
     let mut logits = vec![0.0; n_classes];
     for chunk in frames.chunks_exact(pulse) {
-        if !engine.push(chunk, &mut logits)? {
-            continue;
-        }
-        let start = streamed.len() / n_classes * pulse;
-        streamed.extend_from_slice(&logits);
-        let expected = torch_posteriors(members, &frames[start..start + patch], n_mels)?;
-        for (logit, expected) in logits.iter().zip(&expected) {
-            let difference = (logit.exp() - expected).abs();
-            // Not f32::max, which would drop a NaN.
-            if difference > largest || difference.is_nan() {
-                largest = difference;
-            }
+        if engine.push(chunk, &mut logits)? {
+            let start = streamed.len() / n_classes * pulse;
+            streamed.extend_from_slice(&logits);
+            patches.extend_from_slice(&frames[start..start + patch]);
         }
     }
     let n_patches = streamed.len() / n_classes;
     if n_patches == 0 {
         return differs("no posteriors came out".to_owned());
     }
+    let expected = torch_posteriors(members, &patches, n_patches, n_mels)?;
+    let difference = |(logit, expected): (&f32, &f32)| (logit.exp() - expected).abs();
+    // Not f32::max, which would drop a NaN.
+    let worse = |worst: f32, d: f32| if d > worst || d.is_nan() { d } else { worst };
+    let largest = streamed.iter().zip(&expected).map(difference).fold(0.0, worse);
     if largest.is_nan() || largest > TOLERANCE {
         return differs(format!("a posterior differs by {largest:e}, allowed {TOLERANCE:e}"));
     }
@@ -66,15 +63,15 @@ pub fn verify_fused(folder: &Path, members: &[Member], frames: &[f32]) -> Result
     Ok(FusedAgreement { largest, n_patches })
 }
 
-/// Fused posteriors `(n_classes)` of a patch `(n_frames, n_mels)`, by libtorch.
-fn torch_posteriors(members: &[Member], patch: &[f32], n_mels: usize) -> Result<Vec<f32>> {
-    let x = Tensor::f_from_slice(patch)?.f_view([1, -1, n_mels as i64])?;
+/// Fused posteriors `(n_patches, n_classes)` of `patches` `(n_patches, n_frames, n_mels)`, by libtorch.
+fn torch_posteriors(members: &[Member], patches: &[f32], n_patches: usize, n_mels: usize) -> Result<Vec<f32>> {
+    let x = Tensor::f_from_slice(patches)?.f_view([n_patches as i64, -1, n_mels as i64])?;
     let total: f64 = members.iter().map(|m| m.weight).sum();
-    let mut fused = vec![0.0; members.first().map_or(0, |m| m.network.n_classes())];
+    let mut fused = vec![0.0; members.first().map_or(0, |m| m.network.n_classes()) * n_patches];
     for member in members {
         let x = if member.min_max { min_max(&x)? } else { x.shallow_clone() };
         let posteriors = member.network.posteriors(&x.f_unsqueeze(1)?, TorchPrecision::F32)?;
-        let posteriors = Vec::<f32>::try_from(&posteriors.f_view([-1])?)?;
+        let posteriors = Vec::<f32>::try_from(&posteriors.f_contiguous()?.f_view([-1])?)?;
         fused.iter_mut().zip(posteriors).for_each(|(sum, p)| *sum += member.weight / total * f64::from(p));
     }
     Ok(fused.into_iter().map(|p| p as f32).collect())
