@@ -6,6 +6,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+// As the trainer itself does.
+#[path = "../src/allocator.rs"]
+mod allocator;
+
 use clap::{Parser, ValueEnum};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -77,6 +81,7 @@ const N_CLASSES: usize = 44;
 const WARM_UP: usize = 2;
 
 fn main() {
+    allocator::keep_freed_memory();
     let arguments = Arguments::parse();
     tch::set_num_threads(arguments.threads as i32);
     let Arguments { width, depth, batch, threads, rounds, steps, .. } = &arguments;

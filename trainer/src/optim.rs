@@ -36,21 +36,29 @@ impl Optimizer {
     }
 
     /// Updates the tensors, which come with their weight decay, from their gradients, and clears these. Their order is that of
-    /// [`Optimizer::new`]. `step` counts from 0.
+    /// [`Optimizer::new`]. Each becomes a new leaf of the next step's graph, with the same memory. `step` counts from 0.
     ///
     /// # Errors
     ///
     /// If libtorch reports one.
     pub fn step<'a>(&mut self, tensors: impl Iterator<Item = (&'a mut Tensor, f64)>, lr: f64, step: u64) -> Result<()> {
         tch::no_grad(|| {
+            let mut rule = None;
             for ((value, decay), slots) in tensors.zip(&mut self.slots) {
-                let gradient = value.f_grad()?;
+                let mut gradient = value.f_grad()?;
                 match &mut slots[..] {
-                    [velocity] => sgd(value, &gradient, velocity, lr, decay, self.momentum)?,
+                    [velocity] => {
+                        let rule = match &mut rule {
+                            Some(rule) => rule,
+                            None => rule.insert(Nesterov::new(lr, self.momentum, value)?),
+                        };
+                        rule.update(value, &mut gradient, velocity, decay)?;
+                    }
                     [m, v] => adamw(value, &gradient, [m, v], lr, decay, step)?,
                     _ => unreachable!("one slot or two"),
                 }
-                value.zero_grad();
+                // Without a gradient of its own, so that the next backward pass leaves its result there instead of adding it.
+                *value = value.f_detach()?.f_set_requires_grad(true)?;
             }
             Ok(())
         })
@@ -95,20 +103,39 @@ fn adamw(
     Ok(())
 }
 
-fn sgd(
-    weight: &mut Tensor,
-    gradient: &Tensor,
-    velocity: &mut Tensor,
-    lr: f64,
-    decay: f64,
-    momentum: f64,
-) -> Result<()> {
-    let gradient = gradient.f_add(&weight.f_mul_scalar(decay)?)?;
-    let _ = velocity.f_mul_scalar_(momentum)?;
-    let _ = velocity.f_add_(&gradient)?;
-    let update = gradient.f_add(&velocity.f_mul_scalar(momentum)?)?;
-    let _ = weight.f_sub_(&update.f_mul_scalar(lr)?)?;
-    Ok(())
+/// SGD with Nesterov momentum, for one step. Factors are tensors since only so an operation multiplies and adds in place.
+struct Nesterov {
+    minus_lr: Tensor,
+    momentum: Tensor,
+    /// The last decay met: a network has two at most, zero being one.
+    decay: (f64, Tensor),
+}
+
+impl Nesterov {
+    /// For tensors of the kind and on the device of `like`.
+    fn new(lr: f64, momentum: f64, like: &Tensor) -> Result<Self> {
+        let factor = |value| factor(value, like);
+        Ok(Self { minus_lr: factor(-lr)?, momentum: factor(momentum)?, decay: (0.0, factor(0.0)?) })
+    }
+
+    /// Takes the gradient's memory for its own.
+    fn update(&mut self, weight: &mut Tensor, gradient: &mut Tensor, velocity: &mut Tensor, decay: f64) -> Result<()> {
+        if decay != self.decay.0 {
+            self.decay = (decay, factor(decay, weight)?);
+        }
+        if decay != 0.0 {
+            let _ = gradient.f_addcmul_(weight, &self.decay.1)?;
+        }
+        let _ = velocity.f_mul_(&self.momentum)?;
+        let _ = velocity.f_add_(gradient)?;
+        let _ = gradient.f_addcmul_(velocity, &self.momentum)?;
+        let _ = weight.f_addcmul_(gradient, &self.minus_lr)?;
+        Ok(())
+    }
+}
+
+fn factor(value: f64, like: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::f_full(&[] as &[i64], value, (like.kind(), like.device()))?)
 }
 
 #[cfg(test)]

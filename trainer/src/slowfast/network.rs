@@ -87,9 +87,14 @@ impl SlowFast {
         Self::assemble(config.clone(), n_classes, tensors)
     }
 
-    fn assemble(config: SlowFastConfig, n_classes: usize, tensors: Vec<Named>) -> Result<Self> {
+    fn assemble(config: SlowFastConfig, n_classes: usize, mut tensors: Vec<Named>) -> Result<Self> {
         let places = tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
         let device = tensors.first().map_or(Device::Cpu, |t| t.value.device());
+        if device.is_cuda() {
+            for kernel in tensors.iter_mut().filter(|t| t.role == Role::Kernel) {
+                kernel.value = channels_last(&kernel.value)?;
+            }
+        }
         let slow_frames = Tensor::f_from_slice(&slow_frames(config.n_frames))?.f_to_device(device)?;
         Ok(Self { config, n_classes, tensors, places, slow_frames })
     }
@@ -240,6 +245,16 @@ impl SlowFast {
     }
 }
 
+/// The same `(B, C, T, F)` with the channels last in memory: the layout that tensor cores want; what is computed of it takes it
+/// over. Not for CPUs, where libtorch 2.11 overruns its buffers with it at such widths.
+fn channels_last(x: &Tensor) -> Result<Tensor> {
+    let size = x.size();
+    let last = x.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+    // A single channel is not moved and keeps the strides of channels first; a new view of the plain memory has others.
+    let last = last.f_view([-1])?.f_view([size[0], size[2], size[3], size[1]])?;
+    Ok(last.f_permute([0, 3, 1, 2])?)
+}
+
 /// One forward pass.
 struct Walk<'a> {
     network: &'a SlowFast,
@@ -252,12 +267,7 @@ impl Walk<'_> {
     }
 
     fn convolve(&self, name: &str, x: &Tensor, stride: [i64; 2], padding: [i64; 2]) -> Result<Tensor> {
-        let mut kernel = self.network.get(&format!("{name}.weight"))?.f_to_kind(self.kind())?;
-        if kernel.device().is_cuda() {
-            // Channels last in memory: the layout tensor cores want; the outputs take it over. Not on CPUs, where
-            // libtorch 2.11 overruns its buffers with it at such widths.
-            kernel = kernel.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?;
-        }
+        let kernel = self.network.get(&format!("{name}.weight"))?.f_to_kind(self.kind())?;
         Ok(x.f_conv2d(&kernel, None::<&Tensor>, stride, padding, [1, 1], 1)?)
     }
 
@@ -278,7 +288,8 @@ impl Walk<'_> {
     fn stem(&self, pathway: usize, x: &Tensor) -> Result<Tensor> {
         let name = format!("s1.pathway{pathway}_stem");
         let padding_t = if pathway == 0 { 0 } else { 2 };
-        let h = self.convolve(&format!("{name}.conv"), x, [2, 2], [padding_t, 3])?;
+        let x = if x.device().is_cuda() { channels_last(x)? } else { x.shallow_clone() };
+        let h = self.convolve(&format!("{name}.conv"), &x, [2, 2], [padding_t, 3])?;
         let h = self.normalise(&format!("{name}.bn"), &h)?.f_relu_()?;
         Ok(h.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?)
     }
@@ -300,12 +311,12 @@ impl Walk<'_> {
             let branch = self.convolve(&format!("{name}.branch2.b"), &branch, stride, [0, 1])?;
             let branch = self.normalise(&format!("{name}.branch2.b_bn"), &branch)?.f_relu_()?;
             let branch = self.convolve(&format!("{name}.branch2.c"), &branch, [1, 1], [0, 0])?;
-            let branch = self.drop_path(self.normalise(&format!("{name}.branch2.c_bn"), &branch)?, stage, block)?;
+            let mut branch = self.drop_path(self.normalise(&format!("{name}.branch2.c_bn"), &branch)?, stage, block)?;
             if self.network.tensor(&format!("{name}.branch1.weight")).is_some() {
                 h = self.convolve(&format!("{name}.branch1"), &h, stride, [0, 0])?;
                 h = self.normalise(&format!("{name}.branch1_bn"), &h)?;
             }
-            h = h.f_add(&branch)?.f_relu_()?;
+            h = branch.f_add_(&h)?.f_relu_()?;
         }
         Ok(h)
     }
@@ -327,5 +338,22 @@ impl Walk<'_> {
         let mask: Vec<f32> = (0..branch.size()[0]).map(kept).collect();
         let mask = Tensor::f_from_slice(&mask)?.f_view([-1, 1, 1, 1])?.f_to_device(branch.device())?;
         Ok(branch.f_mul(&mask.f_to_kind(branch.kind())?)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_last_moves_memory_and_no_values() {
+        for shape in [[2, 3, 4, 5], [2, 1, 4, 5], [6, 3, 1, 1], [6, 1, 1, 7]] {
+            let x = Tensor::randn(shape, (Kind::Float, Device::Cpu));
+            let y = channels_last(&x).unwrap();
+            assert!(y.equal(&x));
+            let [_, n_channels, n_frames, n_bands] = shape;
+            let row = n_bands * n_channels;
+            assert_eq!(y.stride(), [n_frames * row, 1, row, n_channels], "{shape:?}");
+        }
     }
 }
