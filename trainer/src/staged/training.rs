@@ -79,12 +79,16 @@ impl Training {
     /// If the file cannot be read, or belongs to another recipe, fold or data than `expected` says.
     pub fn resume(path: &Path, expected: &Header, seed: u64, plan: Plan, device: Device) -> Result<Self> {
         let state = State::load(path)?;
-        let header = Header { step: expected.step, finished: expected.finished, ..state.header.clone() };
+        let mut header = Header { step: expected.step, finished: expected.finished, ..state.header.clone() };
+        if header.recipe.behind(&expected.stage) == expected.recipe.behind(&expected.stage) {
+            header.recipe = expected.recipe.clone();
+        }
         if header != *expected {
             let message = "belongs to another recipe, fold or data; start anew or choose another --out";
             return Err(Error::content(path, message));
         }
-        let mut training = Self::start(state.header.clone(), seed, plan, state.network(device)?, device)?;
+        let header = Header { step: state.header.step, finished: state.header.finished, ..header };
+        let mut training = Self::start(header, seed, plan, state.network(device)?, device)?;
         if state.header.finished {
             return Ok(training);
         }

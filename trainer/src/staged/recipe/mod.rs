@@ -167,6 +167,26 @@ impl StagedRecipe {
         })
     }
 
+    /// What decides the result of the stage called `name`: the recipe with this stage and those that it starts from alone,
+    /// without what matters only afterwards, and the stages' places, which give them their seeds. Later stages can so be
+    /// changed without training the earlier ones anew.
+    pub fn behind(&self, name: &str) -> (Vec<usize>, Self) {
+        let mut wanted = vec![name.to_owned()];
+        let (mut places, mut stages) = (Vec::new(), Vec::new());
+        for (place, stage) in self.stages.iter().enumerate().rev() {
+            if wanted.contains(&stage.name) {
+                if let Init::Stage(earlier) = &stage.init {
+                    wanted.push(earlier.clone());
+                }
+                places.push(place);
+                stages.push(Stage { weight: 0.0, ..stage.clone() });
+            }
+        }
+        let train = Train { views: 1, train_views: None, save_every: 1, memory_mb: 0, ..self.train.clone() };
+        let average = Vec::new();
+        (places, Self { stages, average, export: None, train, ..self.clone() })
+    }
+
     /// The stages that take part in the fusion, with their weights.
     pub fn fusion(&self) -> Vec<(&str, f64)> {
         self.stages.iter().filter(|s| s.weight > 0.0).map(|s| (s.name.as_str(), s.weight)).collect()
@@ -215,6 +235,24 @@ mod tests {
             let frozen: Vec<bool> = recipe.stages.iter().map(|s| s.frozen == Frozen::Backbone).collect();
             assert_eq!(frozen, [false, false, true, true], "{name}");
         }
+    }
+
+    #[test]
+    fn a_stage_depends_on_itself_and_what_it_starts_from() {
+        let recipe = shipped("kitchen20-slowfast.toml");
+        let mut other = recipe.clone();
+        other.stages[1].lr *= 2.0;
+        other.stages[3].weight = 0.5;
+        other.train.views = 3;
+        for (name, same) in [("baseline", true), ("decay", false), ("frozen", true), ("focal", true)] {
+            assert_eq!(recipe.behind(name) == other.behind(name), same, "{name}");
+        }
+        other.stages[0].lr *= 2.0;
+        assert!(recipe.stages.iter().all(|s| recipe.behind(&s.name) != other.behind(&s.name)));
+        other = recipe.clone();
+        other.stages.remove(1);
+        assert_ne!(recipe.behind("focal"), other.behind("focal"), "another seed");
+        assert_eq!(recipe.behind("baseline"), other.behind("baseline"));
     }
 
     #[test]
