@@ -69,7 +69,7 @@ fn truncated_and_damaged_files_are_errors_that_name_the_file() {
             assert!(message.starts_with(&format!("{}: ", damaged.display())), "{n} bytes of {format}: {message}");
         }
         let mut n_refused = 0;
-        for _ in 0..3000 {
+        for _ in 0..1000 {
             let mut bytes = bytes.clone();
             for _ in 0..random.random_range(1..4) {
                 let at = random.random_range(0..bytes.len());
@@ -87,6 +87,6 @@ fn truncated_and_damaged_files_are_errors_that_name_the_file() {
                 Ok(tensors) => assert!(tensors.values().all(|t| t.numel() < 100)),
             }
         }
-        assert!(n_refused > 500, "{n_refused} of {format}");
+        assert!(n_refused > 150, "{n_refused} of {format}");
     }
 }

@@ -1,6 +1,7 @@
 """Tensors for the Rust tests: reference.f32 holds their values (little-endian, row-major), reference.json where each one lies,
 `{"tensors": {name: {"offset", "shape"}}}`, offset in elements."""
 
+import ctypes
 import json
 
 import torch
@@ -17,6 +18,7 @@ class Blob:
         self.offset += flat.numel()
 
     def write(self, folder, **more):
-        # A storage's bytes as they lie in memory, which is little-endian wherever PyTorch is published.
-        (folder / "reference.f32").write_bytes(bytes(torch.cat(self.values).untyped_storage()))
+        # As they lie in memory, which is little-endian wherever PyTorch is published.
+        values = torch.cat(self.values)
+        (folder / "reference.f32").write_bytes(ctypes.string_at(values.data_ptr(), 4 * values.numel()))
         (folder / "reference.json").write_text(json.dumps({"tensors": self.places, **more}))
