@@ -9,7 +9,7 @@ use crate::checkpoint::Header;
 use crate::data::{Corpus, Places};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, HeldOut};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Running};
 use crate::progress::TrainingProgress;
 use crate::recipe::{FoldMode, Recipe};
 use crate::student::{Cost, cost};
@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
             let report = self.training.step(&self.batcher.batch(self.training.header.step))?;
             let step = self.training.header.step;
             let epoch = step.div_ceil(steps_per_epoch);
-            running.add(report.loss, report.teacher_loss, report.accuracy);
+            running.add(&report);
             let [loss, teacher_loss, accuracy] = running.means();
             progress.update(epoch, step, loss, accuracy);
             let epoch_done = step.is_multiple_of(steps_per_epoch);
@@ -258,23 +258,5 @@ fn announce(options: &FitOptions, training: &Training, cost: &Cost, n_train: usi
     );
     if *step > 0 {
         eprintln!("continuing at step {step} of {n_steps}");
-    }
-}
-
-/// Means over the steps of an epoch.
-#[derive(Debug, Default)]
-struct Running {
-    sums: [f64; 3],
-    n: u64,
-}
-
-impl Running {
-    fn add(&mut self, loss: f64, teacher_loss: f64, accuracy: f64) {
-        self.sums.iter_mut().zip([loss, teacher_loss, accuracy]).for_each(|(s, v)| *s += v);
-        self.n += 1;
-    }
-
-    fn means(&self) -> [f64; 3] {
-        self.sums.map(|s| s / self.n.max(1) as f64)
     }
 }

@@ -3,6 +3,7 @@
 //! Enters: objects. Leaves: `metrics.jsonl` in the run folder, without the lines of steps that a resumed training does again.
 
 use crate::error::{Error, Result};
+use crate::training::StepReport;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -37,5 +38,26 @@ impl Metrics {
     /// If the file cannot be written.
     pub fn write(&mut self, object: &serde_json::Value) -> Result<()> {
         writeln!(self.file, "{object}").map_err(Error::io(&self.path))
+    }
+}
+
+/// Means over the steps of an epoch.
+#[derive(Debug, Default)]
+pub struct Running {
+    sums: [f64; 3],
+    n: u64,
+}
+
+impl Running {
+    /// Takes a step in.
+    pub fn add(&mut self, report: &StepReport) {
+        let values = [report.loss, report.teacher_loss, report.accuracy];
+        self.sums.iter_mut().zip(values).for_each(|(s, v)| *s += v);
+        self.n += 1;
+    }
+
+    /// Means of loss, distance to the teacher, and accuracy.
+    pub fn means(&self) -> [f64; 3] {
+        self.sums.map(|s| s / self.n.max(1) as f64)
     }
 }

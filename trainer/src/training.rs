@@ -28,11 +28,11 @@ pub struct Training {
 /// What a step tells.
 #[derive(Debug, Clone, Copy)]
 pub struct StepReport {
-    /// Cross-entropy with the smoothed, mixed labels.
+    /// The loss with the labels, smoothed and mixed as the recipe says.
     pub loss: f64,
     /// Cosine distance to the teacher's embedding; 0 without a teacher.
     pub teacher_loss: f64,
-    /// Share of crops whose most likely class is the heavier of their labels.
+    /// Share of crops or views whose most likely class is the heavier of their labels.
     pub accuracy: f64,
     /// Learning rate used.
     pub lr: f64,

@@ -11,7 +11,7 @@ use super::state::{CHECKPOINT, Header, State};
 use super::training::Training;
 use super::tutor::Lessons;
 use crate::error::{Error, Result};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Running};
 use crate::progress::TrainingProgress;
 use crate::segments::{Loader, SegmentSet, View};
 use crate::slowfast::{Pass, SlowFast};
@@ -135,7 +135,7 @@ fn train_steps(
         let report = training.step(&batch?, train, lessons)?;
         let step = training.header.step;
         let epoch = step.div_ceil(plan.steps_per_epoch);
-        running.add([report.loss, report.teacher_loss, report.accuracy]);
+        running.add(&report);
         let [loss, teacher_loss, accuracy] = running.means();
         progress.update(epoch, step, loss, accuracy);
         let epoch_done = step.is_multiple_of(plan.steps_per_epoch);
@@ -189,22 +189,4 @@ fn announce(options: &RunOptions, training: &Training, n_train: usize) {
     let fold = options.fold.map_or(String::new(), |k| format!(", fold {k} held out ({:?} folds)", options.folds));
     let continuing = if *step > 0 { format!(", continuing at step {step}") } else { String::new() };
     eprintln!("{}, stage {stage}: {n_train} segments{fold}, {n_steps} steps on {device}{continuing}", recipe.name);
-}
-
-/// Means over the steps of an epoch.
-#[derive(Debug, Default)]
-struct Running {
-    sums: [f64; 3],
-    n: u64,
-}
-
-impl Running {
-    fn add(&mut self, values: [f64; 3]) {
-        self.sums.iter_mut().zip(values).for_each(|(s, v)| *s += v);
-        self.n += 1;
-    }
-
-    fn means(&self) -> [f64; 3] {
-        self.sums.map(|s| s / self.n.max(1) as f64)
-    }
 }

@@ -13,6 +13,7 @@ use crate::optim::Optimizer;
 use crate::random::{Purpose, Rng, rng_for, uniform};
 use crate::segments::{LoadedBatch, SegmentSet};
 use crate::slowfast::{Norms, Pass, SlowFast};
+use crate::training::StepReport;
 use std::cell::RefCell;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -32,19 +33,6 @@ pub struct Training {
     prediction: Option<Prediction>,
     optimizer: Optimizer,
     device: Device,
-}
-
-/// What a step tells.
-#[derive(Debug, Clone, Copy)]
-pub struct StepReport {
-    /// The stage's loss.
-    pub loss: f64,
-    /// Cosine distance to the teacher's embedding; 0 without a teacher.
-    pub teacher_loss: f64,
-    /// Share of views whose most likely class is the heavier of their targets.
-    pub accuracy: f64,
-    /// Learning rate used.
-    pub lr: f64,
 }
 
 impl Training {
