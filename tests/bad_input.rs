@@ -103,15 +103,16 @@ fn manifests_with_a_wrong_field() {
     contains(&spoilt("background = \"background\"", "background = \"quiet\""), &["background", "quiet"]);
 }
 
-#[test]
-fn networks_that_are_not_what_the_manifest_says() {
-    let network = |edit: fn(&mut Manifest)| {
-        let model = model();
-        edit_manifest(&model, edit);
-        let message = model_refusal(model.path());
-        contains(&message, &["model.onnx: "]);
-        message
-    };
+/// What is said of a network whose manifest was edited; it names the network's file.
+fn network_refusal(model: TempDir, edit: fn(&mut Manifest)) -> String {
+    edit_manifest(&model, edit);
+    let message = model_refusal(model.path());
+    contains(&message, &["model.onnx: "]);
+    message
+}
+
+/// Both kinds of network have three classes and 64 bands.
+fn refuses_labels_and_bands(network: impl Fn(fn(&mut Manifest)) -> String) {
     let labels = network(|manifest| manifest.labels.push("dog".into()));
     contains(&labels, &["labels: expected 4 classes, actual 3 classes"]);
     let n_mels = network(|manifest| {
@@ -119,6 +120,12 @@ fn networks_that_are_not_what_the_manifest_says() {
         manifest.frontend_hash = manifest.frontend.hash();
     });
     contains(&n_mels, &["frontend.n_mels: expected 32, actual 64"]);
+}
+
+#[test]
+fn networks_that_are_not_what_the_manifest_says() {
+    let network = |edit: fn(&mut Manifest)| network_refusal(model(), edit);
+    refuses_labels_and_bands(network);
     let field = network(|manifest| {
         manifest.network.receptive_field_frames = 23;
         manifest.network.output_delay = 2;
@@ -128,20 +135,8 @@ fn networks_that_are_not_what_the_manifest_says() {
 
 #[test]
 fn networks_of_whole_patches_that_are_not_what_the_manifest_says() {
-    let network = |edit: fn(&mut Manifest)| {
-        let model = copy(&tiny::window_model());
-        edit_manifest(&model, edit);
-        let message = model_refusal(model.path());
-        contains(&message, &["model.onnx: "]);
-        message
-    };
-    let labels = network(|manifest| manifest.labels.push("dog".into()));
-    contains(&labels, &["labels: expected 4 classes, actual 3 classes"]);
-    let n_mels = network(|manifest| {
-        manifest.frontend.n_mels = 32;
-        manifest.frontend_hash = manifest.frontend.hash();
-    });
-    contains(&n_mels, &["frontend.n_mels: expected 32, actual 64"]);
+    let network = |edit: fn(&mut Manifest)| network_refusal(copy(&tiny::window_model()), edit);
+    refuses_labels_and_bands(network);
     let field = network(|manifest| {
         manifest.network.receptive_field_frames = 48;
         manifest.network.output_delay = 5;

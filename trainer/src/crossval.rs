@@ -6,6 +6,7 @@
 use crate::data::folds::N_FOLDS;
 use crate::error::{Error, Result};
 use crate::fit::{FitOptions, FitResult, RESULT, fit, run_name};
+use crate::json;
 use crate::recipe::FoldMode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ pub fn run(options: &FitOptions, base: &Path) -> Result<Vec<FitResult>> {
         let out = base.join(run_name(options.folds, Some(fold)));
         let result = out.join(RESULT);
         if options.resume && result.exists() {
-            results.push(read(&result)?);
+            results.push(json::read(&result)?);
             continue;
         }
         results.push(fit(&FitOptions { fold: Some(fold), out, ..options.clone() })?);
@@ -64,24 +65,19 @@ pub fn collect(runs: &[PathBuf]) -> Result<Vec<FitResult>> {
     let mut results = Vec::new();
     for run in runs {
         if run.join(RESULT).exists() {
-            results.push(read(&run.join(RESULT))?);
+            results.push(json::read(&run.join(RESULT))?);
             continue;
         }
         let entries = std::fs::read_dir(run).map_err(Error::io(run))?;
         let mut paths: Vec<PathBuf> =
             entries.filter_map(|e| Some(e.ok()?.path().join(RESULT))).filter(|p| p.exists()).collect();
         paths.sort();
-        results.extend(paths.iter().map(|p| read(p)).collect::<Result<Vec<_>>>()?);
+        results.extend(paths.iter().map(|p| json::read(p)).collect::<Result<Vec<_>>>()?);
     }
     if results.is_empty() {
         return Err(Error::Usage("no finished run: no result.json in the folders given".to_owned()));
     }
     Ok(results)
-}
-
-fn read(path: &Path) -> Result<FitResult> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text).map_err(|e| Error::content(path, e.to_string()))
 }
 
 impl Summary {

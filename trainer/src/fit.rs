@@ -9,8 +9,9 @@ use crate::checkpoint::Header;
 use crate::data::{Corpus, Places};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, HeldOut};
+use crate::json;
 use crate::metrics::{Metrics, Running};
-use crate::progress::TrainingProgress;
+use crate::progress::{TrainingProgress, device_name};
 use crate::recipe::{FoldMode, Recipe};
 use crate::student::{Cost, cost};
 use crate::teacher;
@@ -32,9 +33,9 @@ const METRICS: &str = "metrics.jsonl";
 
 /// What to train, and where.
 #[derive(Debug, Clone)]
-pub struct FitOptions {
-    /// The checked recipe.
-    pub recipe: Recipe,
+pub struct FitOptions<R = Recipe> {
+    /// The checked recipe: of a student, or a staged one.
+    pub recipe: R,
     /// Held-out fold; none to train on everything.
     pub fold: Option<u32>,
     /// What the fold refers to.
@@ -43,13 +44,13 @@ pub struct FitOptions {
     pub places: Places,
     /// Run folder.
     pub out: PathBuf,
-    /// Continue from the folder's checkpoint, if there is one.
+    /// Continue from what the folder holds, if there is anything.
     pub resume: bool,
     /// Where to compute.
     pub device: Device,
     /// Set from outside to save and stop after the current step.
     pub stop: Arc<AtomicBool>,
-    /// Save and stop after this many steps in all.
+    /// Save and stop after this many steps (of a stage).
     pub stop_after: Option<u64>,
 }
 
@@ -208,9 +209,7 @@ impl<'a> Run<'a> {
             n_steps: self.training.header.n_steps,
             evaluation,
         };
-        let path = options.out.join(RESULT);
-        let text = serde_json::to_string_pretty(&result).map_err(|e| Error::content(&path, e.to_string()))?;
-        std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
+        json::write(&options.out.join(RESULT), &result)?;
         Ok(result)
     }
 }
@@ -244,10 +243,7 @@ pub fn describe(evaluation: &Evaluation) -> String {
 
 fn announce(options: &FitOptions, training: &Training, cost: &Cost, n_train: usize, n_held_out: usize) {
     let Header { recipe, labels, step, n_steps, .. } = &training.header;
-    let device = match options.device {
-        Device::Cpu => format!("CPU, {} threads", tch::get_num_threads()),
-        other => format!("{other:?}"),
-    };
+    let device = device_name(options.device);
     let fold = options
         .fold
         .map_or("no fold held out".to_owned(), |k| format!("fold {k} held out ({:?} folds)", options.folds));

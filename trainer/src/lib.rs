@@ -19,6 +19,7 @@ pub mod error;
 pub mod evaluate;
 pub mod export;
 pub mod fit;
+mod json;
 pub mod metrics;
 pub mod optim;
 pub mod pickle;

@@ -14,7 +14,6 @@ const EPSILON: f64 = 1e-8;
 /// An optimiser with its state.
 #[derive(Debug)]
 pub struct Optimizer {
-    method: Method,
     momentum: f64,
     /// By trained tensor: the velocity of SGD, or the two moments of AdamW.
     slots: Vec<Vec<Tensor>>,
@@ -32,7 +31,7 @@ impl Optimizer {
             Method::Sgd => 1,
         };
         let slots = tensors.map(|t| (0..n_slots).map(|_| zeros_like(t)).collect()).collect::<Result<_>>()?;
-        Ok(Self { method, momentum, slots })
+        Ok(Self { momentum, slots })
     }
 
     /// Updates the tensors, which come with their weight decay, from their gradients, and clears these. Their order is that of
@@ -72,11 +71,6 @@ impl Optimizer {
     /// The state, to be overwritten from a checkpoint.
     pub fn slots_mut(&mut self) -> &mut [Vec<Tensor>] {
         &mut self.slots
-    }
-
-    /// The update rule.
-    pub fn method(&self) -> Method {
-        self.method
     }
 }
 

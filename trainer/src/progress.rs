@@ -5,6 +5,7 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
+use tch::Device;
 
 /// Time between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -58,6 +59,14 @@ impl TrainingProgress {
     /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// The device as a training names it when it starts.
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cpu => format!("CPU, {} threads", tch::get_num_threads()),
+        other => format!("{other:?}"),
     }
 }
 

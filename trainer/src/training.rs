@@ -7,7 +7,7 @@ use crate::augment::Batch;
 use crate::checkpoint::{self, Checkpoint, Header};
 use crate::error::{Error, Result};
 use crate::optim::Optimizer;
-use crate::random::{Purpose, rng_for, uniform};
+use crate::random::{Purpose, Rng, rng_for, uniform};
 use crate::recipe::Recipe;
 use crate::schedule::learning_rate;
 use crate::student::Student;
@@ -99,7 +99,11 @@ impl Training {
         let x = normalise(&self.tensor(&batch.power, &[n_batch, -1, n_mels])?, recipe)?;
         let features = self.student.embed(&x, recipe.train.precision, true)?;
         let features = features.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
-        let logits = self.student.classify(&self.drop_out(&features)?)?;
+        let logits = self.student.classify(&drop_out(
+            &features,
+            recipe.network.dropout,
+            &mut rng_for(recipe.seed, Purpose::Dropout, step),
+        )?)?;
         let targets = self.tensor(&batch.targets, &[n_batch, -1])?;
         let smoothing = recipe.optim.label_smoothing;
         let smoothed = &targets * (1.0 - smoothing) + smoothing / self.header.labels.len() as f64;
@@ -145,22 +149,21 @@ impl Training {
         Ok(Some((distance * mask).f_sum(Kind::Float)? / f64::from(n_given)))
     }
 
-    /// Zeroes a random share of the features and scales up the rest. The draws depend on the seed and the step alone.
-    fn drop_out(&self, features: &Tensor) -> Result<Tensor> {
-        let Header { recipe, step, .. } = &self.header;
-        let share = recipe.network.dropout as f32;
-        if share == 0.0 {
-            return Ok(features.shallow_clone());
-        }
-        let mut rng = rng_for(recipe.seed, Purpose::Dropout, *step);
-        let kept = |_| if uniform(&mut rng, 0.0, 1.0) < share { 0.0 } else { 1.0 / (1.0 - share) };
-        let mask: Vec<f32> = (0..features.numel()).map(kept).collect();
-        Ok(features.f_mul(&self.tensor(&mask, &features.size())?)?)
-    }
-
     fn tensor(&self, values: &[f32], shape: &[i64]) -> Result<Tensor> {
         Ok(Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(self.device)?)
     }
+}
+
+/// Zeroes a random share of the features and scales up the rest.
+pub(crate) fn drop_out(features: &Tensor, share: f64, rng: &mut Rng) -> Result<Tensor> {
+    let share = share as f32;
+    if share == 0.0 {
+        return Ok(features.shallow_clone());
+    }
+    let kept = |_| if uniform(rng, 0.0, 1.0) < share { 0.0 } else { 1.0 / (1.0 - share) };
+    let mask: Vec<f32> = (0..features.numel()).map(kept).collect();
+    let mask = Tensor::f_from_slice(&mask)?.f_view(&features.size()[..])?;
+    Ok(features.f_mul(&mask.f_to_device(features.device())?)?)
 }
 
 fn optimizer_for(recipe: &Recipe, student: &Student) -> Result<Optimizer> {

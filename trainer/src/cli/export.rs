@@ -3,12 +3,12 @@
 use crate::crossval::Summary;
 use crate::error::{Error, Result};
 use crate::export::{self, ExportReport, FusedReport, Fusion, Given, Networks};
+use crate::json;
 use crate::recipe::Recipe;
 use crate::segments::class_labels;
 use crate::staged::{StagedRecipe, crossval};
 use clap::Args;
-use serde::de::DeserializeOwned;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         return Err(Error::Usage("--checkpoint: more than one needs --fused".to_owned()));
     };
     let recipe = args.recipe.as_deref().map(Recipe::load).transpose()?.map(|(recipe, _)| recipe);
-    let summary: Option<Summary> = args.metrics.as_deref().map(read_json).transpose()?;
+    let summary: Option<Summary> = args.metrics.as_deref().map(json::read).transpose()?;
     let report = export::export(checkpoint, &args.out, recipe.as_ref(), summary.as_ref())?;
     let ExportReport { n_bytes, n_params, mmac_per_second, receptive_field_frames, agreement } = report;
     println!("folder               {}", args.out.display());
@@ -74,7 +74,7 @@ fn fused(args: &ExportArgs) -> Result<()> {
         recipe: args.recipe.as_deref().map(StagedRecipe::load).transpose()?.map(|(recipe, _)| recipe),
         labels: args.annotations.as_deref().map(class_labels).transpose()?,
     };
-    let summary: Option<crossval::Summary> = args.metrics.as_deref().map(read_json).transpose()?;
+    let summary: Option<crossval::Summary> = args.metrics.as_deref().map(json::read).transpose()?;
     let networks = Networks::read(&args.checkpoint, &given)?;
     let (recipe, members) = (&networks.recipe, networks.members());
     let frame_ms = recipe.frontend.hop_seconds() * 1e3;
@@ -99,9 +99,4 @@ fn fused(args: &ExportArgs) -> Result<()> {
     println!("MMAC a patch         {mmac_a_patch:.2}, every {} ms", args.hop_ms);
     println!("difference to torch  {:e} over {} patches", agreement.largest, agreement.n_patches);
     Ok(())
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text).map_err(|e| Error::content(path, e.to_string()))
 }

@@ -1,6 +1,7 @@
 //! Commands on scores: `fuse`, `evaluate` and `submit`.
 
 use crate::error::{Error, Result};
+use crate::json;
 use crate::scores::fuse::{aligned, default_weights};
 use crate::scores::search::{Found, folds_of};
 use crate::scores::submit::{self, N_CLASSES};
@@ -107,7 +108,7 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let scores = Scores::read(&args.scores)?.summed();
     let measures = measure(&scores.scores, scores.n_classes, &truth.classes_of(&scores)?, redact)?;
     if args.json {
-        return print_json(&measures);
+        return json::print(&measures);
     }
     println!("rows   {}", rows(&measures, redact));
     for (name, value) in NAMES.iter().zip(figures(&measures)) {
@@ -166,7 +167,7 @@ fn search_weights(sets: &[Scores], given: &[f64], truth: &Truth, redact: &Redact
             .map(|(set, measures)| serde_json::json!({"scores": set.path, "measures": measures}))
             .collect();
         let Found { given, found, held_out } = &found;
-        print_json(&serde_json::json!({"files": files, "given": given, "found": found, "held_out": held_out}))?;
+        json::print(&serde_json::json!({"files": files, "given": given, "found": found, "held_out": held_out}))?;
     } else {
         print_search(sets, &alone, &found, redact);
     }
@@ -241,10 +242,4 @@ fn warn_of_scales(sets: &[Scores]) {
             "warning: a row of {a} adds up to {a_sum:.3}, of {b} to {b_sum:.3}, on average; weights do not even this out"
         );
     }
-}
-
-fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Usage(e.to_string()))?;
-    println!("{text}");
-    Ok(())
 }

@@ -4,6 +4,7 @@ use crate::crossval::{self, Summary};
 use crate::data::{Places, data_root};
 use crate::error::{Error, Result};
 use crate::fit::{self, FitOptions};
+use crate::json;
 use crate::recipe::{FoldMode, Recipe};
 use crate::staged::recipe::Init;
 use crate::staged::run::{self, RunOptions};
@@ -128,7 +129,7 @@ pub fn crossval(args: &CrossvalArgs) -> Result<()> {
         let options = args.common.staged(None)?;
         let summary = staged::crossval::crossval(&options, &base(&options.recipe.name), args.only.as_deref())?;
         if args.json {
-            return print_json(&summary);
+            return json::print(&summary);
         }
         print!("{}", summary.table());
         return Ok(());
@@ -153,15 +154,9 @@ pub fn summary(runs: &[PathBuf], json: bool) -> Result<()> {
 
 fn print_summary(summary: &Summary, json: bool) -> Result<()> {
     if json {
-        return print_json(summary);
+        return json::print(summary);
     }
     print!("{}", summary.table());
-    Ok(())
-}
-
-fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Usage(e.to_string()))?;
-    println!("{text}");
     Ok(())
 }
 
@@ -170,26 +165,9 @@ impl Common {
         let (mut recipe, path) = Recipe::load(&self.recipe)?;
         recipe.train.epochs = self.epochs.unwrap_or(recipe.train.epochs);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
-        let folds = self.folds.map_or(recipe.folds, FoldsArg::mode);
-        set_threads(self.threads)?;
-        let out =
-            self.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name).join(fit::run_name(folds, fold)));
-        let places = Places {
-            data_root: data_root(&recipe.data_root, &path, self.data_root.as_deref()),
-            cache: self.cache.clone(),
-        };
-        let device = self.device.choose()?;
-        Ok(FitOptions {
-            recipe,
-            fold,
-            folds,
-            places,
-            out,
-            resume: self.resume,
-            device,
-            stop: stop_flag()?,
-            stop_after: None,
-        })
+        let (out, folds) = self.out_and_folds(&recipe.name, recipe.folds, fold);
+        let places = self.places(&recipe.data_root, &path);
+        self.with(recipe, places, out, folds, fold)
     }
 
     /// The same for a staged recipe.
@@ -202,16 +180,36 @@ impl Common {
             first.init = Init::File(std::path::absolute(init).map_err(Error::io(init))?);
         }
         recipe.seed = self.seed.unwrap_or(recipe.seed);
-        let folds = self.folds.map_or(recipe.folds, FoldsArg::mode);
+        let (out, folds) = self.out_and_folds(&recipe.name, recipe.folds, fold);
+        let places = self.places(&recipe.data_root, &path);
+        self.with(recipe, places, out, folds, fold)
+    }
+
+    fn out_and_folds(&self, name: &str, own_folds: FoldMode, fold: Option<u32>) -> (PathBuf, FoldMode) {
+        let folds = self.folds.map_or(own_folds, FoldsArg::mode);
+        let usual = || Path::new("runs").join(name).join(fit::run_name(folds, fold));
+        (self.out.clone().unwrap_or_else(usual), folds)
+    }
+
+    fn places(&self, own_root: &Path, recipe_path: &Path) -> Places {
+        let data_root = data_root(own_root, recipe_path, self.data_root.as_deref());
+        Places { data_root, cache: self.cache.clone() }
+    }
+
+    fn with<R>(
+        &self,
+        recipe: R,
+        places: Places,
+        out: PathBuf,
+        folds: FoldMode,
+        fold: Option<u32>,
+    ) -> Result<FitOptions<R>> {
         set_threads(self.threads)?;
-        let out =
-            self.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name).join(fit::run_name(folds, fold)));
-        let data_root = data_root(&recipe.data_root, &path, self.data_root.as_deref());
-        Ok(RunOptions {
+        Ok(FitOptions {
             recipe,
             fold,
             folds,
-            places: Places { data_root, cache: self.cache.clone() },
+            places,
             out,
             resume: self.resume,
             device: self.device.choose()?,

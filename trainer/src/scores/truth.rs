@@ -113,12 +113,33 @@ impl Truth {
         self.background
     }
 
-    /// The class of each row of `scores`, in their order.
+    /// The class of each row of `scores`, in their order; each annotation must have a row.
     ///
     /// # Errors
     ///
-    /// If a class is not among those of `scores`, a row has no annotation, or an annotation no row.
+    /// As [`Truth::classes_among`], or if an annotation has no row.
     pub fn classes_of(&self, scores: &Scores) -> Result<Vec<usize>> {
+        let classes = self.classes_among(scores)?;
+        if scores.len() < self.rows.len() {
+            let scored: std::collections::HashSet<&String> = scores.annotation_id.iter().collect();
+            let without: Vec<&Row> = self.rows.iter().filter(|row| !scored.contains(&row.annotation_id)).collect();
+            let message = format!(
+                "annotation_id {:?} has no scores in {} ({} such rows)",
+                without[0].annotation_id,
+                scores.path.display(),
+                without.len()
+            );
+            return Err(Error::input(&self.path, Some(without[0].line), message));
+        }
+        Ok(classes)
+    }
+
+    /// The class of each row of `scores`, which may be of a part of the segments.
+    ///
+    /// # Errors
+    ///
+    /// If a class is not among those of `scores`, or a row has no annotation.
+    pub fn classes_among(&self, scores: &Scores) -> Result<Vec<usize>> {
         let n_classes = scores.n_classes;
         if let Some(labels) = self.labels.as_ref().filter(|labels| labels.len() != n_classes) {
             let message = format!("table has {} labels, {} scores of {n_classes}", labels.len(), scores.path.display());
@@ -136,17 +157,6 @@ impl Truth {
                 Error::content(&scores.path, format!("row {row}: {id:?} is not annotated in {}", self.path.display()))
             })?;
             classes.push(found.class);
-        }
-        if scores.len() < self.rows.len() {
-            let scored: std::collections::HashSet<&String> = scores.annotation_id.iter().collect();
-            let without: Vec<&Row> = self.rows.iter().filter(|row| !scored.contains(&row.annotation_id)).collect();
-            let message = format!(
-                "annotation_id {:?} has no scores in {} ({} such rows)",
-                without[0].annotation_id,
-                scores.path.display(),
-                without.len()
-            );
-            return Err(Error::input(&self.path, Some(without[0].line), message));
         }
         Ok(classes)
     }

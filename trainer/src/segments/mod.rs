@@ -304,6 +304,18 @@ impl SegmentSet {
         self.shared.length.slice(row.start, row.stop, View::Start(draw)).start
     }
 
+    /// The file of the recording that segment `segment` is of; none where recordings are data sets of one file.
+    ///
+    /// # Panics
+    ///
+    /// If `segment` is out of range.
+    pub fn audio_path(&self, segment: usize) -> Option<&Path> {
+        match &self.shared.store {
+            Store::Hdf5(_) => None,
+            Store::Folder(folder) => folder.path(&self.segments[segment].recording),
+        }
+    }
+
     /// Whether segment `segment` is used whole, so that all its views are one.
     ///
     /// # Panics

@@ -22,4 +22,4 @@ pub(crate) use layout::block_name;
 pub use layout::{Named, Role};
 pub(crate) use network::BN_EPSILON;
 pub use network::{Norms, Pass, SlowFast};
-pub use weights::{Loaded, is_head};
+pub use weights::Loaded;

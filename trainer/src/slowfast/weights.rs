@@ -3,6 +3,7 @@
 //! Enters: a checkpoint as PyTorch writes it (`.pyth`, `.pt`) or safetensors. Leaves: the network filled with it. Every tensor of
 //! the network must be there and nothing else, but for the head of a network with other classes, which is skipped.
 
+use super::layout::Named;
 use super::network::SlowFast;
 use crate::error::{Error, Result};
 use crate::pickle::read_state_dict;
@@ -20,11 +21,6 @@ const COUNTER: &str = ".num_batches_tracked";
 pub struct Loaded {
     /// Said to the user: tensors that were skipped, and why.
     pub warnings: Vec<String>,
-}
-
-/// Whether the tensor called `name` belongs to the head.
-pub fn is_head(name: &str) -> bool {
-    name.starts_with("head.")
 }
 
 impl SlowFast {
@@ -60,13 +56,9 @@ impl SlowFast {
         let other_head = self.tensors().iter().filter(|t| t.role.is_head()).any(|t| {
             values.get(&t.name).is_some_and(|v| v.size() != t.value.size() && v.size().get(1) == t.value.size().get(1))
         });
-        let skipped = |name: &str| other_head && is_head(name);
-        let missing: Vec<&str> = self
-            .tensors()
-            .iter()
-            .map(|t| t.name.as_str())
-            .filter(|n| !values.contains_key(*n) && !skipped(n))
-            .collect();
+        let skipped = |t: &Named| other_head && t.role.is_head();
+        let is_missing = |t: &&Named| !values.contains_key(&t.name) && !skipped(t);
+        let missing: Vec<&str> = self.tensors().iter().filter(is_missing).map(|t| t.name.as_str()).collect();
         let mut unexpected: Vec<&str> =
             values.keys().map(String::as_str).filter(|n| self.tensor(n).is_none()).collect();
         unexpected.sort_unstable();
@@ -78,7 +70,7 @@ impl SlowFast {
         for tensor in self.tensors_mut() {
             let Some(value) = values.remove(&tensor.name) else { continue };
             let (expected, actual) = (tensor.value.size(), value.size());
-            if skipped(&tensor.name) {
+            if skipped(tensor) {
                 let message = format!("{}: shape {actual:?}, expected {expected:?}; starts anew", tensor.name);
                 loaded.warnings.push(message);
                 continue;
@@ -90,19 +82,6 @@ impl SlowFast {
             tch::no_grad(|| tensor.value.f_copy_(&value))?;
         }
         Ok(loaded)
-    }
-
-    /// Writes the weights as safetensors, under the names of published checkpoints.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let tensors = self.tensors().iter().map(|t| Ok((t.name.clone(), crate::checkpoint::on_cpu(&t.value)?)));
-        let tensors = tensors.collect::<Result<Vec<_>>>()?;
-        let partial = path.with_extension("partial");
-        Tensor::write_safetensors(&tensors, &partial)?;
-        std::fs::rename(&partial, path).map_err(Error::io(path))
     }
 
     /// The mean of several networks' weights and statistics, tensor by tensor.

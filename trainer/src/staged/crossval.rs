@@ -4,15 +4,15 @@
 //! model, with the fusion's weights as the recipe has them and as found on the other folds' held-out scores. A fold that is
 //! finished is not trained again, one that was interrupted goes on.
 
-use super::run::{FUSED, RESULT, RunOptions, RunResult, SCORES, run, write_json};
-use super::sets;
+use super::recipe::StagedData;
+use super::run::{FUSED, RESULT, RunOptions, RunResult, SCORES, run};
 use crate::data::folds::N_FOLDS;
 use crate::error::{Error, Result};
 use crate::fit::run_name;
+use crate::json;
 use crate::recipe::FoldMode;
-use crate::scores::{Ensemble, HeldOut, Measures, Scores, search};
+use crate::scores::{Ensemble, HeldOut, Measures, Scores, Truth, search};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -69,7 +69,7 @@ pub fn crossval(options: &RunOptions, base: &Path, only: Option<&[u32]>) -> Resu
         results.push(run(&RunOptions { fold: Some(fold), out, ..options.clone() })?);
     }
     let summary = summarise(options, base, &results)?;
-    write_json(&base.join(format!("{SUMMARY}-{}.json", run_name_of(options.folds))), &summary)?;
+    json::write(&base.join(format!("{SUMMARY}-{}.json", run_name_of(options.folds))), &summary)?;
     Ok(summary)
 }
 
@@ -83,8 +83,7 @@ fn run_name_of(folds: FoldMode) -> &'static str {
 ///
 /// If it cannot be read or is no result of a staged run.
 pub fn read(path: &Path) -> Result<RunResult> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text).map_err(|e| Error::content(path, e.to_string()))
+    json::read(path)
 }
 
 fn summarise(options: &RunOptions, base: &Path, results: &[RunResult]) -> Result<Summary> {
@@ -112,28 +111,25 @@ fn summarise(options: &RunOptions, base: &Path, results: &[RunResult]) -> Result
 /// Each fold fused with weights that were found on the held-out scores of the others.
 fn searched(options: &RunOptions, base: &Path, results: &[RunResult]) -> Result<Option<HeldOut>> {
     let recipe = &options.recipe;
-    let sets = sets::open(recipe, &options.places, options.folds, None)?;
-    let classes: HashMap<&str, Option<usize>> =
-        sets.train.segments().iter().map(|s| (s.annotation_id.as_str(), s.class)).collect();
+    let StagedData::Clips { csv, .. } = &recipe.data else { return Ok(None) };
+    let annotated = Truth::read(&options.places.data_root.join(csv))?;
     let fusion = recipe.fusion();
     let mut by_stage: Vec<Vec<f32>> = vec![Vec::new(); fusion.len()];
-    let (mut truth, mut folds) = (Vec::new(), Vec::new());
+    let (mut truth, mut folds, mut n_classes) = (Vec::new(), Vec::new(), 0);
     for (place, result) in results.iter().enumerate() {
         let folder = base.join(run_name(result.folds, result.fold));
         for (i, (stage, _)) in fusion.iter().enumerate() {
-            let path = folder.join(stage).join(SCORES);
-            let scores = Scores::read(&path)?;
+            let scores = Scores::read(&folder.join(stage).join(SCORES))?;
             if i == 0 {
-                let class = |id: &String| classes.get(id.as_str()).copied().flatten();
-                let of_rows: Option<Vec<usize>> = scores.annotation_id.iter().map(class).collect();
-                truth.extend(of_rows.ok_or_else(|| Error::content(&path, "holds segments that the table lacks"))?);
+                truth.extend(annotated.classes_among(&scores)?);
                 folds.extend(vec![place; scores.len()]);
+                n_classes = scores.n_classes;
             }
             by_stage[i].extend(&scores.scores);
         }
     }
     let values: Vec<&[f32]> = by_stage.iter().map(Vec::as_slice).collect();
-    let ensemble = Ensemble { sets: &values, n_classes: sets.labels.len(), truth: &truth };
+    let ensemble = Ensemble { sets: &values, n_classes, truth: &truth };
     let given: Vec<f64> = fusion.iter().map(|f| f.1).collect();
     Ok(search(&ensemble, &given, &folds, None)?.held_out)
 }

@@ -9,17 +9,14 @@ use super::recipe::StagedRecipe;
 use super::sets::{self, Sets};
 use super::stage;
 use super::state::{self, CHECKPOINT, Header};
-use crate::data::Places;
 use crate::error::{Error, Result};
+use crate::fit::FitOptions;
+use crate::json;
 use crate::recipe::FoldMode;
 use crate::scores::{Measures, Scores, fuse, measure};
 use crate::segments::SegmentSet;
 use crate::slowfast::SlowFast;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use tch::Device;
 
 /// Name of the result in a run folder.
 pub const RESULT: &str = "result.json";
@@ -35,27 +32,7 @@ pub const FUSED: &str = "fused";
 pub const AVERAGE: &str = "average";
 
 /// What to train, and where.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// The checked recipe.
-    pub recipe: StagedRecipe,
-    /// Held-out fold; none to train on everything.
-    pub fold: Option<u32>,
-    /// What the fold refers to.
-    pub folds: FoldMode,
-    /// Data and cache.
-    pub places: Places,
-    /// Run folder.
-    pub out: PathBuf,
-    /// Continue from the folder's checkpoints, where there are some.
-    pub resume: bool,
-    /// Where to compute.
-    pub device: Device,
-    /// Set from outside to save and stop after the current step.
-    pub stop: Arc<AtomicBool>,
-    /// Save and stop after this many steps of a stage.
-    pub stop_after: Option<u64>,
-}
+pub type RunOptions = FitOptions<StagedRecipe>;
 
 /// What a finished run leaves behind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,7 +81,7 @@ pub fn run(options: &RunOptions) -> Result<RunResult> {
             eprintln!("{name:<12} {}", measures.line());
         }
     }
-    write_json(&options.out.join(RESULT), &result)?;
+    json::write(&options.out.join(RESULT), &result)?;
     Ok(result)
 }
 
@@ -191,14 +168,4 @@ pub fn classes(set: &SegmentSet) -> Result<Vec<usize>> {
         s.class.ok_or_else(|| Error::input(set.path(), Some(s.line), "class_id: evaluation needs a class"))
     };
     set.segments().iter().map(class).collect()
-}
-
-/// Writes `value` as indented JSON.
-///
-/// # Errors
-///
-/// If the file cannot be written.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::content(path, e.to_string()))?;
-    std::fs::write(path, text + "\n").map_err(Error::io(path))
 }

@@ -12,7 +12,7 @@ use super::training::Training;
 use super::tutor::Lessons;
 use crate::error::{Error, Result};
 use crate::metrics::{Metrics, Running};
-use crate::progress::TrainingProgress;
+use crate::progress::{TrainingProgress, device_name};
 use crate::segments::{Loader, SegmentSet, View};
 use crate::slowfast::{Pass, SlowFast};
 use serde_json::json;
@@ -182,10 +182,7 @@ fn predicted_norm(training: &Training, train: &SegmentSet, device: Device) -> Re
 
 fn announce(options: &RunOptions, training: &Training, n_train: usize) {
     let Header { recipe, stage, step, n_steps, .. } = &training.header;
-    let device = match options.device {
-        Device::Cpu => format!("CPU, {} threads", tch::get_num_threads()),
-        other => format!("{other:?}"),
-    };
+    let device = device_name(options.device);
     let fold = options.fold.map_or(String::new(), |k| format!(", fold {k} held out ({:?} folds)", options.folds));
     let continuing = if *step > 0 { format!(", continuing at step {step}") } else { String::new() };
     eprintln!("{}, stage {stage}: {n_train} segments{fold}, {n_steps} steps on {device}{continuing}", recipe.name);

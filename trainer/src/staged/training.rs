@@ -10,10 +10,10 @@ use super::state::{self, Header, State};
 use super::tutor::{Lessons, Prediction, distance};
 use crate::error::{Error, Result};
 use crate::optim::Optimizer;
-use crate::random::{Purpose, Rng, rng_for, uniform};
+use crate::random::{Purpose, Rng, rng_for};
 use crate::segments::{LoadedBatch, SegmentSet};
 use crate::slowfast::{Norms, Pass, SlowFast};
-use crate::training::StepReport;
+use crate::training::{StepReport, drop_out};
 use std::cell::RefCell;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -170,7 +170,7 @@ impl Training {
         let batch = self.batch(loaded, set, lessons)?;
         let batch = augment::augment(batch, &settings, &self.header.recipe.frontend, &mut rng(Purpose::Mix))?;
         let features = self.features(&batch.views, &settings, rng(Purpose::DropPath))?;
-        let logits = self.network.classify(&self.drop_out(&features, rng(Purpose::Dropout))?)?;
+        let logits = self.network.classify(&drop_out(&features, self.stage.dropout, &mut rng(Purpose::Dropout))?)?;
         let loss = self.stage.loss.of(&logits, &batch.targets)?;
         let mut total = loss.shallow_clone();
         let mut teacher_loss = 0.0;
@@ -236,18 +236,6 @@ impl Training {
         } else {
             self.network.features(&views, &pass)
         }
-    }
-
-    /// Zeroes a random share of the features and scales up the rest.
-    fn drop_out(&self, features: &Tensor, mut rng: Rng) -> Result<Tensor> {
-        let share = self.stage.dropout as f32;
-        if share == 0.0 {
-            return Ok(features.shallow_clone());
-        }
-        let kept = |_| if uniform(&mut rng, 0.0, 1.0) < share { 0.0 } else { 1.0 / (1.0 - share) };
-        let mask: Vec<f32> = (0..features.numel()).map(kept).collect();
-        let mask = Tensor::f_from_slice(&mask)?.f_view(&features.size()[..])?.f_to_device(self.device)?;
-        Ok(features.f_mul(&mask)?)
     }
 
     fn update(&mut self, lr: f64, step: u64) -> Result<()> {

@@ -5,7 +5,6 @@
 //! features, so the second costs nothing once merged.
 
 use super::recipe::{StagedData, StagedRecipe};
-use crate::data::csv::read_table;
 use crate::data::{Places, Targets};
 use crate::error::{Error, Result};
 use crate::recipe::Teacher;
@@ -32,20 +31,17 @@ impl Lessons {
     ///
     /// If the data set is not a table of clips, the teacher cannot be read or a clip not be decoded.
     pub fn prepare(recipe: &StagedRecipe, places: &Places, train: &SegmentSet) -> Result<Self> {
-        let (Some(settings), StagedData::Clips { csv, audio }) = (&recipe.teacher, &recipe.data) else {
-            return Err(Error::Usage("a teacher needs a [teacher] table and data of kind \"clips\"".to_owned()));
-        };
-        let (csv, audio) = (places.data_root.join(csv), places.data_root.join(audio));
         let hop_seconds = recipe.frontend.hop_seconds();
-        let tutor = Tutor::load(Some(settings), hop_seconds, &places.data_root, &places.cache)?;
-        let Some(tutor) = tutor else { return Err(Error::Usage("no teacher".to_owned())) };
-        let rows = read_table(&csv, &audio, false)?;
+        let tutor = Tutor::load(recipe.teacher.as_ref(), hop_seconds, &places.data_root, &places.cache)?;
+        let (Some(settings), Some(tutor)) = (&recipe.teacher, tutor) else {
+            return Err(Error::Usage("a teacher needs a [teacher] table".to_owned()));
+        };
         let bar = crate::progress::bar(train.segments().len() as u64, "teacher");
-        let targets = train.segments().par_iter().map(|segment| {
-            let row = rows.iter().find(|r| r.path.file_stem().is_some_and(|s| *s == *segment.annotation_id));
-            let row = row.ok_or_else(|| Error::input(&csv, Some(segment.line), "the table has changed"))?;
+        let targets = (0..train.segments().len()).into_par_iter().map(|segment| {
+            let path = train.audio_path(segment).filter(|_| matches!(recipe.data, StagedData::Clips { .. }));
+            let path = path.ok_or_else(|| Error::Usage("a teacher needs data of kind \"clips\"".to_owned()))?;
             bar.inc(1);
-            tutor.targets(&row.path)
+            tutor.targets(path)
         });
         let mut targets = targets.collect::<Result<Vec<_>>>()?;
         bar.finish_and_clear();
