@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+/// Ends the name of a measure of the 8-bit network.
+pub const INT8: &str = " int8";
+
 /// Results over folds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -85,18 +88,21 @@ impl Summary {
     pub fn of(results: &[FitResult]) -> Self {
         let mut measures: BTreeMap<(String, bool, String), BTreeMap<u32, f64>> = BTreeMap::new();
         for result in results {
-            let (Some(fold), Some(evaluation)) = (result.fold, &result.evaluation) else { continue };
+            let Some(fold) = result.fold else { continue };
             let mut add = |measure: String, value: f64| {
                 let key = (result.recipe.clone(), result.folds == FoldMode::Source, measure);
                 measures.entry(key).or_default().insert(fold, value);
             };
-            for (set, r) in &evaluation.sets {
-                add(format!("{set} top1_own_labels"), r.top1_own_labels);
-                add(format!("{set} top1"), r.top1);
-                add(format!("{set} nll"), r.nll);
-            }
-            if let Some(b) = &evaluation.background {
-                add("background false_alarms".to_owned(), b.false_alarms);
+            for (evaluation, network) in [(&result.evaluation, ""), (&result.int8, INT8)] {
+                let Some(evaluation) = evaluation else { continue };
+                for (set, r) in &evaluation.sets {
+                    add(format!("{set} top1_own_labels{network}"), r.top1_own_labels);
+                    add(format!("{set} top1{network}"), r.top1);
+                    add(format!("{set} nll{network}"), r.nll);
+                }
+                if let Some(b) = &evaluation.background {
+                    add(format!("background false_alarms{network}"), b.false_alarms);
+                }
             }
         }
         let row = |((recipe, source, measure), by_fold): ((String, bool, String), BTreeMap<u32, f64>)| {
@@ -113,7 +119,7 @@ impl Summary {
     pub fn table(&self) -> String {
         let mut text = String::new();
         for row in &self.rows {
-            let scale = if row.measure.ends_with("nll") { 1.0 } else { 100.0 };
+            let scale = if row.measure.contains("nll") { 1.0 } else { 100.0 };
             let folds: Vec<String> = row.by_fold.iter().map(|(fold, v)| format!("{fold}: {:.2}", v * scale)).collect();
             let name = format!("{} ({:?} folds) {}", row.recipe, row.folds, row.measure);
             let _ = writeln!(

@@ -8,9 +8,13 @@ use crate::data::{Clip, SetInfo};
 use crate::error::Result;
 use crate::student::{Student, receptive_field};
 use edge::decide::{Average, clip_posteriors};
+use edge::engine::BatchEngine;
+use edge::model::Model;
 use edge_frontend::Activation;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 use tch::{Device, Tensor};
 
 /// Length of the windows of background that are looked at for false alarms, in seconds.
@@ -73,6 +77,32 @@ impl HeldOut {
     ///
     /// If libtorch reports one.
     pub fn evaluate(&self, student: &Student) -> Result<Option<Evaluation>> {
+        self.evaluate_with(student.n_mels(), |frames| clip_logits(student, frames, self.silence, self.device))
+    }
+
+    /// Evaluates the file for `precision` in the model folder `folder`, run as the daemon runs it.
+    ///
+    /// # Errors
+    ///
+    /// If the model has no such file, or does not run.
+    pub fn evaluate_model(&self, folder: &Path, precision: edge::engine::Precision) -> Result<Option<Evaluation>> {
+        let model = Model::load(folder)?;
+        let engine = BatchEngine::load(&model, precision)?;
+        let (n_mels, n_classes) = (model.manifest.frontend.n_mels, model.manifest.labels.len());
+        let shortest = model.manifest.network.receptive_field_frames * n_mels;
+        self.evaluate_with(n_mels, |frames| {
+            let logits = engine.run(&padded(frames, shortest, self.silence))?;
+            let n = (logits.len() / n_classes) as f32;
+            Ok((0..n_classes).map(|c| logits.iter().skip(c).step_by(n_classes).sum::<f32>() / n).collect())
+        })
+    }
+
+    /// Evaluates whatever gives a clip's logits `(C)` for its frames `(n_frames, n_mels)`.
+    fn evaluate_with(
+        &self,
+        n_mels: usize,
+        clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
+    ) -> Result<Option<Evaluation>> {
         if self.clips.is_empty() {
             return Ok(None);
         }
@@ -80,7 +110,7 @@ impl HeldOut {
         for (index, set) in self.sets.iter().enumerate() {
             let (mut n, mut right, mut right_own, mut nll) = (0, 0, 0, 0.0);
             for clip in self.clips.iter().filter(|c| c.set == index) {
-                let logits = clip_logits(student, &clip.frames, self.silence, self.device)?;
+                let logits = clip_logits(&clip.frames)?;
                 n += 1;
                 right += usize::from(argmax(&logits, 0..logits.len()) == clip.label);
                 right_own += usize::from(argmax(&logits, set.labels.iter().copied()) == clip.label);
@@ -94,15 +124,20 @@ impl HeldOut {
             }
         }
         let background = self.background.filter(|_| !self.negatives.is_empty());
-        let background = background.map(|label| self.false_alarms(student, label)).transpose()?;
+        let background = background.map(|label| self.false_alarms(n_mels, &clip_logits, label)).transpose()?;
         Ok(Some(Evaluation { sets, background }))
     }
 
-    fn false_alarms(&self, student: &Student, background: usize) -> Result<BackgroundResult> {
-        let window = (BACKGROUND_WINDOW_S / self.hop_seconds) as usize * student.n_mels();
+    fn false_alarms(
+        &self,
+        n_mels: usize,
+        clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
+        background: usize,
+    ) -> Result<BackgroundResult> {
+        let window = (BACKGROUND_WINDOW_S / self.hop_seconds) as usize * n_mels;
         let (mut n_windows, mut n_alarms) = (0, 0usize);
         for frames in self.negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {
-            let posteriors = posteriors(&clip_logits(student, frames, self.silence, self.device)?);
+            let posteriors = posteriors(&clip_logits(frames)?);
             n_windows += 1;
             n_alarms += usize::from(posteriors.iter().enumerate().any(|(i, &p)| i != background && p >= 0.5));
         }
@@ -128,12 +163,17 @@ pub fn clip_logits(student: &Student, frames: &[f32], silence: f32, device: Devi
 /// If libtorch reports one.
 pub fn clip_input(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Tensor> {
     let n_mels = student.n_mels();
-    let mut frames = std::borrow::Cow::Borrowed(frames);
-    let shortest = receptive_field(&student.network().layers) * n_mels;
+    let frames = padded(frames, receptive_field(&student.network().layers) * n_mels, silence);
+    Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
+}
+
+/// The frames, followed by `silence` up to `shortest` values.
+fn padded(frames: &[f32], shortest: usize, silence: f32) -> Cow<'_, [f32]> {
+    let mut frames = Cow::Borrowed(frames);
     if frames.len() < shortest {
         frames.to_mut().resize(shortest, silence);
     }
-    Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
+    frames
 }
 
 fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {

@@ -1,19 +1,21 @@
 //! One training of one fold, from recipe to result.
 //!
 //! Enters: a recipe and a run folder. Leaves, in the folder: `checkpoint.safetensors`, `metrics.jsonl` (one object an epoch and
-//! an evaluation) and, at the end, `result.json`. The held-out fold chooses nothing: the result is that of the last step's
+//! an evaluation) and, at the end, `model/` and `result.json`. The held-out fold chooses nothing: the result is that of the last step's
 //! averaged weights. Runs on the calling thread; batches and features on the pool's.
 
 use crate::augment::Batcher;
-use crate::checkpoint::Header;
+use crate::checkpoint::{Finished, Header};
 use crate::data::{Corpus, Places};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, HeldOut};
+use crate::export::{self, ExportOptions};
 use crate::json;
 use crate::metrics::{Metrics, Running};
 use crate::progress::{TrainingProgress, device_name};
+use crate::quantize::{Fidelity, Quantized, quantize};
 use crate::recipe::{FoldMode, Recipe};
-use crate::student::{Cost, cost};
+use crate::student::{Cost, Student, cost};
 use crate::teacher;
 use crate::teacher::probe::{self, Lessons};
 use crate::training::Training;
@@ -29,6 +31,8 @@ use tch::Device;
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Name of the result in a run folder.
 pub const RESULT: &str = "result.json";
+/// Name of the model in a run folder, as the daemon takes it.
+pub const MODEL: &str = "model";
 const METRICS: &str = "metrics.jsonl";
 
 /// What to train, and where.
@@ -67,6 +71,9 @@ pub struct FitResult {
     pub n_steps: u64,
     /// On the held-out fold; none if nothing was held out.
     pub evaluation: Option<Evaluation>,
+    /// The same of the 8-bit network, run as the daemon runs it.
+    #[serde(default)]
+    pub int8: Option<Evaluation>,
 }
 
 /// Trains, evaluates, and leaves the result in the run folder.
@@ -197,10 +204,18 @@ impl<'a> Run<'a> {
             let (background, silence) = (held_out.background, held_out.silence);
             finished = probe::merge(&finished, lessons, teacher, background, silence, options.device)?;
         }
+        let finished = Finished { int8: self.quantize(&finished)?, student: finished };
         self.training.save(&self.checkpoint, Some(&finished))?;
-        let evaluation = held_out.evaluate(&finished)?;
+        let evaluation = held_out.evaluate(&finished.student)?;
         if let Some(evaluation) = &evaluation {
             eprintln!("result: {}", describe(evaluation));
+        }
+        let model = options.out.join(MODEL);
+        export::export_finished(&self.training.header, &finished, &model, &ExportOptions::default())?;
+        let int8 = finished.int8.as_ref().map(|_| held_out.evaluate_model(&model, edge::engine::Precision::Int8));
+        let int8 = int8.transpose()?.flatten();
+        if let Some(evaluation) = &int8 {
+            eprintln!("8 bits: {}", describe(evaluation));
         }
         let result = FitResult {
             recipe: options.recipe.name.clone(),
@@ -208,9 +223,22 @@ impl<'a> Run<'a> {
             folds: options.folds,
             n_steps: self.training.header.n_steps,
             evaluation,
+            int8,
         };
         json::write(&options.out.join(RESULT), &result)?;
         Ok(result)
+    }
+
+    /// The 8-bit form of the result, if the recipe wants one.
+    fn quantize(&self, finished: &Student) -> Result<Option<Quantized>> {
+        let (recipe, device) = (&self.options.recipe, self.options.device);
+        let Some(settings) = &recipe.quantize else { return Ok(None) };
+        // Other crops than the training's.
+        let first_step = self.training.header.n_steps;
+        let (network, fidelity) = quantize(finished, settings, recipe, &self.batcher, first_step, device)?;
+        let Fidelity { calibrated, tuned } = fidelity;
+        eprintln!("8 bits: logits differ by {:.2} % calibrated, {:.2} % tuned", calibrated * 100.0, tuned * 100.0);
+        Ok(Some(network))
     }
 }
 

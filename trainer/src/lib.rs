@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod optim;
 pub mod pickle;
 pub mod progress;
+pub mod quantize;
 mod random;
 pub mod recipe;
 pub mod schedule;

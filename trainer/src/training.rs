@@ -4,7 +4,7 @@
 //! writes and [`Training::resume`] reads continues it bit for bit on a CPU.
 
 use crate::augment::Batch;
-use crate::checkpoint::{self, Checkpoint, Header};
+use crate::checkpoint::{self, Checkpoint, Finished, Header};
 use crate::error::{Error, Result};
 use crate::optim::Optimizer;
 use crate::random::{Purpose, Rng, rng_for, uniform};
@@ -79,7 +79,7 @@ impl Training {
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn save(&self, path: &Path, finished: Option<&Student>) -> Result<()> {
+    pub fn save(&self, path: &Path, finished: Option<&Finished>) -> Result<()> {
         checkpoint::save(path, &self.header, &self.student, &self.average, finished, &self.optimizer)
     }
 
@@ -95,8 +95,8 @@ impl Training {
     /// If libtorch reports one, or the loss is no number any more.
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport> {
         let (recipe, step) = (&self.header.recipe, self.header.step);
-        let (n_batch, n_mels) = (recipe.train.batch as i64, recipe.frontend.n_mels as i64);
-        let x = normalise(&self.tensor(&batch.power, &[n_batch, -1, n_mels])?, recipe)?;
+        let n_batch = recipe.train.batch as i64;
+        let x = crops(batch, recipe, self.device)?;
         let features = self.student.embed(&x, recipe.train.precision, true)?;
         let features = features.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
         let logits = self.student.classify(&drop_out(
@@ -171,9 +171,11 @@ fn optimizer_for(recipe: &Recipe, student: &Student) -> Result<Optimizer> {
     Optimizer::new(recipe.optim.method, recipe.optim.momentum, trained)
 }
 
-/// The front end's logarithm and normalisation, on powers.
-fn normalise(power: &Tensor, recipe: &Recipe) -> Result<Tensor> {
+/// The crops of a batch as the network takes them, `(B, T, n_mels)`: powers through the front end's logarithm and normalisation.
+pub(crate) fn crops(batch: &Batch, recipe: &Recipe, device: Device) -> Result<Tensor> {
     let frontend = &recipe.frontend;
+    let power = Tensor::f_from_slice(&batch.power)?.f_to_device(device)?;
+    let power = power.f_view([recipe.train.batch as i64, -1, frontend.n_mels as i64])?;
     let log = power.f_add_scalar(frontend.log_offset)?.f_log()?;
     Ok(log.f_sub_scalar(f64::from(frontend.mean))?.f_div_scalar(f64::from(frontend.std))?)
 }

@@ -1,42 +1,116 @@
 //! Writes a student as ONNX.
 //!
-//! Enters: a trained student. Leaves: the bytes of an ONNX file with input `log_mel` `[1, 1, T, n_mels]` and output
+//! Enters: a trained student, or its 8-bit form. Leaves: the bytes of an ONNX file with input `log_mel` `[1, 1, T, n_mels]` and output
 //! `logits` `[1, n_classes, T', 1]`, the time axis `T` symbolic. Batch norm is folded into the convolutions. The head comes before
 //! the mean over frequency: both orders are equal, but after the mean the head would be a product with a single column in a
 //! pulse, for which tract picks a kernel that sums in another order, and streamed would differ from batch by a bit.
 
 use super::graph::{Graph, Norm, fixed, int, ints, sliding, symbolic};
 use crate::error::{Error, Result};
+use crate::quantize::{Grid, Quantized};
+use crate::recipe::ConvLayer;
 use crate::student::{BN_EPSILON, Student};
 use tch::Tensor;
+use tract_onnx::pb::AttributeProto;
 
-/// The bytes of the ONNX file.
+/// Name of the network's input.
+const INPUT: &str = "log_mel";
+
+/// The bytes of the ONNX file with the classes `classes`, in that order.
 ///
 /// # Errors
 ///
 /// If libtorch reports an error.
-pub fn encode(student: &Student, name: &str) -> Result<Vec<u8>> {
+pub fn encode(student: &Student, classes: &[usize], name: &str) -> Result<Vec<u8>> {
     let mut graph = Graph::new(name);
-    let mut value = "log_mel".to_owned();
+    let mut value = INPUT.to_owned();
     for (i, layer) in student.network().layers.iter().enumerate() {
         let (weight, bias) = folded(student, i)?;
-        let [kernel, stride] =
-            [[layer.kernel_t, layer.kernel_f], [layer.stride_t, layer.stride_f]].map(|size| size.map(|n| n as i64));
-        let attributes = sliding(kernel, stride, [0, layer.pad_f() as i64]);
-        let convolved = graph.convolution(&format!("conv{i}"), &value, &weight, &bias, attributes)?;
+        let convolved = graph.convolution(&format!("conv{i}"), &value, &weight, &bias, geometry(layer))?;
         value = graph.node("Relu", &format!("relu{i}"), &[&convolved], Vec::new());
     }
-    let head = parameter(student, "head.weight")?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
-    let bias = parameter(student, "head.bias")?;
-    let by_band = graph.convolution("head", &value, &head, bias, vec![ints("kernel_shape", &[1, 1])])?;
+    let head = (parameter(student, "head.weight")?, parameter(student, "head.bias")?);
+    finish(graph, &value, head, classes, student.n_mels())
+}
+
+/// The same network with 8-bit convolutions: `QuantizeLinear`, then `QLinearConv` a layer, whose output's zero point stands for the
+/// ReLU, then `DequantizeLinear` and the head in single precision.
+///
+/// # Errors
+///
+/// If libtorch reports an error.
+pub fn encode_int8(network: &Quantized, classes: &[usize], n_mels: usize, name: &str) -> Result<Vec<u8>> {
+    let mut graph = Graph::new(name);
+    let layers = network.integers()?;
+    let grid = |graph: &mut Graph, name: &str, grid: &Grid| {
+        let names = [format!("{name}.scale"), format!("{name}.zero_point")];
+        graph.scalar(&names[0], grid.scale);
+        graph.bytes(&names[1], &[], &[grid.zero_point]);
+        names
+    };
+    let mut value = INPUT.to_owned();
+    let mut last = None;
+    for (i, (layer, integers)) in network.layers().iter().zip(&layers).enumerate() {
+        let [scale, zero_point] = match last.take() {
+            Some(names) => names,
+            None => {
+                let names = grid(&mut graph, "input", &integers.input);
+                value = graph.node("QuantizeLinear", "quantized", &[&value, &names[0], &names[1]], Vec::new());
+                names
+            }
+        };
+        let output = grid(&mut graph, &format!("conv{i}.output"), &integers.output);
+        let part = |part: &str| format!("conv{i}.{part}");
+        let [weight, weight_scale, weight_zero, bias] =
+            [part("weight"), part("weight.scale"), part("weight.zero_point"), part("bias")];
+        graph.bytes(&weight, &integers.shape, &integers.weight);
+        graph.vector(&weight_scale, &integers.weight_scale);
+        graph.bytes(&weight_zero, &[integers.weight_scale.len()], &vec![0; integers.weight_scale.len()]);
+        graph.words(&bias, &integers.bias);
+        let inputs =
+            [&value, &scale, &zero_point, &weight, &weight_scale, &weight_zero, &output[0], &output[1], &bias]
+                .map(String::as_str);
+        value = graph.node("QLinearConv", &format!("conv{i}"), &inputs, geometry(layer));
+        last = Some(output);
+    }
+    if let Some([scale, zero_point]) = last {
+        value = graph.node("DequantizeLinear", "features", &[&value, &scale, &zero_point], Vec::new());
+    }
+    finish(graph, &value, network.head(), classes, n_mels)
+}
+
+/// Kernel, stride and padding of a layer.
+fn geometry(layer: &ConvLayer) -> Vec<AttributeProto> {
+    let [kernel, stride] =
+        [[layer.kernel_t, layer.kernel_f], [layer.stride_t, layer.stride_f]].map(|size| size.map(|n| n as i64));
+    sliding(kernel, stride, [0, layer.pad_f() as i64])
+}
+
+/// Adds the head for `classes` and the mean over frequency, and encodes the file.
+fn finish(
+    mut graph: Graph,
+    value: &str,
+    (weight, bias): (&Tensor, &Tensor),
+    classes: &[usize],
+    n_mels: usize,
+) -> Result<Vec<u8>> {
+    let rows: Vec<i64> = classes.iter().map(|&c| c as i64).collect();
+    let rows = Tensor::f_from_slice(&rows)?;
+    let weight = weight.f_index_select(0, &rows)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
+    let bias = bias.f_index_select(0, &rows)?;
+    let by_band = graph.convolution("head", value, &weight, &bias, vec![ints("kernel_shape", &[1, 1])])?;
     graph.node("ReduceMean", "logits", &[&by_band], vec![ints("axes", &[3]), int("keepdims", 1)]);
-    graph.input("log_mel", vec![fixed(1), fixed(1), symbolic("T"), fixed(student.n_mels())]);
-    graph.output("logits", vec![fixed(1), fixed(student.n_classes()), symbolic("T_out"), fixed(1)]);
+    graph.input(INPUT, vec![fixed(1), fixed(1), symbolic("T"), fixed(n_mels)]);
+    graph.output("logits", vec![fixed(1), fixed(classes.len()), symbolic("T_out"), fixed(1)]);
     Ok(graph.encode())
 }
 
 /// Weight `(out, in, kernel_t, kernel_f)` and bias of layer `i` with its batch norm folded in, in double precision.
-fn folded(student: &Student, i: usize) -> Result<(Tensor, Tensor)> {
+///
+/// # Errors
+///
+/// If the network has no such layer, or libtorch reports an error.
+pub fn folded(student: &Student, i: usize) -> Result<(Tensor, Tensor)> {
     let part = |name: &str| parameter(student, &format!("conv{i}.{name}"));
     let norm = Norm {
         weight: part("bn.weight")?,
