@@ -7,6 +7,7 @@
 use crate::augment::Batcher;
 use crate::checkpoint::{Finished, Header};
 use crate::data::{Corpus, Places};
+use crate::distill::{self, Classifier, Teachers};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, HeldOut};
 use crate::export::{self, ExportOptions};
@@ -16,8 +17,8 @@ use crate::progress::{TrainingProgress, device_name};
 use crate::quantize::{Fidelity, Quantized, quantize};
 use crate::recipe::{FoldMode, Recipe};
 use crate::student::{Cost, Student, cost};
-use crate::teacher;
 use crate::teacher::probe::{self, Lessons};
+use crate::teacher::{self, Listener, Statistics};
 use crate::training::Training;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -108,10 +109,14 @@ impl<'a> Run<'a> {
             let message = "holds a training already; continue it with --resume or choose another --out";
             return Err(Error::Usage(format!("{}: {message}", options.out.display())));
         }
-        let corpus = Corpus::load(recipe, &options.places, options.folds)?;
+        let mut corpus = Corpus::load(recipe, &options.places, options.folds)?;
+        if let Some(distill) = &recipe.distill {
+            let run = run_name(options.folds, options.fold);
+            distill::scores::attach(&mut corpus, distill, &options.places.recipe_folder, &run)?;
+        }
         let (labels, sets, background) = (corpus.labels.clone(), corpus.sets.clone(), corpus.background);
         let mut split = corpus.split(options.fold, recipe.frontend.n_mels)?;
-        teacher::standardise(split.train.iter_mut().filter_map(|c| c.targets.as_mut()));
+        let statistics = teacher::standardise(split.train.iter_mut().filter_map(|c| c.targets.as_mut()));
         let lessons = Lessons::gather(&split.train);
         let n_train = split.train.len();
         let frontend = &recipe.frontend;
@@ -134,11 +139,13 @@ impl<'a> Run<'a> {
             step: 0,
             n_steps: recipe.train.epochs * batcher.steps_per_epoch(),
         };
-        let training = if checkpoint.exists() {
+        let teachers = gather_teachers(options, lessons.as_ref(), &statistics, n_classes)?;
+        let mut training = if checkpoint.exists() {
             Training::resume(&checkpoint, &header, options.device)?
         } else {
             Training::start(header, options.device)?
         };
+        training.learn_from(teachers);
         let metrics = Metrics::open(&options.out.join(METRICS), training.header.step)?;
         announce(options, &training, &network_cost(recipe, n_classes), n_train, held_out.clips.len());
         Ok(Self { options, checkpoint, training, batcher, lessons, held_out, metrics })
@@ -240,6 +247,26 @@ impl<'a> Run<'a> {
         eprintln!("8 bits: logits differ by {:.2} % calibrated, {:.2} % tuned", calibrated * 100.0, tuned * 100.0);
         Ok(Some(network))
     }
+}
+
+/// What the recipe's teachers need in training: weights, and a classifier of the training clips' embeddings.
+fn gather_teachers(
+    options: &FitOptions,
+    lessons: Option<&Lessons>,
+    statistics: &Statistics,
+    n_classes: usize,
+) -> Result<Teachers> {
+    let recipe = &options.recipe;
+    let mut teachers = Teachers { settings: recipe.distill.clone(), ..Teachers::default() };
+    let (Some(teacher), Some(lessons)) = (&recipe.teacher, lessons) else { return Ok(teachers) };
+    if teacher.online > 0.0 {
+        let path = options.places.data_root.join(&teacher.weights);
+        teachers.listener = Some(Listener::load(&path, statistics, options.device)?);
+    }
+    if recipe.distill.as_ref().is_some_and(|d| d.soft_weight > 0.0 && d.classifier > 0.0) {
+        teachers.classifier = Some(Classifier::fit(lessons, n_classes, teacher.probe_c, options.device)?);
+    }
+    Ok(teachers)
 }
 
 /// Name of a run's folder: `official-3`, `source-3`, or `all` if nothing is held out.

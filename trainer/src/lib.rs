@@ -2,7 +2,8 @@
 //!
 //! The modules in the order of the data: [`recipe`] says what to do; [`data`] reads recordings into features; [`augment`] makes
 //! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
-//! one; [`evaluate`] measures; [`export`] writes what the daemon runs; [`teacher`] is a network to learn from.
+//! one; [`teacher`] is a network to learn from and [`distill`] what is learnt from it; [`quantize`] makes 8 bits of the result;
+//! [`evaluate`] measures; [`export`] writes what the daemon runs.
 //!
 //! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
 
@@ -15,6 +16,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod crossval;
 pub mod data;
+pub mod distill;
 pub mod error;
 pub mod evaluate;
 pub mod export;

@@ -95,7 +95,7 @@ fn a_taught_student_gets_the_teachers_classifier_and_exports() {
         recipe,
         fold: Some(1),
         folds: FoldMode::Official,
-        places: Places { data_root: fixture.path().to_owned(), cache: fixture.path().join("cache") },
+        places: common::places(fixture.path()),
         out: out.clone(),
         resume: false,
         device: Device::Cpu,

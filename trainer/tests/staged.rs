@@ -107,7 +107,7 @@ fn options(fixture: &Fixture, out: &str) -> RunOptions {
         recipe: recipe(),
         fold: Some(1),
         folds: FoldMode::Official,
-        places: Places { data_root: fixture.path().to_owned(), cache: fixture.path().join("cache") },
+        places: common::places(fixture.path()),
         out: fixture.path().join(out),
         resume: false,
         device: Device::Cpu,

@@ -34,7 +34,7 @@ fn options(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
 }
 
 fn places(fixture: &Fixture) -> Places {
-    Places { data_root: fixture.path().to_owned(), cache: fixture.path().join("cache") }
+    common::places(fixture.path())
 }
 
 fn tensors(run: &Path) -> BTreeMap<String, Vec<u8>> {

@@ -193,7 +193,8 @@ impl Common {
 
     fn places(&self, own_root: &Path, recipe_path: &Path) -> Places {
         let data_root = data_root(own_root, recipe_path, self.data_root.as_deref());
-        Places { data_root, cache: self.cache.clone() }
+        let recipe_folder = recipe_path.parent().unwrap_or(Path::new("")).to_owned();
+        Places { data_root, cache: self.cache.clone(), recipe_folder }
     }
 
     fn with<R>(

@@ -15,7 +15,8 @@ pub const SAMPLE_RATE: u32 = 32_000;
 /// Shortest wave that the reflecting padding of the front end allows.
 pub const SHORTEST: usize = 520;
 
-const N_FFT: i64 = 1024;
+/// Length of the Fourier transform.
+pub const N_FFT: i64 = 1024;
 /// Length of the window in samples.
 pub const WINDOW: usize = 800;
 /// Samples from one frame to the next: 10 ms.
@@ -55,10 +56,6 @@ pub struct Mn04 {
     convolutions: HashMap<String, (Tensor, Tensor)>,
     /// Linear layers of the squeeze-and-excitation units.
     linears: HashMap<String, (Tensor, Tensor)>,
-    /// `(n_fft)`: the Hann window in the middle of the frame.
-    window: Tensor,
-    /// `(n_fft / 2 + 1, n_mels)`.
-    filters: Tensor,
     /// Arithmetic of the convolutions.
     kind: Kind,
     device: Device,
@@ -87,8 +84,7 @@ impl Mn04 {
                 linears.insert(unit.to_owned(), (get(name)?.shallow_clone(), bias.shallow_clone()));
             }
         }
-        let (window, filters) = (window()?, filters()?);
-        let network = Self { convolutions, linears, window, filters, kind: Kind::Float, device: Device::Cpu };
+        let network = Self { convolutions, linears, kind: Kind::Float, device: Device::Cpu };
         for i in 0..=BLOCKS.len() + 1 {
             let unit =
                 if i == 0 || i > BLOCKS.len() { format!("features.{i}") } else { format!("features.{i}.block.0") };
@@ -112,7 +108,6 @@ impl Mn04 {
         for (weight, bias) in self.linears.values_mut() {
             (*weight, *bias) = (weight.f_to_device(device)?, bias.f_to_device(device)?);
         }
-        (self.window, self.filters) = (self.window.f_to_device(device)?, self.filters.f_to_device(device)?);
         (self.kind, self.device) = (kind, device);
         Ok(self)
     }
@@ -123,10 +118,10 @@ impl Mn04 {
     ///
     /// If the waves are shorter than [`SHORTEST`], or libtorch reports an error.
     pub fn embed(&self, waves: &Tensor) -> Result<Tensor> {
-        self.embed_power(&self.mel_power(waves)?)
+        self.embed_power(&mel_power(waves)?)
     }
 
-    /// Embeddings `(B, 384)`, single precision, of mel powers `(B, n_frames, N_MELS)`, as [`Mn04::mel_power`] leaves them.
+    /// Embeddings `(B, 384)`, single precision, of mel powers `(B, n_frames, N_MELS)`, as [`mel_power`] leaves them.
     ///
     /// # Errors
     ///
@@ -142,22 +137,6 @@ impl Mn04 {
             let h = self.convolve(&format!("features.{}", BLOCKS.len() + 1), &h, 1)?.f_hardswish()?;
             mean_over_map(&h)
         })
-    }
-
-    /// Mel powers `(B, n_frames, N_MELS)` of waves `(B, n_samples)`: the authors' log-mel before offset and logarithm. Frame `t` is
-    /// centred on sample `t * HOP`.
-    ///
-    /// # Errors
-    ///
-    /// If the waves are shorter than [`SHORTEST`], or libtorch reports an error.
-    pub fn mel_power(&self, waves: &Tensor) -> Result<Tensor> {
-        let waves = waves.f_to_device(self.device)?;
-        let n = waves.size()[1];
-        let emphasised = waves.f_narrow(1, 1, n - 1)?.f_sub(&waves.f_narrow(1, 0, n - 1)?.f_mul_scalar(EMPHASIS)?)?;
-        let padded = emphasised.f_unsqueeze(1)?.f_reflection_pad1d([N_FFT / 2, N_FFT / 2])?.f_squeeze_dim(1)?;
-        let frames = padded.f_unfold(1, N_FFT, HOP)?.f_mul(&self.window)?;
-        let power = frames.f_fft_rfft(None::<i64>, -1, "backward")?.f_abs()?.f_square()?;
-        Ok(power.f_matmul(&self.filters)?)
     }
 
     fn block(&self, name: &str, &(expands, stride, squeezes, swish): &Block, input: &Tensor) -> Result<Tensor> {
@@ -198,6 +177,21 @@ fn mean_over_map(h: &Tensor) -> Result<Tensor> {
     Ok(h.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?)
 }
 
+/// Mel powers `(B, n_frames, N_MELS)` of waves `(B, n_samples)`: the authors' log-mel before offset and logarithm. Frame `t` is
+/// centred on sample `t * HOP`.
+///
+/// # Errors
+///
+/// If the waves are shorter than [`SHORTEST`], or libtorch reports an error.
+pub fn mel_power(waves: &Tensor) -> Result<Tensor> {
+    let n = waves.size()[1];
+    let emphasised = waves.f_narrow(1, 1, n - 1)?.f_sub(&waves.f_narrow(1, 0, n - 1)?.f_mul_scalar(EMPHASIS)?)?;
+    let padded = emphasised.f_unsqueeze(1)?.f_reflection_pad1d([N_FFT / 2, N_FFT / 2])?.f_squeeze_dim(1)?;
+    let frames = padded.f_unfold(1, N_FFT, HOP)?.f_mul(&window()?)?;
+    let power = frames.f_fft_rfft(None::<i64>, -1, "backward")?.f_abs()?.f_square()?;
+    Ok(power.f_matmul(&filters()?)?)
+}
+
 /// A symmetric Hann window in the middle of a frame of zeros.
 fn window() -> Result<Tensor> {
     let mut values = vec![0f32; N_FFT as usize];
@@ -212,6 +206,11 @@ fn window() -> Result<Tensor> {
 /// A frequency on the scale of the bands, which is HTK's but for a constant factor.
 pub fn mel(hz: f64) -> f64 {
     1127.0 * (1.0 + hz / 700.0).ln()
+}
+
+/// The frequency at `mel` of that scale.
+pub fn hz(mel: f64) -> f64 {
+    700.0 * ((mel / 1127.0).exp() - 1.0)
 }
 
 /// Distance of the bands: band `m` is centred on `(m + 1) * mel_step()`, from [`mel`] 0 on.
