@@ -65,22 +65,32 @@ pub fn run(options: &FitOptions, base: &Path) -> Result<Vec<FitResult>> {
 ///
 /// If a folder or a result cannot be read, or there is no result.
 pub fn collect(runs: &[PathBuf]) -> Result<Vec<FitResult>> {
-    let mut results = Vec::new();
-    for run in runs {
-        if run.join(RESULT).exists() {
-            results.push(json::read(&run.join(RESULT))?);
-            continue;
-        }
-        let entries = std::fs::read_dir(run).map_err(Error::io(run))?;
-        let mut paths: Vec<PathBuf> =
-            entries.filter_map(|e| Some(e.ok()?.path().join(RESULT))).filter(|p| p.exists()).collect();
-        paths.sort();
-        results.extend(paths.iter().map(|p| json::read(p)).collect::<Result<Vec<_>>>()?);
-    }
+    let results = files(runs, RESULT)?.iter().map(|p| json::read(p)).collect::<Result<Vec<_>>>()?;
     if results.is_empty() {
         return Err(Error::Usage("no finished run: no result.json in the folders given".to_owned()));
     }
     Ok(results)
+}
+
+/// The files called `name` in the run folders `runs`, or, of folders that have none, in the folders right under them.
+///
+/// # Errors
+///
+/// If a folder cannot be read.
+pub(crate) fn files(runs: &[PathBuf], name: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for run in runs {
+        if run.join(name).exists() {
+            files.push(run.join(name));
+            continue;
+        }
+        let entries = std::fs::read_dir(run).map_err(Error::io(run))?;
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|e| Some(e.ok()?.path().join(name))).filter(|p| p.exists()).collect();
+        paths.sort();
+        files.extend(paths);
+    }
+    Ok(files)
 }
 
 impl Summary {

@@ -1,16 +1,18 @@
 //! Evaluation on a held-out fold.
 //!
 //! Enters: a trained network and clips it has not seen. Leaves: top-1 accuracy for each data set, over all classes and among
-//! the set's own, and how often background is taken for an event. A clip's logits are the mean of its frame logits over the
-//! whole clip, without augmentation or repeated views.
+//! the set's own, and how often background is taken for an event. A clip's logits are the mean of its frame logits, without
+//! those that hear only silence ([`loud_outputs`]), augmentation or repeated views.
 
 use crate::data::{Clip, SetInfo};
 use crate::error::Result;
+use crate::recipe::PULSE_FRAMES;
 use crate::student::{Student, receptive_field};
+use edge::clip::loud_outputs;
 use edge::decide::{Average, clip_posteriors};
 use edge::engine::BatchEngine;
 use edge::model::Model;
-use edge_frontend::Activation;
+use edge_frontend::{Activation, FrontendConfig, Manifest};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -62,10 +64,8 @@ pub struct HeldOut {
     pub negatives: Vec<Clip>,
     /// Index of the background label.
     pub background: Option<usize>,
-    /// Time from one frame to the next.
-    pub hop_seconds: f64,
-    /// Log-mel value of digital silence.
-    pub silence: f32,
+    /// The network's front end.
+    pub frontend: FrontendConfig,
     /// Where the network is.
     pub device: Device,
 }
@@ -77,7 +77,7 @@ impl HeldOut {
     ///
     /// If libtorch reports one.
     pub fn evaluate(&self, student: &Student) -> Result<Option<Evaluation>> {
-        self.evaluate_with(student.n_mels(), |frames| clip_logits(student, frames, self.silence, self.device))
+        self.evaluate_with(|frames| clip_logits(student, frames, &self.frontend, self.device))
     }
 
     /// Evaluates the file for `precision` in the model folder `folder`, run as the daemon runs it.
@@ -88,21 +88,20 @@ impl HeldOut {
     pub fn evaluate_model(&self, folder: &Path, precision: edge::engine::Precision) -> Result<Option<Evaluation>> {
         let model = Model::load(folder)?;
         let engine = BatchEngine::load(&model, precision)?;
-        let (n_mels, n_classes) = (model.manifest.frontend.n_mels, model.manifest.labels.len());
-        let shortest = model.manifest.network.receptive_field_frames * n_mels;
-        self.evaluate_with(n_mels, |frames| {
-            let logits = engine.run(&padded(frames, shortest, self.silence))?;
-            let n = (logits.len() / n_classes) as f32;
-            Ok((0..n_classes).map(|c| logits.iter().skip(c).step_by(n_classes).sum::<f32>() / n).collect())
+        let Manifest { frontend, network, labels, .. } = &model.manifest;
+        let (n_classes, field) = (labels.len(), network.receptive_field_frames);
+        self.evaluate_with(|frames| {
+            let frames = padded(frames, field * frontend.n_mels, silence(frontend));
+            let logits = engine.run(&frames)?;
+            let loud = loud_outputs(frontend, network.pulse_frames, field, &frames);
+            let mean =
+                |class: usize| loud.iter().map(|at| logits[at * n_classes + class]).sum::<f32>() / loud.len() as f32;
+            Ok((0..n_classes).map(mean).collect())
         })
     }
 
     /// Evaluates whatever gives a clip's logits `(C)` for its frames `(n_frames, n_mels)`.
-    fn evaluate_with(
-        &self,
-        n_mels: usize,
-        clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
-    ) -> Result<Option<Evaluation>> {
+    fn evaluate_with(&self, clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>) -> Result<Option<Evaluation>> {
         if self.clips.is_empty() {
             return Ok(None);
         }
@@ -124,17 +123,16 @@ impl HeldOut {
             }
         }
         let background = self.background.filter(|_| !self.negatives.is_empty());
-        let background = background.map(|label| self.false_alarms(n_mels, &clip_logits, label)).transpose()?;
+        let background = background.map(|label| self.false_alarms(&clip_logits, label)).transpose()?;
         Ok(Some(Evaluation { sets, background }))
     }
 
     fn false_alarms(
         &self,
-        n_mels: usize,
         clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
         background: usize,
     ) -> Result<BackgroundResult> {
-        let window = (BACKGROUND_WINDOW_S / self.hop_seconds) as usize * n_mels;
+        let window = (BACKGROUND_WINDOW_S / self.frontend.hop_seconds()) as usize * self.frontend.n_mels;
         let (mut n_windows, mut n_alarms) = (0, 0usize);
         for frames in self.negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {
             let posteriors = posteriors(&clip_logits(frames)?);
@@ -145,15 +143,25 @@ impl HeldOut {
     }
 }
 
-/// Logits `(C)` of a whole clip `(n_frames, n_mels)`. A clip shorter than the receptive field is followed by `silence`.
+/// Logits `(C)` of a whole clip `(n_frames, n_mels)`. A clip shorter than the receptive field is followed by silence.
 ///
 /// # Errors
 ///
 /// If libtorch reports one.
-pub fn clip_logits(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Vec<f32>> {
-    let logits = student.frame_logits(&clip_input(student, frames, silence, device)?)?;
+pub fn clip_logits(student: &Student, frames: &[f32], frontend: &FrontendConfig, device: Device) -> Result<Vec<f32>> {
+    let field = receptive_field(&student.network().layers);
+    let frames = padded(frames, field * student.n_mels(), silence(frontend));
+    let logits = student.frame_logits(&clip_input(student, &frames, silence(frontend), device)?)?;
+    let loud = loud_outputs(frontend, PULSE_FRAMES, field, &frames);
+    let loud: Vec<i64> = loud.into_iter().map(|at| at as i64).collect();
+    let logits = logits.f_index_select(2, &Tensor::f_from_slice(&loud)?.f_to_device(device)?)?;
     let logits = logits.f_mean_dim([2i64].as_slice(), false, tch::Kind::Float)?;
     Ok(Vec::try_from(&logits.f_squeeze_dim(0)?)?)
+}
+
+/// The normalised log-mel value of digital silence.
+pub fn silence(frontend: &FrontendConfig) -> f32 {
+    ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std
 }
 
 /// A whole clip `(n_frames, n_mels)` as the network takes it, `(1, T, n_mels)`: followed by `silence` up to the receptive field.

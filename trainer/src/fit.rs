@@ -1,7 +1,8 @@
 //! One training of one fold, from recipe to result.
 //!
 //! Enters: a recipe and a run folder. Leaves, in the folder: `checkpoint.safetensors`, `metrics.jsonl` (one object an epoch and
-//! an evaluation) and, at the end, `model/` and `result.json`. The held-out fold chooses nothing: the result is that of the last step's
+//! an evaluation) and, at the end, `model/`, `result.json` and, of a held-out fold,
+//! `peaks.json`. The held-out fold chooses nothing: the result is that of the last step's
 //! averaged weights. Runs on the calling thread; batches and features on the pool's.
 
 use crate::augment::Batcher;
@@ -9,7 +10,7 @@ use crate::checkpoint::{Finished, Header};
 use crate::data::{Corpus, Places};
 use crate::distill::{self, Classifier, Teachers};
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluation, HeldOut};
+use crate::evaluate::{self, Evaluation, HeldOut};
 use crate::export::{self, ExportOptions};
 use crate::json;
 use crate::metrics::{Metrics, Running};
@@ -19,6 +20,7 @@ use crate::recipe::{FoldMode, Recipe};
 use crate::student::{Cost, Student, cost};
 use crate::teacher::probe::{self, Lessons};
 use crate::teacher::{self, Listener, Statistics};
+use crate::thresholds::{self, PEAKS};
 use crate::training::Training;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -119,14 +121,12 @@ impl<'a> Run<'a> {
         let statistics = teacher::standardise(split.train.iter_mut().filter_map(|c| c.targets.as_mut()));
         let lessons = Lessons::gather(&split.train);
         let n_train = split.train.len();
-        let frontend = &recipe.frontend;
         let held_out = HeldOut {
             sets,
             clips: split.held_out,
             negatives: split.held_out_negatives,
             background,
-            hop_seconds: frontend.hop_seconds(),
-            silence: ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std,
+            frontend: recipe.frontend.clone(),
             device: options.device,
         };
         let n_classes = labels.len();
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
             if let Some(evaluation) = held_out.evaluate(&finished)? {
                 eprintln!("before merging the teacher's classifier: {}", describe(&evaluation));
             }
-            let (background, silence) = (held_out.background, held_out.silence);
+            let (background, silence) = (held_out.background, evaluate::silence(&held_out.frontend));
             finished = probe::merge(&finished, lessons, teacher, background, silence, options.device)?;
         }
         let finished = Finished { int8: self.quantize(&finished)?, student: finished };
@@ -219,6 +219,10 @@ impl<'a> Run<'a> {
         }
         let model = options.out.join(MODEL);
         export::export_finished(&self.training.header, &finished, &model, &ExportOptions::default())?;
+        if !held_out.clips.is_empty() {
+            let recordings = [&held_out.clips[..], &held_out.negatives[..]].concat();
+            json::write(&options.out.join(PEAKS), &thresholds::peaks(&model, &recordings)?)?;
+        }
         let int8 = finished.int8.as_ref().map(|_| held_out.evaluate_model(&model, edge::engine::Precision::Int8));
         let int8 = int8.transpose()?.flatten();
         if let Some(evaluation) = &int8 {

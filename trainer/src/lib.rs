@@ -3,7 +3,7 @@
 //! The modules in the order of the data: [`recipe`] says what to do; [`data`] reads recordings into features; [`augment`] makes
 //! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
 //! one; [`teacher`] is a network to learn from and [`distill`] what is learnt from it; [`quantize`] makes 8 bits of the result;
-//! [`evaluate`] measures; [`export`] writes what the daemon runs.
+//! [`evaluate`] measures, [`thresholds`] says from which score on an event counts; [`export`] writes what the daemon runs.
 //!
 //! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
 
@@ -36,6 +36,7 @@ pub mod slowfast;
 pub mod staged;
 pub mod student;
 pub mod teacher;
+pub mod thresholds;
 pub mod training;
 
 pub use error::{Error, Result};

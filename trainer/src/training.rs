@@ -150,7 +150,8 @@ impl Training {
     /// Cross-entropy with the labels, and in its place, as far as the recipe says and where there is one, the soft loss.
     fn label_loss(&self, logits: &Tensor, targets: &Tensor, lesson: &Lesson) -> Result<Tensor> {
         let smoothing = self.header.recipe.optim.label_smoothing;
-        let smoothed = targets.f_mul_scalar(1.0 - smoothing)?.f_add_scalar(smoothing / self.header.labels.len() as f64)?;
+        let smoothed =
+            targets.f_mul_scalar(1.0 - smoothing)?.f_add_scalar(smoothing / self.header.labels.len() as f64)?;
         let hard = loss::cross_entropy(logits, &smoothed)?;
         let (Some(distill), Some((teacher, mask))) = (&self.header.recipe.distill, &lesson.soft) else {
             return Ok(hard.f_mean(Kind::Float)?);

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tch::{Device, Tensor};
 use trainer::checkpoint::Checkpoint;
-use trainer::data::Places;
 use trainer::data::csv::{Row, read_table};
 use trainer::data::folds::by_source;
+use trainer::export::ExportOptions;
 use trainer::fit::{CHECKPOINT, FitOptions, fit};
 use trainer::recipe::{FoldMode, Teacher};
 use trainer::teacher::mn04::Mn04;
@@ -89,6 +89,7 @@ fn a_taught_student_gets_the_teachers_classifier_and_exports() {
         probe_share: 1.0,
         probe_c: 0.001,
         background_offset: 1.0,
+        online: 0.5,
     });
     let out = fixture.path().join("run");
     let options = FitOptions {
@@ -114,5 +115,5 @@ fn a_taught_student_gets_the_teachers_classifier_and_exports() {
         let same = param.value.equal(after.param(&param.name).unwrap());
         assert_eq!(same, !param.name.starts_with("head."), "{}: only the head changes", param.name);
     }
-    trainer::export::export(&out.join(CHECKPOINT), &fixture.path().join("model"), None, None).unwrap();
+    trainer::export::export(&out.join(CHECKPOINT), &fixture.path().join("model"), &ExportOptions::default()).unwrap();
 }

@@ -13,7 +13,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tch::{Device, Tensor};
 use trainer::Error;
-use trainer::data::Places;
 use trainer::recipe::FoldMode;
 use trainer::scores::{Scores, fuse};
 use trainer::staged::StagedRecipe;

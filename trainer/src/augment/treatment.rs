@@ -44,7 +44,10 @@ pub struct Noise {
 #[derive(Debug)]
 enum Kind {
     /// From a frame of a recording on.
-    Recorded { clip: usize, start: usize },
+    Recorded {
+        clip: usize,
+        start: usize,
+    },
     Coloured(Coloured),
 }
 

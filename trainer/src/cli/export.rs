@@ -25,6 +25,9 @@ pub struct ExportArgs {
     /// Figures for the manifest: what `summary --json`, with --fused `crossval --json`, printed.
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
+    /// Set the thresholds of the classes from these run folders of held-out folds (or folders of them).
+    #[arg(long, num_args = 1.., value_name = "RUNS", conflicts_with = "fused")]
+    thresholds: Vec<PathBuf>,
     /// Write the model of one of the recipe's [[export.subsets]] instead of the whole one.
     #[arg(long, value_name = "NAME", conflicts_with = "fused")]
     subset: Option<String>,
@@ -56,8 +59,12 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     };
     let recipe = args.recipe.as_deref().map(Recipe::load).transpose()?.map(|(recipe, _)| recipe);
     let summary: Option<Summary> = args.metrics.as_deref().map(json::read).transpose()?;
-    let options =
-        ExportOptions { recipe: recipe.as_ref(), summary: summary.as_ref(), subset: args.subset.as_deref() };
+    let options = ExportOptions {
+        recipe: recipe.as_ref(),
+        summary: summary.as_ref(),
+        thresholds: &args.thresholds,
+        subset: args.subset.as_deref(),
+    };
     let report = export::export(checkpoint, &args.out, &options)?;
     let ExportReport { n_bytes, n_bytes_int8, n_params, mmac_per_second, receptive_field_frames, .. } = report;
     println!("folder               {}", args.out.display());

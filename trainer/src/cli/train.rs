@@ -44,8 +44,9 @@ pub struct CrossvalArgs {
     json: bool,
 }
 
+/// What all trainings take.
 #[derive(Debug, Args)]
-struct Common {
+pub(super) struct Common {
     /// Recipe, a TOML file.
     recipe: PathBuf,
     /// What folds are: the tables' own, or regrouped so that no source is in two. Default: the recipe's.
@@ -152,7 +153,8 @@ pub fn summary(runs: &[PathBuf], json: bool) -> Result<()> {
     print_summary(&Summary::of(&crossval::collect(runs)?), json)
 }
 
-fn print_summary(summary: &Summary, json: bool) -> Result<()> {
+/// Prints means and spreads over folds.
+pub(super) fn print_summary(summary: &Summary, json: bool) -> Result<()> {
     if json {
         return json::print(summary);
     }
@@ -161,7 +163,12 @@ fn print_summary(summary: &Summary, json: bool) -> Result<()> {
 }
 
 impl Common {
-    fn options(&self, fold: Option<u32>) -> Result<FitOptions> {
+    /// Run folder, or folder of run folders, as given.
+    pub(super) fn out(&self) -> Option<&Path> {
+        self.out.as_deref()
+    }
+
+    pub(super) fn options(&self, fold: Option<u32>) -> Result<FitOptions> {
         let (mut recipe, path) = Recipe::load(&self.recipe)?;
         recipe.train.epochs = self.epochs.unwrap_or(recipe.train.epochs);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
@@ -191,7 +198,7 @@ impl Common {
         (self.out.clone().unwrap_or_else(usual), folds)
     }
 
-    fn places(&self, own_root: &Path, recipe_path: &Path) -> Places {
+    pub(super) fn places(&self, own_root: &Path, recipe_path: &Path) -> Places {
         let data_root = data_root(own_root, recipe_path, self.data_root.as_deref());
         let recipe_folder = recipe_path.parent().unwrap_or(Path::new("")).to_owned();
         Places { data_root, cache: self.cache.clone(), recipe_folder }

@@ -43,7 +43,8 @@ pub fn attach(corpus: &mut Corpus, settings: &Distill, base: &Path, run: &str) -
             n_known += 1;
             sum.resize(corpus.labels.len(), 0.0);
             let width = scores.n_views * scores.n_classes;
-            let posteriors = posteriors(&scores.scores[row * width..(row + 1) * width], file.kind, labels.len(), settings);
+            let posteriors =
+                posteriors(&scores.scores[row * width..(row + 1) * width], file.kind, labels.len(), settings);
             labels.iter().zip(posteriors).for_each(|(&label, p)| sum[label] += file.weight as f32 * p);
             *weight += file.weight as f32;
         }

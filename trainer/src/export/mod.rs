@@ -17,11 +17,12 @@ use crate::error::{Error, Result};
 use crate::fit::network_cost;
 use crate::recipe::{Export, FoldMode, PULSE_FRAMES, Recipe};
 use crate::student::receptive_field;
+use crate::thresholds;
 use edge_frontend::manifest::MANIFEST_VERSION;
 use edge_frontend::{Activation, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::Device;
 
 pub use fused::{
@@ -60,6 +61,8 @@ pub struct ExportOptions<'a> {
     pub recipe: Option<&'a Recipe>,
     /// Fills the manifest's metrics.
     pub summary: Option<&'a Summary>,
+    /// Run folders of held-out folds, whose peaks set the thresholds of the classes; empty to leave the recipe's.
+    pub thresholds: &'a [PathBuf],
     /// Name of one of `[[export.subsets]]`, to write the model that knows its labels only.
     pub subset: Option<&'a str>,
 }
@@ -87,7 +90,11 @@ pub fn export_finished(
     options: &ExportOptions,
 ) -> Result<ExportReport> {
     let trained = &header.recipe;
-    let settings = options.recipe.unwrap_or(trained).export.clone().unwrap_or_else(default_export);
+    let mut settings = options.recipe.unwrap_or(trained).export.clone().unwrap_or_else(default_export);
+    if !options.thresholds.is_empty() {
+        let background = trained.background.as_deref();
+        thresholds::calibrate(&mut settings.decision, options.thresholds, &header.labels, background)?;
+    }
     let (name, classes) = named_classes(header, &settings, options.subset)?;
     let golden_folder = out.join("golden");
     std::fs::create_dir_all(&golden_folder).map_err(Error::io(&golden_folder))?;
@@ -96,6 +103,7 @@ pub fn export_finished(
         std::fs::write(&path, bytes).map_err(Error::io(&path))?;
         Ok::<_, Error>(ModelFile { path: file.to_owned(), sha256: sha256(bytes) })
     };
+    settings.decision.classes.retain(|label, _| classes.iter().any(|&c| header.labels[c] == *label));
     let bytes = onnx::encode(student, &classes, &name)?;
     let int8_bytes = int8.as_ref().map(|q| onnx::encode_int8(q, &classes, student.n_mels(), &name)).transpose()?;
     let field = receptive_field(&trained.network.layers);
@@ -146,7 +154,9 @@ fn named_classes(header: &Header, settings: &Export, subset: Option<&str>) -> Re
     };
     let Some(subset) = settings.subsets.iter().find(|s| s.name == wanted) else {
         let names: Vec<&str> = settings.subsets.iter().map(|s| s.name.as_str()).collect();
-        return Err(Error::Usage(format!("--subset {wanted}: expected one of the recipe's [[export.subsets]], {names:?}")));
+        return Err(Error::Usage(format!(
+            "--subset {wanted}: expected one of the recipe's [[export.subsets]], {names:?}"
+        )));
     };
     if let Some(unknown) = subset.labels.iter().find(|l| !header.labels.contains(l)) {
         return Err(Error::Usage(format!("--subset {wanted}: the network has no label {unknown:?}")));

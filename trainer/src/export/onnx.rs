@@ -67,9 +67,8 @@ pub fn encode_int8(network: &Quantized, classes: &[usize], n_mels: usize, name: 
         graph.vector(&weight_scale, &integers.weight_scale);
         graph.bytes(&weight_zero, &[integers.weight_scale.len()], &vec![0; integers.weight_scale.len()]);
         graph.words(&bias, &integers.bias);
-        let inputs =
-            [&value, &scale, &zero_point, &weight, &weight_scale, &weight_zero, &output[0], &output[1], &bias]
-                .map(String::as_str);
+        let inputs = [&value, &scale, &zero_point, &weight, &weight_scale, &weight_zero, &output[0], &output[1], &bias]
+            .map(String::as_str);
         value = graph.node("QLinearConv", &format!("conv{i}"), &inputs, geometry(layer));
         last = Some(output);
     }

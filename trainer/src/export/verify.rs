@@ -63,7 +63,9 @@ pub fn verify_int8(folder: &Path, network: &Quantized, classes: &[usize], frames
     let differences = power(&mut actual.iter().zip(&expected).map(|(a, e)| a - e));
     let share = (differences / power(&mut expected.iter().copied()).max(1e-12)).sqrt() as f32;
     let message = if share.is_nan() || share > INT8_TOLERANCE {
-        format!("8 bits: the logits differ from fake quantization by {share:.4} of their size, allowed {INT8_TOLERANCE}")
+        format!(
+            "8 bits: the logits differ from fake quantization by {share:.4} of their size, allowed {INT8_TOLERANCE}"
+        )
     } else if agreement.streamed_to_batch != 0.0 {
         format!("8 bits: pulses and whole clip differ by {:e}, allowed 0", agreement.streamed_to_batch)
     } else {

@@ -40,7 +40,9 @@ impl Grid {
     ///
     /// If libtorch reports an error, or there are no values.
     pub fn of_values(values: &Tensor, settings: &Quantize) -> Result<Self> {
-        let at = |kind: fn(&Tensor) -> std::result::Result<Tensor, tch::TchError>| Ok::<_, tch::TchError>(kind(values)?.f_double_value(&[])?);
+        let at = |kind: fn(&Tensor) -> std::result::Result<Tensor, tch::TchError>| {
+            Ok::<_, tch::TchError>(kind(values)?.f_double_value(&[])?)
+        };
         let (low, high) = (at(Tensor::f_min)?, at(Tensor::f_max)?);
         match settings.calibration {
             Calibration::Max => Ok(Self::of_range(low, high)),
@@ -57,7 +59,8 @@ impl Grid {
                 for i in 0..=N_CANDIDATES {
                     let share = 1.0 - (1.0 - SMALLEST_CANDIDATE) * f64::from(i) / f64::from(N_CANDIDATES);
                     let grid = Self::of_range(low * share, high * share);
-                    let error = grid.round(values)?.f_sub(values)?.f_square()?.f_mean(Kind::Float)?.f_double_value(&[])?;
+                    let error =
+                        grid.round(values)?.f_sub(values)?.f_square()?.f_mean(Kind::Float)?.f_double_value(&[])?;
                     if error < best.0 {
                         best = (error, grid);
                     }

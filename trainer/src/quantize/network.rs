@@ -60,7 +60,9 @@ impl Quantized {
             let value = student.param(name).ok_or_else(|| Error::Usage(format!("the network has no {name}")))?;
             params.push(value.shallow_clone());
         }
-        let copy = |p: &Tensor| Ok(p.f_detach()?.f_to_kind(Kind::Float)?.f_to_device(device)?.f_contiguous()?.f_detach_copy()?);
+        let copy = |p: &Tensor| {
+            Ok(p.f_detach()?.f_to_kind(Kind::Float)?.f_to_device(device)?.f_contiguous()?.f_detach_copy()?)
+        };
         let params = params.iter().map(copy).collect::<Result<_>>()?;
         Ok(Self { layers, params, grids: Vec::new() })
     }
@@ -180,7 +182,9 @@ impl Quantized {
     ) -> Result<Self> {
         let mut network = Self::of(student, Device::Cpu)?;
         let get = |name: &str| {
-            values.get(&format!("{prefix}{name}")).ok_or_else(|| Error::content(path, format!("{prefix}{name} is missing")))
+            values
+                .get(&format!("{prefix}{name}"))
+                .ok_or_else(|| Error::content(path, format!("{prefix}{name} is missing")))
         };
         for (i, param) in network.params.iter_mut().enumerate() {
             let value = get(&format!("param{i}"))?;

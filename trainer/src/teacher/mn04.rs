@@ -103,7 +103,8 @@ impl Mn04 {
     /// If libtorch cannot allocate it.
     pub fn to(mut self, device: Device, kind: Kind) -> Result<Self> {
         for (weight, bias) in self.convolutions.values_mut() {
-            (*weight, *bias) = (weight.f_to_device(device)?.f_to_kind(kind)?, bias.f_to_device(device)?.f_to_kind(kind)?);
+            (*weight, *bias) =
+                (weight.f_to_device(device)?.f_to_kind(kind)?, bias.f_to_device(device)?.f_to_kind(kind)?);
         }
         for (weight, bias) in self.linears.values_mut() {
             (*weight, *bias) = (weight.f_to_device(device)?, bias.f_to_device(device)?);
