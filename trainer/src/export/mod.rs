@@ -15,7 +15,7 @@ use crate::checkpoint::Checkpoint;
 use crate::crossval::Summary;
 use crate::error::{Error, Result};
 use crate::fit::network_cost;
-use crate::recipe::{Export, FoldMode, PULSE_FRAMES, Recipe};
+use crate::recipe::{Export, FoldMode, Recipe};
 use crate::student::receptive_field;
 use edge_frontend::manifest::MANIFEST_VERSION;
 use edge_frontend::{Activation, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind};
@@ -69,7 +69,7 @@ pub fn export(
     std::fs::write(&path, &bytes).map_err(Error::io(&path))?;
     let settings = recipe.unwrap_or(trained).export.clone().unwrap_or_else(default_export);
     let metrics = summary.map(|s| metrics(s, &trained.name)).unwrap_or_default();
-    let field = receptive_field(&trained.network.layers);
+    let (field, pulse_frames) = (receptive_field(&trained.network.layers), trained.network.pulse_frames());
     let manifest = Manifest {
         manifest_version: MANIFEST_VERSION,
         name: trained.name.clone(),
@@ -80,9 +80,9 @@ pub fn export(
         frontend: trained.frontend.clone(),
         network: Network {
             kind: NetworkKind::Stream,
-            pulse_frames: PULSE_FRAMES,
+            pulse_frames,
             receptive_field_frames: field,
-            output_delay: field.div_ceil(PULSE_FRAMES) - 1,
+            output_delay: field.div_ceil(pulse_frames) - 1,
             activation: Activation::Softmax,
         },
         files: Files { f32: ModelFile { path: NETWORK_FILE.to_owned(), sha256: sha256(&bytes) }, int8: None },
