@@ -2,7 +2,8 @@
 //!
 //! The modules in the order of the data: [`recipe`] says what to do; [`data`] reads recordings into features; [`augment`] makes
 //! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
-//! one; [`evaluate`] measures; [`export`] writes what the daemon runs; [`teacher`] is a network to learn from.
+//! one; [`evaluate`] measures; [`export`] writes what the daemon runs; [`search`] compares networks; [`teacher`] is a network to
+//! learn from.
 //!
 //! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
 
@@ -28,6 +29,7 @@ mod random;
 pub mod recipe;
 pub mod schedule;
 pub mod scores;
+pub mod search;
 pub mod segments;
 pub mod slowfast;
 pub mod staged;

@@ -5,6 +5,7 @@
 
 mod export;
 mod scores;
+mod search;
 mod staged;
 mod train;
 
@@ -26,6 +27,8 @@ enum Command {
     Fit(train::FitArgs),
     /// Train and evaluate every fold of a recipe.
     Crossval(train::CrossvalArgs),
+    /// Train, time and compare variants of a student; mark the Pareto fronts.
+    Search(search::SearchArgs),
     /// Score segments with a model: posteriors of each, summed over views.
     Predict(staged::PredictArgs),
     /// Average the weights of several models of one network.
@@ -58,6 +61,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Fit(args) => train::fit(&args),
         Command::Crossval(args) => train::crossval(&args),
+        Command::Search(args) => search::search(&args),
         Command::Predict(args) => staged::predict(&args),
         Command::Average(args) => staged::average(&args),
         Command::Export(args) => export::export(&args),

@@ -81,7 +81,7 @@ struct Common {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum FoldsArg {
+pub(super) enum FoldsArg {
     Official,
     Source,
 }
@@ -220,7 +220,7 @@ impl Common {
 }
 
 impl FoldsArg {
-    fn mode(self) -> FoldMode {
+    pub(super) fn mode(self) -> FoldMode {
         match self {
             FoldsArg::Official => FoldMode::Official,
             FoldsArg::Source => FoldMode::Source,
