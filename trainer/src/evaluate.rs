@@ -6,7 +6,6 @@
 
 use crate::data::{Clip, SetInfo};
 use crate::error::Result;
-use crate::recipe::PULSE_FRAMES;
 use crate::student::{Student, receptive_field};
 use edge::clip::loud_outputs;
 use edge::decide::{Average, clip_posteriors};
@@ -152,7 +151,7 @@ pub fn clip_logits(student: &Student, frames: &[f32], frontend: &FrontendConfig,
     let field = receptive_field(&student.network().layers);
     let frames = padded(frames, field * student.n_mels(), silence(frontend));
     let logits = student.frame_logits(&clip_input(student, &frames, silence(frontend), device)?)?;
-    let loud = loud_outputs(frontend, PULSE_FRAMES, field, &frames);
+    let loud = loud_outputs(frontend, student.network().pulse_frames(), field, &frames);
     let loud: Vec<i64> = loud.into_iter().map(|at| at as i64).collect();
     let logits = logits.f_index_select(2, &Tensor::f_from_slice(&loud)?.f_to_device(device)?)?;
     let logits = logits.f_mean_dim([2i64].as_slice(), false, tch::Kind::Float)?;

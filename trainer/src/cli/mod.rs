@@ -6,6 +6,7 @@
 mod distill;
 mod export;
 mod scores;
+mod search;
 mod staged;
 mod train;
 
@@ -29,6 +30,8 @@ enum Command {
     Crossval(train::CrossvalArgs),
     /// Train a small network with all that its recipe names: teachers where they are missing, the student, its 8-bit form, model folders.
     Distill(distill::DistillArgs),
+    /// Train, time and compare variants of a student; mark the Pareto fronts.
+    Search(search::SearchArgs),
     /// Score segments with a model: posteriors of each, summed over views.
     Predict(staged::PredictArgs),
     /// Average the weights of several models of one network.
@@ -62,6 +65,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Fit(args) => train::fit(&args),
         Command::Crossval(args) => train::crossval(&args),
         Command::Distill(args) => distill::distill(&args),
+        Command::Search(args) => search::search(&args),
         Command::Predict(args) => staged::predict(&args),
         Command::Average(args) => staged::average(&args),
         Command::Export(args) => export::export(&args),

@@ -82,7 +82,7 @@ pub(super) struct Common {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum FoldsArg {
+pub(super) enum FoldsArg {
     Official,
     Source,
 }
@@ -228,7 +228,7 @@ impl Common {
 }
 
 impl FoldsArg {
-    fn mode(self) -> FoldMode {
+    pub(super) fn mode(self) -> FoldMode {
         match self {
             FoldsArg::Official => FoldMode::Official,
             FoldsArg::Source => FoldMode::Source,

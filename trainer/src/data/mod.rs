@@ -128,19 +128,29 @@ pub struct Places {
     pub recipe_folder: PathBuf,
 }
 
-impl Corpus {
-    /// Reads the tables, then decodes and analyses all recordings, with a progress bar on standard error.
+/// What a recipe's tables say, without its recordings.
+#[derive(Debug)]
+pub struct Tables {
+    /// By data set.
+    rows: Vec<Vec<csv::Row>>,
+    /// Classes: each set's in alphabetical order, sets in recipe order, the background last.
+    pub labels: Vec<String>,
+    /// Index of the background label.
+    pub background: Option<usize>,
+}
+
+impl Tables {
+    /// Reads the tables, which lie under `root`.
     ///
     /// # Errors
     ///
-    /// If a table is wrong, a recording cannot be decoded or is shorter than one frame, or the cache cannot be written.
-    pub fn load(recipe: &Recipe, places: &Places, folds: FoldMode) -> Result<Self> {
-        let root = &places.data_root;
-        let tables =
+    /// If a table is wrong, or there are fewer than two classes.
+    pub fn read(recipe: &Recipe, root: &Path) -> Result<Self> {
+        let rows =
             recipe.data.iter().map(|set| csv::read_table(&root.join(&set.csv), &root.join(&set.audio), set.negatives));
-        let tables = tables.collect::<Result<Vec<_>>>()?;
+        let rows = rows.collect::<Result<Vec<_>>>()?;
         let mut labels: Vec<String> = Vec::new();
-        for rows in &tables {
+        for rows in &rows {
             let mut own: Vec<&str> = rows.iter().map(|r| r.label.as_str()).filter(|l| !l.is_empty()).collect();
             own.sort_unstable();
             own.dedup();
@@ -163,6 +173,19 @@ impl Corpus {
                 labels.len()
             )));
         }
+        Ok(Self { rows, labels, background })
+    }
+}
+
+impl Corpus {
+    /// Reads the tables, then decodes and analyses all recordings, with a progress bar on standard error.
+    ///
+    /// # Errors
+    ///
+    /// If a table is wrong, a recording cannot be decoded or is shorter than one frame, or the cache cannot be written.
+    pub fn load(recipe: &Recipe, places: &Places, folds: FoldMode) -> Result<Self> {
+        let root = &places.data_root;
+        let Tables { rows: tables, labels, background } = Tables::read(recipe, root)?;
         let cache = FeatureCache::new(&places.cache, &recipe.frontend)?;
         let tutor = Tutor::load(recipe.teacher.as_ref(), recipe.frontend.hop_seconds(), root, &places.cache)?;
         let mut corpus = Self {

@@ -8,6 +8,7 @@
 mod fused;
 mod golden;
 mod graph;
+mod int8;
 mod onnx;
 mod verify;
 
@@ -15,7 +16,7 @@ use crate::checkpoint::{Checkpoint, Finished, Header};
 use crate::crossval::{INT8, Summary};
 use crate::error::{Error, Result};
 use crate::fit::network_cost;
-use crate::recipe::{Export, FoldMode, PULSE_FRAMES, Recipe};
+use crate::recipe::{Export, FoldMode, Recipe};
 use crate::student::receptive_field;
 use crate::thresholds;
 use edge_frontend::manifest::MANIFEST_VERSION;
@@ -105,8 +106,8 @@ pub fn export_finished(
     };
     settings.decision.classes.retain(|label, _| classes.iter().any(|&c| header.labels[c] == *label));
     let bytes = onnx::encode(student, &classes, &name)?;
-    let int8_bytes = int8.as_ref().map(|q| onnx::encode_int8(q, &classes, student.n_mels(), &name)).transpose()?;
-    let field = receptive_field(&trained.network.layers);
+    let int8_bytes = int8.as_ref().map(|q| int8::encode(q, &classes, student.n_mels(), &name)).transpose()?;
+    let (field, pulse_frames) = (receptive_field(&trained.network.layers), trained.network.pulse_frames());
     let manifest = Manifest {
         manifest_version: MANIFEST_VERSION,
         metrics: options.summary.map(|s| metrics(s, &trained.name)).unwrap_or_default(),
@@ -118,9 +119,9 @@ pub fn export_finished(
         frontend: trained.frontend.clone(),
         network: Network {
             kind: NetworkKind::Stream,
-            pulse_frames: PULSE_FRAMES,
+            pulse_frames,
             receptive_field_frames: field,
-            output_delay: field.div_ceil(PULSE_FRAMES) - 1,
+            output_delay: field.div_ceil(pulse_frames) - 1,
             activation: Activation::Softmax,
         },
         files: Files {

@@ -1,20 +1,22 @@
 //! Writes a student as ONNX.
 //!
-//! Enters: a trained student, or its 8-bit form. Leaves: the bytes of an ONNX file with input `log_mel` `[1, 1, T, n_mels]` and output
-//! `logits` `[1, n_classes, T', 1]`, the time axis `T` symbolic. Batch norm is folded into the convolutions. The head comes before
-//! the mean over frequency: both orders are equal, but after the mean the head would be a product with a single column in a
-//! pulse, for which tract picks a kernel that sums in another order, and streamed would differ from batch by a bit.
+//! Enters: a trained student. Leaves: the bytes of an ONNX file with input `log_mel` `[1, 1, T, n_mels]` and output
+//! `logits` `[1, n_classes, T', 1]`, the time axis `T` symbolic. Batch norm is folded into the convolutions.
+//!
+//! No 1x1 convolution follows pooling over frequency directly: in a pulse it would be a product with a single column, for which
+//! tract picks a kernel that sums in another order, and streamed would differ from batch by a bit. Where it commutes with a
+//! mean, it comes before it, on every band: the head, and the first convolution of squeeze-and-excitation. Elsewhere it gets
+//! its column twice, and the mean of the two equal results is exact.
 
 use super::graph::{Graph, Norm, fixed, int, ints, sliding, symbolic};
 use crate::error::{Error, Result};
-use crate::quantize::{Grid, Quantized};
-use crate::recipe::ConvLayer;
+use crate::recipe::{ConvLayer, Pool};
 use crate::student::{BN_EPSILON, Student};
 use tch::Tensor;
 use tract_onnx::pb::AttributeProto;
 
 /// Name of the network's input.
-const INPUT: &str = "log_mel";
+pub const INPUT: &str = "log_mel";
 
 /// The bytes of the ONNX file with the classes `classes`, in that order.
 ///
@@ -27,66 +29,27 @@ pub fn encode(student: &Student, classes: &[usize], name: &str) -> Result<Vec<u8
     for (i, layer) in student.network().layers.iter().enumerate() {
         let (weight, bias) = folded(student, i)?;
         let convolved = graph.convolution(&format!("conv{i}"), &value, &weight, &bias, geometry(layer))?;
-        value = graph.node("Relu", &format!("relu{i}"), &[&convolved], Vec::new());
+        let gated = if layer.squeeze > 0 { gated(&mut graph, student, i, &convolved)? } else { convolved };
+        let sum = if layer.residual { with_skip_path(&mut graph, layer, i, [&gated, &value]) } else { gated };
+        value = graph.node("Relu", &format!("relu{i}"), &[&sum], Vec::new());
+    }
+    if student.network().pool == Pool::Max {
+        let largest = over_frequency(&mut graph, "ReduceMax", "pool", &value);
+        value = twice(&mut graph, "pool.twice", &largest);
     }
     let head = (parameter(student, "head.weight")?, parameter(student, "head.bias")?);
     finish(graph, &value, head, classes, student.n_mels())
 }
 
-/// The same network with 8-bit convolutions: `QuantizeLinear`, then `QLinearConv` a layer, whose output's zero point stands for the
-/// ReLU, then `DequantizeLinear` and the head in single precision.
-///
-/// # Errors
-///
-/// If libtorch reports an error.
-pub fn encode_int8(network: &Quantized, classes: &[usize], n_mels: usize, name: &str) -> Result<Vec<u8>> {
-    let mut graph = Graph::new(name);
-    let layers = network.integers()?;
-    let grid = |graph: &mut Graph, name: &str, grid: &Grid| {
-        let names = [format!("{name}.scale"), format!("{name}.zero_point")];
-        graph.scalar(&names[0], grid.scale);
-        graph.bytes(&names[1], &[], &[grid.zero_point]);
-        names
-    };
-    let mut value = INPUT.to_owned();
-    let mut last = None;
-    for (i, (layer, integers)) in network.layers().iter().zip(&layers).enumerate() {
-        let [scale, zero_point] = match last.take() {
-            Some(names) => names,
-            None => {
-                let names = grid(&mut graph, "input", &integers.input);
-                value = graph.node("QuantizeLinear", "quantized", &[&value, &names[0], &names[1]], Vec::new());
-                names
-            }
-        };
-        let output = grid(&mut graph, &format!("conv{i}.output"), &integers.output);
-        let part = |part: &str| format!("conv{i}.{part}");
-        let [weight, weight_scale, weight_zero, bias] =
-            [part("weight"), part("weight.scale"), part("weight.zero_point"), part("bias")];
-        graph.bytes(&weight, &integers.shape, &integers.weight);
-        graph.vector(&weight_scale, &integers.weight_scale);
-        graph.bytes(&weight_zero, &[integers.weight_scale.len()], &vec![0; integers.weight_scale.len()]);
-        graph.words(&bias, &integers.bias);
-        let inputs = [&value, &scale, &zero_point, &weight, &weight_scale, &weight_zero, &output[0], &output[1], &bias]
-            .map(String::as_str);
-        value = graph.node("QLinearConv", &format!("conv{i}"), &inputs, geometry(layer));
-        last = Some(output);
-    }
-    if let Some([scale, zero_point]) = last {
-        value = graph.node("DequantizeLinear", "features", &[&value, &scale, &zero_point], Vec::new());
-    }
-    finish(graph, &value, network.head(), classes, n_mels)
-}
-
 /// Kernel, stride and padding of a layer.
-fn geometry(layer: &ConvLayer) -> Vec<AttributeProto> {
+pub fn geometry(layer: &ConvLayer) -> Vec<AttributeProto> {
     let [kernel, stride] =
         [[layer.kernel_t, layer.kernel_f], [layer.stride_t, layer.stride_f]].map(|size| size.map(|n| n as i64));
     sliding(kernel, stride, [0, layer.pad_f() as i64])
 }
 
 /// Adds the head for `classes` and the mean over frequency, and encodes the file.
-fn finish(
+pub fn finish(
     mut graph: Graph,
     value: &str,
     (weight, bias): (&Tensor, &Tensor),
@@ -98,10 +61,57 @@ fn finish(
     let weight = weight.f_index_select(0, &rows)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
     let bias = bias.f_index_select(0, &rows)?;
     let by_band = graph.convolution("head", value, &weight, &bias, vec![ints("kernel_shape", &[1, 1])])?;
-    graph.node("ReduceMean", "logits", &[&by_band], vec![ints("axes", &[3]), int("keepdims", 1)]);
+    over_frequency(&mut graph, "ReduceMean", "logits", &by_band);
     graph.input(INPUT, vec![fixed(1), fixed(1), symbolic("T"), fixed(n_mels)]);
     graph.output("logits", vec![fixed(1), fixed(classes.len()), symbolic("T_out"), fixed(1)]);
     Ok(graph.encode())
+}
+
+/// `value`, `[1, channels, T, F]`, with its channels scaled by squeeze-and-excitation.
+fn gated(graph: &mut Graph, student: &Student, i: usize, value: &str) -> Result<String> {
+    let reduced = pointwise(graph, student, &format!("squeeze{i}"), &format!("conv{i}.squeeze"), value)?;
+    let mean = over_frequency(graph, "ReduceMean", &format!("squeeze{i}.mean"), &reduced);
+    let mean = graph.node("Relu", &format!("squeeze{i}.relu"), &[&mean], Vec::new());
+    let mean = twice(graph, &format!("squeeze{i}.twice"), &mean);
+    let excited = pointwise(graph, student, &format!("excite{i}"), &format!("conv{i}.excite"), &mean)?;
+    let gates = graph.node("Sigmoid", &format!("excite{i}.sigmoid"), &[&excited], Vec::new());
+    let gate = over_frequency(graph, "ReduceMean", &format!("excite{i}.gate"), &gates);
+    Ok(graph.node("Mul", &format!("gated{i}"), &[value, &gate], Vec::new()))
+}
+
+/// The sum of a layer's output and its input, cut in time to the frames that the output is aligned with.
+fn with_skip_path(graph: &mut Graph, layer: &ConvLayer, i: usize, [output, input]: [&str; 2]) -> String {
+    let (start, n_lost) = (layer.skip_start() as i64, layer.kernel_t as i64 - 1);
+    let mut skipped = input.to_owned();
+    if n_lost > 0 {
+        let n_after = n_lost - start;
+        // Counted from the end, for the length is not known.
+        let end = if n_after > 0 { -n_after } else { i64::MAX };
+        let [starts, ends, axes] = [("starts", start), ("ends", end), ("axes", 2)].map(|(part, value)| {
+            let name = format!("skip{i}.{part}");
+            graph.integers(&name, &[value]);
+            name
+        });
+        skipped = graph.node("Slice", &format!("skip{i}"), &[input, &starts, &ends, &axes], Vec::new());
+    }
+    graph.node("Add", &format!("sum{i}"), &[output, &skipped], Vec::new())
+}
+
+/// A 1x1 convolution with the tensors `parameters.weight`, `(out, in)`, and `parameters.bias`.
+fn pointwise(graph: &mut Graph, student: &Student, name: &str, parameters: &str, value: &str) -> Result<String> {
+    let weight = parameter(student, &format!("{parameters}.weight"))?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
+    let bias = parameter(student, &format!("{parameters}.bias"))?;
+    graph.convolution(name, value, &weight, bias, vec![ints("kernel_shape", &[1, 1])])
+}
+
+/// `[1, channels, T, F]` to `[1, channels, T, 1]`.
+fn over_frequency(graph: &mut Graph, op_type: &str, name: &str, value: &str) -> String {
+    graph.node(op_type, name, &[value], vec![ints("axes", &[3]), int("keepdims", 1)])
+}
+
+/// `[1, channels, T, 1]` to `[1, channels, T, 2]`.
+fn twice(graph: &mut Graph, name: &str, value: &str) -> String {
+    graph.node("Concat", name, &[value, value], vec![int("axis", 3)])
 }
 
 /// Weight `(out, in, kernel_t, kernel_f)` and bias of layer `i` with its batch norm folded in, in double precision.

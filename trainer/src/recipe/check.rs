@@ -1,6 +1,8 @@
 //! Ranges and relations of a recipe that types cannot express.
 
-use super::{PULSE_FRAMES, Recipe};
+use super::{ConvLayer, PULSE_MS, Recipe};
+use crate::teacher::mn04;
+use edge_frontend::{MelScale, Power};
 
 /// The key that offends, and how.
 type Checked = std::result::Result<(), (&'static str, String)>;
@@ -46,6 +48,11 @@ pub fn check(recipe: &Recipe) -> Checked {
 fn check_teachers(recipe: &Recipe) -> Checked {
     if let Some(teacher) = &recipe.teacher {
         require((0.0..=1.0).contains(&teacher.online), "online", "must be from 0 to 1")?;
+        let frontend = &recipe.frontend;
+        let in_step = f64::from(mn04::SAMPLE_RATE) * frontend.hop_seconds() == mn04::HOP as f64;
+        let alike = frontend.mel_scale == MelScale::Htk && frontend.power == Power::Power && in_step;
+        let message = "needs the front end in step with the teacher's: hop of 10 ms, mel_scale \"htk\", power 2";
+        require(teacher.online == 0.0 || alike, "online", message)?;
     }
     if let Some(distill) = &recipe.distill {
         require((0.0..=1.0).contains(&distill.soft_weight), "soft_weight", "must be from 0 to 1")?;
@@ -61,6 +68,9 @@ fn check_teachers(recipe: &Recipe) -> Checked {
         }
     }
     let Some(quantize) = &recipe.quantize else { return Ok(()) };
+    if let Some(key) = recipe.network.single_precision_option() {
+        return Err((key, "an 8-bit network cannot have it: delete it or the [quantize] table".to_owned()));
+    }
     require((50.0..=100.0).contains(&quantize.percentile), "percentile", "must be from 50 to 100")?;
     require(quantize.calibration_batches >= 1, "calibration_batches", "must be at least 1")
 }
@@ -69,19 +79,52 @@ fn check_network(recipe: &Recipe) -> Checked {
     let layers = &recipe.network.layers;
     require(!layers.is_empty(), "layers", "must not be empty")?;
     require((0.0..1.0).contains(&recipe.network.dropout), "dropout", "must be from 0 to below 1")?;
-    let mut n_f = recipe.frontend.n_mels;
+    let (mut n_in, mut n_f) = (1, recipe.frontend.n_mels);
     for (i, layer) in layers.iter().enumerate() {
         let sizes = [layer.channels, layer.kernel_t, layer.kernel_f, layer.stride_t, layer.stride_f];
         require(sizes.iter().all(|&s| s >= 1), "layers", &format!("layer {}: sizes must be at least 1", i + 1))?;
-        n_f = layer
+        let out_f = layer
             .out_f(n_f)
             .ok_or_else(|| ("layers", format!("layer {}: kernel_f does not fit {n_f} bands", i + 1)))?;
+        if layer.residual {
+            check_skip_path(layer, [n_in, n_f], out_f).map_err(|e| ("layers", format!("layer {}: {e}", i + 1)))?;
+        }
+        (n_in, n_f) = (layer.channels, out_f);
     }
-    let stride: usize = layers.iter().map(|l| l.stride_t).product();
-    require(stride == PULSE_FRAMES, "layers", &format!("product of stride_t is {stride}, must be {PULSE_FRAMES}"))?;
+    let hop_ms = recipe.frontend.hop_seconds() * 1e3;
+    let pulse_frames = recipe.frontend.whole_frames(PULSE_MS).ok_or_else(|| {
+        (
+            "hop_length",
+            format!("an answer is due every {PULSE_MS} ms, which is no whole number of frames of {hop_ms} ms"),
+        )
+    })?;
+    let stride = recipe.network.pulse_frames();
+    let message = format!(
+        "product of stride_t is {stride}, must be {pulse_frames}: an answer every {PULSE_MS} ms at a hop of {hop_ms} ms"
+    );
+    require(stride == pulse_frames, "layers", &message)?;
     let field = crate::student::receptive_field(layers);
     let enough = recipe.train.crop_frames >= field;
     require(enough, "crop_frames", &format!("must be at least the receptive field of {field} frames"))
+}
+
+/// Whether what comes in, `[channels, bands]`, can be added to what goes out.
+fn check_skip_path(layer: &ConvLayer, input: [usize; 2], out_f: usize) -> std::result::Result<(), String> {
+    let strides = [layer.stride_t, layer.stride_f];
+    if strides != [1, 1] {
+        return Err(format!(
+            "residual needs strides of 1, stride_t and stride_f are {} and {}",
+            strides[0], strides[1]
+        ));
+    }
+    if [layer.channels, out_f] != input {
+        let [channels, bands] = input;
+        return Err(format!(
+            "residual needs an output like its input of {channels} channels and {bands} bands, it has {} and {out_f}",
+            layer.channels
+        ));
+    }
+    Ok(())
 }
 
 fn require(holds: bool, key: &'static str, message: &str) -> Checked {

@@ -16,14 +16,14 @@ mod optim;
 mod quantize;
 
 pub use augment::Augment;
-pub(crate) use check::line_of;
+pub(crate) use check::{check, line_of};
 pub use distill::{Distill, ScoreFile, ScoreKind};
-pub use network::{ConvLayer, Network};
+pub use network::{ConvLayer, Network, Pool};
 pub use optim::{Method, Optim, Precision, Schedule, Train};
 pub use quantize::{Calibration, Quantize};
 
-/// Total time stride of a streaming network, in frames: it answers every 8 frames (80 ms at the default hop).
-pub const PULSE_FRAMES: usize = 8;
+/// Time from one answer of a streaming network to the next: 8 frames at the default hop.
+pub const PULSE_MS: f64 = 80.0;
 
 /// Everything that decides a training's result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -204,8 +204,7 @@ impl Recipe {
     /// As [`Recipe::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         let recipe: Self = parse_toml(text, path)?;
-        check::check(&recipe)
-            .map_err(|(key, message)| Error::input(path, line_of(text, key), format!("{key}: {message}")))?;
+        check(&recipe).map_err(|(key, message)| Error::input(path, line_of(text, key), format!("{key}: {message}")))?;
         Ok(recipe)
     }
 
