@@ -40,14 +40,15 @@ pub struct SummaryRow {
     pub by_fold: BTreeMap<u32, f64>,
 }
 
-/// Trains every fold in its own folder under `base`, or takes its result from there.
+/// Trains every fold, or those in `only`, in its own folder under `base`, or takes its result from there.
 ///
 /// # Errors
 ///
 /// As [`fit`].
-pub fn run(options: &FitOptions, base: &Path) -> Result<Vec<FitResult>> {
+pub fn run(options: &FitOptions, base: &Path, only: Option<&[u32]>) -> Result<Vec<FitResult>> {
     let mut results = Vec::new();
-    for fold in 1..=N_FOLDS {
+    let folds: Vec<u32> = only.map_or_else(|| (1..=N_FOLDS).collect(), <[u32]>::to_vec);
+    for fold in folds {
         let out = base.join(run_name(options.folds, Some(fold)));
         let result = out.join(RESULT);
         if options.resume && result.exists() {

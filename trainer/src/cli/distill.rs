@@ -43,7 +43,7 @@ pub fn distill(args: &DistillArgs) -> Result<()> {
         for fold in 1..=crate::data::folds::N_FOLDS {
             teach(args, &FitOptions { fold: Some(fold), ..options.clone() })?;
         }
-        let summary = Summary::of(&crossval::run(&options, &base)?);
+        let summary = Summary::of(&crossval::run(&options, &base, None)?);
         let folds: Vec<_> =
             (1..=crate::data::folds::N_FOLDS).map(|k| base.join(run_name(options.folds, Some(k)))).collect();
         let all = FitOptions { out: base.join(run_name(options.folds, None)), ..options.clone() };

@@ -13,6 +13,7 @@ mod check;
 mod distill;
 mod network;
 mod optim;
+mod overrides;
 mod quantize;
 
 pub use augment::Augment;
@@ -20,6 +21,7 @@ pub(crate) use check::{check, line_of};
 pub use distill::{Distill, ScoreFile, ScoreKind};
 pub use network::{ConvLayer, Network, Pool};
 pub use optim::{Method, Optim, Precision, Schedule, Train};
+pub use overrides::Overrides;
 pub use quantize::{Calibration, Quantize};
 
 /// Time from one answer of a streaming network to the next: 8 frames at the default hop.
@@ -195,6 +197,24 @@ impl Recipe {
     pub fn load(path: &Path) -> Result<(Self, PathBuf)> {
         let (text, path) = read(path)?;
         Ok((Self::parse(&text, &path)?, path))
+    }
+
+    /// The same with changes from the command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recipe::load`], and if the changes do not fit the recipe. Of a mistake that a change brought, no line is named.
+    pub fn load_with(path: &Path, overrides: &Overrides) -> Result<(Self, PathBuf)> {
+        let (recipe, path) = Self::load(path)?;
+        if overrides.is_empty() {
+            return Ok((recipe, path));
+        }
+        let (text, path) = read(&path)?;
+        let changed: Self = toml::from_str(&overrides.apply(&text)?).map_err(|e| {
+            Error::Usage(format!("{}, as changed by --set and --without: {}", path.display(), e.message()))
+        })?;
+        check(&changed).map_err(|(key, message)| Error::Usage(format!("--set or --without: {key}: {message}")))?;
+        Ok((changed, path))
     }
 
     /// Parses and checks a recipe's text; `path` is named in errors.
