@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What each ingredient of models/home brings: the same network trained without and with it, in a shorter form. Usage: ablation.sh
-# [OUT]; FOLDS, EPOCHS and SEED from the environment. What is finished is not done again. Needs `make trainer`.
+# [OUT]; FOLDS, EPOCHS, SEED, THREADS and CACHE_DIR from the environment. What is finished is not done again. Needs `make trainer`.
 set -euo pipefail
 
 out=${1:-runs/ablation}
@@ -9,7 +9,7 @@ epochs=${EPOCHS:-60}
 seed=${SEED:-1}
 recipes=$(cd "$(dirname "$0")/../trainer/recipes" && pwd)
 train=${EARWITNESS_TRAIN:-${CARGO_TARGET_DIR:-target}/release/earwitness-train}
-common=(--threads "${THREADS:-1}" --seed "$seed" --resume)
+common=(--threads "${THREADS:-1}" --seed "$seed" --cache "${CACHE_DIR:-runs/cache}" --resume)
 slowfast=$out/slowfast
 
 row() {

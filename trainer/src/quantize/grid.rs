@@ -40,10 +40,7 @@ impl Grid {
     ///
     /// If libtorch reports an error, or there are no values.
     pub fn of_values(values: &Tensor, settings: &Quantize) -> Result<Self> {
-        let at = |kind: fn(&Tensor) -> std::result::Result<Tensor, tch::TchError>| {
-            Ok::<_, tch::TchError>(kind(values)?.f_double_value(&[])?)
-        };
-        let (low, high) = (at(Tensor::f_min)?, at(Tensor::f_max)?);
+        let (low, high) = (values.f_min()?.f_double_value(&[])?, values.f_max()?.f_double_value(&[])?);
         match settings.calibration {
             Calibration::Max => Ok(Self::of_range(low, high)),
             Calibration::Percentile => {

@@ -47,7 +47,7 @@ pub fn quantize(
 ) -> Result<(Quantized, Fidelity)> {
     let mut network = Quantized::of(student, device)?;
     let batch = |step: u64| crops(&batcher.batch(first_step + step), recipe, device);
-    calibrate(&mut network, settings, &batch)?;
+    calibrate(&mut network, settings, batch)?;
     let check = batch(settings.calibration_batches)?;
     let difference = |network: &Quantized| relative_difference(network, student, &check);
     let calibrated = difference(&network)?;
