@@ -5,6 +5,7 @@
 #   make test                lints and tests everything, as CI does
 #   make bench               latency of each stage and of the whole chain
 #   make bench-training      training throughput beside plain PyTorch's; BENCH_FLAGS="--width 64 --batch 128", --help for more
+#   make bench-peers         the streaming network beside other engines; BENCH_FLAGS="--quick", --help for more
 #   make trainer             builds the trainer, target/release/earwitness-train
 
 SHELL := /bin/bash
@@ -12,6 +13,7 @@ SHELL := /bin/bash
 
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/earwitness
 VENV ?= $(CACHE)/venv
+PEERS_VENV ?= $(CACHE)/venv-peers
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODEL ?= models/home
 SOURCE ?= file:$(TARGET)/demo/scene.wav
@@ -22,7 +24,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # One optimised build serves the demo, the tests, the lints and the benches.
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 
-.PHONY: demo test lint tests test-firmware trainer bench bench-training system-demo system-test torch
+.PHONY: demo test lint tests test-firmware trainer bench bench-training bench-peers system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -58,6 +60,13 @@ bench: system-demo
 bench-training: system-test torch
 	$(WITH_TORCH) cargo bench -p trainer --bench throughput -- $(BENCH_FLAGS)
 
+# As the end-to-end tests, it takes the daemon of EARWITNESS_BIN if that is set.
+bench-peers: system-test
+	@scripts/install-venv.sh $(PEERS_VENV) benches/peers/requirements.txt "the engines to compare with (about 300 MB)"
+	$(if $(EARWITNESS_BIN),,cargo build --release -p edge)
+	EARWITNESS_BIN="$(or $(EARWITNESS_BIN),$(abspath $(TARGET))/release/earwitness)" \
+		$(PEERS_VENV)/bin/python benches/peers/bench.py --model $(MODEL) $(BENCH_FLAGS)
+
 system-demo:
 	@scripts/install-system.sh demo
 
@@ -65,4 +74,4 @@ system-test:
 	@scripts/install-system.sh test
 
 torch: system-test
-	@scripts/install-torch.sh $(VENV)
+	@scripts/install-venv.sh $(VENV) scripts/requirements.txt "PyTorch (about 3 GB to download, once)"

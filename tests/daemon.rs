@@ -168,9 +168,18 @@ fn the_bench_reports_its_figures() {
     let output = output.finish(60 * SECOND);
     assert!(output.status.success(), "{output:#?}");
     let report = &events(&output.stdout)[0];
-    for field in ["us_per_pulse_median", "us_per_pulse_p99", "pulse_ms", "real_time_factor", "peak_rss_mb", "start_ms"]
-    {
+    for field in [
+        "us_per_pulse_median",
+        "us_per_pulse_p99",
+        "network_us_per_pulse_median",
+        "pulse_ms",
+        "real_time_factor",
+        "peak_rss_mb",
+        "start_ms",
+    ] {
         assert!(seconds(report, field) > 0.0, "{field}: {report}");
     }
+    // Of every pulse the network is a part, so its median cannot be above the whole's; both are rounded.
+    assert!(seconds(report, "network_us_per_pulse_median") <= seconds(report, "us_per_pulse_median") + 0.1, "{report}");
     assert!(["f32", "int8"].contains(&report["precision"].as_str().unwrap()), "{report}");
 }

@@ -1,10 +1,12 @@
 //! Checkpoints: everything a training needs to go on, and an export needs to be made, in one safetensors file.
 //!
 //! Tensors: `model/*` (weights and statistics), `ema/*` (their moving average), `optim/*/0` and `/1` (optimiser state), once
-//! finished `final/*` (what is evaluated and exported), `header` (JSON bytes: [`Header`]). Random numbers need no state: they derive from the seed and the step.
+//! finished `final/*` (what is evaluated and exported) and `int8/*` (its 8-bit form), `header` (JSON bytes: [`Header`]). Random
+//! numbers need no state: they derive from the seed and the step.
 
 use crate::error::{Error, Result};
 use crate::optim::Optimizer;
+use crate::quantize::Quantized;
 use crate::recipe::{FoldMode, Recipe};
 use crate::student::Student;
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,15 @@ pub struct Checkpoint {
     path: PathBuf,
 }
 
+/// What a finished training leaves.
+#[derive(Debug)]
+pub struct Finished {
+    /// Evaluated and exported.
+    pub student: Student,
+    /// Its 8-bit form, where the recipe asks for one.
+    pub int8: Option<Quantized>,
+}
+
 /// Writes a checkpoint; an existing one is replaced only once the new one is complete.
 ///
 /// # Errors
@@ -48,15 +59,20 @@ pub fn save(
     header: &Header,
     model: &Student,
     ema: &Student,
-    finished: Option<&Student>,
+    finished: Option<&Finished>,
     optimizer: &Optimizer,
 ) -> Result<()> {
     let text = serde_json::to_vec(header).map_err(|e| Error::content(path, e.to_string()))?;
     let mut tensors = vec![("header".to_owned(), Tensor::f_from_slice(&text)?)];
-    let students = [("model", model), ("ema", ema)].into_iter().chain(finished.map(|s| ("final", s)));
+    let students = [("model", model), ("ema", ema)].into_iter().chain(finished.map(|f| ("final", &f.student)));
     for (prefix, student) in students {
         for param in student.params() {
             tensors.push((format!("{prefix}/{}", param.name), on_cpu(&param.value)?));
+        }
+    }
+    if let Some(int8) = finished.and_then(|f| f.int8.as_ref()) {
+        for (name, value) in int8.tensors()? {
+            tensors.push((format!("int8/{name}"), on_cpu(&value)?));
         }
     }
     let trained = model.params().iter().filter(|p| p.trained);
@@ -101,6 +117,18 @@ impl Checkpoint {
             ));
         }
         self.student("final/", device)?.frozen_copy()
+    }
+
+    /// The 8-bit form of the result, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::finished`].
+    pub fn int8(&self) -> Result<Option<Quantized>> {
+        if !self.values.keys().any(|k| k.starts_with("int8/")) {
+            return Ok(None);
+        }
+        Quantized::from_tensors(&self.finished(Device::Cpu)?, &self.values, "int8/", &self.path).map(Some)
     }
 
     /// The moving average of the weights.

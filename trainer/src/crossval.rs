@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+/// Ends the name of a measure of the 8-bit network.
+pub const INT8: &str = " int8";
+
 /// Results over folds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -37,14 +40,15 @@ pub struct SummaryRow {
     pub by_fold: BTreeMap<u32, f64>,
 }
 
-/// Trains every fold in its own folder under `base`, or takes its result from there.
+/// Trains every fold, or those in `only`, in its own folder under `base`, or takes its result from there.
 ///
 /// # Errors
 ///
 /// As [`fit`].
-pub fn run(options: &FitOptions, base: &Path) -> Result<Vec<FitResult>> {
+pub fn run(options: &FitOptions, base: &Path, only: Option<&[u32]>) -> Result<Vec<FitResult>> {
     let mut results = Vec::new();
-    for fold in 1..=N_FOLDS {
+    let folds: Vec<u32> = only.map_or_else(|| (1..=N_FOLDS).collect(), <[u32]>::to_vec);
+    for fold in folds {
         let out = base.join(run_name(options.folds, Some(fold)));
         let result = out.join(RESULT);
         if options.resume && result.exists() {
@@ -62,22 +66,32 @@ pub fn run(options: &FitOptions, base: &Path) -> Result<Vec<FitResult>> {
 ///
 /// If a folder or a result cannot be read, or there is no result.
 pub fn collect(runs: &[PathBuf]) -> Result<Vec<FitResult>> {
-    let mut results = Vec::new();
-    for run in runs {
-        if run.join(RESULT).exists() {
-            results.push(json::read(&run.join(RESULT))?);
-            continue;
-        }
-        let entries = std::fs::read_dir(run).map_err(Error::io(run))?;
-        let mut paths: Vec<PathBuf> =
-            entries.filter_map(|e| Some(e.ok()?.path().join(RESULT))).filter(|p| p.exists()).collect();
-        paths.sort();
-        results.extend(paths.iter().map(|p| json::read(p)).collect::<Result<Vec<_>>>()?);
-    }
+    let results = files(runs, RESULT)?.iter().map(|p| json::read(p)).collect::<Result<Vec<_>>>()?;
     if results.is_empty() {
         return Err(Error::Usage("no finished run: no result.json in the folders given".to_owned()));
     }
     Ok(results)
+}
+
+/// The files called `name` in the run folders `runs`, or, of folders that have none, in the folders right under them.
+///
+/// # Errors
+///
+/// If a folder cannot be read.
+pub(crate) fn files(runs: &[PathBuf], name: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for run in runs {
+        if run.join(name).exists() {
+            files.push(run.join(name));
+            continue;
+        }
+        let entries = std::fs::read_dir(run).map_err(Error::io(run))?;
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|e| Some(e.ok()?.path().join(name))).filter(|p| p.exists()).collect();
+        paths.sort();
+        files.extend(paths);
+    }
+    Ok(files)
 }
 
 impl Summary {
@@ -85,18 +99,21 @@ impl Summary {
     pub fn of(results: &[FitResult]) -> Self {
         let mut measures: BTreeMap<(String, bool, String), BTreeMap<u32, f64>> = BTreeMap::new();
         for result in results {
-            let (Some(fold), Some(evaluation)) = (result.fold, &result.evaluation) else { continue };
+            let Some(fold) = result.fold else { continue };
             let mut add = |measure: String, value: f64| {
                 let key = (result.recipe.clone(), result.folds == FoldMode::Source, measure);
                 measures.entry(key).or_default().insert(fold, value);
             };
-            for (set, r) in &evaluation.sets {
-                add(format!("{set} top1_own_labels"), r.top1_own_labels);
-                add(format!("{set} top1"), r.top1);
-                add(format!("{set} nll"), r.nll);
-            }
-            if let Some(b) = &evaluation.background {
-                add("background false_alarms".to_owned(), b.false_alarms);
+            for (evaluation, network) in [(&result.evaluation, ""), (&result.int8, INT8)] {
+                let Some(evaluation) = evaluation else { continue };
+                for (set, r) in &evaluation.sets {
+                    add(format!("{set} top1_own_labels{network}"), r.top1_own_labels);
+                    add(format!("{set} top1{network}"), r.top1);
+                    add(format!("{set} nll{network}"), r.nll);
+                }
+                if let Some(b) = &evaluation.background {
+                    add(format!("background false_alarms{network}"), b.false_alarms);
+                }
             }
         }
         let row = |((recipe, source, measure), by_fold): ((String, bool, String), BTreeMap<u32, f64>)| {
@@ -113,7 +130,7 @@ impl Summary {
     pub fn table(&self) -> String {
         let mut text = String::new();
         for row in &self.rows {
-            let scale = if row.measure.ends_with("nll") { 1.0 } else { 100.0 };
+            let scale = if row.measure.contains("nll") { 1.0 } else { 100.0 };
             let folds: Vec<String> = row.by_fold.iter().map(|(fold, v)| format!("{fold}: {:.2}", v * scale)).collect();
             let name = format!("{} ({:?} folds) {}", row.recipe, row.folds, row.measure);
             let _ = writeln!(

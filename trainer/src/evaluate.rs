@@ -1,16 +1,21 @@
 //! Evaluation on a held-out fold.
 //!
 //! Enters: a trained network and clips it has not seen. Leaves: top-1 accuracy for each data set, over all classes and among
-//! the set's own, and how often background is taken for an event. A clip's logits are the mean of its frame logits over the
-//! whole clip, without augmentation or repeated views.
+//! the set's own, and how often background is taken for an event. A clip's logits are the mean of its frame logits, without
+//! those that hear only silence ([`loud_outputs`]), augmentation or repeated views.
 
 use crate::data::{Clip, SetInfo};
 use crate::error::Result;
 use crate::student::{Student, receptive_field};
+use edge::clip::loud_outputs;
 use edge::decide::{Average, clip_posteriors};
-use edge_frontend::Activation;
+use edge::engine::BatchEngine;
+use edge::model::Model;
+use edge_frontend::{Activation, FrontendConfig, Manifest};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 use tch::{Device, Tensor};
 
 /// Length of the windows of background that are looked at for false alarms, in seconds.
@@ -58,10 +63,8 @@ pub struct HeldOut {
     pub negatives: Vec<Clip>,
     /// Index of the background label.
     pub background: Option<usize>,
-    /// Time from one frame to the next.
-    pub hop_seconds: f64,
-    /// Log-mel value of digital silence.
-    pub silence: f32,
+    /// The network's front end.
+    pub frontend: FrontendConfig,
     /// Where the network is.
     pub device: Device,
 }
@@ -73,6 +76,31 @@ impl HeldOut {
     ///
     /// If libtorch reports one.
     pub fn evaluate(&self, student: &Student) -> Result<Option<Evaluation>> {
+        self.evaluate_with(|frames| clip_logits(student, frames, &self.frontend, self.device))
+    }
+
+    /// Evaluates the file for `precision` in the model folder `folder`, run as the daemon runs it.
+    ///
+    /// # Errors
+    ///
+    /// If the model has no such file, or does not run.
+    pub fn evaluate_model(&self, folder: &Path, precision: edge::engine::Precision) -> Result<Option<Evaluation>> {
+        let model = Model::load(folder)?;
+        let engine = BatchEngine::load(&model, precision)?;
+        let Manifest { frontend, network, labels, .. } = &model.manifest;
+        let (n_classes, field) = (labels.len(), network.receptive_field_frames);
+        self.evaluate_with(|frames| {
+            let frames = padded(frames, field * frontend.n_mels, silence(frontend));
+            let logits = engine.run(&frames)?;
+            let loud = loud_outputs(frontend, network.pulse_frames, field, &frames);
+            let mean =
+                |class: usize| loud.iter().map(|at| logits[at * n_classes + class]).sum::<f32>() / loud.len() as f32;
+            Ok((0..n_classes).map(mean).collect())
+        })
+    }
+
+    /// Evaluates whatever gives a clip's logits `(C)` for its frames `(n_frames, n_mels)`.
+    fn evaluate_with(&self, clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>) -> Result<Option<Evaluation>> {
         if self.clips.is_empty() {
             return Ok(None);
         }
@@ -80,7 +108,7 @@ impl HeldOut {
         for (index, set) in self.sets.iter().enumerate() {
             let (mut n, mut right, mut right_own, mut nll) = (0, 0, 0, 0.0);
             for clip in self.clips.iter().filter(|c| c.set == index) {
-                let logits = clip_logits(student, &clip.frames, self.silence, self.device)?;
+                let logits = clip_logits(&clip.frames)?;
                 n += 1;
                 right += usize::from(argmax(&logits, 0..logits.len()) == clip.label);
                 right_own += usize::from(argmax(&logits, set.labels.iter().copied()) == clip.label);
@@ -94,15 +122,19 @@ impl HeldOut {
             }
         }
         let background = self.background.filter(|_| !self.negatives.is_empty());
-        let background = background.map(|label| self.false_alarms(student, label)).transpose()?;
+        let background = background.map(|label| self.false_alarms(&clip_logits, label)).transpose()?;
         Ok(Some(Evaluation { sets, background }))
     }
 
-    fn false_alarms(&self, student: &Student, background: usize) -> Result<BackgroundResult> {
-        let window = (BACKGROUND_WINDOW_S / self.hop_seconds) as usize * student.n_mels();
+    fn false_alarms(
+        &self,
+        clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
+        background: usize,
+    ) -> Result<BackgroundResult> {
+        let window = (BACKGROUND_WINDOW_S / self.frontend.hop_seconds()) as usize * self.frontend.n_mels;
         let (mut n_windows, mut n_alarms) = (0, 0usize);
         for frames in self.negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {
-            let posteriors = posteriors(&clip_logits(student, frames, self.silence, self.device)?);
+            let posteriors = posteriors(&clip_logits(frames)?);
             n_windows += 1;
             n_alarms += usize::from(posteriors.iter().enumerate().any(|(i, &p)| i != background && p >= 0.5));
         }
@@ -110,15 +142,25 @@ impl HeldOut {
     }
 }
 
-/// Logits `(C)` of a whole clip `(n_frames, n_mels)`. A clip shorter than the receptive field is followed by `silence`.
+/// Logits `(C)` of a whole clip `(n_frames, n_mels)`. A clip shorter than the receptive field is followed by silence.
 ///
 /// # Errors
 ///
 /// If libtorch reports one.
-pub fn clip_logits(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Vec<f32>> {
-    let logits = student.frame_logits(&clip_input(student, frames, silence, device)?)?;
+pub fn clip_logits(student: &Student, frames: &[f32], frontend: &FrontendConfig, device: Device) -> Result<Vec<f32>> {
+    let field = receptive_field(&student.network().layers);
+    let frames = padded(frames, field * student.n_mels(), silence(frontend));
+    let logits = student.frame_logits(&clip_input(student, &frames, silence(frontend), device)?)?;
+    let loud = loud_outputs(frontend, student.network().pulse_frames(), field, &frames);
+    let loud: Vec<i64> = loud.into_iter().map(|at| at as i64).collect();
+    let logits = logits.f_index_select(2, &Tensor::f_from_slice(&loud)?.f_to_device(device)?)?;
     let logits = logits.f_mean_dim([2i64].as_slice(), false, tch::Kind::Float)?;
     Ok(Vec::try_from(&logits.f_squeeze_dim(0)?)?)
+}
+
+/// The normalised log-mel value of digital silence.
+pub fn silence(frontend: &FrontendConfig) -> f32 {
+    ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std
 }
 
 /// A whole clip `(n_frames, n_mels)` as the network takes it, `(1, T, n_mels)`: followed by `silence` up to the receptive field.
@@ -128,12 +170,17 @@ pub fn clip_logits(student: &Student, frames: &[f32], silence: f32, device: Devi
 /// If libtorch reports one.
 pub fn clip_input(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Tensor> {
     let n_mels = student.n_mels();
-    let mut frames = std::borrow::Cow::Borrowed(frames);
-    let shortest = receptive_field(&student.network().layers) * n_mels;
+    let frames = padded(frames, receptive_field(&student.network().layers) * n_mels, silence);
+    Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
+}
+
+/// The frames, followed by `silence` up to `shortest` values.
+fn padded(frames: &[f32], shortest: usize, silence: f32) -> Cow<'_, [f32]> {
+    let mut frames = Cow::Borrowed(frames);
     if frames.len() < shortest {
         frames.to_mut().resize(shortest, silence);
     }
-    Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
+    frames
 }
 
 fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {

@@ -1,21 +1,26 @@
 //! One training of one fold, from recipe to result.
 //!
 //! Enters: a recipe and a run folder. Leaves, in the folder: `checkpoint.safetensors`, `metrics.jsonl` (one object an epoch and
-//! an evaluation) and, at the end, `result.json`. The held-out fold chooses nothing: the result is that of the last step's
+//! an evaluation) and, at the end, `model/`, `result.json` and, of a held-out fold,
+//! `peaks.json`. The held-out fold chooses nothing: the result is that of the last step's
 //! averaged weights. Runs on the calling thread; batches and features on the pool's.
 
 use crate::augment::Batcher;
-use crate::checkpoint::Header;
+use crate::checkpoint::{Finished, Header};
 use crate::data::{Corpus, Places};
+use crate::distill::{self, Classifier, Teachers};
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluation, HeldOut};
+use crate::evaluate::{self, Evaluation, HeldOut};
+use crate::export::{self, ExportOptions};
 use crate::json;
 use crate::metrics::{Metrics, Running};
 use crate::progress::{TrainingProgress, device_name};
+use crate::quantize::{Fidelity, Quantized, quantize};
 use crate::recipe::{FoldMode, Recipe};
-use crate::student::{Cost, cost};
-use crate::teacher;
+use crate::student::{Cost, Student, cost};
 use crate::teacher::probe::{self, Lessons};
+use crate::teacher::{self, Listener, Statistics};
+use crate::thresholds::{self, PEAKS};
 use crate::training::Training;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -29,6 +34,8 @@ use tch::Device;
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Name of the result in a run folder.
 pub const RESULT: &str = "result.json";
+/// Name of the model in a run folder, as the daemon takes it.
+pub const MODEL: &str = "model";
 const METRICS: &str = "metrics.jsonl";
 
 /// What to train, and where.
@@ -67,6 +74,9 @@ pub struct FitResult {
     pub n_steps: u64,
     /// On the held-out fold; none if nothing was held out.
     pub evaluation: Option<Evaluation>,
+    /// The same of the 8-bit network, run as the daemon runs it.
+    #[serde(default)]
+    pub int8: Option<Evaluation>,
 }
 
 /// Trains, evaluates, and leaves the result in the run folder.
@@ -101,20 +111,22 @@ impl<'a> Run<'a> {
             let message = "holds a training already; continue it with --resume or choose another --out";
             return Err(Error::Usage(format!("{}: {message}", options.out.display())));
         }
-        let corpus = Corpus::load(recipe, &options.places, options.folds)?;
+        let mut corpus = Corpus::load(recipe, &options.places, options.folds)?;
+        if let Some(distill) = &recipe.distill {
+            let run = run_name(options.folds, options.fold);
+            distill::scores::attach(&mut corpus, distill, &options.places.recipe_folder, &run)?;
+        }
         let (labels, sets, background) = (corpus.labels.clone(), corpus.sets.clone(), corpus.background);
         let mut split = corpus.split(options.fold, recipe.frontend.n_mels)?;
-        teacher::standardise(split.train.iter_mut().filter_map(|c| c.targets.as_mut()));
+        let statistics = teacher::standardise(split.train.iter_mut().filter_map(|c| c.targets.as_mut()));
         let lessons = Lessons::gather(&split.train);
         let n_train = split.train.len();
-        let frontend = &recipe.frontend;
         let held_out = HeldOut {
             sets,
             clips: split.held_out,
             negatives: split.held_out_negatives,
             background,
-            hop_seconds: frontend.hop_seconds(),
-            silence: ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std,
+            frontend: recipe.frontend.clone(),
             device: options.device,
         };
         let n_classes = labels.len();
@@ -127,11 +139,13 @@ impl<'a> Run<'a> {
             step: 0,
             n_steps: recipe.train.epochs * batcher.steps_per_epoch(),
         };
-        let training = if checkpoint.exists() {
+        let teachers = gather_teachers(options, lessons.as_ref(), &statistics, n_classes)?;
+        let mut training = if checkpoint.exists() {
             Training::resume(&checkpoint, &header, options.device)?
         } else {
             Training::start(header, options.device)?
         };
+        training.learn_from(teachers);
         let metrics = Metrics::open(&options.out.join(METRICS), training.header.step)?;
         announce(options, &training, &network_cost(recipe, n_classes), n_train, held_out.clips.len());
         Ok(Self { options, checkpoint, training, batcher, lessons, held_out, metrics })
@@ -194,13 +208,25 @@ impl<'a> Run<'a> {
             if let Some(evaluation) = held_out.evaluate(&finished)? {
                 eprintln!("before merging the teacher's classifier: {}", describe(&evaluation));
             }
-            let (background, silence) = (held_out.background, held_out.silence);
+            let (background, silence) = (held_out.background, evaluate::silence(&held_out.frontend));
             finished = probe::merge(&finished, lessons, teacher, background, silence, options.device)?;
         }
+        let finished = Finished { int8: self.quantize(&finished)?, student: finished };
         self.training.save(&self.checkpoint, Some(&finished))?;
-        let evaluation = held_out.evaluate(&finished)?;
+        let evaluation = held_out.evaluate(&finished.student)?;
         if let Some(evaluation) = &evaluation {
             eprintln!("result: {}", describe(evaluation));
+        }
+        let model = options.out.join(MODEL);
+        export::export_finished(&self.training.header, &finished, &model, &ExportOptions::default())?;
+        if !held_out.clips.is_empty() {
+            let recordings = [&held_out.clips[..], &held_out.negatives[..]].concat();
+            json::write(&options.out.join(PEAKS), &thresholds::peaks(&model, &recordings)?)?;
+        }
+        let int8 = finished.int8.as_ref().map(|_| held_out.evaluate_model(&model, edge::engine::Precision::Int8));
+        let int8 = int8.transpose()?.flatten();
+        if let Some(evaluation) = &int8 {
+            eprintln!("8 bits: {}", describe(evaluation));
         }
         let result = FitResult {
             recipe: options.recipe.name.clone(),
@@ -208,10 +234,43 @@ impl<'a> Run<'a> {
             folds: options.folds,
             n_steps: self.training.header.n_steps,
             evaluation,
+            int8,
         };
         json::write(&options.out.join(RESULT), &result)?;
         Ok(result)
     }
+
+    /// The 8-bit form of the result, if the recipe wants one.
+    fn quantize(&self, finished: &Student) -> Result<Option<Quantized>> {
+        let (recipe, device) = (&self.options.recipe, self.options.device);
+        let Some(settings) = &recipe.quantize else { return Ok(None) };
+        // Other crops than the training's.
+        let first_step = self.training.header.n_steps;
+        let (network, fidelity) = quantize(finished, settings, recipe, &self.batcher, first_step, device)?;
+        let Fidelity { calibrated, tuned } = fidelity;
+        eprintln!("8 bits: logits differ by {:.2} % calibrated, {:.2} % tuned", calibrated * 100.0, tuned * 100.0);
+        Ok(Some(network))
+    }
+}
+
+/// What the recipe's teachers need in training: weights, and a classifier of the training clips' embeddings.
+fn gather_teachers(
+    options: &FitOptions,
+    lessons: Option<&Lessons>,
+    statistics: &Statistics,
+    n_classes: usize,
+) -> Result<Teachers> {
+    let recipe = &options.recipe;
+    let mut teachers = Teachers { settings: recipe.distill.clone(), ..Teachers::default() };
+    let (Some(teacher), Some(lessons)) = (&recipe.teacher, lessons) else { return Ok(teachers) };
+    if teacher.online > 0.0 {
+        let path = options.places.data_root.join(&teacher.weights);
+        teachers.listener = Some(Listener::load(&path, statistics, options.device)?);
+    }
+    if recipe.distill.as_ref().is_some_and(|d| d.soft_weight > 0.0 && d.classifier > 0.0) {
+        teachers.classifier = Some(Classifier::fit(lessons, n_classes, teacher.probe_c, options.device)?);
+    }
+    Ok(teachers)
 }
 
 /// Name of a run's folder: `official-3`, `source-3`, or `all` if nothing is held out.

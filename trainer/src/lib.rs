@@ -2,8 +2,9 @@
 //!
 //! The modules in the order of the data: [`recipe`] says what to do; [`data`] reads recordings into features; [`augment`] makes
 //! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
-//! one; [`evaluate`] measures; [`export`] writes what the daemon runs; [`search`] compares networks; [`teacher`] is a network to
-//! learn from.
+//! one; [`teacher`] is a network to learn from and [`distill`] what is learnt from it; [`quantize`] makes 8 bits of the result;
+//! [`evaluate`] measures, [`thresholds`] says from which score on an event counts; [`export`] writes what the daemon runs;
+//! [`search`] compares networks.
 //!
 //! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
 
@@ -16,6 +17,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod crossval;
 pub mod data;
+pub mod distill;
 pub mod error;
 pub mod evaluate;
 pub mod export;
@@ -25,6 +27,7 @@ pub mod metrics;
 pub mod optim;
 pub mod pickle;
 pub mod progress;
+pub mod quantize;
 mod random;
 pub mod recipe;
 pub mod schedule;
@@ -35,6 +38,7 @@ pub mod slowfast;
 pub mod staged;
 pub mod student;
 pub mod teacher;
+pub mod thresholds;
 pub mod training;
 
 pub use error::{Error, Result};

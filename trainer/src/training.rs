@@ -4,7 +4,8 @@
 //! writes and [`Training::resume`] reads continues it bit for bit on a CPU.
 
 use crate::augment::Batch;
-use crate::checkpoint::{self, Checkpoint, Header};
+use crate::checkpoint::{self, Checkpoint, Finished, Header};
+use crate::distill::{self, Lesson, Teachers, loss};
 use crate::error::{Error, Result};
 use crate::optim::Optimizer;
 use crate::random::{Purpose, Rng, rng_for, uniform};
@@ -22,6 +23,7 @@ pub struct Training {
     student: Student,
     average: Student,
     optimizer: Optimizer,
+    teachers: Teachers,
     device: Device,
 }
 
@@ -49,7 +51,8 @@ impl Training {
         let (n_mels, n_classes, n_teacher) = (recipe.frontend.n_mels, header.labels.len(), recipe.n_teacher());
         let student = Student::new(&recipe.network, n_mels, n_classes, n_teacher, recipe.seed, device)?;
         let optimizer = optimizer_for(recipe, &student)?;
-        Ok(Self { average: student.frozen_copy()?, student, optimizer, header, device })
+        let teachers = Teachers::default();
+        Ok(Self { average: student.frozen_copy()?, student, optimizer, teachers, header, device })
     }
 
     /// Continues the training saved at `path`.
@@ -71,7 +74,12 @@ impl Training {
         let mut optimizer = optimizer_for(&expected.recipe, &student)?;
         checkpoint.restore_optimizer(&student, &mut optimizer)?;
         let header = Header { step: checkpoint.header.step, ..expected.clone() };
-        Ok(Self { header, student, average, optimizer, device })
+        Ok(Self { header, student, average, optimizer, teachers: Teachers::default(), device })
+    }
+
+    /// From now on learns from `teachers`, too.
+    pub fn learn_from(&mut self, teachers: Teachers) {
+        self.teachers = teachers;
     }
 
     /// Saves the state, and with it the result once there is one.
@@ -79,7 +87,7 @@ impl Training {
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn save(&self, path: &Path, finished: Option<&Student>) -> Result<()> {
+    pub fn save(&self, path: &Path, finished: Option<&Finished>) -> Result<()> {
         checkpoint::save(path, &self.header, &self.student, &self.average, finished, &self.optimizer)
     }
 
@@ -95,8 +103,8 @@ impl Training {
     /// If libtorch reports one, or the loss is no number any more.
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport> {
         let (recipe, step) = (&self.header.recipe, self.header.step);
-        let (n_batch, n_mels) = (recipe.train.batch as i64, recipe.frontend.n_mels as i64);
-        let x = normalise(&self.tensor(&batch.power, &[n_batch, -1, n_mels])?, recipe)?;
+        let n_batch = recipe.train.batch as i64;
+        let x = crops(batch, recipe, self.device)?;
         let features = self.student.embed(&x, recipe.train.precision, true)?;
         let features = features.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
         let logits = self.student.classify(&drop_out(
@@ -104,16 +112,18 @@ impl Training {
             recipe.network.dropout,
             &mut rng_for(recipe.seed, Purpose::Dropout, step),
         )?)?;
+        let lesson = self.teachers.ask(batch, self.header.labels.len(), self.device)?;
         let targets = self.tensor(&batch.targets, &[n_batch, -1])?;
-        let smoothing = recipe.optim.label_smoothing;
-        let smoothed = &targets * (1.0 - smoothing) + smoothing / self.header.labels.len() as f64;
-        let log_posteriors = logits.f_log_softmax(1, Kind::Float)?;
-        let loss = -(smoothed * log_posteriors).f_sum(Kind::Float)? / n_batch as f64;
-        let teacher_loss = self.teacher_loss(&features, batch)?;
-        match (&teacher_loss, &recipe.teacher) {
-            (Some(distance), Some(teacher)) => (&loss + distance * teacher.loss_weight).f_backward()?,
-            _ => loss.f_backward()?,
+        let loss = self.label_loss(&logits, &targets, &lesson)?;
+        let teacher_loss = self.teacher_loss(&features, &lesson)?;
+        let mut whole = loss.shallow_clone();
+        if let (Some(distance), Some(teacher)) = (&teacher_loss, &recipe.teacher) {
+            whole = whole.f_add(&distance.f_mul_scalar(teacher.loss_weight)?)?;
         }
+        if let Some(further) = self.further_loss(&features, &logits, &lesson, batch)? {
+            whole = whole.f_add(&further)?;
+        }
+        whole.f_backward()?;
         let lr = learning_rate(&recipe.optim, step, self.header.n_steps);
         // Only matrices and kernels decay, not batch norm and biases.
         let decay = |value: &Tensor| if value.dim() > 1 { recipe.optim.weight_decay } else { 0.0 };
@@ -137,16 +147,55 @@ impl Training {
         Ok(StepReport { loss, teacher_loss, accuracy, lr })
     }
 
+    /// Cross-entropy with the labels, and in its place, as far as the recipe says and where there is one, the soft loss.
+    fn label_loss(&self, logits: &Tensor, targets: &Tensor, lesson: &Lesson) -> Result<Tensor> {
+        let smoothing = self.header.recipe.optim.label_smoothing;
+        let smoothed =
+            targets.f_mul_scalar(1.0 - smoothing)?.f_add_scalar(smoothing / self.header.labels.len() as f64)?;
+        let hard = loss::cross_entropy(logits, &smoothed)?;
+        let (Some(distill), Some((teacher, mask))) = (&self.header.recipe.distill, &lesson.soft) else {
+            return Ok(hard.f_mean(Kind::Float)?);
+        };
+        let share = mask.f_mul_scalar(distill.soft_weight)?;
+        let soft = loss::soft(logits, teacher, distill.temperature)?;
+        Ok(hard.f_lerp_tensor(&soft, &share)?.f_mean(Kind::Float)?)
+    }
+
     /// Mean cosine distance between the predicted and the given embeddings, over the crops that have one.
-    fn teacher_loss(&self, features: &Tensor, batch: &Batch) -> Result<Option<Tensor>> {
-        let Some(predicted) = self.student.imitate(features)? else { return Ok(None) };
-        let n_batch = batch.has_teacher.len() as i64;
-        let given = self.tensor(&batch.teacher, &[n_batch, -1])?;
-        let mask = self.tensor(&batch.has_teacher, &[n_batch])?;
-        let n_given = batch.has_teacher.iter().sum::<f32>().max(1.0);
-        let similarity: Tensor = Tensor::f_cosine_similarity(&predicted, &given, 1, 1e-8)?;
-        let distance: Tensor = 1.0 - similarity;
-        Ok(Some((distance * mask).f_sum(Kind::Float)? / f64::from(n_given)))
+    fn teacher_loss(&self, features: &Tensor, lesson: &Lesson) -> Result<Option<Tensor>> {
+        let (Some(predicted), Some((given, mask))) = (self.student.imitate(features)?, &lesson.embedding) else {
+            return Ok(None);
+        };
+        let similarity: Tensor = Tensor::f_cosine_similarity(&predicted, given, 1, 1e-8)?;
+        loss::masked_mean(&similarity.f_neg()?.f_add_scalar(1.0)?, mask).map(Some)
+    }
+
+    /// Relations within the batch, and the averaged weights' word on the parts of mixtures, each with its weight.
+    fn further_loss(
+        &self,
+        features: &Tensor,
+        logits: &Tensor,
+        lesson: &Lesson,
+        batch: &Batch,
+    ) -> Result<Option<Tensor>> {
+        let recipe = &self.header.recipe;
+        let Some(distill) = &recipe.distill else { return Ok(None) };
+        let mut further = None;
+        if let (Some((given, mask)), true) = (&lesson.embedding, distill.relation_weight > 0.0) {
+            further = Some(loss::relation(features, given, mask)?.f_mul_scalar(distill.relation_weight)?);
+        }
+        if distill.self_weight > 0.0 {
+            let parts = normalise(&batch.parts, recipe, self.device)?;
+            let said = self.average.frame_logits(&parts)?.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
+            let (mixed, mask) = distill::mixed_posteriors(&said, batch, self.device)?;
+            let divergence = loss::masked_mean(&loss::soft(logits, &mixed, 1.0)?, &mask)?;
+            let weighted = divergence.f_mul_scalar(distill.self_weight)?;
+            further = Some(match further {
+                Some(other) => weighted.f_add(&other)?,
+                None => weighted,
+            });
+        }
+        Ok(further)
     }
 
     fn tensor(&self, values: &[f32], shape: &[i64]) -> Result<Tensor> {
@@ -171,9 +220,16 @@ fn optimizer_for(recipe: &Recipe, student: &Student) -> Result<Optimizer> {
     Optimizer::new(recipe.optim.method, recipe.optim.momentum, trained)
 }
 
-/// The front end's logarithm and normalisation, on powers.
-fn normalise(power: &Tensor, recipe: &Recipe) -> Result<Tensor> {
+/// The crops of a batch as the network takes them, `(B, T, n_mels)`.
+pub(crate) fn crops(batch: &Batch, recipe: &Recipe, device: Device) -> Result<Tensor> {
+    normalise(&batch.power, recipe, device)
+}
+
+/// Powers of a batch's crops through the front end's logarithm and normalisation, `(B, T, n_mels)`.
+fn normalise(power: &[f32], recipe: &Recipe, device: Device) -> Result<Tensor> {
     let frontend = &recipe.frontend;
+    let power = Tensor::f_from_slice(power)?.f_to_device(device)?;
+    let power = power.f_view([recipe.train.batch as i64, -1, frontend.n_mels as i64])?;
     let log = power.f_add_scalar(frontend.log_offset)?.f_log()?;
     Ok(log.f_sub_scalar(f64::from(frontend.mean))?.f_div_scalar(f64::from(frontend.std))?)
 }

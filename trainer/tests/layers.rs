@@ -8,8 +8,8 @@ mod common;
 use common::RECIPE;
 use std::path::Path;
 use tch::{Device, Tensor};
-use trainer::checkpoint::Header;
-use trainer::export::{Agreement, export};
+use trainer::checkpoint::{Finished, Header};
+use trainer::export::{Agreement, ExportOptions, export};
 use trainer::recipe::{FoldMode, Recipe};
 use trainer::search::space::Space;
 use trainer::student::Student;
@@ -46,8 +46,9 @@ fn export_untrained(recipe: Recipe, labels: Vec<String>) -> (tempfile::TempDir, 
     }
     let header = Header { recipe, labels, fold: None, folds: FoldMode::Official, step: 1, n_steps: 1 };
     let checkpoint = folder.path().join("checkpoint.safetensors");
-    Training::start(header, Device::Cpu).unwrap().save(&checkpoint, Some(&student)).unwrap();
-    let report = export(&checkpoint, &folder.path().join("model"), None, None).unwrap();
+    let finished = Finished { student, int8: None };
+    Training::start(header, Device::Cpu).unwrap().save(&checkpoint, Some(&finished)).unwrap();
+    let report = export(&checkpoint, &folder.path().join("model"), &ExportOptions::default()).unwrap();
     assert!(report.agreement.n_frames > 25, "{report:?}");
     (folder, report.agreement)
 }

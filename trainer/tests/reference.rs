@@ -12,13 +12,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tch::{Device, Tensor};
+use trainer::augment::Batcher;
 use trainer::checkpoint::Checkpoint;
-use trainer::data::Places;
+use trainer::data::Corpus;
 use trainer::data::csv::{Row, read_table};
 use trainer::data::folds::by_source;
+use trainer::export::ExportOptions;
 use trainer::fit::{CHECKPOINT, FitOptions, fit};
-use trainer::recipe::{FoldMode, Teacher};
-use trainer::teacher::mn04::Mn04;
+use trainer::recipe::{Augment, Distill, FoldMode, Teacher};
+use trainer::teacher::mn04::{self, Mn04};
+use trainer::teacher::{EMBEDDING_WIDTH, Listener, Statistics};
 
 fn shared(what: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(what);
@@ -73,6 +76,73 @@ fn the_teacher_computes_what_its_authors_network_does() {
     let embedding = network.embed(&waves).unwrap().squeeze_dim(0);
     let difference = (embedding - find("embedding")).abs().max().double_value(&[]);
     assert!(difference < 2e-5, "embedding differs by {difference}");
+    // The front end by itself, which hears the crops of a training.
+    let log_mel = ((mn04::mel_power(&waves).unwrap().squeeze_dim(0) + 1e-5f64).log() + 4.5f64) / 5.0f64;
+    let difference = (log_mel.tr() - find("logmel")).abs().max().double_value(&[]);
+    assert!(difference < 1e-3, "log-mel differs by {difference}");
+}
+
+#[test]
+fn the_teacher_hears_what_the_student_hears() {
+    let Some(folder) = shared("pretrained") else { return };
+    let fixture = common::Fixture::new();
+    let mut recipe = fixture.recipe();
+    let weights = folder.canonicalize().unwrap().join("mn04_as_mAP_432.pt");
+    recipe.teacher = Some(Teacher { online: 1.0, ..teacher(weights.clone()) });
+    // Nothing done to the crops, so that they are known.
+    recipe.augment = Augment {
+        gain_db: 0.0,
+        stretch: 0.0,
+        mel_shift: 0.0,
+        eq_db: 0.0,
+        surround: 0.0,
+        mixup: 0.0,
+        noise: 0.0,
+        negatives: 0.0,
+        time_mask: 0,
+        n_freq_masks: 0,
+        ..Augment::default()
+    };
+    let corpus = Corpus::load(&recipe, &common::places(fixture.path()), FoldMode::Official).unwrap();
+    let (labels, split) = (corpus.labels.clone(), corpus.split(None, 64).unwrap());
+    let names: Vec<(usize, String)> = split.train.iter().map(|c| (c.label, c.name.clone())).collect();
+    let batcher = Batcher::new(&recipe, labels.len(), Some(4), EMBEDDING_WIDTH, split.train, split.negatives);
+    let batch = batcher.batch(0);
+    assert_eq!(batch.heard, (0..8).collect::<Vec<i64>>());
+    let plain = Statistics { mean: vec![0.0; EMBEDDING_WIDTH], std: vec![1.0; EMBEDDING_WIDTH] };
+    let listener = Listener::load(&weights, &plain, Device::Cpu).unwrap();
+    let heard = listener.hear(&batch.heard_power, 8).unwrap();
+    // The clips are of 1.2 s, a crop of 0.8 s: near to what the teacher says of the whole clip, nearest among all clips' of the class
+    // or, with noise alike in all, at least nearer than to any other class.
+    let network = Mn04::load(&weights).unwrap();
+    let whole = |name: &str| {
+        let audio = edge::audio::decode_file(&fixture.path().join(format!("{name}.wav"))).unwrap();
+        let samples = edge_frontend::resample(audio.sample_rate, mn04::SAMPLE_RATE, &audio.samples).unwrap();
+        network.embed(&Tensor::from_slice(&samples).unsqueeze(0)).unwrap()
+    };
+    let all: Vec<(usize, Tensor)> = names.iter().map(|(label, name)| (*label, whole(name))).collect();
+    for item in 0..8 {
+        let label = (0..5).find(|&c| batch.targets[item * 5 + c] == 1.0).unwrap();
+        let crop = heard.get(item as i64).unsqueeze(0);
+        let similarity = |other: &Tensor| Tensor::cosine_similarity(&crop, other, 1, 1e-8).double_value(&[0]);
+        let best = |own: bool| {
+            all.iter().filter(|(l, _)| (*l == label) == own).map(|(_, e)| similarity(e)).fold(-1.0, f64::max)
+        };
+        assert!(best(true) > 0.8 && best(true) > best(false), "item {item}: {} and {}", best(true), best(false));
+    }
+}
+
+fn teacher(weights: PathBuf) -> Teacher {
+    Teacher {
+        weights,
+        loss_weight: 10.0,
+        window_s: 1.0,
+        hop_s: 0.5,
+        probe_share: 1.0,
+        probe_c: 0.001,
+        background_offset: 1.0,
+        online: 0.0,
+    }
 }
 
 #[test]
@@ -81,21 +151,15 @@ fn a_taught_student_gets_the_teachers_classifier_and_exports() {
     let fixture = common::Fixture::new();
     let mut recipe = fixture.recipe();
     recipe.train.epochs = 2;
-    recipe.teacher = Some(Teacher {
-        weights: folder.canonicalize().unwrap().join("mn04_as_mAP_432.pt"),
-        loss_weight: 10.0,
-        window_s: 1.0,
-        hop_s: 0.5,
-        probe_share: 1.0,
-        probe_c: 0.001,
-        background_offset: 1.0,
-    });
+    let weights = folder.canonicalize().unwrap().join("mn04_as_mAP_432.pt");
+    recipe.teacher = Some(Teacher { online: 0.5, ..teacher(weights) });
+    recipe.distill = Some(Distill { relation_weight: 1.0, ..Distill::default() });
     let out = fixture.path().join("run");
     let options = FitOptions {
         recipe,
         fold: Some(1),
         folds: FoldMode::Official,
-        places: Places { data_root: fixture.path().to_owned(), cache: fixture.path().join("cache") },
+        places: common::places(fixture.path()),
         out: out.clone(),
         resume: false,
         device: Device::Cpu,
@@ -114,5 +178,5 @@ fn a_taught_student_gets_the_teachers_classifier_and_exports() {
         let same = param.value.equal(after.param(&param.name).unwrap());
         assert_eq!(same, !param.name.starts_with("head."), "{}: only the head changes", param.name);
     }
-    trainer::export::export(&out.join(CHECKPOINT), &fixture.path().join("model"), None, None).unwrap();
+    trainer::export::export(&out.join(CHECKPOINT), &fixture.path().join("model"), &ExportOptions::default()).unwrap();
 }

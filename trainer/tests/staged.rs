@@ -13,7 +13,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tch::{Device, Tensor};
 use trainer::Error;
-use trainer::data::Places;
 use trainer::recipe::FoldMode;
 use trainer::scores::{Scores, fuse};
 use trainer::staged::StagedRecipe;
@@ -107,7 +106,7 @@ fn options(fixture: &Fixture, out: &str) -> RunOptions {
         recipe: recipe(),
         fold: Some(1),
         folds: FoldMode::Official,
-        places: Places { data_root: fixture.path().to_owned(), cache: fixture.path().join("cache") },
+        places: common::places(fixture.path()),
         out: fixture.path().join(out),
         resume: false,
         device: Device::Cpu,

@@ -13,6 +13,7 @@ use tch::{Device, Tensor};
 use trainer::Error;
 use trainer::data::features::FeatureCache;
 use trainer::data::{Corpus, Places};
+use trainer::export::ExportOptions;
 use trainer::fit::{CHECKPOINT, FitOptions, fit};
 use trainer::recipe::{FoldMode, Recipe};
 
@@ -33,7 +34,7 @@ fn options(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
 }
 
 fn places(fixture: &Fixture) -> Places {
-    Places { data_root: fixture.path().to_owned(), cache: fixture.path().join("cache") }
+    common::places(fixture.path())
 }
 
 fn tensors(run: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -105,7 +106,7 @@ fn the_loss_falls_and_the_export_agrees() {
     assert_eq!(evaluation.background.unwrap().n_windows, 1);
 
     let out = fixture.path().join("model");
-    let report = trainer::export::export(&options.out.join(CHECKPOINT), &out, None, None).unwrap();
+    let report = trainer::export::export(&options.out.join(CHECKPOINT), &out, &ExportOptions::default()).unwrap();
     assert!(report.agreement.n_frames > 30, "{report:?}");
     let model = edge::model::Model::load(&out).unwrap();
     assert_eq!(model.manifest.labels, ["blender", "chopping", "dog", "water-flowing", "background"]);
@@ -121,8 +122,8 @@ fn an_unfinished_training_is_not_exported() {
     let fixture = Fixture::new();
     let options = FitOptions { stop_after: Some(2), ..options(&fixture, fixture.recipe(), "run") };
     assert!(matches!(fit(&options), Err(Error::Interrupted)));
-    let error =
-        trainer::export::export(&options.out.join(CHECKPOINT), &fixture.path().join("model"), None, None).unwrap_err();
+    let (checkpoint, out) = (options.out.join(CHECKPOINT), fixture.path().join("model"));
+    let error = trainer::export::export(&checkpoint, &out, &ExportOptions::default()).unwrap_err();
     assert!(error.to_string().contains("not finished: step 2 of 48"), "{error}");
 }
 
@@ -135,10 +136,10 @@ fn a_tampered_network_fails_verification() {
     fit(&options).unwrap();
     // The same run with one weight changed must not pass as the same network.
     let (checkpoint, out) = (options.out.join(CHECKPOINT), fixture.path().join("model"));
-    trainer::export::export(&checkpoint, &out, None, None).unwrap();
+    trainer::export::export(&checkpoint, &out, &ExportOptions::default()).unwrap();
     let other = trainer::checkpoint::Checkpoint::load(&checkpoint).unwrap().model(Device::Cpu).unwrap();
     let frames = vec![0.3; 64 * 200];
-    let error = trainer::export::verify(&out, &other, &frames).unwrap_err();
+    let error = trainer::export::verify(&out, &other, &[0, 1, 2, 3, 4], &frames).unwrap_err();
     assert!(error.to_string().contains("a logit differs by"), "{error}");
 }
 

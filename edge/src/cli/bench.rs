@@ -24,6 +24,8 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 struct Report {
     us_per_pulse_median: f64,
     us_per_pulse_p99: f64,
+    /// The network's share of a pulse's time, without front end and decisions.
+    network_us_per_pulse_median: f64,
     /// Sound that a pulse covers.
     pulse_ms: f64,
     /// Share of one core that a stream takes: time to compute over the time it covers.
@@ -55,6 +57,7 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
 
     let mut start_ms = None;
     let mut times_us = Vec::with_capacity(N_PULSES);
+    let mut network_times_us = Vec::with_capacity(N_PULSES);
     let mut warm_up_end = None;
     let mut end = None;
     for at in 0.. {
@@ -67,7 +70,9 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
             }
             n += n_mels;
         });
+        let network_begin = Instant::now();
         let there = engine.push(&pulse, &mut logits)?;
+        let network_elapsed = network_begin.elapsed();
         if there {
             decider.push(at as f64 * pulse_ms / 1e3, &logits, |_| {});
             start_ms.get_or_insert_with(|| start.elapsed().as_secs_f64() * 1e3);
@@ -77,6 +82,7 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
         match end {
             Some(end) => {
                 times_us.push(elapsed.as_secs_f64() * 1e6);
+                network_times_us.push(network_elapsed.as_secs_f64() * 1e6);
                 if times_us.len() == N_PULSES || now >= end {
                     break;
                 }
@@ -88,10 +94,12 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
         }
     }
     times_us.sort_by(f64::total_cmp);
+    network_times_us.sort_by(f64::total_cmp);
     let median_us = times_us[times_us.len() / 2];
     let report = Report {
         us_per_pulse_median: round(median_us, 10.0),
         us_per_pulse_p99: round(times_us[times_us.len() * 99 / 100], 10.0),
+        network_us_per_pulse_median: round(network_times_us[network_times_us.len() / 2], 10.0),
         pulse_ms,
         real_time_factor: round(median_us / 1e3 / pulse_ms, 1e6),
         precision: engine.precision().as_str(),
@@ -109,6 +117,7 @@ fn json(report: &Report) -> String {
 fn table(report: &Report, n_pulses: usize) -> String {
     format!(
         "time a pulse      {:.1} us median, {:.1} us at the 99th percentile ({n_pulses} pulses of {} ms)\n\
+         of it network     {:.1} us median\n\
          load              {:.3} % of one core\n\
          precision         {}\n\
          peak memory       {:.1} MB\n\
@@ -116,6 +125,7 @@ fn table(report: &Report, n_pulses: usize) -> String {
         report.us_per_pulse_median,
         report.us_per_pulse_p99,
         report.pulse_ms,
+        report.network_us_per_pulse_median,
         report.real_time_factor * 100.0,
         report.precision,
         report.peak_rss_mb,

@@ -1,22 +1,26 @@
 //! Training batches: crops, augmentation and soft targets.
 //!
 //! Enters: the clips of a split, and a step's number. Leaves: power spectra `(B, T, n_mels)`, class targets `(B, C)` and, with
-//! a teacher, embedding targets. Sounds are mixed as powers, which add up as they do in the air; the logarithm is taken on
-//! the device. Everything random derives from (seed, step, item), so a batch is the same however many threads make it and
-//! whether or not the training was interrupted before it.
+//! a teacher, embedding targets, or the teacher's own spectra of some of the crops. Sounds are mixed as powers, which add up as they
+//! do in the air; the logarithm is taken on the device. Everything random derives from (seed, step, item), so a batch is the same
+//! however many threads make it and whether or not the training was interrupted before it.
 
+mod bands;
 mod crop;
 mod noise;
+mod treatment;
 
 use crate::data::Clip;
-use crate::random::{Purpose, Rng, beta, rng_for, uniform};
+use crate::random::{Purpose, Rng, rng_for, uniform};
 use crate::recipe::{Augment, Recipe};
 use edge_frontend::FrontendConfig;
 use rand::Rng as _;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use treatment::{Base, Means, Treatment};
 
-pub use crop::Source;
+pub use bands::Bands;
+pub use crop::{Cut, Ear, Source};
 
 /// Makes the batches of a training.
 #[derive(Debug)]
@@ -25,10 +29,14 @@ pub struct Batcher {
     seed: u64,
     batch: usize,
     crop_frames: usize,
-    n_mels: usize,
+    student: Bands,
+    teacher: Bands,
     n_classes: usize,
     background: Option<usize>,
     n_teacher: usize,
+    /// Items that the teacher hears: the first of a batch, which is as random as its order.
+    n_heard: usize,
+    wants_parts: bool,
     /// Power that becomes 0 after the logarithm and the normalisation: what a mask writes.
     masked_power: f32,
     clips: Vec<Source>,
@@ -36,24 +44,47 @@ pub struct Batcher {
 }
 
 /// One step's input and targets; all row-major.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Batch {
     /// `(B, T, n_mels)`, powers before offset, logarithm and normalisation.
     pub power: Vec<f32>,
     /// `(B, C)`, rows sum to 1.
     pub targets: Vec<f32>,
+    /// `(B)`: 1 where the item is a negative, else 0.
+    pub negative: Vec<f32>,
     /// `(B, n_teacher)`; empty without a teacher.
     pub teacher: Vec<f32>,
     /// `(B)`: 1 where `teacher` holds a target, else 0; empty without a teacher.
     pub has_teacher: Vec<f32>,
+    /// `(heard.len(), T, teacher::mn04::N_MELS)`: what the teacher hears, powers before offset and logarithm.
+    pub heard_power: Vec<f32>,
+    /// The items that `heard_power` is of.
+    pub heard: Vec<i64>,
+    /// `(B, C)`: what other networks say, mixed as the labels are.
+    pub soft: Vec<f32>,
+    /// `(B)`: 1 where `soft` holds something, else 0.
+    pub has_soft: Vec<f32>,
+    /// The crops before they were mixed and treated, like `power`; empty unless the recipe compares mixtures with their parts.
+    pub parts: Vec<f32>,
+    /// `(B)`: the item whose crop each is mixed with.
+    pub partners: Vec<i64>,
+    /// `(B)`: share of its own crop; 1 for negatives.
+    pub weights: Vec<f32>,
 }
 
 /// A crop before mixing.
 struct Item {
     clip: usize,
-    /// Level of the clip after its gain, as power.
-    level: f32,
-    teacher: Option<usize>,
+    cut: Cut,
+    /// Factor of its power.
+    gain: f32,
+}
+
+/// One item of a batch in the making.
+struct Made {
+    treatment: Treatment,
+    /// Share of its own clip; none if it became a negative.
+    weight: Option<f32>,
 }
 
 impl Batcher {
@@ -70,15 +101,19 @@ impl Batcher {
         let prepare = |clips: Vec<Clip>| {
             clips.into_par_iter().map(|c| Source::new(c, frontend, recipe.augment.active_db)).collect()
         };
+        let online = recipe.teacher.as_ref().map_or(0.0, |teacher| teacher.online);
         Self {
             augment: recipe.augment.clone(),
             seed: recipe.seed,
             batch: recipe.train.batch,
             crop_frames: recipe.train.crop_frames,
-            n_mels: frontend.n_mels,
+            student: Bands::student(frontend),
+            teacher: Bands::mn04(frontend),
             n_classes,
             background,
             n_teacher,
+            n_heard: (online * recipe.train.batch as f64).round() as usize,
+            wants_parts: recipe.distill.as_ref().is_some_and(|d| d.self_weight > 0.0),
             masked_power: power_of(0.0, frontend),
             clips: prepare(clips),
             negatives: prepare(negatives),
@@ -92,142 +127,164 @@ impl Batcher {
 
     /// The batch of step `step`, from 0.
     pub fn batch(&self, step: u64) -> Batch {
-        let (epoch, place) = (step / self.steps_per_epoch(), (step % self.steps_per_epoch()) as usize);
-        let mut order: Vec<usize> = (0..self.clips.len()).collect();
-        order.shuffle(&mut rng_for(self.seed, Purpose::Order, epoch));
-        let chosen: Vec<usize> = (0..self.batch).map(|i| order[(place * self.batch + i) % order.len()]).collect();
-
-        let size = self.crop_frames * self.n_mels;
+        let items = self.items(step);
+        let size = self.crop_frames * self.student.n_mels;
         let mut crops = vec![0.0; self.batch * size];
-        let outputs = crops.par_chunks_mut(size).zip(&chosen).enumerate();
-        let items: Vec<Item> = outputs.map(|(i, (out, &clip))| self.crop(clip, step, i, out)).collect();
+        crops.par_chunks_mut(size).zip(&items).for_each(|(out, item)| self.write(item, Ear::Student, out));
 
-        let mut rng = rng_for(self.seed, Purpose::Batch, step);
         let mut partners: Vec<usize> = (0..self.batch).collect();
-        partners.shuffle(&mut rng);
+        partners.shuffle(&mut rng_for(self.seed, Purpose::Batch, step));
         let mut batch = Batch {
             power: vec![0.0; self.batch * size],
             targets: vec![0.0; self.batch * self.n_classes],
-            teacher: vec![0.0; self.batch * self.n_teacher],
-            has_teacher: vec![0.0; if self.n_teacher > 0 { self.batch } else { 0 }],
+            partners: partners.iter().map(|&p| p as i64).collect(),
+            ..Batch::default()
         };
-        let targets = batch.targets.par_chunks_mut(self.n_classes);
-        let weights: Vec<Option<f32>> = batch
-            .power
-            .par_chunks_mut(size)
-            .zip(targets)
-            .enumerate()
+        let outputs = batch.power.par_chunks_mut(size).zip(batch.targets.par_chunks_mut(self.n_classes)).enumerate();
+        let made: Vec<Made> = outputs
             .map(|(i, (out, target))| {
-                let crop_of = |k: usize| (&crops[k * size..(k + 1) * size], &items[k]);
                 let mut rng = self.item_rng(Purpose::Mix, step, i);
-                self.mix(&mut rng, crop_of(i), crop_of(partners[i]), out, target)
+                let crop = |k: usize| &crops[k * size..(k + 1) * size];
+                let made = self.make(&mut rng, [crop(i), crop(partners[i])], [i, partners[i]].map(|k| &items[k]), out);
+                self.label(&made, [i, partners[i]].map(|k| &items[k]), target);
+                made
             })
             .collect();
-        for (i, weight) in weights.into_iter().enumerate().filter(|_| self.n_teacher > 0) {
-            let weighted = weight.map(|w| [(&items[i], w), (&items[partners[i]], 1.0 - w)]);
-            let out = &mut batch.teacher[i * self.n_teacher..(i + 1) * self.n_teacher];
-            if weighted.is_some_and(|pair| self.mix_targets(pair, out)) {
-                batch.has_teacher[i] = 1.0;
-            }
+        batch.negative = made.iter().map(|m| f32::from(u8::from(m.weight.is_none()))).collect();
+        batch.weights = made.iter().map(|m| m.weight.unwrap_or(1.0)).collect();
+        self.add_targets(&mut batch, &items, &partners, &made);
+        self.add_soft(&mut batch, &items, &partners, &made);
+        self.add_heard(&mut batch, &items, &partners, &made);
+        if self.wants_parts {
+            batch.parts = crops;
         }
         batch
     }
 
-    fn crop(&self, clip: usize, step: u64, i: usize, out: &mut [f32]) -> Item {
-        let mut rng = self.item_rng(Purpose::Crop, step, i);
-        let source = &self.clips[clip];
-        let cut = source.cut(&self.augment, self.n_mels, &mut rng, out);
-        let gain = decibels(uniform(&mut rng, -self.augment.gain_db, self.augment.gain_db));
-        out.iter_mut().for_each(|p| *p *= gain);
-        Item { clip, level: source.level * gain, teacher: source.teacher_at(cut) }
+    /// The crops of a step.
+    fn items(&self, step: u64) -> Vec<Item> {
+        let (epoch, place) = (step / self.steps_per_epoch(), (step % self.steps_per_epoch()) as usize);
+        let mut order: Vec<usize> = (0..self.clips.len()).collect();
+        order.shuffle(&mut rng_for(self.seed, Purpose::Order, epoch));
+        let item = |i: usize| {
+            let clip = order[(place * self.batch + i) % order.len()];
+            let mut rng = self.item_rng(Purpose::Crop, step, i);
+            let cut = self.clips[clip].draw(&self.augment, self.crop_frames, &mut rng);
+            Item { clip, cut, gain: decibels(uniform(&mut rng, -self.augment.gain_db, self.augment.gain_db)) }
+        };
+        (0..self.batch).map(item).collect()
     }
 
-    /// Writes the finished crop and its target. Leaves the weight of the item's own clip, or none if it became a negative.
-    fn mix(
-        &self,
-        rng: &mut Rng,
-        (own, item): (&[f32], &Item),
-        (other, partner): (&[f32], &Item),
-        out: &mut [f32],
-        target: &mut [f32],
-    ) -> Option<f32> {
-        let augment = &self.augment;
-        let negative = self.background.filter(|_| rng.random::<f32>() < augment.negatives);
-        let mut weight = 1.0;
-        if let Some(background) = negative {
-            self.fill_negative(rng, out);
-            target[background] = 1.0;
-        } else {
-            if rng.random::<f32>() < augment.mixup {
-                let drawn = beta(rng, augment.mixup_alpha);
-                weight = drawn.max(1.0 - drawn);
-            }
-            // The weight is one of amplitudes at equal level, so that neither sound drowns the other by chance.
-            let to_equal_level = (item.level / partner.level.max(1e-9)).clamp(1e-3, 1e3);
-            let (a, b) = (weight * weight, (1.0 - weight) * (1.0 - weight) * to_equal_level);
-            out.iter_mut().zip(own.iter().zip(other)).for_each(|(o, (x, y))| *o = a * x + b * y);
-            target[self.clips[item.clip].label] += weight;
-            target[self.clips[partner.clip].label] += 1.0 - weight;
-        }
-        if augment.eq_db > 0.0 {
-            noise::equalise(rng, augment.eq_db, self.n_mels, out);
-        }
-        if rng.random::<f32>() < augment.noise {
-            self.add_noise(rng, out);
-        }
+    fn write(&self, item: &Item, ear: Ear, out: &mut [f32]) {
+        let bands = if ear == Ear::Student { &self.student } else { &self.teacher };
+        self.clips[item.clip].write(&item.cut, ear, bands, out);
+        out.iter_mut().for_each(|p| *p *= item.gain);
+    }
+
+    /// Writes the finished crop.
+    fn make(&self, rng: &mut Rng, crops: [&[f32]; 2], items: [&Item; 2], out: &mut [f32]) -> Made {
+        let means = Means {
+            augment: &self.augment,
+            negatives: &self.negatives,
+            crop_frames: self.crop_frames,
+            n_mels: self.student.n_mels,
+            has_background: self.background.is_some(),
+        };
+        let [own, other] = items.map(|item| self.clips[item.clip].level * item.gain);
+        let mut treatment = means.draw((own / other.max(1e-9)).clamp(1e-3, 1e3), rng);
+        treatment.apply(crops, &self.negatives, &self.student, out);
         self.mask(rng, out);
-        negative.is_none().then_some(weight)
-    }
-
-    /// Writes the weighted sum of the teacher's targets of two crops; `false` if one has none.
-    fn mix_targets(&self, pair: [(&Item, f32); 2], out: &mut [f32]) -> bool {
-        let [Some(a), Some(b)] = pair.map(|(item, _)| Some(self.clips[item.clip].teacher_row(item.teacher?))) else {
-            return false;
+        let weight = match treatment.base {
+            Base::Mixture { weight, .. } => Some(weight),
+            Base::Negative(_) => None,
         };
-        out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o = pair[0].1 * a + pair[1].1 * b);
-        true
+        Made { treatment, weight }
     }
 
-    /// A background recording at any level, or coloured noise down to silence.
-    fn fill_negative(&self, rng: &mut Rng, out: &mut [f32]) {
-        let recorded = !self.negatives.is_empty() && rng.random::<f32>() < 0.7;
-        let gain = if recorded {
-            self.background_crop(rng, out);
-            decibels(uniform(rng, -25.0, 15.0))
-        } else {
-            noise::coloured(rng, self.n_mels, out);
-            decibels(uniform(rng, -60.0, 0.0))
-        };
-        out.iter_mut().for_each(|p| *p *= gain);
-    }
-
-    fn add_noise(&self, rng: &mut Rng, out: &mut [f32]) {
-        let mut added = vec![0.0; out.len()];
-        if !self.negatives.is_empty() && rng.random::<bool>() {
-            self.background_crop(rng, &mut added);
-        } else {
-            noise::coloured(rng, self.n_mels, &mut added);
+    fn label(&self, made: &Made, [own, other]: [&Item; 2], target: &mut [f32]) {
+        match (made.weight, self.background) {
+            (Some(weight), _) => {
+                target[self.clips[own.clip].label] += weight;
+                target[self.clips[other.clip].label] += 1.0 - weight;
+            }
+            (None, Some(background)) => target[background] = 1.0,
+            (None, None) => unreachable!("negatives are only made where there is a label for them"),
         }
-        let [lowest, highest] = self.augment.noise_snr_db;
-        let snr = decibels(uniform(rng, lowest, highest));
-        let gain = out.iter().sum::<f32>() / added.iter().sum::<f32>().max(1e-9) / snr;
-        out.iter_mut().zip(&added).for_each(|(o, n)| *o += gain * n);
     }
 
-    fn background_crop(&self, rng: &mut Rng, out: &mut [f32]) {
-        let clip = rng.random_range(0..self.negatives.len() as u32) as usize;
-        self.negatives[clip].cut_plain(rng, self.n_mels, out);
+    /// The teacher's embeddings of the clean clips, mixed as these are.
+    fn add_targets(&self, batch: &mut Batch, items: &[Item], partners: &[usize], made: &[Made]) {
+        if self.n_teacher == 0 {
+            return;
+        }
+        batch.teacher = vec![0.0; self.batch * self.n_teacher];
+        batch.has_teacher = vec![0.0; self.batch];
+        let row = |item: &Item| {
+            let source = &self.clips[item.clip];
+            Some(source.teacher_row(source.teacher_at(&item.cut)?)).filter(|row| !row.is_empty())
+        };
+        for (i, made) in made.iter().enumerate() {
+            let Some(weight) = made.weight else { continue };
+            let [Some(a), Some(b)] = [i, partners[i]].map(|k| row(&items[k])) else { continue };
+            let out = &mut batch.teacher[i * self.n_teacher..(i + 1) * self.n_teacher];
+            out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o = weight * a + (1.0 - weight) * b);
+            batch.has_teacher[i] = 1.0;
+        }
+    }
+
+    /// What other networks say of the clips, mixed as these are; of a partner that none has heard, its label.
+    fn add_soft(&self, batch: &mut Batch, items: &[Item], partners: &[usize], made: &[Made]) {
+        batch.has_soft = vec![0.0; self.batch];
+        batch.soft = vec![0.0; self.batch * self.n_classes];
+        for (i, made) in made.iter().enumerate() {
+            let Some(weight) = made.weight else { continue };
+            let sources = [i, partners[i]].map(|k| &self.clips[items[k].clip]);
+            if sources.iter().all(|s| s.soft.is_none()) {
+                continue;
+            }
+            let out = &mut batch.soft[i * self.n_classes..(i + 1) * self.n_classes];
+            for (source, share) in sources.into_iter().zip([weight, 1.0 - weight]) {
+                match &source.soft {
+                    Some(soft) => out.iter_mut().zip(soft).for_each(|(o, p)| *o += share * p),
+                    None => out[source.label] += share,
+                }
+            }
+            batch.has_soft[i] = 1.0;
+        }
+    }
+
+    /// The teacher's spectra of the first items, treated as the student's are but for the masks.
+    fn add_heard(&self, batch: &mut Batch, items: &[Item], partners: &[usize], made: &[Made]) {
+        let can_hear = |i: &usize| {
+            let both = [*i, partners[*i]].iter().all(|&k| self.clips[items[k].clip].is_heard());
+            (both || made[*i].weight.is_none()) && made[*i].treatment.is_heard(&self.negatives)
+        };
+        let heard: Vec<usize> = (0..self.n_heard).filter(can_hear).collect();
+        let size = self.crop_frames * self.teacher.n_mels;
+        batch.heard_power = vec![0.0; heard.len() * size];
+        batch.heard_power.par_chunks_mut(size).zip(&heard).for_each(|(out, &i)| {
+            let crops = [i, partners[i]].map(|k| {
+                let mut crop = vec![0.0; size];
+                if made[i].weight.is_some() {
+                    self.write(&items[k], Ear::Teacher, &mut crop);
+                }
+                crop
+            });
+            made[i].treatment.repeat([&crops[0], &crops[1]], &self.negatives, &self.teacher, out);
+        });
+        batch.heard = heard.into_iter().map(|i| i as i64).collect();
     }
 
     /// SpecAugment (Park et al. 2019, section 2) without the time warp.
     fn mask(&self, rng: &mut Rng, out: &mut [f32]) {
+        let n_mels = self.student.n_mels;
         let width = rng.random_range(0..=self.augment.time_mask);
         let start = rng.random_range(0..=self.crop_frames - width);
-        out[start * self.n_mels..(start + width) * self.n_mels].fill(self.masked_power);
+        out[start * n_mels..(start + width) * n_mels].fill(self.masked_power);
         for _ in 0..self.augment.n_freq_masks {
             let width = rng.random_range(0..=self.augment.freq_mask);
-            let start = rng.random_range(0..=self.n_mels - width);
-            out.chunks_exact_mut(self.n_mels).for_each(|frame| frame[start..start + width].fill(self.masked_power));
+            let start = rng.random_range(0..=n_mels - width);
+            out.chunks_exact_mut(n_mels).for_each(|frame| frame[start..start + width].fill(self.masked_power));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::crossval::Summary;
 use crate::error::{Error, Result};
-use crate::export::{self, ExportReport, FusedReport, Fusion, Given, Networks};
+use crate::export::{self, Agreement, ExportOptions, ExportReport, FusedReport, Fusion, Given, Networks};
 use crate::json;
 use crate::recipe::Recipe;
 use crate::segments::class_labels;
@@ -25,6 +25,12 @@ pub struct ExportArgs {
     /// Figures for the manifest: what `summary --json`, with --fused `crossval --json`, printed.
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
+    /// Set the thresholds of the classes from these run folders of held-out folds (or folders of them).
+    #[arg(long, num_args = 1.., value_name = "RUNS", conflicts_with = "fused")]
+    thresholds: Vec<PathBuf>,
+    /// Write the model of one of the recipe's [[export.subsets]] instead of the whole one.
+    #[arg(long, value_name = "NAME", conflicts_with = "fused")]
+    subset: Option<String>,
     /// Write the weighted sum of several stages' networks as one model of whole patches.
     #[arg(long)]
     fused: bool,
@@ -53,19 +59,31 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     };
     let recipe = args.recipe.as_deref().map(Recipe::load).transpose()?.map(|(recipe, _)| recipe);
     let summary: Option<Summary> = args.metrics.as_deref().map(json::read).transpose()?;
-    let report = export::export(checkpoint, &args.out, recipe.as_ref(), summary.as_ref())?;
-    let ExportReport { n_bytes, n_params, mmac_per_second, receptive_field_frames, agreement } = report;
+    let options = ExportOptions {
+        recipe: recipe.as_ref(),
+        summary: summary.as_ref(),
+        thresholds: &args.thresholds,
+        subset: args.subset.as_deref(),
+    };
+    let report = export::export(checkpoint, &args.out, &options)?;
+    let ExportReport { n_bytes, n_bytes_int8, n_params, mmac_per_second, receptive_field_frames, .. } = report;
     println!("folder               {}", args.out.display());
     println!("network file         {n_bytes} bytes");
     println!("parameters           {n_params}");
     println!("MMAC a second        {mmac_per_second:.2}");
     println!("receptive field      {receptive_field_frames} frames");
-    println!(
-        "difference to torch  {:e} at once, {:e} pulse by pulse, over {} frames",
-        agreement.batch, agreement.streamed, agreement.n_frames
-    );
-    println!("streamed to batch    {:e}", agreement.streamed_to_batch);
+    print_agreement("f32", &report.agreement);
+    if let (Some(n_bytes), Some(agreement)) = (n_bytes_int8, &report.int8_agreement) {
+        println!("8-bit network file   {n_bytes} bytes");
+        print_agreement("int8", agreement);
+    }
     Ok(())
+}
+
+/// Largest differences of a logit.
+fn print_agreement(precision: &str, Agreement { batch, streamed, streamed_to_batch, n_frames }: &Agreement) {
+    println!("{precision:<5}to torch       {batch:e} at once, {streamed:e} pulse by pulse, over {n_frames} frames");
+    println!("{precision:<5}stream to clip {streamed_to_batch:e}");
 }
 
 fn fused(args: &ExportArgs) -> Result<()> {

@@ -3,6 +3,7 @@
 //! Enters: a command line. Leaves: results on standard output, progress and messages on standard error. Ctrl-C and SIGTERM
 //! make a training save its state and stop.
 
+mod distill;
 mod export;
 mod scores;
 mod search;
@@ -27,6 +28,8 @@ enum Command {
     Fit(train::FitArgs),
     /// Train and evaluate every fold of a recipe.
     Crossval(train::CrossvalArgs),
+    /// Train a small network with all that its recipe names: teachers where they are missing, the student, its 8-bit form, model folders.
+    Distill(distill::DistillArgs),
     /// Train, time and compare variants of a student; mark the Pareto fronts.
     Search(search::SearchArgs),
     /// Score segments with a model: posteriors of each, summed over views.
@@ -61,6 +64,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Fit(args) => train::fit(&args),
         Command::Crossval(args) => train::crossval(&args),
+        Command::Distill(args) => distill::distill(&args),
         Command::Search(args) => search::search(&args),
         Command::Predict(args) => staged::predict(&args),
         Command::Average(args) => staged::average(&args),

@@ -65,6 +65,7 @@ pub fn search(args: &SearchArgs) -> Result<()> {
     let places = Places {
         data_root: data_root(&base.data_root, &base_path, args.data_root.as_deref()),
         cache: args.cache.clone(),
+        recipe_folder: base_path.parent().unwrap_or(Path::new("")).to_owned(),
     };
     let candidates = space.candidates(&base, Tables::read(&base, &places.data_root)?.labels.len())?;
     let Timing { rounds, pulses } = space.timing;

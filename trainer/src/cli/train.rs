@@ -5,7 +5,7 @@ use crate::data::{Places, data_root};
 use crate::error::{Error, Result};
 use crate::fit::{self, FitOptions};
 use crate::json;
-use crate::recipe::{FoldMode, Recipe};
+use crate::recipe::{FoldMode, Overrides, Recipe};
 use crate::staged::recipe::Init;
 use crate::staged::run::{self, RunOptions};
 use crate::staged::{self, StagedRecipe};
@@ -44,8 +44,9 @@ pub struct CrossvalArgs {
     json: bool,
 }
 
+/// What all trainings take.
 #[derive(Debug, Args)]
-struct Common {
+pub(super) struct Common {
     /// Recipe, a TOML file.
     recipe: PathBuf,
     /// What folds are: the tables' own, or regrouped so that no source is in two. Default: the recipe's.
@@ -78,6 +79,12 @@ struct Common {
     /// Seed, instead of the recipe's.
     #[arg(long)]
     seed: Option<u64>,
+    /// Of a recipe without stages: set a value, such as augment.mixup=0.0; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Of a recipe without stages: leave a table out, such as teacher; may be repeated.
+    #[arg(long, value_name = "TABLE")]
+    without: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -134,12 +141,9 @@ pub fn crossval(args: &CrossvalArgs) -> Result<()> {
         print!("{}", summary.table());
         return Ok(());
     }
-    if args.only.is_some() {
-        return Err(Error::Usage("--only is for staged recipes; use fit --fold".to_owned()));
-    }
     let options = args.common.options(None)?;
     let base = base(&options.recipe.name);
-    let results = crossval::run(&options, &base)?;
+    let results = crossval::run(&options, &base, args.only.as_deref())?;
     print_summary(&Summary::of(&results), args.json)
 }
 
@@ -152,7 +156,8 @@ pub fn summary(runs: &[PathBuf], json: bool) -> Result<()> {
     print_summary(&Summary::of(&crossval::collect(runs)?), json)
 }
 
-fn print_summary(summary: &Summary, json: bool) -> Result<()> {
+/// Prints means and spreads over folds.
+pub(super) fn print_summary(summary: &Summary, json: bool) -> Result<()> {
     if json {
         return json::print(summary);
     }
@@ -161,8 +166,14 @@ fn print_summary(summary: &Summary, json: bool) -> Result<()> {
 }
 
 impl Common {
-    fn options(&self, fold: Option<u32>) -> Result<FitOptions> {
-        let (mut recipe, path) = Recipe::load(&self.recipe)?;
+    /// Run folder, or folder of run folders, as given.
+    pub(super) fn out(&self) -> Option<&Path> {
+        self.out.as_deref()
+    }
+
+    pub(super) fn options(&self, fold: Option<u32>) -> Result<FitOptions> {
+        let overrides = Overrides { without: self.without.clone(), set: self.set.clone() };
+        let (mut recipe, path) = Recipe::load_with(&self.recipe, &overrides)?;
         recipe.train.epochs = self.epochs.unwrap_or(recipe.train.epochs);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         let (out, folds) = self.out_and_folds(&recipe.name, recipe.folds, fold);
@@ -172,6 +183,9 @@ impl Common {
 
     /// The same for a staged recipe.
     fn staged(&self, fold: Option<u32>) -> Result<RunOptions> {
+        if !self.set.is_empty() || !self.without.is_empty() {
+            return Err(Error::Usage("--set and --without are for recipes without stages".to_owned()));
+        }
         let (mut recipe, path) = StagedRecipe::load(&self.recipe)?;
         for stage in &mut recipe.stages {
             stage.epochs = self.epochs.unwrap_or(stage.epochs);
@@ -191,9 +205,10 @@ impl Common {
         (self.out.clone().unwrap_or_else(usual), folds)
     }
 
-    fn places(&self, own_root: &Path, recipe_path: &Path) -> Places {
+    pub(super) fn places(&self, own_root: &Path, recipe_path: &Path) -> Places {
         let data_root = data_root(own_root, recipe_path, self.data_root.as_deref());
-        Places { data_root, cache: self.cache.clone() }
+        let recipe_folder = recipe_path.parent().unwrap_or(Path::new("")).to_owned();
+        Places { data_root, cache: self.cache.clone(), recipe_folder }
     }
 
     fn with<R>(

@@ -34,6 +34,11 @@ impl FeatureCache {
         Ok(Self { folder: folder.to_owned(), frontend: frontend.clone(), hash: frontend.hash() })
     }
 
+    /// The front end whose features it holds.
+    pub fn frontend(&self) -> &FrontendConfig {
+        &self.frontend
+    }
+
     /// Features of the recording at `path`: `(n_frames, n_mels)` row-major.
     ///
     /// # Errors

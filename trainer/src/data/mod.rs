@@ -10,14 +10,14 @@ pub mod procedural;
 
 use crate::error::{Error, Result};
 use crate::recipe::{DataSet, FoldMode, Recipe};
-use crate::teacher::Tutor;
+use crate::teacher::{Tutor, mn04};
 use features::FeatureCache;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
 /// A clip with its features.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Clip {
     /// Index into the corpus' sets.
     pub set: usize,
@@ -29,8 +29,30 @@ pub struct Clip {
     pub source: String,
     /// `(n_frames, n_mels)` row-major, normalised.
     pub frames: Vec<f32>,
+    /// Name of the recording's file, without its ending; empty for what has none.
+    pub name: String,
     /// What the teacher says of the clip.
     pub targets: Option<Targets>,
+    /// The clip to the teacher's ear, `(n_frames, teacher::mn04::N_MELS)` mel powers in step with `frames`.
+    pub heard: Option<Vec<f32>>,
+    /// What other networks say of the clip, posteriors `(n_classes)` at the temperature of `[distill]`.
+    pub soft: Option<Vec<f32>>,
+}
+
+impl Clip {
+    /// The frames of `range` as a clip of its own, which has no teacher's targets.
+    fn stretch(&self, range: std::ops::Range<usize>, n_mels: usize) -> Self {
+        let cut = |values: &[f32], width: usize| values[range.start * width..range.end * width].to_vec();
+        Self {
+            frames: cut(&self.frames, n_mels),
+            heard: self.heard.as_ref().map(|heard| cut(heard, mn04::N_MELS)),
+            targets: None,
+            soft: None,
+            source: self.source.clone(),
+            name: self.name.clone(),
+            ..*self
+        }
+    }
 }
 
 /// A teacher's embeddings of a clip, along its time.
@@ -102,6 +124,8 @@ pub struct Places {
     pub data_root: PathBuf,
     /// Folder of the feature cache.
     pub cache: PathBuf,
+    /// Folder of the recipe, which the scores of other networks are relative to.
+    pub recipe_folder: PathBuf,
 }
 
 /// What a recipe's tables say, without its recordings.
@@ -184,7 +208,8 @@ impl Corpus {
             }
         }
         if let Some(settings) = &recipe.procedural {
-            corpus.procedural = procedural::clips(settings, &recipe.frontend, &corpus.labels, background)?;
+            corpus.procedural =
+                procedural::clips(settings, &recipe.frontend, &corpus.labels, background, tutor.as_ref())?;
         }
         Ok(corpus)
     }
@@ -197,44 +222,47 @@ impl Corpus {
         tutor: Option<&Tutor>,
         bar: &ProgressBar,
     ) -> Result<()> {
-        let tutor = tutor.filter(|_| !set.negatives);
         let loaded = rows.par_iter().map(|row| {
             let frames = cache.load(&row.path)?;
-            let targets = tutor.map(|t| t.targets(&row.path)).transpose()?;
-            bar.inc(1);
             if frames.is_empty() {
-                Err(Error::content(&row.path, "recording is shorter than one frame"))
-            } else {
-                Ok((frames, targets))
+                return Err(Error::content(&row.path, "recording is shorter than one frame"));
             }
+            let mut clip = Clip { source: row.source.clone(), frames, ..Clip::default() };
+            clip.name = row.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if let Some(tutor) = tutor {
+                clip.targets = (!set.negatives).then(|| tutor.targets(&row.path)).transpose()?;
+                let n_frames = clip.frames.len() / cache.frontend().n_mels;
+                clip.heard = tutor.hear_file(&row.path, n_frames, cache.frontend())?;
+            }
+            bar.inc(1);
+            Ok(clip)
         });
-        let loaded = loaded.collect::<Result<Vec<_>>>()?;
+        let loaded = loaded.collect::<Result<Vec<Clip>>>()?;
         if set.negatives {
             let label = self.background.unwrap_or(0);
-            let clip = |(row, (frames, targets)): (&csv::Row, _)| Clip {
-                set: usize::MAX,
-                label,
-                fold: 0,
-                source: row.source.clone(),
-                frames,
-                targets,
-            };
-            self.negatives.extend(rows.iter().zip(loaded).map(clip));
+            self.negatives.extend(loaded.into_iter().map(|clip| Clip { set: usize::MAX, label, ..clip }));
             return Ok(());
         }
         let mut own = Vec::new();
-        for (row, (frames, targets)) in rows.iter().zip(loaded) {
+        for (row, clip) in rows.iter().zip(loaded) {
             let label = self.labels.iter().position(|l| *l == row.label);
             let label = label
                 .ok_or_else(|| Error::Usage(format!("label {:?} of data set {:?} is unknown", row.label, set.name)))?;
             own.push(label);
             let source = format!("{}/{}", set.name, row.source);
-            self.clips.push(Clip { set: self.sets.len(), label, fold: row.fold, source, frames, targets });
+            self.clips.push(Clip { set: self.sets.len(), label, fold: row.fold, source, ..clip });
         }
         own.sort_unstable();
         own.dedup();
         self.sets.push(SetInfo { name: set.name.clone(), labels: own });
         Ok(())
+    }
+
+    /// The labels of set `set` in alphabetical order, as indices.
+    pub fn labels_in_alphabetical_order(&self, set: usize) -> Vec<usize> {
+        let mut labels = self.sets[set].labels.clone();
+        labels.sort_by(|&a, &b| self.labels[a].cmp(&self.labels[b]));
+        labels
     }
 
     /// Folds that the clips have, in order.
@@ -271,10 +299,7 @@ impl Corpus {
         for clip in self.negatives {
             let n_frames = clip.frames.len() / n_mels;
             let stretch = folds::held_out_stretch(n_frames, fold);
-            let part = |range: std::ops::Range<usize>| {
-                let frames = clip.frames[range.start * n_mels..range.end * n_mels].to_vec();
-                Clip { frames, source: clip.source.clone(), targets: None, ..clip }
-            };
+            let part = |range: std::ops::Range<usize>| clip.stretch(range, n_mels);
             held_out_negatives.extend((!stretch.is_empty()).then(|| part(stretch.clone())));
             let rest = [0..stretch.start, stretch.end..n_frames];
             negatives.extend(rest.into_iter().filter(|r| !r.is_empty()).map(part));

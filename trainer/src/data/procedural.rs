@@ -6,6 +6,7 @@
 use super::{Clip, features};
 use crate::error::Result;
 use crate::recipe::Procedural;
+use crate::teacher::Tutor;
 use edge_frontend::FrontendConfig;
 use rayon::prelude::*;
 use sounds::Sound;
@@ -28,6 +29,7 @@ pub fn clips(
     frontend: &FrontendConfig,
     labels: &[String],
     background: Option<usize>,
+    tutor: Option<&Tutor>,
 ) -> Result<Vec<Clip>> {
     let class_of = |sound: Sound| match sound.label() {
         Some(name) => labels.iter().position(|l| l == name),
@@ -43,13 +45,16 @@ pub fn clips(
         .map(|(sound, label, seed)| {
             let samples = sounds::render(sound, frontend.sample_rate, settings.seconds as f32, seed);
             let frames = features::features(frontend, frontend.sample_rate, &samples)?;
+            let n_frames = frames.len() / frontend.n_mels;
+            let heard = tutor.map(|t| t.hear(frontend.sample_rate, &samples, n_frames, frontend)).transpose()?;
             Ok(Clip {
                 set: usize::MAX,
                 label,
                 fold: seed as u32 % super::folds::N_FOLDS + 1,
                 source: format!("{sound}-{seed}"),
                 frames,
-                targets: None,
+                heard: heard.flatten(),
+                ..Clip::default()
             })
         })
         .collect()

@@ -1,7 +1,7 @@
 //! Golden files: what a model must yield, on every platform.
 //!
-//! Enters: a front end and an exported model. Leaves: `clip.wav` (generated; 16 bits), `log_mel.npy` `(n_frames, n_mels)` and
-//! `logits.npy` `(n_output_frames, n_classes)`, single precision.
+//! Enters: a front end and an exported model. Leaves: `clip.wav` (generated; 16 bits), `log_mel.npy` `(n_frames, n_mels)`,
+//! `logits.npy` and, of the 8-bit network, `logits.int8.npy` `(n_output_frames, n_classes)`, single precision.
 
 use crate::error::{Error, Result};
 use edge::engine::{BatchEngine, Precision};
@@ -39,8 +39,13 @@ pub fn write_clip(folder: &Path, frontend: &FrontendConfig) -> Result<Vec<f32>> 
 /// If the model does not run, or the file cannot be written.
 pub fn write_logits(folder: &Path, out: &Path, frames: &[f32]) -> Result<()> {
     let model = Model::load(out)?;
-    let logits = BatchEngine::load(&model, Precision::F32)?.run(frames)?;
-    write_npy(&folder.join("logits.npy"), &logits, model.manifest.labels.len())
+    for (precision, file) in [(Precision::F32, "logits.npy"), (Precision::Int8, "logits.int8.npy")] {
+        if model.network_file(precision).is_some() {
+            let logits = BatchEngine::load(&model, precision)?.run(frames)?;
+            write_npy(&folder.join(file), &logits, model.manifest.labels.len())?;
+        }
+    }
+    Ok(())
 }
 
 /// `(values.len() / n_columns, n_columns)`, single precision.

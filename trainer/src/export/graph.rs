@@ -94,6 +94,29 @@ impl Graph {
         self.constant(name, vec![values.len() as i64], DataType::Int64, bytes);
     }
 
+    /// Adds a constant of 8-bit whole numbers of the shape `dims`; empty for a scalar.
+    pub(in crate::export) fn bytes(&mut self, name: &str, dims: &[usize], values: &[i8]) {
+        let dims = dims.iter().map(|&n| n as i64).collect();
+        self.constant(name, dims, DataType::Int8, values.iter().map(|&v| v as u8).collect());
+    }
+
+    /// Adds a constant of 32-bit whole numbers, `(n)`.
+    pub(in crate::export) fn words(&mut self, name: &str, values: &[i32]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constant(name, vec![values.len() as i64], DataType::Int32, bytes);
+    }
+
+    /// Adds a constant in single precision without axes.
+    pub(in crate::export) fn scalar(&mut self, name: &str, value: f32) {
+        self.constant(name, Vec::new(), DataType::Float, value.to_le_bytes().to_vec());
+    }
+
+    /// Adds a constant in single precision, `(n)`.
+    pub(in crate::export) fn vector(&mut self, name: &str, values: &[f32]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constant(name, vec![values.len() as i64], DataType::Float, bytes);
+    }
+
     fn constant(&mut self, name: &str, dims: Vec<i64>, data_type: DataType, raw_data: Vec<u8>) {
         let name = name.to_owned();
         let tensor = TensorProto { name, dims, data_type: data_type as i32, raw_data, ..Default::default() };

@@ -13,21 +13,22 @@ use crate::error::{Error, Result};
 use crate::recipe::{ConvLayer, Pool};
 use crate::student::{BN_EPSILON, Student};
 use tch::Tensor;
+use tract_onnx::pb::AttributeProto;
 
-/// The bytes of the ONNX file.
+/// Name of the network's input.
+pub const INPUT: &str = "log_mel";
+
+/// The bytes of the ONNX file with the classes `classes`, in that order.
 ///
 /// # Errors
 ///
 /// If libtorch reports an error.
-pub fn encode(student: &Student, name: &str) -> Result<Vec<u8>> {
+pub fn encode(student: &Student, classes: &[usize], name: &str) -> Result<Vec<u8>> {
     let mut graph = Graph::new(name);
-    let mut value = "log_mel".to_owned();
+    let mut value = INPUT.to_owned();
     for (i, layer) in student.network().layers.iter().enumerate() {
         let (weight, bias) = folded(student, i)?;
-        let [kernel, stride] =
-            [[layer.kernel_t, layer.kernel_f], [layer.stride_t, layer.stride_f]].map(|size| size.map(|n| n as i64));
-        let attributes = sliding(kernel, stride, [0, layer.pad_f() as i64]);
-        let convolved = graph.convolution(&format!("conv{i}"), &value, &weight, &bias, attributes)?;
+        let convolved = graph.convolution(&format!("conv{i}"), &value, &weight, &bias, geometry(layer))?;
         let gated = if layer.squeeze > 0 { gated(&mut graph, student, i, &convolved)? } else { convolved };
         let sum = if layer.residual { with_skip_path(&mut graph, layer, i, [&gated, &value]) } else { gated };
         value = graph.node("Relu", &format!("relu{i}"), &[&sum], Vec::new());
@@ -36,10 +37,33 @@ pub fn encode(student: &Student, name: &str) -> Result<Vec<u8>> {
         let largest = over_frequency(&mut graph, "ReduceMax", "pool", &value);
         value = twice(&mut graph, "pool.twice", &largest);
     }
-    let by_band = pointwise(&mut graph, student, "head", "head", &value)?;
+    let head = (parameter(student, "head.weight")?, parameter(student, "head.bias")?);
+    finish(graph, &value, head, classes, student.n_mels())
+}
+
+/// Kernel, stride and padding of a layer.
+pub fn geometry(layer: &ConvLayer) -> Vec<AttributeProto> {
+    let [kernel, stride] =
+        [[layer.kernel_t, layer.kernel_f], [layer.stride_t, layer.stride_f]].map(|size| size.map(|n| n as i64));
+    sliding(kernel, stride, [0, layer.pad_f() as i64])
+}
+
+/// Adds the head for `classes` and the mean over frequency, and encodes the file.
+pub fn finish(
+    mut graph: Graph,
+    value: &str,
+    (weight, bias): (&Tensor, &Tensor),
+    classes: &[usize],
+    n_mels: usize,
+) -> Result<Vec<u8>> {
+    let rows: Vec<i64> = classes.iter().map(|&c| c as i64).collect();
+    let rows = Tensor::f_from_slice(&rows)?;
+    let weight = weight.f_index_select(0, &rows)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
+    let bias = bias.f_index_select(0, &rows)?;
+    let by_band = graph.convolution("head", value, &weight, &bias, vec![ints("kernel_shape", &[1, 1])])?;
     over_frequency(&mut graph, "ReduceMean", "logits", &by_band);
-    graph.input("log_mel", vec![fixed(1), fixed(1), symbolic("T"), fixed(student.n_mels())]);
-    graph.output("logits", vec![fixed(1), fixed(student.n_classes()), symbolic("T_out"), fixed(1)]);
+    graph.input(INPUT, vec![fixed(1), fixed(1), symbolic("T"), fixed(n_mels)]);
+    graph.output("logits", vec![fixed(1), fixed(classes.len()), symbolic("T_out"), fixed(1)]);
     Ok(graph.encode())
 }
 
@@ -91,7 +115,11 @@ fn twice(graph: &mut Graph, name: &str, value: &str) -> String {
 }
 
 /// Weight `(out, in, kernel_t, kernel_f)` and bias of layer `i` with its batch norm folded in, in double precision.
-fn folded(student: &Student, i: usize) -> Result<(Tensor, Tensor)> {
+///
+/// # Errors
+///
+/// If the network has no such layer, or libtorch reports an error.
+pub fn folded(student: &Student, i: usize) -> Result<(Tensor, Tensor)> {
     let part = |name: &str| parameter(student, &format!("conv{i}.{name}"));
     let norm = Norm {
         weight: part("bn.weight")?,

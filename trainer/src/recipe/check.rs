@@ -1,6 +1,8 @@
 //! Ranges and relations of a recipe that types cannot express.
 
 use super::{ConvLayer, PULSE_MS, Recipe};
+use crate::teacher::mn04;
+use edge_frontend::{MelScale, Power};
 
 /// The key that offends, and how.
 type Checked = std::result::Result<(), (&'static str, String)>;
@@ -33,6 +35,7 @@ pub fn check(recipe: &Recipe) -> Checked {
     require(augment.noise_snr_db[0] <= augment.noise_snr_db[1], "noise_snr_db", "must be [lowest, highest]")?;
     require(augment.freq_mask <= recipe.frontend.n_mels, "freq_mask", "is wider than n_mels")?;
     require(augment.time_mask <= recipe.train.crop_frames, "time_mask", "is longer than crop_frames")?;
+    check_teachers(recipe)?;
     let optim = &recipe.optim;
     require(optim.lr > 0.0 && optim.lr.is_finite(), "lr", "must be positive")?;
     require((0.0..1.0).contains(&optim.label_smoothing), "label_smoothing", "must be from 0 to below 1")?;
@@ -40,6 +43,36 @@ pub fn check(recipe: &Recipe) -> Checked {
     require(recipe.train.batch >= 2, "batch", "must be at least 2")?;
     require(recipe.train.epochs >= 1, "epochs", "must be at least 1")?;
     require(recipe.train.save_every >= 1, "save_every", "must be at least 1")
+}
+
+fn check_teachers(recipe: &Recipe) -> Checked {
+    if let Some(teacher) = &recipe.teacher {
+        require((0.0..=1.0).contains(&teacher.online), "online", "must be from 0 to 1")?;
+        let frontend = &recipe.frontend;
+        let in_step = f64::from(mn04::SAMPLE_RATE) * frontend.hop_seconds() == mn04::HOP as f64;
+        let alike = frontend.mel_scale == MelScale::Htk && frontend.power == Power::Power && in_step;
+        let message = "needs the front end in step with the teacher's: hop of 10 ms, mel_scale \"htk\", power 2";
+        require(teacher.online == 0.0 || alike, "online", message)?;
+    }
+    if let Some(distill) = &recipe.distill {
+        require((0.0..=1.0).contains(&distill.soft_weight), "soft_weight", "must be from 0 to 1")?;
+        require(distill.temperature > 0.0, "temperature", "must be positive")?;
+        let weights = [distill.classifier, distill.relation_weight, distill.self_weight];
+        let weights = weights.into_iter().chain(distill.scores.iter().map(|s| s.weight));
+        require(weights.into_iter().all(|w| w >= 0.0 && w.is_finite()), "distill", "weights must be 0 or more")?;
+        let needs_teacher = distill.relation_weight > 0.0 || distill.soft_weight > 0.0 && distill.scores.is_empty();
+        require(!needs_teacher || recipe.teacher.is_some(), "distill", "needs a [teacher] table or `scores`")?;
+        for file in &distill.scores {
+            let known = recipe.data.iter().any(|set| set.name == file.set && !set.negatives);
+            require(known, "set", &format!("{:?} is no labelled data set of this recipe", file.set))?;
+        }
+    }
+    let Some(quantize) = &recipe.quantize else { return Ok(()) };
+    if let Some(key) = recipe.network.single_precision_option() {
+        return Err((key, "an 8-bit network cannot have it: delete it or the [quantize] table".to_owned()));
+    }
+    require((50.0..=100.0).contains(&quantize.percentile), "percentile", "must be from 50 to 100")?;
+    require(quantize.calibration_batches >= 1, "calibration_batches", "must be at least 1")
 }
 
 fn check_network(recipe: &Recipe) -> Checked {

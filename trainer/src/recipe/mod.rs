@@ -10,13 +10,19 @@ use std::path::{Path, PathBuf};
 
 mod augment;
 mod check;
+mod distill;
 mod network;
 mod optim;
+mod overrides;
+mod quantize;
 
 pub use augment::Augment;
 pub(crate) use check::{check, line_of};
+pub use distill::{Distill, ScoreFile, ScoreKind};
 pub use network::{ConvLayer, Network, Pool};
 pub use optim::{Method, Optim, Precision, Schedule, Train};
+pub use overrides::Overrides;
+pub use quantize::{Calibration, Quantize};
 
 /// Time from one answer of a streaming network to the next: 8 frames at the default hop.
 pub const PULSE_MS: f64 = 80.0;
@@ -53,6 +59,12 @@ pub struct Recipe {
     /// A network to learn from besides the labels.
     #[serde(default)]
     pub teacher: Option<Teacher>,
+    /// What the teachers say, as further losses.
+    #[serde(default)]
+    pub distill: Option<Distill>,
+    /// The 8-bit network that is made of the trained one.
+    #[serde(default)]
+    pub quantize: Option<Quantize>,
     /// What is written beside an exported network; without influence on the training.
     #[serde(default)]
     pub export: Option<Export>,
@@ -120,10 +132,23 @@ pub struct Export {
     pub decision: edge_frontend::Decision,
     /// Data sets and terms.
     pub data: edge_frontend::DataNotes,
+    /// Further models of the same network that know some of the labels only.
+    #[serde(default)]
+    pub subsets: Vec<Subset>,
+}
+
+/// A model of some of the labels: the head's other rows are left out. It says of a clip what the whole model says among these labels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subset {
+    /// Name of the model.
+    pub name: String,
+    /// Its labels; the background's is always added.
+    pub labels: Vec<String>,
 }
 
 /// EfficientAT mn04 as a teacher: a second head of the student predicts its embedding, which knows far more sounds than the
-/// training clips show. Only the clean clip is shown to the teacher; the student sees it augmented.
+/// training clips show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Teacher {
@@ -146,12 +171,17 @@ pub struct Teacher {
     /// Added to the background's logit then, since that classifier knows no background.
     #[serde(default = "default_background_offset")]
     pub background_offset: f64,
+    /// Share of a batch's crops that the teacher hears as the student does: mixed, filtered, with noise. Of the others, and of all
+    /// at 0, it has heard the clean clip, and what it said of two clips is mixed as they are.
+    #[serde(default)]
+    pub online: f64,
 }
 
 impl Recipe {
     /// Takes over from `other` what matters only after the last step: a finished training can be closed anew with it.
     pub fn take_last_stage(&mut self, other: &Self) {
         self.export.clone_from(&other.export);
+        self.quantize.clone_from(&other.quantize);
         if let (Some(teacher), Some(other)) = (&mut self.teacher, &other.teacher) {
             teacher.probe_share = other.probe_share;
             teacher.probe_c = other.probe_c;
@@ -167,6 +197,24 @@ impl Recipe {
     pub fn load(path: &Path) -> Result<(Self, PathBuf)> {
         let (text, path) = read(path)?;
         Ok((Self::parse(&text, &path)?, path))
+    }
+
+    /// The same with changes from the command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recipe::load`], and if the changes do not fit the recipe. Of a mistake that a change brought, no line is named.
+    pub fn load_with(path: &Path, overrides: &Overrides) -> Result<(Self, PathBuf)> {
+        let (recipe, path) = Self::load(path)?;
+        if overrides.is_empty() {
+            return Ok((recipe, path));
+        }
+        let (text, path) = read(&path)?;
+        let changed: Self = toml::from_str(&overrides.apply(&text)?).map_err(|e| {
+            Error::Usage(format!("{}, as changed by --set and --without: {}", path.display(), e.message()))
+        })?;
+        check(&changed).map_err(|(key, message)| Error::Usage(format!("--set or --without: {key}: {message}")))?;
+        Ok((changed, path))
     }
 
     /// Parses and checks a recipe's text; `path` is named in errors.

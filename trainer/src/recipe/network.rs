@@ -32,6 +32,17 @@ impl Network {
     pub fn pulse_frames(&self) -> usize {
         self.layers.iter().map(|layer| layer.stride_t).product()
     }
+
+    /// The option, if any, that only a single-precision network can have: the 8-bit one is convolutions and ReLUs.
+    pub fn single_precision_option(&self) -> Option<&'static str> {
+        if self.layers.iter().any(|layer| layer.residual) {
+            return Some("residual");
+        }
+        if self.layers.iter().any(|layer| layer.squeeze > 0) {
+            return Some("squeeze");
+        }
+        (self.pool == Pool::Max).then_some("pool")
+    }
 }
 
 /// One convolution. Sizes are in cells of its input.

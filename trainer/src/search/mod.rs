@@ -14,7 +14,7 @@ pub mod timing;
 use crate::checkpoint::Checkpoint;
 use crate::data::Places;
 use crate::error::{Error, Result};
-use crate::export::export;
+use crate::export::{ExportOptions, export};
 use crate::fit::{CHECKPOINT, FitOptions, FitResult, RESULT, fit, run_name};
 use crate::json;
 use crate::recipe::Recipe;
@@ -109,7 +109,8 @@ impl Search {
         let (seed, fold) =
             self.settings.trainings().next().ok_or_else(|| Error::Usage("no fold, no seed".to_owned()))?;
         let folder = self.out.join(&candidate.name).join("model");
-        let report = export(&self.run_folder(candidate, seed, fold).join(CHECKPOINT), &folder, None, None)?;
+        let report =
+            export(&self.run_folder(candidate, seed, fold).join(CHECKPOINT), &folder, &ExportOptions::default())?;
         Ok((folder, report.agreement.streamed_to_batch))
     }
 

@@ -161,6 +161,11 @@ impl Space {
         let mut recipe = base.clone();
         recipe.name = format!("{}-{}", base.name, variant.name);
         recipe.train.epochs = self.epochs;
+        // The comparison is of single-precision networks; not all can be quantized, and not all hear in step with the teacher.
+        recipe.quantize = None;
+        if let Some(teacher) = &mut recipe.teacher {
+            teacher.online = 0.0;
+        }
         // The held-out fold is looked at once, at the end.
         recipe.train.evaluate_every = 0;
         if let Some(network) = &variant.network {

@@ -1,19 +1,23 @@
 //! A network to learn from besides the labels.
 //!
 //! Enters: recordings. Leaves: embeddings along their time, which a second head of the student learns to predict. They are
-//! computed once from the clean recording and cached.
+//! computed once from the clean recording and cached. A [`Listener`] hears the training's crops themselves.
 
+mod listener;
 pub mod mn04;
 pub mod probe;
 
 use crate::data::Targets;
 use crate::error::{Error, Result};
 use crate::recipe::Teacher;
+use edge_frontend::FrontendConfig;
 use mn04::Mn04;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tch::Tensor;
+
+pub use listener::Listener;
 
 /// Values of an embedding.
 pub const EMBEDDING_WIDTH: usize = 384;
@@ -79,6 +83,51 @@ impl Tutor {
         Ok(targets)
     }
 
+    /// The recording at `path` to the teacher's ear; none if the teacher does not hear crops. See [`Tutor::hear`].
+    ///
+    /// # Errors
+    ///
+    /// If the recording cannot be decoded, or libtorch reports an error.
+    pub fn hear_file(&self, path: &Path, n_frames: usize, frontend: &FrontendConfig) -> Result<Option<Vec<f32>>> {
+        if self.settings.online == 0.0 {
+            return Ok(None);
+        }
+        let audio = edge::audio::decode_file(path)?;
+        self.hear(audio.sample_rate, &audio.samples, n_frames, frontend)
+    }
+
+    /// Mel powers `(n_frames, mn04::N_MELS)` of mono samples to the teacher's ear, in step with `n_frames` frames of `frontend`; none if
+    /// the teacher does not hear crops.
+    ///
+    /// # Errors
+    ///
+    /// If the rate is out of range, or libtorch reports an error.
+    pub fn hear(
+        &self,
+        sample_rate: u32,
+        samples: &[f32],
+        n_frames: usize,
+        frontend: &FrontendConfig,
+    ) -> Result<Option<Vec<f32>>> {
+        if self.settings.online == 0.0 {
+            return Ok(None);
+        }
+        let mut samples = edge_frontend::resample(sample_rate, mn04::SAMPLE_RATE, samples)?;
+        samples.resize(samples.len().max(mn04::SHORTEST), 0.0);
+        let n_samples = samples.len() as i64;
+        let power = mn04::mel_power(&Tensor::f_from_slice(&samples)?.f_view([1, n_samples])?)?;
+        // The middle of the student's first frame, in the teacher's frames.
+        let middle = if frontend.centre_padding { 0.0 } else { frontend.win_length as f64 / 2.0 };
+        let first = (middle / frontend.hop_length as f64).round() as usize;
+        let power = Vec::<f32>::try_from(&power.f_contiguous()?.f_view([-1])?)?;
+        let mut heard: Vec<f32> = power.into_iter().skip(first * mn04::N_MELS).take(n_frames * mn04::N_MELS).collect();
+        // The teacher may have a frame less at the end.
+        while heard.len() < n_frames * mn04::N_MELS {
+            heard.extend_from_within(heard.len().saturating_sub(mn04::N_MELS)..);
+        }
+        Ok(Some(heard))
+    }
+
     /// Embeddings of mono samples.
     ///
     /// # Errors
@@ -106,26 +155,35 @@ impl Tutor {
     }
 }
 
-/// Centres and scales embeddings value by value over all that are given, so that each tells as much as another.
-pub fn standardise<'a>(targets: impl Iterator<Item = &'a mut Targets>) {
+/// Means and standard deviations of embeddings, value by value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statistics {
+    /// `(EMBEDDING_WIDTH)`.
+    pub mean: Vec<f32>,
+    /// `(EMBEDDING_WIDTH)`; never 0.
+    pub std: Vec<f32>,
+}
+
+/// Centres and scales embeddings value by value over all that are given, so that each tells as much as another; leaves what was
+/// taken out.
+pub fn standardise<'a>(targets: impl Iterator<Item = &'a mut Targets>) -> Statistics {
     let targets: Vec<&mut Targets> = targets.collect();
     let n = targets.iter().map(|t| t.centres.len()).sum::<usize>().max(1) as f64;
     let mut sums = vec![(0.0f64, 0.0f64); EMBEDDING_WIDTH];
     for row in targets.iter().flat_map(|t| t.values.chunks_exact(EMBEDDING_WIDTH)) {
         sums.iter_mut().zip(row).for_each(|(s, &v)| *s = (s.0 + f64::from(v), s.1 + f64::from(v) * f64::from(v)));
     }
-    let statistics: Vec<(f32, f32)> = sums
-        .into_iter()
-        .map(|(sum, squares)| {
-            let mean = sum / n;
-            (mean as f32, ((squares / n - mean * mean).max(0.0).sqrt() + 1e-6) as f32)
-        })
-        .collect();
+    let statistics = sums.into_iter().map(|(sum, squares)| {
+        let mean = sum / n;
+        (mean as f32, ((squares / n - mean * mean).max(0.0).sqrt() + 1e-6) as f32)
+    });
+    let (mean, std): (Vec<f32>, Vec<f32>) = statistics.unzip();
     for target in targets {
         for row in target.values.chunks_exact_mut(EMBEDDING_WIDTH) {
-            row.iter_mut().zip(&statistics).for_each(|(v, (mean, std))| *v = (*v - mean) / std);
+            row.iter_mut().zip(mean.iter().zip(&std)).for_each(|(v, (mean, std))| *v = (*v - mean) / std);
         }
     }
+    Statistics { mean, std }
 }
 
 /// A cache entry, if it is intact.

@@ -44,6 +44,20 @@ impl Lessons {
         }
         (!lessons.labels.is_empty()).then_some(lessons)
     }
+
+    /// A logistic regression on the embeddings: weights `(n_classes, EMBEDDING_WIDTH)` and biases `(n_classes)`, zero for classes
+    /// that no clip has. Minimises `|W|^2 / 2 + c * sum(cross-entropy)`.
+    ///
+    /// # Errors
+    ///
+    /// If libtorch reports one.
+    pub fn regress(&self, n_classes: usize, c: f64) -> Result<(Tensor, Tensor)> {
+        regress(&self.embeddings()?, &Tensor::f_from_slice(&self.labels)?, n_classes, c)
+    }
+
+    fn embeddings(&self) -> Result<Tensor> {
+        Ok(Tensor::f_from_slice(&self.embeddings)?.f_view([-1, EMBEDDING_WIDTH as i64])?)
+    }
 }
 
 /// The student with `settings.probe_share` of the regression's logits added to its own.
@@ -59,9 +73,8 @@ pub fn merge(
     silence: f32,
     device: Device,
 ) -> Result<Student> {
-    let embeddings = Tensor::f_from_slice(&lessons.embeddings)?.f_view([-1, EMBEDDING_WIDTH as i64])?;
-    let labels = Tensor::f_from_slice(&lessons.labels)?;
-    let (weight, bias) = regress(&embeddings, &labels, student.n_classes(), settings.probe_c)?;
+    let embeddings = lessons.embeddings()?;
+    let (weight, bias) = lessons.regress(student.n_classes(), settings.probe_c)?;
     let mut merged = student.frozen_copy()?;
     tch::no_grad(|| {
         let part = |name: &str| student.param(name).ok_or_else(|| Error::Usage(format!("the student has no {name}")));

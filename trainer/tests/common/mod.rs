@@ -8,6 +8,7 @@ use sounds::Sound;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use trainer::data::Places;
 use trainer::recipe::Recipe;
 
 /// Classes of the data set.
@@ -47,6 +48,11 @@ impl Fixture {
     pub fn recipe(&self) -> Recipe {
         Recipe::load(&self.recipe_path).unwrap().0
     }
+}
+
+/// Data, recipe and cache in `folder`.
+pub fn places(folder: &Path) -> Places {
+    Places { data_root: folder.to_owned(), cache: folder.join("cache"), recipe_folder: folder.to_owned() }
 }
 
 pub fn write_wav(path: &Path, sample_rate: u32, samples: &[f32]) {

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Makes a virtual environment with the PyTorch that the trainer links to. Usage: install-torch.sh DIR
+# Makes a virtual environment with what REQUIREMENTS lists. Usage: install-venv.sh DIR REQUIREMENTS WHAT
+#   WHAT  how to call it in the line that says what is being installed
 set -euo pipefail
 
-dir=${1:?usage: install-torch.sh DIR}
-requirements=$(dirname "$0")/requirements.txt
+usage='usage: install-venv.sh DIR REQUIREMENTS WHAT'
+dir=${1:?$usage}
+requirements=${2:?$usage}
+what=${3:?$usage}
 # The environment is complete only if this copy of its requirements was written after the installation.
 stamp=$dir/installed-requirements.txt
 
 cmp -s "$requirements" "$stamp" && exit 0
-printf '== installing PyTorch into %s (about 3 GB to download, once)\n' "$dir" >&2
+printf '== installing %s into %s\n' "$what" "$dir" >&2
 python3 -m venv "$dir"
 "$dir/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" >&2
 cp "$requirements" "$stamp"
