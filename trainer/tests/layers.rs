@@ -11,6 +11,7 @@ use tch::{Device, Tensor};
 use trainer::checkpoint::{Finished, Header};
 use trainer::export::{Agreement, ExportOptions, export};
 use trainer::recipe::{FoldMode, Recipe};
+use trainer::search::space::Space;
 use trainer::student::Student;
 use trainer::training::Training;
 
@@ -23,12 +24,15 @@ fn with_layers(pool: &str, layers: &str) -> String {
     format!("{before}{pool}\nlayers = [{layers}]\n{after}")
 }
 
-/// A checkpoint of a network with random weights and statistics, as if it had been trained; its export.
 fn exported(text: &str) -> (tempfile::TempDir, Agreement) {
+    export_untrained(Recipe::parse(text, Path::new("layers.toml")).unwrap(), LABELS.map(str::to_owned).to_vec())
+}
+
+/// A checkpoint of a network with random weights and statistics, as if it had been trained; its export.
+fn export_untrained(recipe: Recipe, labels: Vec<String>) -> (tempfile::TempDir, Agreement) {
     let folder = tempfile::tempdir().unwrap();
-    let recipe = Recipe::parse(text, Path::new("layers.toml")).unwrap();
-    let labels = LABELS.map(str::to_owned).to_vec();
-    let mut student = Student::new(&recipe.network, recipe.frontend.n_mels, labels.len(), 0, 3, Device::Cpu).unwrap();
+    let (n_mels, n_teacher) = (recipe.frontend.n_mels, recipe.n_teacher());
+    let mut student = Student::new(&recipe.network, n_mels, labels.len(), n_teacher, 3, Device::Cpu).unwrap();
     tch::manual_seed(4);
     for param in student.params_mut() {
         let value = &param.value;
@@ -85,6 +89,17 @@ fn every_kind_of_layer_streams_as_batch_bit_for_bit_and_as_in_torch() {
             let (_folder, agreement) = exported(&with_layers(pool, layers));
             assert_equal(&format!("{layers_name} {pool}"), agreement);
         }
+    }
+}
+
+#[test]
+fn every_network_of_the_shipped_space_streams_as_batch_bit_for_bit() {
+    let space = Space::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/search.toml")).unwrap();
+    let base = space.base().unwrap().0;
+    let labels: Vec<String> = (0..30).map(|i| format!("sound-{i}")).chain(["background".to_owned()]).collect();
+    for candidate in space.candidates(&base, labels.len()).unwrap() {
+        let (_folder, agreement) = export_untrained(candidate.recipe, labels.clone());
+        assert_equal(&candidate.name, agreement);
     }
 }
 
