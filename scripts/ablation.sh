@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
 # What each ingredient of models/home brings: the same network trained without and with it, in a shorter form. Usage: ablation.sh
-# [OUT]; FOLDS, EPOCHS, SEED, THREADS and CACHE_DIR from the environment. What is finished is not done again. Needs `make trainer`.
+# [OUT]; FOLDS, FEW, EPOCHS, SEED, THREADS and CACHE_DIR from the environment. What is finished is not done again. Needs `make trainer`.
 set -euo pipefail
 
 out=${1:-runs/ablation}
 read -ra folds <<<"${FOLDS:-1 2}"
-epochs=${EPOCHS:-60}
+# Folds of the rows that need a SlowFast teacher or only ask whether a further loss helps.
+read -ra few <<<"${FEW:-1}"
+epochs=${EPOCHS:-40}
 seed=${SEED:-1}
 recipes=$(cd "$(dirname "$0")/../trainer/recipes" && pwd)
 train=${EARWITNESS_TRAIN:-${CARGO_TARGET_DIR:-target}/release/earwitness-train}
 common=(--threads "${THREADS:-1}" --seed "$seed" --cache "${CACHE_DIR:-runs/cache}" --resume)
 slowfast=$out/slowfast
 
+# row NAME "FOLDS" OPTION...
 row() {
-    local name=$1
-    shift
+    local name=$1 only
+    read -ra only <<<"$2"
+    shift 2
     printf '== %s\n' "$name" >&2
-    "$train" crossval "$recipes/home.toml" "${common[@]}" --epochs "$epochs" --only "${folds[@]}" --out "$out/$name" "$@"
+    "$train" crossval "$recipes/home.toml" "${common[@]}" --epochs "$epochs" --set optim.cycles=1 --only "${only[@]}" \
+        --out "$out/$name" "$@"
 }
 
 no_augmentation=()
@@ -27,17 +32,16 @@ for key in time_mask freq_mask n_freq_masks; do
     no_augmentation+=(--set "augment.$key=0")
 done
 
+row plain "${folds[*]}" --without teacher --without distill "${no_augmentation[@]}"
+row augmented "${folds[*]}" --without teacher --without distill
+row mn04 "${folds[*]}"
+
 # The SlowFast teacher of a fold: stage 1 of the published recipe, of fresh weights, so that it has heard nothing of the fold.
-for fold in "${folds[@]}"; do
-    "$train" fit "$recipes/kitchen20-slowfast.toml" --stage baseline --fold "$fold" "${common[@]}" \
-        --out "$slowfast/official-$fold"
+for fold in "${few[@]}"; do
+    "$train" fit "$recipes/kitchen20-slowfast.toml" --stage baseline --fold "$fold" "${common[@]}" --out "$slowfast/official-$fold"
 done
 scores="[{ set = \"kitchen20\", path = \"$(realpath "$slowfast")/{fold}/baseline/train-logits.npz\", weight = 1.0 }]"
-
-row plain --without teacher --without distill "${no_augmentation[@]}"
-row augmented --without teacher --without distill
-row slowfast --without teacher --set "distill.classifier=0.0" --set "distill.scores=$scores"
-row mn04
-row both --set "distill.scores=$scores"
-row relation --set "distill.relation_weight=20.0"
-row self --set "distill.self_weight=1.0"
+row slowfast "${few[*]}" --without teacher --set "distill.classifier=0.0" --set "distill.scores=$scores"
+row both "${few[*]}" --set "distill.scores=$scores"
+row relation "${few[*]}" --set "distill.relation_weight=20.0"
+row self "${few[*]}" --set "distill.self_weight=1.0"

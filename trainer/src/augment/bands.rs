@@ -99,8 +99,8 @@ mod tests {
         let bands = Bands::mn04(&frontend);
         let expected: Vec<f32> = bands.interpolate(&own).zip(&bands.factors).map(|(p, f)| p * f).collect();
         // Below, a band holds a bin or two; from 11 kHz on, the resampler's slope begins.
-        for band in 30..112 {
-            let ratio = mean(&heard, mn04::N_MELS, band) / expected[band];
+        for (band, expected) in expected.iter().enumerate().take(112).skip(30) {
+            let ratio = mean(&heard, mn04::N_MELS, band) / expected;
             assert!((0.8..1.25).contains(&ratio), "band {band}: {ratio}");
         }
         assert!((bands.per_student_band - 1.81).abs() < 0.02, "{}", bands.per_student_band);

@@ -40,6 +40,7 @@ pub fn check(recipe: &Recipe) -> Checked {
     require(optim.lr > 0.0 && optim.lr.is_finite(), "lr", "must be positive")?;
     require((0.0..1.0).contains(&optim.label_smoothing), "label_smoothing", "must be from 0 to below 1")?;
     require((0.0..1.0).contains(&optim.ema), "ema", "must be from 0 to below 1")?;
+    require(optim.cycles >= 1, "cycles", "must be at least 1")?;
     require(recipe.train.batch >= 2, "batch", "must be at least 2")?;
     require(recipe.train.epochs >= 1, "epochs", "must be at least 1")?;
     require(recipe.train.save_every >= 1, "save_every", "must be at least 1")

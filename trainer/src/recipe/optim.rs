@@ -18,6 +18,8 @@ pub struct Optim {
     pub schedule: Schedule,
     /// Steps of linear warm-up.
     pub warmup_steps: u64,
+    /// Times that warm-up and curve are run through, one after another.
+    pub cycles: u64,
     /// Final learning rate of the cosine, as a share of the peak.
     pub final_lr: f64,
     /// Shares of the training after which `step` multiplies the learning rate by `step_factor`.
@@ -59,6 +61,7 @@ impl Default for Optim {
             momentum: 0.9,
             schedule: Schedule::Cosine,
             warmup_steps: 100,
+            cycles: 1,
             final_lr: 0.01,
             step_at: vec![0.6, 0.85],
             step_factor: 0.1,

@@ -163,6 +163,7 @@ impl Space {
         recipe.train.epochs = self.epochs;
         // The comparison is of single-precision networks; not all can be quantized, and not all hear in step with the teacher.
         recipe.quantize = None;
+        recipe.optim.cycles = 1;
         if let Some(teacher) = &mut recipe.teacher {
             teacher.online = 0.0;
         }
