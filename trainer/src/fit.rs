@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
             eprintln!("result: {}", describe(evaluation));
         }
         let model = options.out.join(MODEL);
-        export::export_finished(&self.training.header, &finished, &model, &ExportOptions::default())?;
+        export::export(&self.checkpoint, &model, &ExportOptions::default())?;
         if !held_out.clips.is_empty() {
             let recordings = [&held_out.clips[..], &held_out.negatives[..]].concat();
             json::write(&options.out.join(PEAKS), &thresholds::peaks(&model, &recordings)?)?;

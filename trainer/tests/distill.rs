@@ -8,28 +8,15 @@ mod common;
 use common::{CLIPS_A_CLASS, Fixture, SOUNDS};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tch::Device;
 use trainer::Error;
 use trainer::checkpoint::Checkpoint;
 use trainer::fit::{CHECKPOINT, FitOptions, FitResult, fit};
-use trainer::recipe::{Distill, FoldMode, Recipe, ScoreFile, ScoreKind};
+use trainer::recipe::{Distill, Recipe, ScoreFile, ScoreKind};
 use trainer::scores::Scores;
 
 fn options(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
-    tch::set_num_threads(1);
-    FitOptions {
-        recipe,
-        fold: Some(1),
-        folds: FoldMode::Official,
-        places: common::places(fixture.path()),
-        out: fixture.path().join(out),
-        resume: false,
-        device: Device::Cpu,
-        stop: Arc::new(AtomicBool::new(false)),
-        stop_after: None,
-    }
+    common::options(fixture.path(), recipe, out)
 }
 
 /// Scores of all clips, in which each class, in alphabetical order, is taken for the one that `says` gives.

@@ -9,28 +9,15 @@ use common::{Fixture, python};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tch::{Device, Tensor};
 use tract_onnx::prelude::*;
 use trainer::checkpoint::Checkpoint;
 use trainer::export::{ExportOptions, export, verify_int8};
 use trainer::fit::{CHECKPOINT, FitOptions, MODEL, fit};
-use trainer::recipe::{Calibration, FoldMode, Quantize, Recipe, Subset};
+use trainer::recipe::{Calibration, Quantize, Recipe, Subset};
 
 fn train(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
-    tch::set_num_threads(1);
-    let options = FitOptions {
-        recipe,
-        fold: Some(1),
-        folds: FoldMode::Official,
-        places: common::places(fixture.path()),
-        out: fixture.path().join(out),
-        resume: false,
-        device: Device::Cpu,
-        stop: Arc::new(AtomicBool::new(false)),
-        stop_after: None,
-    };
+    let options = common::options(fixture.path(), recipe, out);
     fit(&options).unwrap();
     options
 }

@@ -9,8 +9,6 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tch::{Device, Tensor};
 use trainer::augment::Batcher;
 use trainer::checkpoint::Checkpoint;
@@ -18,7 +16,7 @@ use trainer::data::Corpus;
 use trainer::data::csv::{Row, read_table};
 use trainer::data::folds::by_source;
 use trainer::export::ExportOptions;
-use trainer::fit::{CHECKPOINT, FitOptions, fit};
+use trainer::fit::{CHECKPOINT, fit};
 use trainer::recipe::{Augment, Distill, FoldMode, Teacher};
 use trainer::teacher::mn04::{self, Mn04};
 use trainer::teacher::{EMBEDDING_WIDTH, Listener, Statistics};
@@ -154,18 +152,8 @@ fn a_taught_student_gets_the_teachers_classifier_and_exports() {
     let weights = folder.canonicalize().unwrap().join("mn04_as_mAP_432.pt");
     recipe.teacher = Some(Teacher { online: 0.5, ..teacher(weights) });
     recipe.distill = Some(Distill { relation_weight: 1.0, ..Distill::default() });
-    let out = fixture.path().join("run");
-    let options = FitOptions {
-        recipe,
-        fold: Some(1),
-        folds: FoldMode::Official,
-        places: common::places(fixture.path()),
-        out: out.clone(),
-        resume: false,
-        device: Device::Cpu,
-        stop: Arc::new(AtomicBool::new(false)),
-        stop_after: None,
-    };
+    let options = common::options(fixture.path(), recipe, "run");
+    let out = options.out.clone();
     fit(&options).unwrap();
     let line = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let teacher_loss =

@@ -8,12 +8,9 @@ use common::Fixture;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tch::{Device, Tensor};
 use trainer::Error;
-use trainer::recipe::FoldMode;
 use trainer::scores::{Scores, fuse};
 use trainer::staged::StagedRecipe;
 use trainer::staged::crossval::{crossval, read};
@@ -100,19 +97,7 @@ fn recipe() -> StagedRecipe {
 }
 
 fn options(fixture: &Fixture, out: &str) -> RunOptions {
-    // One thread: the order of sums, and with it the last bit, may depend on the number.
-    tch::set_num_threads(1);
-    RunOptions {
-        recipe: recipe(),
-        fold: Some(1),
-        folds: FoldMode::Official,
-        places: common::places(fixture.path()),
-        out: fixture.path().join(out),
-        resume: false,
-        device: Device::Cpu,
-        stop: Arc::new(AtomicBool::new(false)),
-        stop_after: None,
-    }
+    common::options(fixture.path(), recipe(), out)
 }
 
 fn tensors(options: &RunOptions, stage: &str) -> BTreeMap<String, Vec<u8>> {

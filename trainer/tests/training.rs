@@ -7,8 +7,6 @@ mod common;
 use common::Fixture;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tch::{Device, Tensor};
 use trainer::Error;
 use trainer::data::features::FeatureCache;
@@ -18,19 +16,7 @@ use trainer::fit::{CHECKPOINT, FitOptions, fit};
 use trainer::recipe::{FoldMode, Recipe};
 
 fn options(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
-    // One thread: the order of sums, and with it the last bit, may depend on the number.
-    tch::set_num_threads(1);
-    FitOptions {
-        recipe,
-        fold: Some(1),
-        folds: FoldMode::Official,
-        places: places(fixture),
-        out: fixture.path().join(out),
-        resume: false,
-        device: Device::Cpu,
-        stop: Arc::new(AtomicBool::new(false)),
-        stop_after: None,
-    }
+    common::options(fixture.path(), recipe, out)
 }
 
 fn places(fixture: &Fixture) -> Places {

@@ -12,7 +12,7 @@ mod int8;
 mod onnx;
 mod verify;
 
-use crate::checkpoint::{Checkpoint, Finished, Header};
+use crate::checkpoint::{Checkpoint, Header};
 use crate::crossval::{INT8, Summary};
 use crate::error::{Error, Result};
 use crate::fit::network_cost;
@@ -75,22 +75,8 @@ pub struct ExportOptions<'a> {
 /// If the checkpoint is not finished, the subset is unknown, a file cannot be written, or the verification fails.
 pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<ExportReport> {
     let loaded = Checkpoint::load(checkpoint)?;
-    let finished = Finished { student: loaded.finished(Device::Cpu)?, int8: loaded.int8()? };
-    export_finished(&loaded.header, &finished, out, options)
-}
-
-/// Writes what a training left, as [`export`] does.
-///
-/// # Errors
-///
-/// As [`export`].
-pub fn export_finished(
-    header: &Header,
-    Finished { student, int8 }: &Finished,
-    out: &Path,
-    options: &ExportOptions,
-) -> Result<ExportReport> {
-    let trained = &header.recipe;
+    let (student, int8) = (loaded.finished(Device::Cpu)?, loaded.int8()?);
+    let (header, trained) = (&loaded.header, &loaded.header.recipe);
     let mut settings = options.recipe.unwrap_or(trained).export.clone().unwrap_or_else(default_export);
     if !options.thresholds.is_empty() {
         let background = trained.background.as_deref();
@@ -105,7 +91,7 @@ pub fn export_finished(
         Ok::<_, Error>(ModelFile { path: file.to_owned(), sha256: sha256(bytes) })
     };
     settings.decision.classes.retain(|label, _| classes.iter().any(|&c| header.labels[c] == *label));
-    let bytes = onnx::encode(student, &classes, &name)?;
+    let bytes = onnx::encode(&student, &classes, &name)?;
     let int8_bytes = int8.as_ref().map(|q| int8::encode(q, &classes, student.n_mels(), &name)).transpose()?;
     let (field, pulse_frames) = (receptive_field(&trained.network.layers), trained.network.pulse_frames());
     let manifest = Manifest {
@@ -133,7 +119,7 @@ pub fn export_finished(
     };
     write("manifest.toml", manifest.to_toml()?.as_bytes())?;
     let frames = golden::write_clip(&golden_folder, &trained.frontend)?;
-    let agreement = verify(out, student, &classes, &frames)?;
+    let agreement = verify(out, &student, &classes, &frames)?;
     let int8_agreement = int8.as_ref().map(|q| verify_int8(out, q, &classes, &frames)).transpose()?;
     golden::write_logits(&golden_folder, out, &frames)?;
     let cost = network_cost(trained, classes.len());

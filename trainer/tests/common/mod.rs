@@ -7,9 +7,11 @@ pub mod python;
 use sounds::Sound;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 use trainer::data::Places;
-use trainer::recipe::Recipe;
+use trainer::fit::FitOptions;
+use trainer::recipe::{FoldMode, Recipe};
 
 /// Classes of the data set.
 pub const SOUNDS: [Sound; 4] = [Sound::Blender, Sound::Chopping, Sound::Dog, Sound::WaterFlowing];
@@ -53,6 +55,23 @@ impl Fixture {
 /// Data, recipe and cache in `folder`.
 pub fn places(folder: &Path) -> Places {
     Places { data_root: folder.to_owned(), cache: folder.join("cache"), recipe_folder: folder.to_owned() }
+}
+
+/// Options of a training that holds out fold 1, in the folder `out` of the fixture.
+pub fn options<R>(folder: &Path, recipe: R, out: &str) -> FitOptions<R> {
+    // One thread: the order of sums, and with it the last bit, may depend on the number.
+    tch::set_num_threads(1);
+    FitOptions {
+        recipe,
+        fold: Some(1),
+        folds: FoldMode::Official,
+        places: places(folder),
+        out: folder.join(out),
+        resume: false,
+        device: tch::Device::Cpu,
+        stop: Arc::default(),
+        stop_after: None,
+    }
 }
 
 pub fn write_wav(path: &Path, sample_rate: u32, samples: &[f32]) {
