@@ -35,6 +35,8 @@ done
 row plain "${folds[*]}" --without teacher --without distill "${no_augmentation[@]}"
 row augmented "${folds[*]}" --without teacher --without distill
 row mn04 "${folds[*]}"
+row relation "${few[*]}" --set "distill.relation_weight=20.0"
+row self "${few[*]}" --set "distill.self_weight=1.0"
 
 # The SlowFast teacher of a fold: stage 1 of the published recipe, of fresh weights, so that it has heard nothing of the fold.
 for fold in "${few[@]}"; do
@@ -43,5 +45,3 @@ done
 scores="[{ set = \"kitchen20\", path = \"$(realpath "$slowfast")/{fold}/baseline/train-logits.npz\", weight = 1.0 }]"
 row slowfast "${few[*]}" --without teacher --set "distill.classifier=0.0" --set "distill.scores=$scores"
 row both "${few[*]}" --set "distill.scores=$scores"
-row relation "${few[*]}" --set "distill.relation_weight=20.0"
-row self "${few[*]}" --set "distill.self_weight=1.0"

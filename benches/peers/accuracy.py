@@ -22,6 +22,9 @@ from model import Model, load_model
 # Training clips that set the ranges of an int8 network, evenly spaced over the lists.
 N_CALIBRATION = 200
 
+# Outputs quieter than the loudest of a clip by more than this do not count.
+QUIET_DB = 30
+
 # Scores by label of each clip, or None where the engine has no such model.
 Scorer = Callable[[Model, int, list[Clip]], list[dict[str, float]] | None]
 
@@ -70,7 +73,7 @@ class Folds:
         return scores
 
     def onnx(self, *, int8: bool) -> Scorer:
-        """Clips as onnxruntime names them: the mean of the frame logits, of which posteriors keep the order."""
+        """Clips as onnxruntime names them: the mean of the loud outputs' logits, of which posteriors keep the order."""
 
         @cache
         def session(model_file: Path, fold: int):
@@ -84,10 +87,20 @@ class Folds:
 
         def scores(model: Model, fold: int, clips: list[Clip]):
             network = session(model.f32, fold)
-            means = [onnx_runtime.frame_logits(network, self.frames(clip.file)).mean(axis=0) for clip in clips]
-            return [dict(zip(model.labels, mean.tolist(), strict=True)) for mean in means]
+            frames = [self.frames(clip.file) for clip in clips]
+            logits = [onnx_runtime.frame_logits(network, clip)[loud_outputs(model, clip)] for clip in frames]
+            return [dict(zip(model.labels, clip.mean(axis=0).tolist(), strict=True)) for clip in logits]
 
         return scores
+
+
+def loud_outputs(model: Model, frames: np.ndarray) -> np.ndarray:
+    """Which outputs over a clip's log-mel frames count for what the clip is: those whose receptive field is at most 30 dB quieter than
+    the loudest, as `edge::clip` has it."""
+    config = model.frontend
+    levels = np.exp(frames.astype(np.float64) * config["std"] + config["mean"]).sum(axis=1)
+    fields = np.lib.stride_tricks.sliding_window_view(levels, model.receptive_field_frames)[:: model.pulse_frames].sum(axis=1)
+    return fields >= fields.max() * 10 ** (-QUIET_DB / (20 if config["power"] == 1 else 10))
 
 
 class ClipFrames:
