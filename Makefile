@@ -7,6 +7,7 @@
 #   make bench-training      training throughput beside plain PyTorch's; BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network beside other engines; BENCH_FLAGS="--quick", --help for more
 #   make trainer             builds the trainer, target/release/earwitness-train
+#   make ablation            what each ingredient of models/home brings, in a shorter form; needs the data sets
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,7 +25,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # One optimised build serves the demo, the tests, the lints and the benches.
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 
-.PHONY: demo test lint tests test-firmware trainer bench bench-training bench-peers system-demo system-test torch
+.PHONY: ablation demo test lint tests test-firmware trainer bench bench-training bench-peers system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -53,6 +54,9 @@ test-firmware: system-test
 
 trainer: system-test torch
 	$(WITH_TORCH) cargo build --release -p trainer
+
+ablation: trainer
+	EARWITNESS_TRAIN="$(abspath $(TARGET))/release/earwitness-train" scripts/ablation.sh $(OUT)
 
 bench: system-demo
 	cargo bench -p benches
