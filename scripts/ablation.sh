@@ -38,9 +38,10 @@ row mn04 "${folds[*]}"
 row relation "${few[*]}" --set "distill.relation_weight=20.0"
 row self "${few[*]}" --set "distill.self_weight=1.0"
 
-# The SlowFast teacher of a fold: stage 1 of the published recipe, of fresh weights, so that it has heard nothing of the fold.
+# The SlowFast teacher of a fold: the whole published recipe, whose end leaves each stage's logits of the training clips; stage 1 teaches.
+# Of fresh weights, so that it has heard nothing of the fold.
 for fold in "${few[@]}"; do
-    "$train" fit "$recipes/kitchen20-slowfast.toml" --stage baseline --fold "$fold" "${common[@]}" --out "$slowfast/official-$fold"
+    "$train" fit "$recipes/kitchen20-slowfast.toml" --fold "$fold" "${common[@]}" --out "$slowfast/official-$fold"
 done
 scores="[{ set = \"kitchen20\", path = \"$(realpath "$slowfast")/{fold}/baseline/train-logits.npz\", weight = 1.0 }]"
 row slowfast "${few[*]}" --without teacher --set "distill.classifier=0.0" --set "distill.scores=$scores"
