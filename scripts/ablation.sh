@@ -12,7 +12,7 @@ seed=${SEED:-1}
 recipes=$(cd "$(dirname "$0")/../trainer/recipes" && pwd)
 train=${EARWITNESS_TRAIN:-${CARGO_TARGET_DIR:-target}/release/earwitness-train}
 common=(--threads "${THREADS:-1}" --seed "$seed" --cache "${CACHE_DIR:-runs/cache}" --resume)
-slowfast=$out/slowfast
+slowfast=$out/slowfast-teacher
 
 # row NAME "FOLDS" OPTION...
 row() {
