@@ -19,7 +19,7 @@ use tch::{Device, Kind, Tensor};
 pub struct Teachers {
     /// Hears crops as the student does.
     pub listener: Option<Listener>,
-    /// Posteriors from embeddings.
+    /// Posteriors from embeddings; none where the recipe gives them no weight.
     pub classifier: Option<Classifier>,
     /// Weights of the losses.
     pub settings: Option<Distill>,
@@ -72,11 +72,10 @@ impl Teachers {
     /// If libtorch reports one.
     pub fn ask(&self, batch: &Batch, n_classes: usize, device: Device) -> Result<Lesson> {
         let n_batch = batch.negative.len() as i64;
-        let column = |values: &[f32]| Ok::<_, crate::Error>(Tensor::f_from_slice(values)?.f_to_device(device)?);
         let mut embedding = None;
         if !batch.has_teacher.is_empty() {
-            let given = column(&batch.teacher)?.f_view([n_batch, EMBEDDING_WIDTH as i64])?;
-            let mask = column(&batch.has_teacher)?;
+            let given = column(&batch.teacher, device)?.f_view([n_batch, EMBEDDING_WIDTH as i64])?;
+            let mask = column(&batch.has_teacher, device)?;
             embedding = Some(match &self.listener {
                 Some(listener) if !batch.heard.is_empty() => {
                     let rows = Tensor::f_from_slice(&batch.heard)?.f_to_device(device)?;
@@ -105,14 +104,11 @@ impl Teachers {
         device: Device,
     ) -> Result<(Tensor, Tensor)> {
         let n_batch = batch.negative.len() as i64;
-        let column = |values: &[f32]| Ok::<_, crate::Error>(Tensor::f_from_slice(values)?.f_to_device(device)?);
         let weight = settings.scores.iter().map(|s| s.weight).sum::<f64>();
-        let mut total = column(&batch.has_soft)?.f_mul_scalar(weight)?;
-        let mut sum = column(&batch.soft)?.f_view([n_batch, n_classes as i64])?.f_mul_scalar(weight)?;
-        if let (Some(classifier), Some((embedding, known)), true) =
-            (&self.classifier, embedding, settings.classifier > 0.0)
-        {
-            let known = known.f_mul(&column(&batch.negative)?.f_neg()?.f_add_scalar(1.0)?)?;
+        let mut total = column(&batch.has_soft, device)?.f_mul_scalar(weight)?;
+        let mut sum = column(&batch.soft, device)?.f_view([n_batch, n_classes as i64])?.f_mul_scalar(weight)?;
+        if let (Some(classifier), Some((embedding, known))) = (&self.classifier, embedding) {
+            let known = known.f_mul(&no_negatives(batch, device)?)?;
             let known = known.f_mul_scalar(settings.classifier)?;
             let said = classifier.posteriors(embedding, settings.temperature)?;
             sum = sum.f_add(&said.f_mul(&known.f_unsqueeze(1)?)?)?;
@@ -132,10 +128,18 @@ impl Teachers {
 /// If the shapes differ.
 pub fn mixed_posteriors(parts: &Tensor, batch: &Batch, device: Device) -> Result<(Tensor, Tensor)> {
     let partners = Tensor::f_from_slice(&batch.partners)?.f_to_device(device)?;
-    let weights = Tensor::f_from_slice(&batch.weights)?.f_to_device(device)?.f_unsqueeze(1)?;
+    let weights = column(&batch.weights, device)?.f_unsqueeze(1)?;
     let own = parts.f_softmax(1, Kind::Float)?;
     let other = own.f_index_select(0, &partners)?;
     let mixed = other.f_lerp_tensor(&own, &weights)?;
-    let mask = Tensor::f_from_slice(&batch.negative)?.f_to_device(device)?.f_neg()?.f_add_scalar(1.0)?;
-    Ok((mixed, mask))
+    Ok((mixed, no_negatives(batch, device)?))
+}
+
+fn column(values: &[f32], device: Device) -> Result<Tensor> {
+    Ok(Tensor::f_from_slice(values)?.f_to_device(device)?)
+}
+
+/// `(B)`: 0 where the item is a negative, else 1.
+fn no_negatives(batch: &Batch, device: Device) -> Result<Tensor> {
+    Ok(column(&batch.negative, device)?.f_neg()?.f_add_scalar(1.0)?)
 }
