@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use edge::capture::Mono;
-use edge::decide::{Average, Decider, Rules};
+use edge::decide::{Average, Decider, Output, Rules};
 use edge::ring::{Chunk, ring};
 use edge::status::Status;
-use edge_frontend::{Activation, LogMel, Resampler};
+use edge_frontend::{Activation, LogMel, Resampler, Smoothing};
 use tests::alloc_counter::{CountingAllocator, count_allocations};
 
 #[global_allocator]
@@ -58,7 +58,9 @@ fn from_samples_to_transitions_the_worker_does_not_allocate() {
                     n_frames += 1;
                     if n_frames % 8 == 0 {
                         let level = frame.iter().copied().fold(f32::MIN, f32::max);
-                        decider.push(n_frames as f64 * 0.01, &[0.0, level], |_| n_transitions += 1);
+                        let logits = &[0.0, level];
+                        let output = Output { t_start_s: n_frames as f64 * 0.01, level_dbfs: 0.0, logits };
+                        decider.push(&output, |_| n_transitions += 1);
                     }
                 });
             });
@@ -71,18 +73,25 @@ fn from_samples_to_transitions_the_worker_does_not_allocate() {
 
 fn one_class() -> Rules {
     let class = edge::decide::ClassRules {
+        window_frames: 3,
         threshold_on: 0.6,
         threshold_off: 0.4,
         min_duration_frames: 1,
         min_gap_frames: 1,
         cooldown_frames: 0,
+        max_duration_frames: 1000,
     };
     Rules {
         activation: Activation::Softmax,
         average: Average::Logits,
-        window_frames: 3,
+        temperature: 1.0,
+        smoothing: Smoothing::Mean,
         frame_period_s: 0.08,
         slot_offset_s: 0.1,
+        lookback_frames: 12,
+        level_gate_dbfs: None,
+        min_energy: None,
+        background: Some(0),
         classes: vec![None, Some(class)],
     }
 }

@@ -189,5 +189,5 @@ fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {
 
 /// As the daemon computes them.
 fn posteriors(logits: &[f32]) -> Vec<f32> {
-    clip_posteriors(Activation::Softmax, Average::Logits, logits.len(), logits)
+    clip_posteriors(Activation::Softmax, Average::Logits, 1.0, logits.len(), logits)
 }

@@ -171,6 +171,8 @@ impl Settings {
         decision.cooldown_ms = all.cooldown_ms.unwrap_or(model.cooldown_ms);
         for class in decision.classes.values_mut() {
             *class = ClassDecision {
+                window_ms: class.window_ms.filter(|_| all.window_ms.is_none()),
+                max_duration_ms: class.max_duration_ms,
                 threshold_on: class.threshold_on.filter(|_| all.threshold_on.is_none()),
                 threshold_off: class.threshold_off.filter(|_| all.threshold_off.is_none()),
                 min_duration_ms: class.min_duration_ms.filter(|_| all.min_duration_ms.is_none()),

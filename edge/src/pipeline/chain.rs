@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use edge_frontend::{LogMel, Manifest, Resampler};
 
-use crate::decide::{Decider, Rules, Transition};
+use crate::decide::{Decider, Output, Rules, Transition};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::status::Status;
@@ -86,7 +86,7 @@ impl Chain {
                 "mels, pulse frames, classes: the manifest has {expected:?}, the network {actual:?}"
             )));
         }
-        let window_frames = rules.window_frames + 1;
+        let window_frames = rules.longest_window() + 1;
         let n_flush_frames = manifest.network.receptive_field_frames + window_frames * pulse_frames;
         Ok(Chain {
             resampler: Resampler::new(sample_rate, frontend.sample_rate)
@@ -237,7 +237,8 @@ impl Stage {
             Ok(true) => {
                 let t_start_s = self.t_restart_s + self.n_outputs as f64 * self.frame_period_s;
                 self.n_outputs += 1;
-                self.decider.push(t_start_s, &self.logits, on_transition);
+                let output = Output { t_start_s, level_dbfs: 0.0, logits: &self.logits };
+                self.decider.push(&output, on_transition);
             }
             Ok(false) => {}
             Err(error) => *result = Err(error),

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use edge_frontend::{
-    Activation, DataNotes, Decision, Files, FrontendConfig, Manifest, ModelFile, Network, NetworkKind,
+    Activation, DataNotes, Decision, Files, FrontendConfig, Manifest, ModelFile, Network, NetworkKind, Smoothing,
 };
 use proptest::prelude::*;
 
@@ -93,6 +93,10 @@ fn manifest() -> Manifest {
         },
         files: Files { f32: file, int8: None },
         decision: Decision {
+            temperature: 1.0,
+            smoothing: Smoothing::Mean,
+            min_energy: None,
+            max_duration_ms: 3_600_000,
             window_ms: 240,
             threshold_on: 0.6,
             threshold_off: 0.4,

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use edge_frontend::{Activation, DataNotes, Files, FrontendConfig, ModelFile, Network, NetworkKind};
+use edge_frontend::{Activation, DataNotes, Files, FrontendConfig, ModelFile, Network, NetworkKind, Smoothing};
 
 use super::*;
 
@@ -38,6 +38,10 @@ fn manifest() -> Manifest {
         },
         files: Files { f32: ModelFile { path: "model.onnx".into(), sha256: "0".repeat(64) }, int8: None },
         decision: Decision {
+            temperature: 1.0,
+            smoothing: Smoothing::Mean,
+            min_energy: None,
+            max_duration_ms: 3_600_000,
             window_ms: 1000,
             threshold_on: 0.6,
             threshold_off: 0.3,
