@@ -32,10 +32,20 @@ pub struct SceneBatcher<'a> {
     slots: Slots,
     /// Recorded background.
     beds: &'a [Source],
-    clips: &'a [Source],
-    /// Of the clips, those with a class; and those that are none of the classes.
-    known: Vec<Sounding>,
-    foreign: Vec<Sounding>,
+    /// Sounds of the classes, and others.
+    known: Vec<Sounding<'a>>,
+    foreign: Vec<Sounding<'a>>,
+}
+
+/// What scenes are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// Recordings of the classes; those of the background are left out.
+    pub clips: &'a [Source],
+    /// Recorded background.
+    pub beds: &'a [Source],
+    /// Sounds that are none of the classes.
+    pub foreign: &'a [Source],
 }
 
 /// Where the outputs of a network stand in time.
@@ -51,8 +61,8 @@ pub struct Slots {
 
 /// A clip with something to hear in it.
 #[derive(Debug)]
-struct Sounding {
-    clip: usize,
+struct Sounding<'a> {
+    source: &'a Source,
     stretches: Vec<Range<usize>>,
 }
 
@@ -95,14 +105,13 @@ impl<'a> SceneBatcher<'a> {
         frontend: &FrontendConfig,
         slots: Slots,
         (n_classes, background): (usize, Option<usize>),
-        (clips, beds): (&'a [Source], &'a [Source]),
+        sources: Sources<'a>,
     ) -> Self {
-        let sounding = |wanted: &dyn Fn(usize) -> bool| {
-            let of_label = clips.iter().enumerate().filter(|(_, source)| wanted(source.label));
-            let sounding = of_label.map(|(clip, source)| Sounding {
-                clip,
-                stretches: active(&source.levels(frontend.n_mels), GAP_FRAMES),
-            });
+        let sounding = |sources: &'a [Source], wanted: &dyn Fn(usize) -> bool| {
+            let sounding = sources
+                .iter()
+                .filter(|source| wanted(source.label))
+                .map(|source| Sounding { source, stretches: active(&source.levels(frontend.n_mels), GAP_FRAMES) });
             sounding.filter(|sounding| !sounding.stretches.is_empty()).collect()
         };
         Self {
@@ -114,10 +123,9 @@ impl<'a> SceneBatcher<'a> {
             n_classes,
             background,
             slots,
-            beds,
-            clips,
-            known: sounding(&|label| Some(label) != background),
-            foreign: sounding(&|label| Some(label) == background),
+            beds: sources.beds,
+            known: sounding(sources.clips, &|label| Some(label) != background),
+            foreign: sounding(sources.foreign, &|_| true),
         }
     }
 
@@ -203,7 +211,7 @@ impl<'a> SceneBatcher<'a> {
         let stretch = &sound.stretches[rng.random_range(0..sound.stretches.len() as u32) as usize];
         let rate = uniform(rng, -self.augment.stretch, self.augment.stretch).exp();
         let mut length = ((stretch.len() as f32 / rate) as usize).max(1);
-        let source = &self.clips[sound.clip];
+        let source = sound.source;
         // Part of it only, sometimes, so that ends come as often in long sounds as in short ones.
         let mut skipped = 0.0;
         if length > n_frames / 3 && rng.random::<bool>() {

@@ -22,6 +22,12 @@ pub fn check(recipe: &Recipe) -> Checked {
     }
     recipe.frontend.validate().map_err(|e| ("frontend", e.to_string()))?;
     check_network(recipe)?;
+    for name in recipe.procedural.iter().flat_map(|p| &p.negatives).flatten() {
+        let sound: std::result::Result<sounds::Sound, _> = name.parse();
+        let sound = sound.map_err(|e| ("negatives", e.to_string()))?;
+        require(sound.label().is_none(), "negatives", &format!("{name:?} is a sound with a label"))?;
+        require(!sound.is_reserved(), "negatives", &format!("{name:?} is reserved for tests"))?;
+    }
     let augment = &recipe.augment;
     for (key, share) in [
         ("surround", augment.surround),

@@ -27,6 +27,8 @@ pub struct Events {
     pub second: f32,
     /// Share of scenes with a sound that is none of the classes.
     pub foreign: f32,
+    /// Generated clips of each kind of such sounds, besides the background recordings of the data.
+    pub foreign_clips: usize,
     /// Level of a sound over the background: lowest and highest.
     pub snr_db: [f32; 2],
     /// Level of a sound that is none of the classes over the background: lowest and highest.
@@ -61,6 +63,7 @@ impl Default for Events {
             empty: 0.2,
             second: 0.35,
             foreign: 0.3,
+            foreign_clips: 8,
             snr_db: [0.0, 30.0],
             foreign_snr_db: [0.0, 25.0],
             reverb: 0.5,

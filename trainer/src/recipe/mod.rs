@@ -122,6 +122,9 @@ pub struct Procedural {
     /// Whether the generator's classes join the label list where no data set has them.
     #[serde(default)]
     pub add_labels: bool,
+    /// Names of the generator's sounds that no label stands for and that join the background; all that trainings may use unless given.
+    #[serde(default)]
+    pub negatives: Option<Vec<String>>,
     /// Seed of the first clip.
     #[serde(default = "default_procedural_seed")]
     pub seed: u64,

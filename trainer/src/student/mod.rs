@@ -141,7 +141,7 @@ impl Student {
         })
     }
 
-    /// A copy with its own storage whose weights are trained on; the head that imitates a teacher is not.
+    /// A copy with its own storage whose weights are trained on.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl Student {
         let mut copy = self.frozen_copy()?;
         for param in &mut copy.params {
             let is_statistic = param.name.ends_with("bn.mean") || param.name.ends_with("bn.variance");
-            param.trained = !is_statistic && !param.name.starts_with("teacher.");
+            param.trained = !is_statistic;
             param.value = param.value.f_set_requires_grad(param.trained)?;
         }
         Ok(copy)
@@ -183,6 +183,11 @@ impl Student {
     /// The tensor called `name`.
     pub fn param(&self, name: &str) -> Option<&Tensor> {
         self.params.iter().find(|p| p.name == name).map(|p| &p.value)
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.params[0].value.device()
     }
 
     /// The layers and the dropout.
