@@ -11,17 +11,20 @@ use crate::data::{Corpus, Places};
 use crate::distill::{self, Classifier, Teachers};
 use crate::error::{Error, Result};
 use crate::evaluate::{self, Evaluation, HeldOut};
+use crate::events;
+use crate::events::scene::{SceneBatcher, Slots};
 use crate::export::{self, ExportOptions};
 use crate::json;
 use crate::metrics::{Metrics, Running};
 use crate::progress::{TrainingProgress, device_name};
 use crate::quantize::{Fidelity, Quantized, quantize};
 use crate::recipe::{FoldMode, Recipe};
-use crate::student::{Cost, Student, cost};
+use crate::student::{Cost, Student, cost, receptive_field};
 use crate::teacher::probe::{self, Lessons};
 use crate::teacher::{self, Listener, Statistics};
 use crate::thresholds::{self, PEAKS};
-use crate::training::Training;
+use crate::training::{Training, crops};
+use edge_frontend::Activation;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::PathBuf;
@@ -185,7 +188,7 @@ impl<'a> Run<'a> {
             let due = settings.evaluate_every > 0 && epoch.is_multiple_of(settings.evaluate_every) && step < n_steps;
             if epoch_done
                 && due
-                && let Some(evaluation) = self.held_out.evaluate(self.training.averaged())?
+                && let Some(evaluation) = self.held_out.evaluate(self.training.averaged(), Activation::Softmax)?
             {
                 progress.say(&format!("epoch {epoch}: {}", describe(&evaluation)));
                 let object = json!({"kind": "evaluation", "epoch": epoch, "step": step, "evaluation": evaluation});
@@ -205,15 +208,24 @@ impl<'a> Run<'a> {
         let mut finished = self.training.averaged().frozen_copy()?;
         let teacher = options.recipe.teacher.as_ref().filter(|t| t.probe_share > 0.0);
         if let (Some(lessons), Some(teacher)) = (&self.lessons, teacher) {
-            if let Some(evaluation) = held_out.evaluate(&finished)? {
+            if let Some(evaluation) = held_out.evaluate(&finished, Activation::Softmax)? {
                 eprintln!("before merging the teacher's classifier: {}", describe(&evaluation));
             }
             let (background, silence) = (held_out.background, evaluate::silence(&held_out.frontend));
             finished = probe::merge(&finished, lessons, teacher, background, silence, options.device)?;
         }
-        let finished = Finished { int8: self.quantize(&finished)?, student: finished };
+        let scenes = self.scenes(&finished);
+        if let (Some(scenes), Some(settings)) = (&scenes, &options.recipe.events) {
+            if let Some(evaluation) = held_out.evaluate(&finished, Activation::Softmax)? {
+                eprintln!("before the training on scenes: {}", describe(&evaluation));
+            }
+            let stage =
+                events::Stage { header: &self.training.header, settings, batcher: scenes, device: options.device };
+            finished = stage.run(&finished, &options.out, || options.stop.load(Ordering::Relaxed))?;
+        }
+        let finished = Finished { int8: self.quantize(&finished, scenes.as_ref())?, student: finished };
         self.training.save(&self.checkpoint, Some(&finished))?;
-        let evaluation = held_out.evaluate(&finished.student)?;
+        let evaluation = held_out.evaluate(&finished.student, options.recipe.activation())?;
         if let Some(evaluation) = &evaluation {
             eprintln!("result: {}", describe(evaluation));
         }
@@ -240,13 +252,38 @@ impl<'a> Run<'a> {
         Ok(result)
     }
 
+    /// What the training on scenes is made of, if the recipe wants one.
+    fn scenes(&self, student: &Student) -> Option<SceneBatcher<'_>> {
+        let recipe = &self.options.recipe;
+        let settings = recipe.events.as_ref()?;
+        let (field, pulse) = (receptive_field(&student.network().layers), student.network().pulse_frames());
+        Some(SceneBatcher::new(
+            settings,
+            &recipe.augment,
+            recipe.seed,
+            &recipe.frontend,
+            Slots::new(&recipe.frontend, field, pulse, Some(settings.lookahead_ms)),
+            (self.training.header.labels.len(), self.held_out.background),
+            self.batcher.sources(),
+        ))
+    }
+
     /// The 8-bit form of the result, if the recipe wants one.
-    fn quantize(&self, finished: &Student) -> Result<Option<Quantized>> {
+    fn quantize(&self, finished: &Student, scenes: Option<&SceneBatcher>) -> Result<Option<Quantized>> {
         let (recipe, device) = (&self.options.recipe, self.options.device);
         let Some(settings) = &recipe.quantize else { return Ok(None) };
-        // Other crops than the training's.
-        let first_step = self.training.header.n_steps;
-        let (network, fidelity) = quantize(finished, settings, recipe, &self.batcher, first_step, device)?;
+        let (network, fidelity) = match (scenes, &recipe.events) {
+            // Other scenes and crops than the trainings'.
+            (Some(scenes), Some(events)) => {
+                let first = events.epochs * scenes.steps_per_epoch();
+                let batch = |step| events::scenes(&scenes.batch(first + step), events, recipe, device);
+                quantize(finished, settings, batch, device)?
+            }
+            _ => {
+                let first = self.training.header.n_steps;
+                quantize(finished, settings, |step| crops(&self.batcher.batch(first + step), recipe, device), device)?
+            }
+        };
         let Fidelity { calibrated, tuned } = fidelity;
         eprintln!("8 bits: logits differ by {:.2} % calibrated, {:.2} % tuned", calibrated * 100.0, tuned * 100.0);
         Ok(Some(network))

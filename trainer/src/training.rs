@@ -185,7 +185,7 @@ impl Training {
             further = Some(loss::relation(features, given, mask)?.f_mul_scalar(distill.relation_weight)?);
         }
         if distill.self_weight > 0.0 {
-            let parts = normalise(&batch.parts, recipe, self.device)?;
+            let parts = normalise(&batch.parts, recipe.train.batch, recipe, self.device)?;
             let said = self.average.frame_logits(&parts)?.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
             let (mixed, mask) = distill::mixed_posteriors(&said, batch, self.device)?;
             let divergence = loss::masked_mean(&loss::soft(logits, &mixed, 1.0)?, &mask)?;
@@ -222,14 +222,14 @@ fn optimizer_for(recipe: &Recipe, student: &Student) -> Result<Optimizer> {
 
 /// The crops of a batch as the network takes them, `(B, T, n_mels)`.
 pub(crate) fn crops(batch: &Batch, recipe: &Recipe, device: Device) -> Result<Tensor> {
-    normalise(&batch.power, recipe, device)
+    normalise(&batch.power, recipe.train.batch, recipe, device)
 }
 
-/// Powers of a batch's crops through the front end's logarithm and normalisation, `(B, T, n_mels)`.
-fn normalise(power: &[f32], recipe: &Recipe, device: Device) -> Result<Tensor> {
+/// Powers of `n_batch` crops through the front end's logarithm and normalisation, `(B, T, n_mels)`.
+pub(crate) fn normalise(power: &[f32], n_batch: usize, recipe: &Recipe, device: Device) -> Result<Tensor> {
     let frontend = &recipe.frontend;
     let power = Tensor::f_from_slice(power)?.f_to_device(device)?;
-    let power = power.f_view([recipe.train.batch as i64, -1, frontend.n_mels as i64])?;
+    let power = power.f_view([n_batch as i64, -1, frontend.n_mels as i64])?;
     let log = power.f_add_scalar(frontend.log_offset)?.f_log()?;
     Ok(log.f_sub_scalar(f64::from(frontend.mean))?.f_div_scalar(f64::from(frontend.std))?)
 }

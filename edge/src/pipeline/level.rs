@@ -118,6 +118,7 @@ mod tests {
             receptive_field_frames,
             output_delay: 0,
             activation: Activation::Softmax,
+            lookahead_ms: None,
         };
         network.with_pulse(pulse_frames)
     }

@@ -90,6 +90,7 @@ fn manifest() -> Manifest {
             receptive_field_frames: FIELD_FRAMES,
             output_delay: FIELD_FRAMES.div_ceil(PULSE_FRAMES) - 1,
             activation: Activation::Softmax,
+            lookahead_ms: None,
         },
         files: Files { f32: file, int8: None },
         decision: Decision {

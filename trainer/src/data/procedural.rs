@@ -1,7 +1,8 @@
 //! Generated clips.
 //!
 //! Enters: the label list and the recipe's `[procedural]`. Leaves: clips of every sound of the generator that a label stands
-//! for, and of the sounds that no label should claim as background. Deterministic by seed; spread over the pool's threads.
+//! for, and of the sounds that no label should claim as background, without those that the generator reserves for tests.
+//! Deterministic by seed; spread over the pool's threads.
 
 use super::{Clip, features};
 use crate::error::Result;
@@ -37,6 +38,7 @@ pub fn clips(
     };
     let wanted: Vec<(Sound, usize, u64)> = Sound::all()
         .iter()
+        .filter(|sound| !sound.is_reserved())
         .filter_map(|&s| Some((s, class_of(s)?)))
         .flat_map(|(s, label)| (0..settings.clips_per_class).map(move |i| (s, label, settings.seed + i as u64)))
         .collect();

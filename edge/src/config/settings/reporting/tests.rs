@@ -24,6 +24,7 @@ fn manifest() -> Manifest {
             receptive_field_frames: 35,
             output_delay: 4,
             activation: Activation::Softmax,
+            lookahead_ms: None,
         },
         files: Files { f32: ModelFile { path: "model.onnx".into(), sha256: "0".repeat(64) }, int8: None },
         decision: Decision {
