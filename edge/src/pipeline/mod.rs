@@ -5,6 +5,7 @@
 //! the [status](Status).
 
 mod chain;
+mod level;
 
 pub use chain::Chain;
 
