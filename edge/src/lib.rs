@@ -14,7 +14,7 @@
 //! | [`event`] | main | onsets and offsets | JSON objects |
 //! | [`publish`] | one thread a sink | events | JSON lines, MQTT |
 //!
-//! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording; [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are
+//! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, [`evaluate`] measures them on recordings whose sounds are known; [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are
 //! what the daemon is told before it starts, and [`error`] is what it says when that cannot work.
 
 #![forbid(unsafe_code)]
@@ -28,6 +28,7 @@ pub mod config;
 pub mod decide;
 pub mod engine;
 pub mod error;
+pub mod evaluate;
 pub mod event;
 pub mod model;
 pub mod pipeline;

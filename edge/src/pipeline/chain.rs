@@ -54,9 +54,13 @@ struct FrontEnd {
     level: LevelMeter,
 }
 
+/// Is told what the network says before the decide stage is.
+pub type Observer = Box<dyn FnMut(&Output) + Send>;
+
 /// The stages behind the front end.
 struct Stage {
     engine: Box<dyn Engine>,
+    observer: Option<Observer>,
     decider: Decider,
     /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are there.
     pulse: Box<[f32]>,
@@ -113,6 +117,7 @@ impl Chain {
                 n_pulses: 0,
                 decider: Decider::new(rules),
                 engine,
+                observer: None,
             },
             sample_rate,
             position: 0,
@@ -121,6 +126,21 @@ impl Chain {
             zeros: vec![0.0; ZEROS_LEN].into(),
             status,
         })
+    }
+
+    /// From now on `observer` is told of every output of the network, also of those that come at the end of the stream.
+    pub fn observe(&mut self, observer: Observer) {
+        self.stage.observer = Some(observer);
+    }
+
+    /// Samples a second at the source.
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// Length of a frame of logits.
+    pub fn n_classes(&self) -> usize {
+        self.stage.logits.len()
     }
 
     /// Position in the stream in seconds: the end of what was pushed.
@@ -186,10 +206,8 @@ impl Chain {
         }
         let begin = Instant::now();
         let t_end_s = self.position_s();
-        let mut until_end = |mut transition: Transition| {
-            transition.t_offset_s = transition.t_offset_s.map(|t| t.min(t_end_s));
-            // The edge to silence is no event.
-            if transition.t_onset_s < t_end_s {
+        let mut until_end = |transition| {
+            if let Some(transition) = until(t_end_s, transition) {
                 on_transition(transition);
             }
         };
@@ -238,6 +256,13 @@ impl FrontEnd {
     }
 }
 
+/// What remains of a transition in a stream that ends at `t_end_s`.
+pub(crate) fn until(t_end_s: f64, mut transition: Transition) -> Option<Transition> {
+    transition.t_offset_s = transition.t_offset_s.map(|t| t.min(t_end_s));
+    // The edge to silence is no event.
+    (transition.t_onset_s < t_end_s).then_some(transition)
+}
+
 impl Stage {
     /// Takes a log-mel frame. The first failure of the network is kept in `result`; frames behind it are ignored.
     fn push_frame(
@@ -263,6 +288,9 @@ impl Stage {
                 let t_start_s = self.t_restart_s + self.n_outputs as f64 * self.frame_period_s;
                 self.n_outputs += 1;
                 let output = Output { t_start_s, level_dbfs, logits: &self.logits };
+                if let Some(observer) = &mut self.observer {
+                    observer(&output);
+                }
                 self.decider.push(&output, on_transition);
             }
             Ok(false) => {}
