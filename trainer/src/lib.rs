@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod augment;
+pub mod calibrate;
 pub mod checkpoint;
 pub mod cli;
 pub mod crossval;

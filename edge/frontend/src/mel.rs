@@ -71,6 +71,12 @@ impl MelBank {
     }
 }
 
+/// Frequency of the peak of each band's triangle, Hz: `n_mels` values.
+pub fn centres_hz(config: &FrontendConfig) -> Vec<f64> {
+    let edges_hz = band_edges_hz(config);
+    edges_hz[1..edges_hz.len() - 1].to_vec()
+}
+
 /// `n_mels + 2` frequencies, equally spaced on the mel scale from `f_min_hz` to `f_max_hz`.
 fn band_edges_hz(config: &FrontendConfig) -> Vec<f64> {
     let (low, high) = (to_mel(config.f_min_hz, config.mel_scale), to_mel(config.f_max_hz, config.mel_scale));

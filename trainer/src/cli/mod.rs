@@ -3,6 +3,7 @@
 //! Enters: a command line. Leaves: results on standard output, progress and messages on standard error. Ctrl-C and SIGTERM
 //! make a training save its state and stop.
 
+mod calibrate;
 mod distill;
 mod export;
 mod scores;
@@ -32,6 +33,8 @@ enum Command {
     Distill(distill::DistillArgs),
     /// Train, time and compare variants of a student; mark the Pareto fronts.
     Search(search::SearchArgs),
+    /// Choose temperature, thresholds, windows, durations and gaps on scenes, under a limit of false alarms an hour.
+    Calibrate(calibrate::CalibrateArgs),
     /// Score segments with a model: posteriors of each, summed over views.
     Predict(staged::PredictArgs),
     /// Average the weights of several models of one network.
@@ -65,6 +68,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Fit(args) => train::fit(&args),
         Command::Crossval(args) => train::crossval(&args),
         Command::Distill(args) => distill::distill(&args),
+        Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Search(args) => search::search(&args),
         Command::Predict(args) => staged::predict(&args),
         Command::Average(args) => staged::average(&args),

@@ -8,7 +8,7 @@ use super::ratio;
 use crate::augment::{Bands, Coloured, Cut, Ear, Equaliser, Source};
 use crate::random::{Purpose, Rng, rng_for, uniform};
 use crate::recipe::{Augment, Events, Head};
-use edge_frontend::FrontendConfig;
+use edge_frontend::{FrontendConfig, mel};
 use rand::Rng as _;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -16,6 +16,8 @@ use std::ops::Range;
 
 /// Pauses within a sound that do not divide it, frames: a second.
 const GAP_FRAMES: usize = 100;
+/// From one frame to the next, seconds, for the decay of reverberation.
+const FRAME_S: f32 = 0.01;
 /// Shortest stretch of a sound that is heard in a scene, frames.
 const LEAST_FRAMES: usize = 8;
 
@@ -26,6 +28,8 @@ pub struct SceneBatcher<'a> {
     augment: &'a Augment,
     seed: u64,
     bands: Bands,
+    /// Middle of each band, Hz.
+    centres_hz: Vec<f32>,
     masked_power: f32,
     n_classes: usize,
     background: Option<usize>,
@@ -119,6 +123,7 @@ impl<'a> SceneBatcher<'a> {
             augment,
             seed,
             bands: Bands::student(frontend),
+            centres_hz: mel::centres_hz(frontend).into_iter().map(|hz| hz as f32).collect(),
             masked_power: crate::augment::power_of(0.0, frontend),
             n_classes,
             background,
@@ -174,6 +179,7 @@ impl<'a> SceneBatcher<'a> {
         if self.augment.eq_db > 0.0 {
             Equaliser::draw(rng, self.augment.eq_db, self.bands.n_mels).apply(&self.bands, power);
         }
+        self.limit_bands(rng, power);
         let gain = ratio(uniform(rng, -self.augment.gain_db, self.augment.gain_db));
         power.iter_mut().for_each(|p| *p *= gain);
         self.mask_bands(rng, power);
@@ -207,7 +213,8 @@ impl<'a> SceneBatcher<'a> {
         power: &mut [f32],
         activity: Option<&mut Vec<f32>>,
     ) {
-        let (n_frames, n_mels) = (self.settings.scene_frames, self.bands.n_mels);
+        let settings = self.settings;
+        let (n_frames, n_mels) = (settings.scene_frames, self.bands.n_mels);
         let stretch = &sound.stretches[rng.random_range(0..sound.stretches.len() as u32) as usize];
         let rate = uniform(rng, -self.augment.stretch, self.augment.stretch).exp();
         let mut length = ((stretch.len() as f32 / rate) as usize).max(1);
@@ -225,9 +232,12 @@ impl<'a> SceneBatcher<'a> {
         let cut = Cut::plain(stretch.start as f32 + skipped, rate, shift, length);
         let mut sounded = vec![0.0; length * n_mels];
         source.write(&cut, Ear::Student, &self.bands, &mut sounded);
+        if settings.sound_eq_db > 0.0 {
+            Equaliser::draw(rng, settings.sound_eq_db, n_mels).apply(&self.bands, &mut sounded);
+        }
         let level = sounded.iter().sum::<f32>() / length as f32;
         let gain = bed_level * ratio(uniform(rng, snr_db[0], snr_db[1])) / level.max(1e-12);
-        let tail = (rng.random::<f32>() < self.settings.reverb).then(|| Tail::draw(self.settings.reverb_s, rng));
+        let tail = (rng.random::<f32>() < settings.reverb).then(|| Tail::draw(settings, rng));
         let mut carried = vec![0.0; n_mels];
         for t in start..n_frames as isize {
             let own = usize::try_from(t - start).ok().filter(|at| *at < length);
@@ -251,6 +261,17 @@ impl<'a> SceneBatcher<'a> {
             for t in start.max(0)..(start + length as isize).min(n_frames as isize) {
                 activity[t as usize * self.n_classes + class] = 1.0;
             }
+        }
+    }
+
+    /// What the microphone leaves of low and high frequencies: second-order Butterworth slopes.
+    fn limit_bands(&self, rng: &mut Rng, power: &mut [f32]) {
+        let [low, high] =
+            [self.settings.low_cut_hz, self.settings.high_cut_hz].map(|[low, high]| uniform(rng, low, high));
+        let gain = |hz: &f32| 1.0 / (1.0 + (low / hz).powi(4)) / (1.0 + (hz / high).powi(4));
+        let gains: Vec<f32> = self.centres_hz.iter().map(gain).collect();
+        for frame in power.chunks_exact_mut(gains.len()) {
+            frame.iter_mut().zip(&gains).for_each(|(power, gain)| *power *= gain);
         }
     }
 
@@ -293,11 +314,12 @@ struct Tail {
 }
 
 impl Tail {
-    /// A tail that falls by 60 dB in a time within `reverb_s`, and holds up to as much energy as the direct sound.
-    fn draw(reverb_s: [f32; 2], rng: &mut Rng) -> Self {
-        let seconds = uniform(rng, reverb_s[0], reverb_s[1]);
-        let decay = ratio(-60.0 * 0.01 / seconds.max(0.01));
-        let energy = ratio(uniform(rng, -15.0, 0.0));
+    /// A tail that falls by 60 dB within the reverberation time.
+    fn draw(settings: &Events, rng: &mut Rng) -> Self {
+        let [[shortest, longest], [low, high]] = [settings.reverb_s, settings.reverb_db];
+        let seconds = uniform(rng, shortest, longest);
+        let decay = ratio(-60.0 * FRAME_S / seconds.max(FRAME_S));
+        let energy = ratio(uniform(rng, low, high));
         Self { decay, gain: energy * (1.0 - decay) }
     }
 }
