@@ -26,6 +26,8 @@ pub enum Purpose {
     View,
     /// Skipped branches of a batch.
     DropPath,
+    /// A part of a composed scene, or the seed of one.
+    Scene,
 }
 
 /// The generator of `purpose` number `counter`.

@@ -5,6 +5,7 @@
 
 mod distill;
 mod export;
+mod scenes;
 mod scores;
 mod search;
 mod staged;
@@ -32,6 +33,8 @@ enum Command {
     Distill(distill::DistillArgs),
     /// Train, time and compare variants of a student; mark the Pareto fronts.
     Search(search::SearchArgs),
+    /// Compose long recordings with exact truth from the clips of a fold or a folder.
+    Scenes(Box<scenes::ScenesArgs>),
     /// Score segments with a model: posteriors of each, summed over views.
     Predict(staged::PredictArgs),
     /// Average the weights of several models of one network.
@@ -66,6 +69,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Crossval(args) => train::crossval(&args),
         Command::Distill(args) => distill::distill(&args),
         Command::Search(args) => search::search(&args),
+        Command::Scenes(args) => scenes::scenes(&args),
         Command::Predict(args) => staged::predict(&args),
         Command::Average(args) => staged::average(&args),
         Command::Export(args) => export::export(&args),
