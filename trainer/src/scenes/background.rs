@@ -163,6 +163,7 @@ mod tests {
         let (track, beds) = lay(&pool, -50.0, &microphone, n, &mut fft, &mut rng_for(2, Purpose::Scene, 2));
         assert!((to_db(mean_square(&track)) + 50.0).abs() < 0.3);
         assert!(beds.len() >= 2 && beds[0].from_s == 0.0 && beds[beds.len() - 1].to_s == 150.0, "{beds:?}");
-        assert_eq!(Levels::of(&track, 24_000).stretches(-75.0, 0.1), [0..n]);
+        let full = Levels::of(&track, 24_000).stretches(-75.0, 0.1);
+        assert!(full.len() == 1 && full[0] == (0..n), "{full:?}");
     }
 }

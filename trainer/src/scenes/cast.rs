@@ -68,8 +68,9 @@ pub(super) fn unknown(pool: &Pool, settings: &SceneSettings, studio: &mut Studio
     let kinds: Vec<(usize, Sound)> = Sound::all()
         .iter()
         .copied()
-        // Room noise is what scenes have for a background.
+        // Room noise is what scenes have for a background; a muted microphone must not silence what the truth says.
         .filter(|&sound| sound.label().is_none() && sound != Sound::RoomNoise)
+        .filter(|&sound| sound != Sound::Silence || settings.events_a_minute == 0.0)
         .filter(|sound| match settings.unknown {
             Unknown::All => true,
             Unknown::Seen => !sound.is_reserved(),

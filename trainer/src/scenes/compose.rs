@@ -100,6 +100,10 @@ pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene
     let unknown = place(unknown, among_unknown, pool, &samples, &mut stream(7))?;
     let events = mix(events, |part| Some(pool.labels()[part.class].clone()), sample_rate, &mut samples);
     let unknown = mix(unknown, |_| None, sample_rate, &mut samples);
+    for heard in unknown.iter().filter(|heard| heard.level.is_none()) {
+        let at = |s: f64| (s * f64::from(sample_rate)).round() as usize;
+        mute(&mut samples[at(heard.onset_s)..at(heard.offset_s)], sample_rate);
+    }
     let n_clipped = microphone.clip(&mut samples);
     let truth = events
         .iter()
@@ -188,10 +192,7 @@ fn mix(
                 let level_dbfs = to_db(voice.power * gain * gain);
                 Some(Loudness { snr_db: voice.snr_db, level_dbfs, distance_m: voice.distance_m })
             }
-            Kind::Mutes(length) => {
-                mute(&mut track[start..start + length], sample_rate);
-                None
-            }
+            Kind::Mutes(_) => None,
         };
         let offset_s = at(start + part.length());
         Heard { onset_s: at(start), offset_s, label: label(&part), source: part.source, from_s: part.from_s, level }
