@@ -114,7 +114,7 @@ fn the_truth_begins_and_ends_with_the_sound() {
     let mut longer = 0.0;
     for event in &scene.truth {
         let length = event.offset_s - event.onset_s;
-        let nominal = [0.3, 0.6, 0.9].into_iter().filter(|long| length > long - 0.02).last().unwrap();
+        let nominal = [0.3, 0.6, 0.9].into_iter().rfind(|long| length > long - 0.02).unwrap();
         longer += length - nominal;
         let floor = db(part(&background, event.onset_s, event.offset_s));
         let last = db(part(&sounds, event.offset_s - 0.03, event.offset_s));

@@ -134,7 +134,7 @@ pub fn scenes(args: &ScenesArgs) -> Result<()> {
     let started = Instant::now();
     let bar = progress::bar(u64::from(args.n), "scenes");
     let write = |k: u32| {
-        let seed = rng_for(args.seed, Purpose::Scene, u64::from(k)).random();
+        let seed = rng_for(args.seed, Purpose::Composition, u64::from(k)).random();
         let scene = compose(&settings, &pool, seed)?;
         scene.write(&args.out, &name(k))?;
         bar.inc(1);

@@ -163,7 +163,7 @@ mod tests {
 
     /// Bursts of -20 dBFS at `(from_s, to_s)` in 6 s of noise.
     fn bursts(noise_db: f64, at: &[(f64, f64)]) -> Vec<f32> {
-        let mut rng = rng_for(1, Purpose::Scene, 0);
+        let mut rng = rng_for(1, Purpose::Composition, 0);
         let mut samples = noise(&mut rng, 6.0, noise_db);
         for &(from_s, to_s) in at {
             let start = (from_s * f64::from(RATE)) as usize;
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_steady_sound_is_one_stretch_and_silence_none() {
-        let mut rng = rng_for(2, Purpose::Scene, 0);
+        let mut rng = rng_for(2, Purpose::Composition, 0);
         assert_near(&seconds(&active(&noise(&mut rng, 4.0, -30.0), RATE, 1.0)), &[(0.0, 4.0)]);
         assert_eq!(active(&noise(&mut rng, 4.0, -95.0), RATE, 1.0), []);
         assert_eq!(active(&[0.0; 5000], RATE, 1.0), []);
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_click_in_a_steady_sound_is_not_the_sound() {
-        let mut samples = noise(&mut rng_for(3, Purpose::Scene, 0), 4.0, -40.0);
+        let mut samples = noise(&mut rng_for(3, Purpose::Composition, 0), 4.0, -40.0);
         for (i, x) in samples[30_000..30_600].iter_mut().enumerate() {
             *x += 0.15 * (-(i as f32) / 150.0).exp();
         }

@@ -82,7 +82,7 @@ pub(super) fn lay(
     let filter = microphone.filter(rate, fft);
     fft.filter(&mut track, &filter);
     scale(&mut track, level_dbfs);
-    microphone.hiss(&mut track, &mut rng_for(rng.random(), Purpose::Scene, 0));
+    microphone.hiss(&mut track, &mut rng_for(rng.random(), Purpose::Composition, 0));
     (track, beds)
 }
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_looped_recording_has_no_holes_and_keeps_its_level() {
-        let mut rng = rng_for(1, Purpose::Scene, 0);
+        let mut rng = rng_for(1, Purpose::Composition, 0);
         let recording: Vec<f32> = (0..30_000).map(|_| 0.1 * normal(&mut rng)).collect();
         for n in [20_000, 30_000, 400_000] {
             let track = extend(&recording, n, 24_000, &mut rng);
@@ -158,9 +158,9 @@ mod tests {
     fn a_track_is_full_and_at_its_level() {
         let pool = Pool::silent_at(24_000);
         let mut fft = Fft::new();
-        let microphone = Microphone::draw(&Default::default(), &mut rng_for(2, Purpose::Scene, 1));
+        let microphone = Microphone::draw(&Default::default(), &mut rng_for(2, Purpose::Composition, 1));
         let n = 24_000 * 150;
-        let (track, beds) = lay(&pool, -50.0, &microphone, n, &mut fft, &mut rng_for(2, Purpose::Scene, 2));
+        let (track, beds) = lay(&pool, -50.0, &microphone, n, &mut fft, &mut rng_for(2, Purpose::Composition, 2));
         assert!((to_db(mean_square(&track)) + 50.0).abs() < 0.3);
         assert!(beds.len() >= 2 && beds[0].from_s == 0.0 && beds[beds.len() - 1].to_s == 150.0, "{beds:?}");
         let full = Levels::of(&track, 24_000).stretches(-75.0, 0.1);

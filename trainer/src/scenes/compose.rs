@@ -84,7 +84,7 @@ struct Loudness {
 pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene> {
     let sample_rate = pool.sample_rate();
     settings.check(sample_rate)?;
-    let stream = |part: u64| rng_for(seed, Purpose::Scene, part);
+    let stream = |part: u64| rng_for(seed, Purpose::Composition, part);
     let mut fft = Fft::new();
     let room = Room::draw(settings, &mut stream(0));
     let microphone = Microphone::draw(&settings.microphone, &mut stream(1));

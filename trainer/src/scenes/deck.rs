@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn every_card_comes_up_once_a_round() {
-        let (mut deck, mut rng) = (Deck::new((0..7).collect()), rng_for(1, Purpose::Scene, 0));
+        let (mut deck, mut rng) = (Deck::new((0..7).collect()), rng_for(1, Purpose::Composition, 0));
         let rounds: Vec<Vec<usize>> = (0..4).map(|_| (0..7).filter_map(|_| deck.draw(&mut rng)).collect()).collect();
         for round in &rounds {
             let mut sorted = round.clone();

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn it_equals_the_sum_of_products() {
-        let mut rng = rng_for(1, Purpose::Scene, 0);
+        let mut rng = rng_for(1, Purpose::Composition, 0);
         for (n, n_kernel) in [(10_000, 700), (300, 900), (5, 3), (4000, 1), (1, 2)] {
             let x: Vec<f32> = (0..n).map(|_| uniform(&mut rng, -1.0, 1.0)).collect();
             let h: Vec<f32> = (0..n_kernel).map(|_| uniform(&mut rng, -1.0, 1.0)).collect();

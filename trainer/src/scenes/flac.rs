@@ -66,7 +66,7 @@ mod tests {
     fn the_decoder_reads_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.flac");
-        let mut rng = rng_for(1, Purpose::Scene, 0);
+        let mut rng = rng_for(1, Purpose::Composition, 0);
         for (sample_rate, n) in [(24_000, 100_000), (16_000, 4096), (48_000, 4097), (8000, 8191), (22_050, 40)] {
             let samples: Vec<f32> = (0..n)
                 .map(|i| match i % 1000 {

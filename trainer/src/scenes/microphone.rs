@@ -109,7 +109,7 @@ mod tests {
     const RATE: u32 = 24_000;
 
     fn microphone() -> Microphone {
-        Microphone::draw(&MicrophoneSettings::default(), &mut rng_for(3, Purpose::Scene, 0))
+        Microphone::draw(&MicrophoneSettings::default(), &mut rng_for(3, Purpose::Composition, 0))
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
     fn noise_and_clipping_have_their_levels() {
         let microphone = Microphone { noise_dbfs: -40.0, clip_dbfs: -20.0, ..microphone() };
         let mut samples = vec![0.0; 48_000];
-        microphone.hiss(&mut samples, &mut rng_for(4, Purpose::Scene, 0));
+        microphone.hiss(&mut samples, &mut rng_for(4, Purpose::Composition, 0));
         assert!((to_db(mean_square(&samples)) + 40.0).abs() < 0.1);
         assert_eq!(microphone.clip(&mut samples), 0);
         samples[7] = 0.3;

@@ -133,7 +133,7 @@ mod tests {
         for seed in 0..20 {
             for (overlap, expected) in [(0.0, 0), (0.2, 12), (0.5, 30), (1.0, 60)] {
                 let (items, stage) = (items(60, 7), Stage { length: 40_000, pause: 50 });
-                let starts = place(&items, overlap, stage, &mut rng_for(seed, Purpose::Scene, 0)).unwrap();
+                let starts = place(&items, overlap, stage, &mut rng_for(seed, Purpose::Composition, 0)).unwrap();
                 assert_eq!(n_overlapping(&items, &starts, stage), expected);
             }
         }
@@ -144,13 +144,13 @@ mod tests {
         let mut items = items(10, 1);
         items.extend((0..10).map(|i| Item { length: 80, class: 1 + i % 3 }));
         let stage = Stage { length: 40_000, pause: 50 };
-        let starts = place(&items, 1.0, stage, &mut rng_for(1, Purpose::Scene, 0)).unwrap();
+        let starts = place(&items, 1.0, stage, &mut rng_for(1, Purpose::Composition, 0)).unwrap();
         assert_eq!(n_overlapping(&items, &starts, stage), 20);
     }
 
     #[test]
     fn shortages_are_told() {
-        let mut rng = rng_for(1, Purpose::Scene, 0);
+        let mut rng = rng_for(1, Purpose::Composition, 0);
         let stage = Stage { length: 1000, pause: 50 };
         let ten = [Item { length: 100, class: 0 }; 10];
         assert_eq!(place(&ten, 0.0, stage, &mut rng), Err(Shortage::Time(1550)));

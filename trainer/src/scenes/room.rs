@@ -165,11 +165,11 @@ mod tests {
 
     fn room(reverb_s: f64, seed: u64) -> Room {
         let settings = SceneSettings { reverb_s: Span::only(reverb_s), ..SceneSettings::default() };
-        Room::draw(&settings, &mut rng_for(seed, Purpose::Scene, 0))
+        Room::draw(&settings, &mut rng_for(seed, Purpose::Composition, 0))
     }
 
     fn respond(room: &Room, distance_m: f64, seed: u64) -> (Vec<f32>, f64) {
-        room.impulse_response(distance_m, RATE, &mut Fft::new(), &mut rng_for(seed, Purpose::Scene, 1))
+        room.impulse_response(distance_m, RATE, &mut Fft::new(), &mut rng_for(seed, Purpose::Composition, 1))
     }
 
     /// Seconds until the energy that is still to come has fallen from 5 to 35 dB below the whole, doubled (M. Schroeder 1965).

@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn draws_stay_inside() {
-        let mut rng = rng_for(1, Purpose::Scene, 0);
+        let mut rng = rng_for(1, Purpose::Composition, 0);
         for _ in 0..1000 {
             assert!((5.0..=20.0).contains(&Span::new(5.0, 20.0).draw(&mut rng)));
             assert!((0.5..=4.000_001).contains(&Span::new(0.5, 4.0).draw_log(&mut rng)));
