@@ -4,7 +4,7 @@
 //! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
 //! one; [`teacher`] is a network to learn from and [`distill`] what is learnt from it; [`quantize`] makes 8 bits of the result;
 //! [`evaluate`] measures, [`thresholds`] says from which score on an event counts; [`export`] writes what the daemon runs;
-//! [`search`] compares networks.
+//! [`search`] compares networks; [`scenes`] composes long recordings to try them on.
 //!
 //! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
 
@@ -32,6 +32,7 @@ pub mod progress;
 pub mod quantize;
 mod random;
 pub mod recipe;
+pub mod scenes;
 pub mod schedule;
 pub mod scores;
 pub mod search;

@@ -6,6 +6,7 @@
 mod calibrate;
 mod distill;
 mod export;
+mod scenes;
 mod scores;
 mod search;
 mod staged;
@@ -35,6 +36,8 @@ enum Command {
     Search(search::SearchArgs),
     /// Choose temperature, thresholds, windows, durations and gaps on scenes, under a limit of false alarms an hour.
     Calibrate(calibrate::CalibrateArgs),
+    /// Compose long recordings with exact truth from the clips of a fold or a folder.
+    Scenes(Box<scenes::ScenesArgs>),
     /// Score segments with a model: posteriors of each, summed over views.
     Predict(staged::PredictArgs),
     /// Average the weights of several models of one network.
@@ -70,6 +73,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Distill(args) => distill::distill(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Search(args) => search::search(&args),
+        Command::Scenes(args) => scenes::scenes(&args),
         Command::Predict(args) => staged::predict(&args),
         Command::Average(args) => staged::average(&args),
         Command::Export(args) => export::export(&args),
