@@ -195,3 +195,83 @@ fn common(decision: &mut Decision) {
 fn rounded(threshold: f32) -> f32 {
     ((threshold * 1e3).round() / 1e3).max(1e-3)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibrate::{Recordings, calibrate, measure};
+    use edge::evaluate::{Heard, Sound};
+    use edge_frontend::Smoothing;
+
+    /// One class and the background, told apart by a sigmoid.
+    fn manifest() -> Manifest {
+        let text = include_str!("../../../tests/fixtures/tiny/manifest.toml");
+        let mut manifest = Manifest::parse(text).unwrap();
+        manifest.network.activation = Activation::Sigmoid;
+        manifest
+    }
+
+    /// A recording in which class 2 has the logit `peak` for a second every ten seconds, and `floor` elsewhere.
+    fn heard(seconds: usize, peak: f32, floor: f32) -> Heard {
+        let period_s = Rules::new(&manifest(), &manifest().decision).frame_period_s;
+        let n = (seconds as f64 / period_s) as usize;
+        let t = |at: usize| at as f64 * period_s;
+        let value = |at: usize| if t(at) % 10.0 >= 5.0 && t(at) % 10.0 < 6.0 { peak } else { floor };
+        Heard {
+            duration_s: seconds as f64,
+            n_classes: 3,
+            t_start_s: (0..n).map(t).collect(),
+            t_heard_s: (0..n).map(|at| t(at) + 0.3).collect(),
+            level_dbfs: vec![-30.0; n],
+            logits: (0..n).flat_map(|at| [-8.0, -8.0, value(at)]).collect(),
+            detections: Vec::new(),
+        }
+    }
+
+    fn material(name: &str, peak: f32, foreign: f32) -> Material {
+        let slot_s = Rules::new(&manifest(), &manifest().decision).slot_offset_s;
+        let sounds = (0..60).map(|k| f64::from(k) * 10.0 + 5.0 + slot_s);
+        let sounds = sounds.map(|at| Sound { class_id: 2, onset_s: at, offset_s: at + 1.0 }).collect();
+        Material {
+            name: name.to_owned(),
+            scenes: Recordings { heard: vec![heard(600, peak, -4.0)], truth: vec![sounds] },
+            quiet: Recordings { heard: vec![heard(3600, foreign, -4.0)], truth: vec![Vec::new()] },
+        }
+    }
+
+    fn goal() -> Goal {
+        Goal { max_false_alarms: 1.0, smoothing: Smoothing::Mean, max_window_ms: 960 }
+    }
+
+    #[test]
+    fn the_threshold_comes_to_lie_between_foreign_sounds_and_own_ones() {
+        let parts = [material("a", 3.0, 0.5), material("b", 3.0, 0.5)];
+        let calibration = calibrate(&manifest(), &parts, &[], &goal()).unwrap();
+        assert!(calibration.own.event_f1 > 0.95, "{:?}", calibration.own);
+        assert_eq!(calibration.own.n_false_alarms, 0);
+        assert_eq!(calibration.held_out.len(), 2);
+        assert!(calibration.held_out.iter().all(|(_, m)| m.event_f1 > 0.95 && m.n_false_alarms == 0));
+    }
+
+    #[test]
+    fn the_limit_is_kept_at_the_cost_of_finds_and_no_more_is_paid_than_it_asks() {
+        // Foreign sounds look just like own ones: either both are reported or none.
+        let part = material("a", 3.0, 3.0);
+        let strict = calibrate(&manifest(), std::slice::from_ref(&part), &[], &goal()).unwrap();
+        assert!(strict.own.false_alarms <= 1.0 && strict.own.event_f1 < 0.1, "{:?}", strict.own);
+        let generous = Goal { max_false_alarms: 1000.0, ..goal() };
+        let generous = calibrate(&manifest(), std::slice::from_ref(&part), &[], &generous).unwrap();
+        assert!(generous.own.event_f1 > 0.95 && generous.own.n_false_alarms > 300, "{:?}", generous.own);
+    }
+
+    #[test]
+    fn tests_have_no_part_in_the_choice() {
+        let part = material("a", 3.0, 0.5);
+        let other = material("a", 3.0, 3.0);
+        let calibration = calibrate(&manifest(), std::slice::from_ref(&part), std::slice::from_ref(&other), &goal());
+        let calibration = calibration.unwrap();
+        let again = measure(&manifest(), &calibration.decision, &[&other]);
+        assert_eq!(calibration.held_out, [("a".to_owned(), again)]);
+        assert!(calibration.held_out[0].1.n_false_alarms > 300);
+    }
+}
