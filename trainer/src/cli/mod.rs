@@ -5,6 +5,7 @@
 
 mod distill;
 mod export;
+mod report;
 mod scores;
 mod search;
 mod staged;
@@ -44,6 +45,8 @@ enum Command {
     Evaluate(scores::EvaluateArgs),
     /// Write scores as a submission to the EPIC-SOUNDS challenge.
     Submit(scores::SubmitArgs),
+    /// Show a finished training on one self-contained HTML page.
+    Report(report::ReportArgs),
     /// Gather the results of finished runs into one table.
     Summary {
         /// Run folders; folders of run folders are searched.
@@ -72,6 +75,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Fuse(args) => scores::fuse(&args),
         Command::Evaluate(args) => scores::evaluate(&args),
         Command::Submit(args) => scores::submit(&args),
+        Command::Report(args) => report::report(&args),
         Command::Summary { runs, json } => train::summary(&runs, json),
     }
 }
