@@ -92,7 +92,7 @@ fn classify_averages_patches_over_the_whole_clip() {
     let mut logits = batch.run(&frames).unwrap();
     assert_eq!(logits.len(), 2 * 3, "two patches from the start");
     logits.extend(batch.run(&frames[frames.len() - 40 * n_mels..]).unwrap());
-    let expected = clip_posteriors(Activation::Posterior, Average::Posteriors, 3, &logits);
+    let expected = clip_posteriors(Activation::Posterior, Average::Posteriors, 1.0, 3, &logits);
     let scores = classify(&path, "400");
     for (label, expected) in model.manifest.labels.iter().zip(&expected) {
         assert!((scores[label].as_f64().unwrap() - f64::from(*expected)).abs() < 1e-6, "{scores} {expected}");

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use edge::decide::{Decider, Rules};
+use edge::decide::{Decider, Output, Rules};
 use edge::engine::{Engine, Precision, StreamEngine};
 use edge::pipeline::Chain;
 use edge::status::Status;
@@ -88,7 +88,8 @@ fn decide(criterion: &mut Criterion) {
     criterion.bench_function("decide/pulse", |bencher| {
         bencher.iter(|| {
             let (index, logits) = pulses.next().expect("a cycle has no end");
-            decider.push(index as f64 * period_s, logits, |transition| {
+            let output = Output { t_start_s: index as f64 * period_s, level_dbfs: 0.0, logits };
+            decider.push(&output, |transition| {
                 black_box(transition);
             });
         });

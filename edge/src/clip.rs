@@ -67,7 +67,8 @@ impl ClipClassifier {
             let loud = loud_outputs(frontend, network.pulse_frames, network.receptive_field_frames, &frames);
             logits = loud.iter().flat_map(|&at| &logits[at * n_classes..(at + 1) * n_classes]).copied().collect();
         }
-        Ok(clip_posteriors(network.activation, Average::of(network.kind), n_classes, &logits))
+        let temperature = self.model.manifest.decision.temperature;
+        Ok(clip_posteriors(network.activation, Average::of(network.kind), temperature, n_classes, &logits))
     }
 }
 
@@ -154,7 +155,7 @@ mod tests {
         let samples = tone(24_000, 30_011);
         let frames = log_mel(&model.manifest.frontend, &samples).unwrap();
         let logits = BatchEngine::load(&model, Precision::F32).unwrap().run(&frames).unwrap();
-        let posteriors = clip_posteriors(Activation::Softmax, Average::Logits, 3, &logits);
+        let posteriors = clip_posteriors(Activation::Softmax, Average::Logits, 1.0, 3, &logits);
         let mut classifier = classifier();
         // Twice: nothing of a clip may reach the next.
         for _ in 0..2 {
@@ -195,7 +196,7 @@ mod tests {
             assert_eq!(frames.len(), n_frames * n_mels);
             (samples, frames)
         };
-        let mean = |logits: &[f32]| clip_posteriors(Activation::Posterior, Average::Posteriors, 3, logits);
+        let mean = |logits: &[f32]| clip_posteriors(Activation::Posterior, Average::Posteriors, 1.0, 3, logits);
 
         for n_frames in [1, field - 1] {
             let (samples, mut frames) = frames_of(n_frames);

@@ -16,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A configuration file that cannot be read or parsed, or a key with a value that makes no sense.
-    #[error("{}: {reason}", config_place(file, *line, key))]
+    #[error("{}: {reason}", place(file, line.map(|line| line as u64), key))]
     Config {
         /// The configuration file.
         file: PathBuf,
@@ -72,6 +72,19 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file that says what is in a recording and cannot be used.
+    #[error("{}: {reason}", place(file, *line, field))]
+    Truth {
+        /// The file.
+        file: PathBuf,
+        /// Line in the file, from 1, where it is known.
+        line: Option<u64>,
+        /// The column; empty where the whole file or line is meant.
+        field: String,
+        /// What is wrong.
+        reason: String,
+    },
+
     /// A sample stream that cannot be processed: its rate, format or channel count.
     #[error("audio stream: {field}: expected {expected}, actual {actual}")]
     AudioStream {
@@ -123,7 +136,7 @@ pub enum Error {
 /// What kind of failure an [`Error`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The command line or the configuration must be corrected.
+    /// The command line, the configuration or a file of what is true must be corrected.
     Config,
     /// The model folder must be corrected.
     Model,
@@ -156,7 +169,7 @@ impl Error {
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Config { .. } | Error::Usage { .. } => ErrorKind::Config,
+            Error::Config { .. } | Error::Usage { .. } | Error::Truth { .. } => ErrorKind::Config,
             Error::ModelFile { .. } | Error::ModelField { .. } => ErrorKind::Model,
             Error::AudioFile { .. } | Error::AudioStream { .. } => ErrorKind::Audio,
             Error::Device { .. } => ErrorKind::Device,
@@ -183,6 +196,11 @@ impl Error {
     /// An [`Error::AudioFile`].
     pub fn audio_file(path: &Path, reason: impl std::fmt::Display) -> Self {
         Error::AudioFile { path: path.to_path_buf(), reason: one_line(reason) }
+    }
+
+    /// An [`Error::Truth`].
+    pub fn truth(file: &Path, line: Option<u64>, field: &str, reason: impl std::fmt::Display) -> Self {
+        Error::Truth { file: file.to_path_buf(), line, field: field.to_string(), reason: one_line(reason) }
     }
 
     /// An [`Error::ModelFile`].
@@ -213,7 +231,7 @@ pub(crate) fn one_line(text: impl std::fmt::Display) -> String {
     line
 }
 
-fn config_place(file: &Path, line: Option<usize>, key: &str) -> String {
+fn place(file: &Path, line: Option<u64>, key: &str) -> String {
     let mut place = file.display().to_string();
     if let Some(line) = line {
         place.push_str(&format!(":{line}"));

@@ -72,13 +72,13 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Evaluates `student`; none if nothing is held out.
+    /// Evaluates `student`, whose logits `activation` turns into posteriors; none if nothing is held out.
     ///
     /// # Errors
     ///
     /// If libtorch reports one.
-    pub fn evaluate(&self, student: &Student) -> Result<Option<Evaluation>> {
-        self.evaluate_with(|frames| clip_logits(student, frames, &self.frontend, self.device))
+    pub fn evaluate(&self, student: &Student, activation: Activation) -> Result<Option<Evaluation>> {
+        self.evaluate_with(activation, |frames| clip_logits(student, frames, &self.frontend, self.device))
     }
 
     /// What the network's files in the model folder `folder` say of all that is held out, run as the daemon runs them; none if
@@ -138,11 +138,15 @@ impl HeldOut {
     }
 
     /// Evaluates whatever gives a clip's logits `(C)` for its frames `(n_frames, n_mels)`.
-    fn evaluate_with(&self, clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>) -> Result<Option<Evaluation>> {
+    fn evaluate_with(
+        &self,
+        activation: Activation,
+        clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
+    ) -> Result<Option<Evaluation>> {
         if self.clips.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.measure(&self.ask(clip_logits)?)))
+        Ok(Some(self.measure(activation, &self.ask(clip_logits)?)))
     }
 
     /// The logits of all clips and then of the windows of background, `(N, C)` row-major.
@@ -169,7 +173,7 @@ impl HeldOut {
     /// # Panics
     ///
     /// If there are not as many as clips and windows.
-    pub fn measure(&self, logits: &[f32]) -> Evaluation {
+    pub fn measure(&self, activation: Activation, logits: &[f32]) -> Evaluation {
         let n_windows = self.windows().count();
         let n_classes = logits.len() / (self.clips.len() + n_windows).max(1);
         let (of_clips, of_windows) = logits.split_at(self.clips.len() * n_classes);
@@ -181,7 +185,7 @@ impl HeldOut {
                 n += 1;
                 right += usize::from(argmax(logits, 0..logits.len()) == clip.label);
                 right_own += usize::from(argmax(logits, set.labels.iter().copied()) == clip.label);
-                nll -= f64::from(posteriors(logits)[clip.label].max(1e-12).ln());
+                nll -= f64::from(posteriors(activation, logits)[clip.label].max(1e-12).ln());
             }
             if n > 0 {
                 let share = |count: usize| count as f64 / n as f64;
@@ -192,7 +196,9 @@ impl HeldOut {
         }
         let background = self.background.filter(|_| !self.negatives.is_empty());
         let background = background.map(|label| {
-            let alarm = |logits: &&[f32]| posteriors(logits).iter().enumerate().any(|(i, &p)| i != label && p >= 0.5);
+            let alarm = |logits: &&[f32]| {
+                posteriors(activation, logits).iter().enumerate().any(|(i, &p)| i != label && p >= 0.5)
+            };
             let n_alarms = of_windows.chunks_exact(n_classes).filter(alarm).count();
             BackgroundResult { n_windows, false_alarms: n_alarms as f64 / n_windows.max(1) as f64 }
         });
@@ -246,6 +252,6 @@ fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {
 }
 
 /// As the daemon computes them.
-fn posteriors(logits: &[f32]) -> Vec<f32> {
-    clip_posteriors(Activation::Softmax, Average::Logits, logits.len(), logits)
+fn posteriors(activation: Activation, logits: &[f32]) -> Vec<f32> {
+    clip_posteriors(activation, Average::Logits, 1.0, logits.len(), logits)
 }

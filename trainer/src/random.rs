@@ -26,6 +26,12 @@ pub enum Purpose {
     View,
     /// Skipped branches of a batch.
     DropPath,
+    /// Order of the clips in an epoch of scenes.
+    SceneOrder,
+    /// Sounds, places and levels of a scene.
+    Scene,
+    /// A part of a composed recording, or the seed of one.
+    Composition,
 }
 
 /// The generator of `purpose` number `counter`.

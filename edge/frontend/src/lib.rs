@@ -22,6 +22,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod config;
+pub mod decision;
 mod error;
 pub mod log_mel;
 pub mod manifest;
@@ -30,7 +31,8 @@ pub mod resample;
 pub mod window;
 
 pub use config::{FrontendConfig, MelNorm, MelScale, Power};
+pub use decision::{ClassDecision, ClassValues, Decision, Smoothing};
 pub use error::{Error, ErrorKind};
 pub use log_mel::{LogMel, log_mel};
-pub use manifest::{Activation, ClassDecision, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind};
+pub use manifest::{Activation, DataNotes, Files, Manifest, ModelFile, Network, NetworkKind};
 pub use resample::{Resampler, resample};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decision::Decision;
 use crate::{Error, FrontendConfig};
 
 /// The version of the manifest's layout that this code reads and writes.
@@ -61,6 +62,10 @@ pub struct Network {
     pub output_delay: usize,
     /// From logits to posteriors.
     pub activation: Activation,
+    /// Time from the middle of the slot that an output stands for to the end of its receptive field: a network that was trained to say
+    /// what is later or earlier than the middle of it says so here. Half of the field where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookahead_ms: Option<f64>,
 }
 
 /// How a network consumes time.
@@ -105,48 +110,6 @@ pub struct ModelFile {
     pub path: String,
     /// SHA-256 of its bytes, 64 lower-case hexadecimal digits.
     pub sha256: String,
-}
-
-/// How posteriors become events, for all classes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Decision {
-    /// Span of the sliding mean: over the logits of a streaming network's outputs, over the posteriors of a windowed one's.
-    pub window_ms: u32,
-    /// An event begins when the score reaches this.
-    pub threshold_on: f32,
-    /// It ends when the score falls below this; at most `threshold_on`.
-    pub threshold_off: f32,
-    /// Time that the score must hold before the onset is reported.
-    pub min_duration_ms: u32,
-    /// A shorter dip below `threshold_off` does not end an event.
-    pub min_gap_ms: u32,
-    /// Time after an offset in which the class cannot begin again.
-    pub cooldown_ms: u32,
-    /// Differing values for single classes, by label.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub classes: BTreeMap<String, ClassDecision>,
-}
-
-/// One class's differing decision values.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClassDecision {
-    /// See [`Decision::threshold_on`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threshold_on: Option<f32>,
-    /// See [`Decision::threshold_off`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threshold_off: Option<f32>,
-    /// See [`Decision::min_duration_ms`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_duration_ms: Option<u32>,
-    /// See [`Decision::min_gap_ms`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_gap_ms: Option<u32>,
-    /// See [`Decision::cooldown_ms`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cooldown_ms: Option<u32>,
 }
 
 /// What the model was trained on.
@@ -195,6 +158,13 @@ impl Manifest {
         self.frontend.validate()?;
         expect(self.frontend_hash == self.frontend.hash(), "frontend_hash", self.frontend.hash(), &self.frontend_hash)?;
         self.network.validate()?;
+        if let Some(ms) = self.network.lookahead_ms {
+            let n_field =
+                (self.network.receptive_field_frames - 1) * self.frontend.hop_length + self.frontend.win_length;
+            let field_ms = n_field as f64 / f64::from(self.frontend.sample_rate) * 1e3;
+            let within = format!("0 to {field_ms}, the receptive field");
+            expect((0.0..=field_ms).contains(&ms), "network.lookahead_ms", within, ms)?;
+        }
         self.files.f32.validate("files.f32")?;
         if let Some(file) = &self.files.int8 {
             file.validate("files.int8")?;
@@ -228,19 +198,15 @@ impl Manifest {
 
     fn validate_decision(&self) -> Result<(), Error> {
         let decision = &self.decision;
-        let window_ms = decision.window_ms;
-        expect((1..=60_000).contains(&window_ms), "decision.window_ms", "1 to 60000", window_ms)?;
-        validate_thresholds("decision", decision.threshold_on, decision.threshold_off)?;
-        for (label, class) in &decision.classes {
+        if let Some(energy) = decision.min_energy {
+            let fits = self.network.activation == Activation::Softmax;
+            expect(fits, "decision.min_energy", "none without activation = \"softmax\"", energy)?;
+        }
+        for label in decision.classes.keys() {
             let field = format!("decision.classes.{label}");
             expect(self.labels.contains(label), &field, "one of labels", format!("{label:?}"))?;
-            validate_thresholds(
-                &field,
-                class.threshold_on.unwrap_or(decision.threshold_on),
-                class.threshold_off.unwrap_or(decision.threshold_off),
-            )?;
         }
-        Ok(())
+        decision.validate()
     }
 }
 
@@ -285,17 +251,7 @@ impl ModelFile {
     }
 }
 
-fn validate_thresholds(field: &str, on: f32, off: f32) -> Result<(), Error> {
-    expect(on > 0.0 && on <= 1.0, &format!("{field}.threshold_on"), "above 0, at most 1", on)?;
-    expect(
-        off > 0.0 && off <= on,
-        &format!("{field}.threshold_off"),
-        format!("above 0, at most threshold_on ({on})"),
-        off,
-    )
-}
-
-fn expect(holds: bool, field: &str, expected: impl ToString, actual: impl ToString) -> Result<(), Error> {
+pub(crate) fn expect(holds: bool, field: &str, expected: impl ToString, actual: impl ToString) -> Result<(), Error> {
     if holds {
         Ok(())
     } else {
@@ -306,6 +262,7 @@ fn expect(holds: bool, field: &str, expected: impl ToString, actual: impl ToStri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::{ClassDecision, Smoothing};
 
     fn manifest() -> Manifest {
         let frontend = FrontendConfig::student();
@@ -323,9 +280,14 @@ mod tests {
                 receptive_field_frames: 59,
                 output_delay: 7,
                 activation: Activation::Softmax,
+                lookahead_ms: None,
             },
             files: Files { f32: ModelFile { path: "model.onnx".into(), sha256: "0".repeat(64) }, int8: None },
             decision: Decision {
+                temperature: 1.0,
+                smoothing: Smoothing::Mean,
+                min_energy: None,
+                max_duration_ms: 60_000,
                 window_ms: 1000,
                 threshold_on: 0.6,
                 threshold_off: 0.3,
@@ -363,7 +325,7 @@ mod tests {
     #[test]
     fn every_contradiction_names_its_field() {
         type Spoil = fn(&mut Manifest);
-        let cases: [(&str, Spoil); 14] = [
+        let cases: [(&str, Spoil); 20] = [
             ("manifest_version", |m| m.manifest_version = 2),
             ("labels", |m| m.labels.clear()),
             ("labels[1]", |m| m.labels[1] = "dog".into()),
@@ -373,9 +335,20 @@ mod tests {
             ("network.pulse_frames", |m| m.network.pulse_frames = 0),
             ("network.output_delay", |m| m.network.output_delay = 8),
             ("network.activation", |m| m.network.activation = Activation::Posterior),
+            ("network.lookahead_ms", |m| m.network.lookahead_ms = Some(1000.0)),
             ("files.f32.path", |m| m.files.f32.path = "../model.onnx".into()),
             ("files.f32.sha256", |m| m.files.f32.sha256 = "abc".into()),
             ("decision.window_ms", |m| m.decision.window_ms = 0),
+            ("decision.temperature", |m| m.decision.temperature = 0.0),
+            ("decision.min_energy", |m| m.decision.min_energy = Some(f32::NAN)),
+            ("decision.min_energy", |m| {
+                m.network.activation = Activation::Sigmoid;
+                m.decision.min_energy = Some(1.0);
+            }),
+            ("decision.max_duration_ms", |m| m.decision.max_duration_ms = 100),
+            ("decision.classes.dog.window_ms", |m| {
+                m.decision.classes.get_mut("dog").unwrap().window_ms = Some(60_001);
+            }),
             ("decision.threshold_off", |m| m.decision.threshold_off = 0.7),
             ("decision.classes.cat", |m| {
                 m.decision.classes.insert("cat".into(), ClassDecision::default());

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use edge::Result;
-use edge::decide::{Decider, Rules};
+use edge::decide::{Decider, Output, Rules};
 use edge_frontend::LogMel;
 use serde::Serialize;
 
@@ -74,7 +74,8 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
         let there = engine.push(&pulse, &mut logits)?;
         let network_elapsed = network_begin.elapsed();
         if there {
-            decider.push(at as f64 * pulse_ms / 1e3, &logits, |_| {});
+            let output = Output { t_start_s: at as f64 * pulse_ms / 1e3, level_dbfs: 0.0, logits: &logits };
+            decider.push(&output, |_| {});
             start_ms.get_or_insert_with(|| start.elapsed().as_secs_f64() * 1e3);
         }
         let elapsed = begin.elapsed();

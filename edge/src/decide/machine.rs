@@ -9,6 +9,9 @@
 //!                  min gap below off (offset)
 //! ```
 //!
+//! An event that reaches its longest duration is reported as over; the class is then *spent* until its score has stayed below
+//! `threshold_off` for the least gap.
+//!
 //! The span of an event reaches from its onset frame to its last dominating frame; an onset is reported only once the span is
 //! as long as the shortest event that is to be reported, so no offset can come out shorter than that.
 
@@ -25,8 +28,10 @@ pub(super) struct Frame {
     pub(super) score: f32,
     /// Whether the frame's own posterior exceeds `threshold_off`.
     pub(super) dominates: bool,
-    /// Whether the window is full, so that its score may be trusted to begin an event.
+    /// Whether an event may begin with this frame.
     pub(super) may_begin: bool,
+    /// Frames up to and including this one in which the beginning of an event is looked for.
+    pub(super) lookback: usize,
 }
 
 /// One class of one stream.
@@ -45,6 +50,9 @@ enum Stage {
     On(Span),
     Falling {
         span: Span,
+        n_below: u64,
+    },
+    Spent {
         n_below: u64,
     },
 }
@@ -76,13 +84,28 @@ impl ClassState {
                     return self.rise(rules, frame, Span::begin(rules, frame, window, self.earliest));
                 }
             }
-            Stage::Rising(span) if holds => return self.rise(rules, frame, span.extended(frame, window)),
+            Stage::Rising(span) if holds => {
+                return self.rise(rules, frame, span.extended(rules, frame, window, frame_period_s));
+            }
             Stage::Rising(_) => self.stage = Stage::Idle,
             Stage::On(span) | Stage::Falling { span, .. } if holds => {
-                self.stage = Stage::On(span.extended(frame, window))
+                let span = span.extended(rules, frame, window, frame_period_s);
+                if span.n_frames() >= rules.max_duration_frames {
+                    self.stage = Stage::Spent { n_below: 0 };
+                    return Some(span.offset(frame.class_id, frame_period_s));
+                }
+                self.stage = Stage::On(span);
             }
             Stage::On(span) => return self.fall(rules, frame, span, 1, frame_period_s),
             Stage::Falling { span, n_below } => return self.fall(rules, frame, span, n_below + 1, frame_period_s),
+            Stage::Spent { .. } if holds => self.stage = Stage::Spent { n_below: 0 },
+            Stage::Spent { n_below } if n_below + 1 < rules.min_gap_frames => {
+                self.stage = Stage::Spent { n_below: n_below + 1 };
+            }
+            Stage::Spent { .. } => {
+                self.stage = Stage::Idle;
+                self.earliest = frame.index + 1 + rules.cooldown_frames;
+            }
         }
         None
     }
@@ -90,13 +113,13 @@ impl ClassState {
     /// The offset of an open event at the end of the stream.
     pub(super) fn close(&mut self, class_id: usize, frame_period_s: f64) -> Option<Transition> {
         match std::mem::take(&mut self.stage) {
-            Stage::Idle | Stage::Rising(_) => None,
+            Stage::Idle | Stage::Rising(_) | Stage::Spent { .. } => None,
             Stage::On(span) | Stage::Falling { span, .. } => Some(span.offset(class_id, frame_period_s)),
         }
     }
 
     fn rise(&mut self, rules: &ClassRules, frame: &Frame, span: Span) -> Option<Transition> {
-        if span.last - span.first + 1 < rules.min_duration_frames {
+        if span.n_frames() < rules.min_duration_frames {
             self.stage = Stage::Rising(span);
             return None;
         }
@@ -126,9 +149,12 @@ impl ClassState {
 impl Span {
     /// The run of dominating frames that ends nearest to `frame`, within the window and not before `earliest`.
     fn begin(rules: &ClassRules, frame: &Frame, window: &Window, earliest: u64) -> Self {
-        let oldest = window.oldest().max(earliest);
         let dominates = |index: &u64| window.posterior(*index, frame.class_id) > rules.threshold_off;
-        let last = (oldest..=frame.index).rev().find(dominates).unwrap_or(frame.index);
+        let recent = window.newest_frames(rules.window_frames).start.max(earliest);
+        let last = (recent..=frame.index).rev().find(dominates).unwrap_or(frame.index);
+        let oldest = window.newest_frames(frame.lookback).start.max(earliest);
+        // No longer than an event may be.
+        let oldest = oldest.max((last + 1).saturating_sub(rules.max_duration_frames));
         let first = (oldest..last).rev().take_while(dominates).last().unwrap_or(last);
         Span {
             first,
@@ -144,14 +170,23 @@ impl Span {
     ///
     /// The score may outlast the last dominating frame for as long as the other classes are low, too: an event reaches at
     /// least as far as the oldest frame of a window that speaks for it.
-    fn extended(mut self, frame: &Frame, window: &Window) -> Self {
+    fn extended(mut self, rules: &ClassRules, frame: &Frame, window: &Window, frame_period_s: f64) -> Self {
         self.peak_score = self.peak_score.max(frame.score);
-        let last = if frame.dominates { frame.index } else { window.oldest() };
-        if last > self.last {
+        let last = if frame.dominates { frame.index } else { window.newest_frames(rules.window_frames).start };
+        let n_most = rules.max_duration_frames - 1;
+        if last > self.first + n_most {
+            // That frame may have left the window during a gap.
+            self.last = self.first + n_most;
+            self.t_last_s = self.t_first_s + n_most as f64 * frame_period_s;
+        } else if last > self.last {
             self.last = last;
             self.t_last_s = window.t_slot_s(last);
         }
         self
+    }
+
+    fn n_frames(&self) -> u64 {
+        self.last - self.first + 1
     }
 
     fn onset(&self, class_id: usize) -> Transition {

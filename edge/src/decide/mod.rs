@@ -1,21 +1,23 @@
 //! From frame logits to events: frames of logits enter, onsets and offsets leave. Runs on the worker thread.
 //!
-//! 1. The logits of the last `window_ms` are averaged. Mean and linear head commute, so this is what the network would say of
-//!    the window as a whole. Softmax or sigmoid of the mean is the window's posterior: the **score**. Of a network that takes
-//!    whole patches, it is the posteriors that are averaged ([`Average`]).
+//! 1. The logits of a class's window, the last `window_ms`, become its **score**: the posterior of the window as a whole. Usually
+//!    they are averaged (`smoothing = "mean"`): mean and linear head commute, so this is what the network would say of the
+//!    window. Of a network that takes whole patches, it is the posteriors that are averaged ([`Average`]). `smooth` has the other
+//!    ways.
 //! 2. The same function of a frame's own logits is the frame's posterior. A frame *dominates* for a class when its posterior
 //!    exceeds the class's `threshold_off`. Scores decide *whether* there is an event, dominating frames *when* it was.
-//! 3. Each class runs through a state machine of its own (`machine`).
+//! 3. Each class runs through a state machine of its own (`machine`), whatever the others do. Nothing begins while the level is
+//!    below the gate, or the window's energy below `min_energy`.
 //!
 //! # Times
 //!
 //! A frame of logits stands for a slot one frame period long (80 ms) around the centre of its receptive field. (Where patches
 //! of two seconds are evaluated every 200 ms, it is the middle 200 ms.) An event's onset
 //! is the start of the slot of the earliest frame of the run of dominating frames that ends nearest the frame at which the score
-//! reached `threshold_on`; the run is followed back no further than the window, and never into the previous event of the class
-//! or its cooldown; where no frame of the window dominates it is the frame that crossed. The offset is the end of the slot of
-//! the last dominating frame before the score fell below `threshold_off`, or of the oldest frame of the last window before
-//! that, whichever is later.
+//! reached `threshold_on`; the run is followed back no further than a second or the window, whichever is longer, and never into
+//! the previous event of the class or its cooldown; where no frame of the window dominates it is the frame that crossed. The offset
+//! is the end of the slot of the last dominating frame before the score fell below `threshold_off`, or of the oldest frame of the last
+//! window before that, whichever is later; and never later than `max_duration_ms` after the onset.
 //!
 //! # Real-time
 //!
@@ -24,6 +26,7 @@
 
 mod machine;
 mod rules;
+mod smooth;
 mod window;
 
 pub use rules::{Average, ClassRules, Rules};
@@ -31,6 +34,7 @@ pub use window::clip_posteriors;
 
 use crate::event::Phase;
 use machine::{ClassState, Frame};
+use smooth::Smoother;
 use window::Window;
 
 /// A confirmed onset, or the offset that ends it.
@@ -50,12 +54,25 @@ pub struct Transition {
     pub peak_score: f32,
 }
 
+/// What the network says of a place in the stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Output<'a> {
+    /// Where the receptive field begins in the stream, seconds.
+    pub t_start_s: f64,
+    /// Level of the loudest pulse in the receptive field, dBFS.
+    pub level_dbfs: f32,
+    /// `(n_classes)`.
+    pub logits: &'a [f32],
+}
+
 /// The decide stage of one stream.
 #[derive(Debug)]
 pub struct Decider {
     rules: Rules,
     window: Window,
+    smoother: Smoother,
     scores: Vec<f32>,
+    energies: Vec<f32>,
     states: Vec<ClassState>,
 }
 
@@ -63,9 +80,12 @@ impl Decider {
     /// A decider at the start of a stream.
     pub fn new(rules: Rules) -> Self {
         let n_classes = rules.classes.len();
+        let smoother = Smoother::new(&rules);
         Decider {
-            window: Window::new(rules.window_frames, n_classes, rules.activation, rules.average),
+            window: Window::new(&rules, smoother.span().max(rules.lookback_frames)),
+            smoother,
             scores: vec![0.0; n_classes],
+            energies: vec![0.0; n_classes],
             states: vec![ClassState::default(); n_classes],
             rules,
         }
@@ -76,31 +96,30 @@ impl Decider {
         &self.rules
     }
 
-    /// Takes the next frame of `logits`, `(n_classes)`, and hands what follows from it to `on_transition`, in the order of the
-    /// classes.
-    ///
-    /// `t_start_s` is the frame's place in the stream, seconds: its receptive field begins there. No event begins before the window has
-    /// filled for the first time.
+    /// Takes the next frame of logits and hands what follows from it to `on_transition`, in the order of the classes. No event of a
+    /// class begins before its window has filled for the first time.
     ///
     /// # Panics
     ///
-    /// When `logits` does not have one value a class.
-    pub fn push(&mut self, t_start_s: f64, logits: &[f32], mut on_transition: impl FnMut(Transition)) {
-        let t_slot_s = t_start_s + self.rules.slot_offset_s;
-        self.window.push(t_slot_s, logits);
-        self.window.scores(&mut self.scores);
-        let index = self.window.newest();
-        let full = self.window.is_full();
-        for (class_id, (rules, state)) in self.rules.classes.iter().zip(&mut self.states).enumerate() {
-            let Some(rules) = rules else { continue };
+    /// When `output.logits` does not have one value a class.
+    pub fn push(&mut self, output: &Output, mut on_transition: impl FnMut(Transition)) {
+        let Decider { rules, window, smoother, scores, energies, states } = self;
+        window.push(output.t_start_s + rules.slot_offset_s, output.logits);
+        smoother.scores(window, scores, energies);
+        let index = window.newest();
+        let loud = rules.level_gate_dbfs.is_none_or(|gate| output.level_dbfs >= gate);
+        for (class_id, (class, state)) in rules.classes.iter().zip(states).enumerate() {
+            let Some(class) = class else { continue };
+            let full = index + 1 >= class.window_frames as u64;
             let frame = Frame {
                 class_id,
                 index,
-                score: self.scores[class_id],
-                dominates: self.window.posterior(index, class_id) > rules.threshold_off,
-                may_begin: full,
+                score: scores[class_id],
+                dominates: window.posterior(index, class_id) > class.threshold_off,
+                may_begin: full && loud && rules.min_energy.is_none_or(|energy| energies[class_id] >= energy),
+                lookback: rules.lookback_frames.max(class.window_frames),
             };
-            if let Some(transition) = state.step(rules, &frame, &self.window, self.rules.frame_period_s) {
+            if let Some(transition) = state.step(class, &frame, window, rules.frame_period_s) {
                 on_transition(transition);
             }
         }
@@ -127,4 +146,4 @@ impl Decider {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

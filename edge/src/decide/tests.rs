@@ -1,4 +1,4 @@
-use edge_frontend::Activation;
+use edge_frontend::{Activation, Smoothing};
 use proptest::prelude::*;
 
 use super::*;
@@ -6,19 +6,37 @@ use super::*;
 const PERIOD_S: f64 = 0.08;
 const SLOT_OFFSET_S: f64 = 0.1;
 
-fn class(threshold_on: f32, threshold_off: f32) -> ClassRules {
-    ClassRules { threshold_on, threshold_off, min_duration_frames: 1, min_gap_frames: 1, cooldown_frames: 0 }
+pub(crate) fn class(threshold_on: f32, threshold_off: f32) -> ClassRules {
+    ClassRules {
+        window_frames: 1,
+        threshold_on,
+        threshold_off,
+        min_duration_frames: 1,
+        min_gap_frames: 1,
+        cooldown_frames: 0,
+        max_duration_frames: 1000,
+    }
 }
 
-fn rules(window_frames: usize, classes: Vec<Option<ClassRules>>) -> Rules {
+/// All classes with a window of `window_frames`.
+pub(crate) fn rules(window_frames: usize, classes: Vec<Option<ClassRules>>) -> Rules {
     Rules {
         activation: Activation::Sigmoid,
         average: Average::Logits,
-        window_frames,
+        temperature: 1.0,
+        smoothing: Smoothing::Mean,
         frame_period_s: PERIOD_S,
         slot_offset_s: SLOT_OFFSET_S,
-        classes,
+        lookback_frames: 4,
+        level_gate_dbfs: None,
+        min_energy: None,
+        background: None,
+        classes: classes.into_iter().map(|class| class.map(|class| ClassRules { window_frames, ..class })).collect(),
     }
+}
+
+fn push(decider: &mut Decider, t_start_s: f64, logits: &[f32], on_transition: impl FnMut(Transition)) {
+    decider.push(&Output { t_start_s, level_dbfs: -30.0, logits }, on_transition);
 }
 
 /// Runs a decider over frames of logits; each transition comes with the frame at which it was reported (the number of frames
@@ -27,7 +45,7 @@ fn decide(rules: &Rules, frames: &[Vec<f32>]) -> Vec<(usize, Transition)> {
     let mut decider = Decider::new(rules.clone());
     let mut transitions = Vec::new();
     for (at, logits) in frames.iter().enumerate() {
-        decider.push(at as f64 * PERIOD_S, logits, |transition| transitions.push((at, transition)));
+        push(&mut decider, at as f64 * PERIOD_S, logits, |transition| transitions.push((at, transition)));
     }
     decider.flush(|transition| transitions.push((frames.len(), transition)));
     decider.flush(|transition| panic!("{transition:?} after the flush"));
@@ -122,40 +140,92 @@ fn after_a_flush_the_stream_begins_anew() {
     let mut decider = Decider::new(rules(2, vec![Some(class(0.5, 0.3))]));
     let mut phases = Vec::new();
     for t_start_s in [0.0, 0.08, 0.16] {
-        decider.push(t_start_s, &[HIGH], |t| phases.push((t.phase, t.t_onset_s)));
+        push(&mut decider, t_start_s, &[HIGH], |t| phases.push((t.phase, t.t_onset_s)));
     }
     decider.flush(|t| phases.push((t.phase, t.t_onset_s)));
     assert_eq!(decider.scores(), [0.0]);
     for t_start_s in [100.0, 100.08] {
-        decider.push(t_start_s, &[HIGH], |t| phases.push((t.phase, t.t_onset_s)));
+        push(&mut decider, t_start_s, &[HIGH], |t| phases.push((t.phase, t.t_onset_s)));
     }
     assert_eq!(phases, [(Phase::Onset, 0.1), (Phase::Offset, 0.1), (Phase::Onset, 100.1)]);
+}
+
+#[test]
+fn an_event_is_cut_at_its_longest_and_the_class_must_fall_before_the_next() {
+    let rules = ClassRules { max_duration_frames: 4, min_gap_frames: 2, ..class(0.5, 0.3) };
+    let mut logits = [HIGH; 16];
+    // One low frame is no gap; two are.
+    logits[7] = LOW;
+    logits[10..12].fill(LOW);
+    let events = decide_one(rules, 1, &logits);
+    assert_eq!(events, [(0, Phase::Onset, 0), (3, Phase::Offset, 3), (12, Phase::Onset, 12), (15, Phase::Offset, 15)]);
+}
+
+#[test]
+fn an_event_that_reaches_its_longest_behind_a_gap_longer_than_the_window_ends_there() {
+    let rules = ClassRules { max_duration_frames: 10, min_gap_frames: 20, ..class(0.5, 0.3) };
+    let mut logits = [LOW; 30];
+    logits[2] = HIGH;
+    logits[18] = HIGH;
+    assert_eq!(decide_one(rules, 1, &logits), [(2, Phase::Onset, 2), (18, Phase::Offset, 11)]);
+}
+
+#[test]
+fn nothing_begins_below_the_level_gate_and_nothing_ends_by_it() {
+    let gated = Rules { level_gate_dbfs: Some(-50.0), ..rules(1, vec![Some(class(0.5, 0.3))]) };
+    let mut decider = Decider::new(gated);
+    let mut seen = Vec::new();
+    for (at, (level_dbfs, logit)) in
+        [(-60.0, HIGH), (-50.1, HIGH), (-50.0, HIGH), (-90.0, HIGH), (f32::NEG_INFINITY, LOW)].into_iter().enumerate()
+    {
+        decider.push(&Output { t_start_s: 0.0, level_dbfs, logits: &[logit] }, |t| seen.push((at, t.phase)));
+    }
+    assert_eq!(seen, [(2, Phase::Onset), (4, Phase::Offset)]);
+}
+
+#[test]
+fn nothing_begins_below_the_least_energy() {
+    let classes = vec![Some(class(0.5, 0.3)), Some(class(0.5, 0.3)), None];
+    let rules =
+        Rules { activation: Activation::Softmax, min_energy: Some(3.0), background: Some(2), ..rules(1, classes) };
+    // Sure of class 0 in each; the energy is the size of the logits.
+    let frames: Vec<Vec<f32>> = [[1.0, -9.0, -9.0], [2.9, -9.0, -9.0], [3.1, -9.0, -9.0]].map(Vec::from).into();
+    let seen: Vec<_> = decide(&rules, &frames).into_iter().map(|(at, t)| (at, t.phase)).collect();
+    assert_eq!(seen, [(2, Phase::Onset), (3, Phase::Offset)]);
 }
 
 /// The module documentation's rules for one class, by searching in the whole history instead of keeping a state.
 fn reference(
     class_id: usize,
     class: &ClassRules,
-    window: usize,
+    lookback: usize,
     scores: &[f32],
     posteriors: &[f32],
 ) -> Vec<(usize, Transition)> {
-    let n = scores.len();
+    let (n, window) = (scores.len(), class.window_frames);
     let dominates = |at: &usize| posteriors[*at] > class.threshold_off;
     let holds = |at: &usize| scores[*at] >= class.threshold_off;
-    let (min_duration, min_gap, cooldown) =
-        (class.min_duration_frames as usize, class.min_gap_frames as usize, class.cooldown_frames as usize);
+    let (min_duration, min_gap, cooldown, max_duration) = (
+        class.min_duration_frames as usize,
+        class.min_gap_frames as usize,
+        class.cooldown_frames as usize,
+        class.max_duration_frames as usize,
+    );
     let mut transitions = Vec::new();
     let (mut from, mut earliest) = (window - 1, 0);
     while let Some(crossing) = (from.max(earliest)..n).find(|&at| scores[at] >= class.threshold_on) {
-        let oldest = (crossing + 1 - window).max(earliest);
-        let run_end = (oldest..=crossing).rev().find(dominates).unwrap_or(crossing);
-        let first =
-            (oldest..=run_end).rev().find(|&at| at == oldest || !dominates(&(at - 1)) || !dominates(&run_end)).unwrap();
+        let recent = (crossing + 1 - window).max(earliest);
+        let run_end = (recent..=crossing).rev().find(dominates).unwrap_or(crossing);
+        let oldest = (crossing + 1).saturating_sub(lookback.max(window)).max(earliest);
+        let oldest = oldest.max((run_end + 1).saturating_sub(max_duration));
+        let is_start = |&at: &usize| at == oldest || !dominates(&(at - 1)) || at == run_end && !dominates(&run_end);
+        let run_start = (oldest..=run_end).rev().find(is_start).unwrap();
+        let first = if run_start < run_end && !dominates(&(run_end - 1)) { run_end } else { run_start };
         let held = (crossing..n).take_while(holds).count();
         let last_at = |now: usize| {
             let held = (crossing + 1..=now).filter(holds);
-            held.map(|at| if dominates(&at) { at } else { at.saturating_sub(window - 1) }).fold(run_end, usize::max)
+            let reach = held.map(|at| if dominates(&at) { at } else { at.saturating_sub(window - 1) });
+            reach.fold(run_end, usize::max).min(first + max_duration - 1)
         };
         let Some(confirmed) = (crossing..crossing + held).find(|&now| last_at(now) + 1 - first >= min_duration) else {
             from = crossing + held;
@@ -176,37 +246,52 @@ fn reference(
         // The first frame of the gap that ends the event, or of the silence at the end of the stream.
         let ends = |&at: &usize| at + min_gap <= n && (at..at + min_gap).all(|at| !holds(&at));
         let gap = (confirmed + 1..n).find(ends);
-        let fell = gap.or_else(|| (confirmed + 1..n).rev().take_while(|at| !holds(at)).last());
-        let last = last_at(fell.map_or(n - 1, |fell| fell - 1));
-        let reported = gap.map_or(n, |gap| gap + min_gap - 1);
+        let is_spent = |at: &usize| holds(at) && last_at(*at) + 1 - first >= max_duration;
+        let spent = (confirmed + 1..gap.unwrap_or(n)).find(is_spent);
+        let (last, reported) = match (spent, gap) {
+            (Some(spent), _) => (last_at(spent), spent),
+            (None, Some(gap)) => (last_at(gap - 1), gap + min_gap - 1),
+            (None, None) => (last_at(n - 1), n),
+        };
         let t_offset_s = Some(last as f64 * PERIOD_S + SLOT_OFFSET_S + PERIOD_S);
-        transitions.push((
-            reported,
-            Transition { phase: Phase::Offset, t_offset_s, peak_score: peak_until(n.min(reported)), ..onset },
-        ));
+        let peak_score = peak_until(if spent.is_some() { reported + 1 } else { n.min(reported) });
+        transitions.push((reported, Transition { phase: Phase::Offset, t_offset_s, peak_score, ..onset }));
         (from, earliest) = (reported + 1, last + 1 + cooldown);
+        if let Some(spent) = spent {
+            let Some(gap) = (spent + 1..n).find(ends) else { break };
+            (from, earliest) = (gap + min_gap, gap + min_gap + cooldown);
+        }
     }
     transitions
 }
 
 fn activated(activation: Activation, logits: &[f32]) -> Vec<f32> {
-    clip_posteriors(activation, Average::Logits, logits.len(), logits)
+    clip_posteriors(activation, Average::Logits, 1.0, logits.len(), logits)
 }
 
 fn any_rules() -> impl Strategy<Value = Rules> {
-    let any_class = (0.2f32..0.9, 0.2f32..1.0, 1u64..6, 1u64..6, 0u64..6).prop_map(
-        |(on, share, min_duration, min_gap, cooldown)| ClassRules {
+    let any_class = (1usize..8, 0.2f32..0.9, 0.2f32..1.0, 1u64..6, 1u64..6, 0u64..6, 0u64..12).prop_map(
+        |(window_frames, on, share, min_duration, min_gap, cooldown, more)| ClassRules {
+            window_frames,
             threshold_on: on,
             threshold_off: on * share,
             min_duration_frames: min_duration,
             min_gap_frames: min_gap,
             cooldown_frames: cooldown,
+            max_duration_frames: min_duration + more,
         },
     );
     let activation = prop_oneof![Just(Activation::Softmax), Just(Activation::Sigmoid)];
     let average = prop_oneof![Just(Average::Logits), Just(Average::Posteriors)];
-    (1usize..8, activation, average, prop::collection::vec(prop::option::weighted(0.9, any_class), 3))
-        .prop_map(|(window, activation, average, classes)| Rules { activation, average, ..rules(window, classes) })
+    (1usize..10, activation, average, prop::collection::vec(prop::option::weighted(0.9, any_class), 3)).prop_map(
+        |(lookback_frames, activation, average, classes)| Rules {
+            activation,
+            average,
+            lookback_frames,
+            classes,
+            ..rules(1, Vec::new())
+        },
+    )
 }
 
 /// Sounds of a few frames each, with some noise on every logit.
@@ -228,18 +313,16 @@ proptest! {
     #[test]
     fn the_state_machine_does_what_the_rules_say(rules in any_rules(), frames in any_frames()) {
         let posteriors: Vec<Vec<f32>> = frames.iter().map(|frame| activated(rules.activation, frame)).collect();
-        let scores: Vec<Vec<f32>> = (0..frames.len())
-            .map(|at| {
-                let window = &frames[(at + 1).saturating_sub(rules.window_frames)..=at];
-                clip_posteriors(rules.activation, rules.average, 3, &window.concat())
-            })
-            .collect();
         let mut expected = Vec::new();
         for (class_id, class) in rules.classes.iter().enumerate() {
-            let of_class = |rows: &[Vec<f32>]| rows.iter().map(|row| row[class_id]).collect::<Vec<_>>();
-            if let Some(class) = class {
-                expected.extend(reference(class_id, class, rules.window_frames, &of_class(&scores), &of_class(&posteriors)));
-            }
+            let Some(class) = class else { continue };
+            let score = |at: usize| {
+                let window = &frames[(at + 1).saturating_sub(class.window_frames)..=at];
+                clip_posteriors(rules.activation, rules.average, 1.0, 3, &window.concat())[class_id]
+            };
+            let scores: Vec<f32> = (0..frames.len()).map(score).collect();
+            let posteriors: Vec<f32> = posteriors.iter().map(|row| row[class_id]).collect();
+            expected.extend(reference(class_id, class, rules.lookback_frames, &scores, &posteriors));
         }
         expected.sort_by_key(|(at, transition)| (*at, transition.class_id));
         let actual = decide(&rules, &frames);
@@ -262,7 +345,9 @@ proptest! {
                 prop_assert_eq!(pair[0].t_onset_s, pair[1].t_onset_s);
                 prop_assert!(pair[0].t_onset_s > t_end_s - 1e-9);
                 let t_offset_s = pair[1].t_offset_s.unwrap();
-                prop_assert!(t_offset_s - pair[0].t_onset_s > class.min_duration_frames as f64 * PERIOD_S - 1e-9);
+                let duration_s = t_offset_s - pair[0].t_onset_s;
+                prop_assert!(duration_s > class.min_duration_frames as f64 * PERIOD_S - 1e-9);
+                prop_assert!(duration_s < class.max_duration_frames as f64 * PERIOD_S + 1e-9);
                 prop_assert!(pair[0].score >= class.threshold_off && pair[1].peak_score >= class.threshold_on);
                 t_end_s = t_offset_s + class.cooldown_frames as f64 * PERIOD_S;
             }
@@ -270,15 +355,26 @@ proptest! {
     }
 
     #[test]
+    fn events_of_a_class_do_not_depend_on_the_other_classes_rules(rules in any_rules(), frames in any_frames()) {
+        let together = decide(&rules, &frames);
+        for class_id in 0..3 {
+            let only = |at: usize| if at == class_id { rules.classes[at] } else { None };
+            let alone = decide(&Rules { classes: (0..3).map(only).collect(), ..rules.clone() }, &frames);
+            let of_class: Vec<_> = together.iter().filter(|(_, t)| t.class_id == class_id).copied().collect();
+            prop_assert_eq!(alone, of_class);
+        }
+    }
+
+    #[test]
     fn decisions_do_not_depend_on_how_long_the_stream_has_run(rules in any_rules(), frames in any_frames(), n_before in 1usize..40) {
         let silence = vec![vec![-60.0, -60.0, -60.0]; n_before];
         let mut decider = Decider::new(Rules { activation: Activation::Sigmoid, ..rules.clone() });
-        silence.iter().for_each(|frame| decider.push(0.0, frame, |_| {}));
+        silence.iter().for_each(|frame| push(&mut decider, 0.0, frame, |_| {}));
         let mut fresh = Decider::new(Rules { activation: Activation::Sigmoid, ..rules.clone() });
         for (at, frame) in frames.iter().enumerate() {
-            decider.push(0.0, frame, |_| {});
-            fresh.push(0.0, frame, |_| {});
-            if at + 1 >= rules.window_frames {
+            push(&mut decider, 0.0, frame, |_| {});
+            push(&mut fresh, 0.0, frame, |_| {});
+            if at + 1 >= rules.longest_window() {
                 prop_assert_eq!(decider.scores(), fresh.scores());
             }
         }

@@ -2,7 +2,7 @@
 
 use edge_frontend::Activation;
 
-use super::Average;
+use super::{Average, Rules};
 
 /// A ring of the last `capacity` frames, addressed by their index since the start (or the last [`clear`](Window::clear)).
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(super) struct Window {
     capacity: usize,
     n_classes: usize,
     activation: Activation,
-    average: Average,
+    temperature: f32,
     /// Frames since the start; the newest one has the index `n_frames - 1`.
     n_frames: u64,
     /// `(capacity, n_classes)`, frame `i` in row `i % capacity`; so are the two below.
@@ -20,12 +20,17 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(capacity: usize, n_classes: usize, activation: Activation, average: Average) -> Self {
+    /// Holds `capacity` frames, at least 1.
+    pub(super) fn new(rules: &Rules, capacity: usize) -> Self {
+        Self::with(rules.activation, rules.temperature, rules.classes.len(), capacity)
+    }
+
+    fn with(activation: Activation, temperature: f32, n_classes: usize, capacity: usize) -> Self {
         Window {
             capacity,
             n_classes,
             activation,
-            average,
+            temperature,
             n_frames: 0,
             logits: vec![0.0; capacity * n_classes],
             posteriors: vec![0.0; capacity * n_classes],
@@ -39,40 +44,40 @@ impl Window {
         let row = self.row(self.n_frames);
         self.t_slot_s[row] = t_slot_s;
         let values = row * self.n_classes..(row + 1) * self.n_classes;
-        self.logits[values.clone()].copy_from_slice(logits);
+        let kept = &mut self.logits[values.clone()];
+        kept.copy_from_slice(logits);
+        if self.temperature != 1.0 {
+            kept.iter_mut().for_each(|logit| *logit /= self.temperature);
+        }
         let posteriors = &mut self.posteriors[values];
-        posteriors.copy_from_slice(logits);
+        posteriors.copy_from_slice(kept);
         activate(self.activation, posteriors);
         self.n_frames += 1;
     }
 
-    /// Writes the posterior of the window as a whole, one a class.
-    pub(super) fn scores(&self, scores: &mut [f32]) {
-        let frames = match self.average {
+    /// Writes the mean of the newest frames, one value a class: of the last `weights.len()` of them, weighted, the oldest first. Of a
+    /// window that is not full yet, of those that are there. There must be one.
+    pub(super) fn mean(&self, average: Average, weights: &[f32], means: &mut [f32]) {
+        let frames = match average {
             Average::Logits => &self.logits,
             Average::Posteriors => &self.posteriors,
         };
-        scores.fill(0.0);
-        for index in self.oldest()..self.n_frames {
+        let newest = self.newest_frames(weights.len());
+        let weights = &weights[weights.len() - (newest.end - newest.start) as usize..];
+        means.fill(0.0);
+        for (index, weight) in newest.zip(weights) {
             let row = self.row(index) * self.n_classes;
-            for (score, value) in scores.iter_mut().zip(&frames[row..row + self.n_classes]) {
-                *score += value;
+            for (mean, value) in means.iter_mut().zip(&frames[row..row + self.n_classes]) {
+                *mean += weight * value;
             }
         }
-        let n = (self.n_frames - self.oldest()) as f32;
-        scores.iter_mut().for_each(|score| *score /= n);
-        if self.average == Average::Logits {
-            activate(self.activation, scores);
-        }
+        let sum: f32 = weights.iter().sum();
+        means.iter_mut().for_each(|mean| *mean /= sum);
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.n_frames >= self.capacity as u64
-    }
-
-    /// Index of the oldest frame in the window.
-    pub(super) fn oldest(&self) -> u64 {
-        self.n_frames.saturating_sub(self.capacity as u64)
+    /// Indices of the last `n` frames, or of those that are there.
+    pub(super) fn newest_frames(&self, n: usize) -> std::ops::Range<u64> {
+        self.n_frames.saturating_sub(n.min(self.capacity) as u64)..self.n_frames
     }
 
     /// Index of the newest frame. There must be one.
@@ -100,7 +105,7 @@ impl Window {
 }
 
 /// Logits to posteriors, in place; the engine hands on the logarithm of what is a posterior already. A NaN among the logits gives NaN, which reaches no threshold.
-fn activate(activation: Activation, values: &mut [f32]) {
+pub(super) fn activate(activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Softmax | Activation::Posterior => {
             let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -118,15 +123,27 @@ fn activate(activation: Activation, values: &mut [f32]) {
 /// Posteriors of all `logits` together, `(n_frames, n_classes)` row-major: what the network says of a clip as a whole.
 ///
 /// Returns one value a class in [0, 1]; NaN where there is no frame.
-pub fn clip_posteriors(activation: Activation, average: Average, n_classes: usize, logits: &[f32]) -> Vec<f32> {
+pub fn clip_posteriors(
+    activation: Activation,
+    average: Average,
+    temperature: f32,
+    n_classes: usize,
+    logits: &[f32],
+) -> Vec<f32> {
     let n_frames = logits.len() / n_classes;
-    let mut window = Window::new(n_frames.max(1), n_classes, activation, average);
+    let mut means = vec![f32::NAN; n_classes];
+    if n_frames == 0 {
+        return means;
+    }
+    let mut window = Window::with(activation, temperature, n_classes, n_frames);
     for frame in logits.chunks_exact(n_classes) {
         window.push(0.0, frame);
     }
-    let mut scores = vec![0.0; n_classes];
-    window.scores(&mut scores);
-    scores
+    window.mean(average, &vec![1.0; n_frames], &mut means);
+    if average == Average::Logits {
+        activate(activation, &mut means);
+    }
+    means
 }
 
 #[cfg(test)]
@@ -149,19 +166,20 @@ mod tests {
 
     #[test]
     fn the_window_forgets_what_left_it() {
-        let mut window = Window::new(2, 1, Activation::Sigmoid, Average::Logits);
+        let mut window = Window::with(Activation::Sigmoid, 0.5, 1, 2);
         for (t, logit) in [(0.0, 50.0), (0.1, 1.0), (0.2, 3.0)] {
             window.push(t, &[logit]);
         }
-        let mut scores = [0.0];
-        window.scores(&mut scores);
-        assert!((scores[0] - 1.0 / (1.0 + (-2.0f32).exp())).abs() < 1e-6);
-        assert_eq!((window.oldest(), window.newest(), window.t_slot_s(1)), (1, 2, 0.1));
+        let mut means = [0.0];
+        window.mean(Average::Logits, &[1.0; 3], &mut means);
+        assert_eq!(means, [4.0], "the mean of 1 and 3 at half the temperature");
+        assert!((window.posterior(1, 0) - 1.0 / (1.0 + (-2.0f32).exp())).abs() < 1e-6);
+        assert_eq!((window.newest_frames(9), window.newest(), window.t_slot_s(1)), (1..3, 2, 0.1));
     }
 
     #[test]
     fn a_clip_is_the_mean_of_its_frames() {
-        let posteriors = clip_posteriors(Activation::Softmax, Average::Logits, 2, &[0.0, 1.0, 4.0, 1.0]);
+        let posteriors = clip_posteriors(Activation::Softmax, Average::Logits, 1.0, 2, &[0.0, 1.0, 4.0, 1.0]);
         let e = 1f32.exp();
         assert!((posteriors[0] - e / (e + 1.0)).abs() < 1e-6);
     }
@@ -170,9 +188,9 @@ mod tests {
     fn posteriors_come_back_from_their_logarithms_and_are_averaged_themselves() {
         let frames = [0.75, 0.25, f32::MIN_POSITIVE, 0.25, 0.5, 0.25];
         let logits = frames.map(f32::ln);
-        let first = clip_posteriors(Activation::Posterior, Average::Posteriors, 3, &logits[..3]);
+        let first = clip_posteriors(Activation::Posterior, Average::Posteriors, 1.0, 3, &logits[..3]);
         assert!(first.iter().zip(&frames).all(|(a, b)| (a - b).abs() < 1e-7), "{first:?}");
-        let both = clip_posteriors(Activation::Posterior, Average::Posteriors, 3, &logits);
+        let both = clip_posteriors(Activation::Posterior, Average::Posteriors, 1.0, 3, &logits);
         assert!(both.iter().zip([0.5, 0.375, 0.125]).all(|(a, b)| (a - b).abs() < 1e-7), "{both:?}");
     }
 }

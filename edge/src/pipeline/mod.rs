@@ -5,8 +5,10 @@
 //! the [status](Status).
 
 mod chain;
+mod level;
 
-pub use chain::Chain;
+pub(crate) use chain::until;
+pub use chain::{Chain, Observer};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,7 +145,7 @@ fn pump(
 
 /// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can square. Returns how
 /// many samples were taken as 0.
-fn repair(samples: &mut [f32]) -> u64 {
+pub(crate) fn repair(samples: &mut [f32]) -> u64 {
     let mut n_non_finite = 0;
     for sample in samples {
         if !sample.is_finite() {

@@ -3,9 +3,11 @@
 //! Enters: a command line. Leaves: results on standard output, progress and messages on standard error. Ctrl-C and SIGTERM
 //! make a training save its state and stop.
 
+mod calibrate;
 mod distill;
 mod export;
 mod report;
+mod scenes;
 mod scores;
 mod search;
 mod staged;
@@ -33,6 +35,10 @@ enum Command {
     Distill(distill::DistillArgs),
     /// Train, time and compare variants of a student; mark the Pareto fronts.
     Search(search::SearchArgs),
+    /// Choose temperature, thresholds, windows, durations and gaps on scenes, under a limit of false alarms an hour.
+    Calibrate(calibrate::CalibrateArgs),
+    /// Compose long recordings with exact truth from the clips of a fold or a folder.
+    Scenes(Box<scenes::ScenesArgs>),
     /// Score segments with a model: posteriors of each, summed over views.
     Predict(staged::PredictArgs),
     /// Average the weights of several models of one network.
@@ -68,7 +74,9 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Fit(args) => train::fit(&args),
         Command::Crossval(args) => train::crossval(&args),
         Command::Distill(args) => distill::distill(&args),
+        Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Search(args) => search::search(&args),
+        Command::Scenes(args) => scenes::scenes(&args),
         Command::Predict(args) => staged::predict(&args),
         Command::Average(args) => staged::average(&args),
         Command::Export(args) => export::export(&args),

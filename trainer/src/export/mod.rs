@@ -20,7 +20,7 @@ use crate::recipe::{Export, FoldMode, Recipe};
 use crate::student::receptive_field;
 use crate::thresholds;
 use edge_frontend::manifest::MANIFEST_VERSION;
-use edge_frontend::{Activation, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind};
+use edge_frontend::{DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind, Smoothing};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -108,7 +108,8 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
             pulse_frames,
             receptive_field_frames: field,
             output_delay: field.div_ceil(pulse_frames) - 1,
-            activation: Activation::Softmax,
+            activation: trained.activation(),
+            lookahead_ms: trained.events.as_ref().map(|events| events.lookahead_ms),
         },
         files: Files {
             f32: write(NETWORK_FILE, &bytes)?,
@@ -156,6 +157,10 @@ fn named_classes(header: &Header, settings: &Export, subset: Option<&str>) -> Re
 /// Used where the recipe has no `[export]`.
 pub fn default_export() -> Export {
     let decision = Decision {
+        temperature: 1.0,
+        smoothing: Smoothing::Mean,
+        min_energy: None,
+        max_duration_ms: 3_600_000,
         window_ms: 960,
         threshold_on: 0.5,
         threshold_off: 0.3,

@@ -8,7 +8,7 @@ use super::header::header;
 use crate::checkpoint;
 use crate::environment::{ENVIRONMENT, Environment};
 use crate::error::{Error, Result};
-use crate::fit::{CHECKPOINT, FitResult, METRICS, PREDICTIONS, RESULT};
+use crate::fit::{CHECKPOINT, EVENTS_METRICS, FitResult, METRICS, PREDICTIONS, RESULT};
 use crate::json;
 use crate::recipe::{FoldMode, Recipe};
 use crate::scores::Predictions;
@@ -101,9 +101,14 @@ impl Run {
                 if let Err(e) = run.take_header() {
                     note(&run, "recipe", &e);
                 }
-                match Curves::read(&folder.join(METRICS), "") {
-                    Ok(curves) => run.curves.push(curves),
-                    Err(e) => note(&run, "training curves", &e),
+                // A training on scenes follows that on clips where the recipe has one.
+                let scenes = folder.join(EVENTS_METRICS).is_file().then_some((EVENTS_METRICS, "scenes"));
+                let clips = (METRICS, if scenes.is_some() { "clips" } else { "" });
+                for (file, stage) in [clips].into_iter().chain(scenes) {
+                    match Curves::read(&folder.join(file), stage) {
+                        Ok(curves) => run.curves.push(curves),
+                        Err(e) => note(&run, "training curves", &e),
+                    }
                 }
             }
         }

@@ -55,7 +55,7 @@ impl Spectrogram {
         Ok(Self {
             data_uri: format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png)),
             seconds: n_frames as f64 * frontend.hop_seconds(),
-            ticks: ticks(&mel::band_centres_hz(frontend)),
+            ticks: ticks(&mel::centres_hz(frontend)),
         })
     }
 }

@@ -34,7 +34,7 @@ pub fn section(held_out: &HeldOut) -> Section {
         }
         p.dim {
             "Labelled clips by the posterior of the most likely of all classes, in " (N_BINS) " bins: share that is right (points) and number of clips (bars). "
-            "On the diagonal, posteriors are what they say; below it they promise too much. "
+            "Before scaling, posteriors are those of the network's own logits, whatever temperature a manifest has. On the diagonal, posteriors are what they say; below it they promise too much. "
             "Scaling divides the logits by a temperature with the least negative log posterior on "
             @if calibration.by_fold { "the other folds" } @else { "the clips of other sources" }
             ", never on the clip's own: " (temperatures.join(", ")) "."

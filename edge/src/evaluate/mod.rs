@@ -1,0 +1,147 @@
+//! How well the daemon does on recordings whose sounds are known: recordings and their truth enter, figures leave. Runs on the
+//! caller's thread.
+//!
+//! [`listen`] runs the daemon's own pipeline over a recording and keeps what the network said; [`decide`] replays the decide stage over
+//! that under any rules, so that thresholds can be tried without running the network again. The measures are pure functions of truth
+//! and detections, each over several recordings at once: `truth[i]` and `detections[i]` belong to recording `i`.
+//!
+//! | measure | answers |
+//! |---|---|
+//! | [`event_based`] | was each sound reported once, at the right time? (as sed_eval has it) |
+//! | [`segment_based`] | second by second, was it known what is to be heard? (as sed_eval has it) |
+//! | [`psds`](psds()) | how good over all thresholds? (as psds_eval has it) |
+//! | [`false_alarms`] | how often was something reported that was not there at all? |
+//! | [`latency`] | how long after its beginning was a sound reported? |
+//! | [`tiou_map`] | how well do extents and scores agree with the truth? (as the detection task of EPIC-SOUNDS has it) |
+
+mod counts;
+mod decide;
+mod event;
+mod false_alarm;
+mod latency;
+mod listen;
+mod psds;
+mod segment;
+mod sweep;
+mod tiou;
+mod truth;
+
+pub use counts::{Counts, macro_f1, micro};
+pub use decide::decide;
+pub use event::{Collar, event_based};
+pub use false_alarm::{false_alarms, per_hour};
+pub use latency::{latency, quantile};
+pub use listen::{Heard, hear, listen};
+pub use psds::{Psds, Scenario, psds};
+pub use segment::segment_based;
+pub use sweep::{N_OPERATING_POINTS, at_threshold, operating_points, sweep};
+pub use tiou::{TIOU_THRESHOLDS, TiouMap, tiou_map};
+pub use truth::{Truth, UnknownLabels, truth};
+
+/// A sound that is really there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sound {
+    /// Index of its label in the manifest.
+    pub class_id: usize,
+    /// When it begins, seconds from the recording's start.
+    pub onset_s: f64,
+    /// When it ends, above `onset_s`.
+    pub offset_s: f64,
+}
+
+/// An event that was reported.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Detection {
+    /// Index of its label in the manifest.
+    pub class_id: usize,
+    /// When it is said to begin, seconds from the recording's start.
+    pub onset_s: f64,
+    /// When it is said to end.
+    pub offset_s: f64,
+    /// Its highest score, in [0, 1].
+    pub score: f32,
+    /// How much of the recording had been heard when the onset was reported, seconds.
+    pub t_reported_s: f64,
+}
+
+/// A stretch of time of one class.
+trait Extent {
+    fn class_id(&self) -> usize;
+    fn onset_s(&self) -> f64;
+    fn offset_s(&self) -> f64;
+
+    /// Seconds that both have in common, at most 0 where there are none.
+    fn overlap_s(&self, other: &impl Extent) -> f64 {
+        self.offset_s().min(other.offset_s()) - self.onset_s().max(other.onset_s())
+    }
+}
+
+impl Extent for Sound {
+    fn class_id(&self) -> usize {
+        self.class_id
+    }
+    fn onset_s(&self) -> f64 {
+        self.onset_s
+    }
+    fn offset_s(&self) -> f64 {
+        self.offset_s
+    }
+}
+
+impl Extent for Detection {
+    fn class_id(&self) -> usize {
+        self.class_id
+    }
+    fn onset_s(&self) -> f64 {
+        self.onset_s
+    }
+    fn offset_s(&self) -> f64 {
+        self.offset_s
+    }
+}
+
+/// The members of each class, by onset.
+///
+/// # Panics
+///
+/// When a class is none of `n_classes`.
+fn by_class<T: Extent + Copy>(extents: &[T], n_classes: usize) -> Vec<Vec<T>> {
+    let mut classes = vec![Vec::new(); n_classes];
+    for extent in extents {
+        classes[extent.class_id()].push(*extent);
+    }
+    for class in &mut classes {
+        class.sort_by(|a: &T, b: &T| a.onset_s().total_cmp(&b.onset_s()).then(a.offset_s().total_cmp(&b.offset_s())));
+    }
+    classes
+}
+
+/// Recordings in pairs.
+///
+/// # Panics
+///
+/// When there is not one list of detections for each list of sounds.
+fn pairs<'a, T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
+    truth: &'a [T],
+    detections: &'a [D],
+) -> impl Iterator<Item = (&'a [Sound], &'a [Detection])> {
+    assert_eq!(truth.len(), detections.len(), "one list of detections a recording");
+    truth.iter().zip(detections).map(|(truth, detections)| (truth.as_ref(), detections.as_ref()))
+}
+
+#[cfg(test)]
+mod testing {
+    use super::{Detection, Sound};
+
+    pub(super) fn sound(class_id: usize, onset_s: f64, offset_s: f64) -> Sound {
+        Sound { class_id, onset_s, offset_s }
+    }
+
+    /// Reported half a second after its onset.
+    pub(super) fn detection(class_id: usize, onset_s: f64, offset_s: f64) -> Detection {
+        Detection { class_id, onset_s, offset_s, score: 0.5, t_reported_s: onset_s + 0.5 }
+    }
+}
+
+#[cfg(test)]
+mod tests;
