@@ -139,6 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn centres_are_where_the_filters_peak() {
+        let config = FrontendConfig { n_fft: 4096, n_mels: 24, ..FrontendConfig::student() };
+        let (bank, centres) = (MelBank::new(&config), centres_hz(&config));
+        assert_eq!(centres.len(), 24);
+        for (band, centre) in bank.bands.iter().zip(&centres) {
+            let peak = (0..band.weights.len()).max_by(|&a, &b| band.weights[a].total_cmp(&band.weights[b])).unwrap();
+            let hz = (band.first_bin + peak) as f64 * 24_000.0 / 4096.0;
+            assert!((hz - centre).abs() <= 24_000.0 / 4096.0, "{hz} {centre}");
+        }
+    }
+
+    #[test]
     fn the_students_bands_are_never_empty() {
         assert_eq!(MelBank::new(&FrontendConfig::student()).empty_band(), None);
     }

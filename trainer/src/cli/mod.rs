@@ -6,6 +6,7 @@
 mod calibrate;
 mod distill;
 mod export;
+mod report;
 mod scenes;
 mod scores;
 mod search;
@@ -50,6 +51,8 @@ enum Command {
     Evaluate(scores::EvaluateArgs),
     /// Write scores as a submission to the EPIC-SOUNDS challenge.
     Submit(scores::SubmitArgs),
+    /// Show a finished training on one self-contained HTML page.
+    Report(report::ReportArgs),
     /// Gather the results of finished runs into one table.
     Summary {
         /// Run folders; folders of run folders are searched.
@@ -80,6 +83,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Fuse(args) => scores::fuse(&args),
         Command::Evaluate(args) => scores::evaluate(&args),
         Command::Submit(args) => scores::submit(&args),
+        Command::Report(args) => report::report(&args),
         Command::Summary { runs, json } => train::summary(&runs, json),
     }
 }

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub struct Row {
     /// The recording.
     pub path: PathBuf,
+    /// The recording as the table names it.
+    pub file: String,
     /// Class; empty in a table of negatives.
     pub label: String,
     /// Official fold, from 1; 0 in a table of negatives.
@@ -58,13 +60,16 @@ pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>>
         let content = content_at.and_then(|at| record.get(at)).filter(|v| !v.is_empty()).map(str::to_owned);
         let line_number = line.unwrap_or(0);
         rows.push(match columns {
-            None => Row { path, label: String::new(), fold: 0, source: file, line: line_number, content },
+            None => {
+                let source = file.clone();
+                Row { path, file, label: String::new(), fold: 0, source, line: line_number, content }
+            }
             Some((label_at, fold_at, source_at)) => {
                 let fold = field(fold_at, "fold")?;
                 let fold = fold.parse().ok().filter(|&f: &u32| f >= 1);
                 let fold = fold.ok_or_else(|| Error::input(csv, line, "fold must be a whole number from 1"))?;
                 let (label, source) = (field(label_at, "label")?, field(source_at, "source_id")?);
-                Row { path, label, fold, source, line: line_number, content }
+                Row { path, file, label, fold, source, line: line_number, content }
             }
         });
     }

@@ -31,6 +31,8 @@ pub struct Clip {
     pub frames: Vec<f32>,
     /// Name of the recording's file, without its ending; empty for what has none.
     pub name: String,
+    /// The recording as its table names it; empty for what has none.
+    pub file: String,
     /// What the teacher says of the clip.
     pub targets: Option<Targets>,
     /// The clip to the teacher's ear, `(n_frames, teacher::mn04::N_MELS)` mel powers in step with `frames`.
@@ -50,6 +52,7 @@ impl Clip {
             soft: None,
             source: self.source.clone(),
             name: self.name.clone(),
+            file: self.file.clone(),
             ..*self
         }
     }
@@ -88,7 +91,7 @@ pub struct SetInfo {
 }
 
 /// Everything a recipe's data sets hold.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Corpus {
     /// Classes: each set's in alphabetical order, sets in recipe order, the background last.
     pub labels: Vec<String>,
@@ -252,7 +255,7 @@ impl Corpus {
             if frames.is_empty() {
                 return Err(Error::content(&row.path, "recording is shorter than one frame"));
             }
-            let mut clip = Clip { source: row.source.clone(), frames, ..Clip::default() };
+            let mut clip = Clip { source: row.source.clone(), file: row.file.clone(), frames, ..Clip::default() };
             clip.name = row.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             if let Some(tutor) = tutor {
                 clip.targets = (!set.negatives).then(|| tutor.targets(&row.path)).transpose()?;
