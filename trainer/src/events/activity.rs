@@ -54,8 +54,8 @@ mod tests {
     fn a_noise_floor_is_no_sound_and_a_steady_sound_is() {
         let mut powers = vec![0.05; 100];
         powers[40..50].fill(1.0);
-        assert_eq!(active(&powers, 10), [40..50]);
+        assert_eq!(active(&powers, 10), std::slice::from_ref(&(40..50)));
         let steady: Vec<f32> = (0..100).map(|t| 1.0 + 0.5 * (t as f32).sin()).collect();
-        assert_eq!(active(&steady, 10), [0..100]);
+        assert_eq!(active(&steady, 10), std::slice::from_ref(&(0..100)));
     }
 }
