@@ -20,9 +20,14 @@ impl Counts {
         self.tp + self.fn_
     }
 
+    /// How many were reported.
+    pub fn n_reported(&self) -> usize {
+        self.tp + self.fp
+    }
+
     /// Share of what was reported that was there; `None` where nothing was reported.
     pub fn precision(&self) -> Option<f64> {
-        share(self.tp, self.tp + self.fp)
+        share(self.tp, self.n_reported())
     }
 
     /// Share of what was there that was reported; `None` where nothing was there.
