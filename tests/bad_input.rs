@@ -204,8 +204,19 @@ fn configurations() {
         ("[mqtt]\nurl = \"mqtts://localhost\"\nca_file = \"no.pem\"\n", "mqtt.ca_file: "),
         (
             "[decide.classes.cat]\nthreshold_on = 0.5\n",
-            "decide.classes.cat: the model tiny has no such label; it has background, noise, tone",
+            "c.toml:1: decide.classes.cat: the model tiny has no label \"cat\"; it has background, noise, tone",
         ),
+        (
+            "[decide]\nallow = [\"tome\"]\n",
+            "c.toml:2: decide.allow: the model tiny has no label \"tome\" (did you mean \"tone\"?); it has",
+        ),
+        ("[decide]\nallow = [\"tone\"]\ndeny = [\"noise\"]\n", "c.toml:3: decide.deny: decide.allow is given, too"),
+        (
+            "[decide]\ndeny = [\"tone\", \"noise\"]\n",
+            "c.toml:2: decide.deny: no label of the model tiny is left to report",
+        ),
+        ("[quiet_hours]\nranges = [\"22:00\"]\n", "c.toml:2: quiet_hours.ranges: expected a range such as"),
+        ("[quiet_hours]\nranges = [\"1:00-2:00\"]\nexcept = [\"nose\"]\n", "did you mean \"noise\"?"),
         ("[decide.classes.tone]\nthreshold_off = 0.9\n", "c.toml:2: decide.classes.tone.threshold_off: "),
     ];
     for (text, part) in cases {

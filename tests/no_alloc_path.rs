@@ -4,12 +4,17 @@
 
 use std::sync::Arc;
 
+use edge::Result;
 use edge::capture::Mono;
-use edge::decide::{Average, Decider, Output, Rules};
+use edge::decide::Rules;
+use edge::engine::{Engine, Precision};
+use edge::model::Model;
+use edge::pipeline::Chain;
 use edge::ring::{Chunk, ring};
 use edge::status::Status;
-use edge_frontend::{Activation, LogMel, Resampler, Smoothing};
+use edge_frontend::{ClassDecision, Smoothing};
 use tests::alloc_counter::{CountingAllocator, count_allocations};
+use tests::tiny;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -41,57 +46,75 @@ fn storing_a_device_block_does_not_allocate_even_in_an_overrun() {
     assert!(n_gaps >= 9 && status.snapshot().n_overruns >= 9, "{:?}", status.snapshot());
 }
 
-#[test]
-fn from_samples_to_transitions_the_worker_does_not_allocate() {
-    let rules = one_class();
-    let config = edge_frontend::FrontendConfig::student();
-    let mut resampler = Resampler::new(44_100, config.sample_rate).unwrap();
-    let mut log_mel = LogMel::new(&config).unwrap();
-    let mut decider = Decider::new(rules);
-    let samples: Vec<f32> =
-        (0..10 * 44_100).map(|n| if n / 44_100 % 2 == 0 { 0.0 } else { (n as f32 * 0.3).sin() }).collect();
-    let (mut n_frames, mut n_transitions) = (0_u64, 0);
-    let n_allocations = count_allocations(|| {
-        for block in samples.chunks(441) {
-            resampler.process(block, |block| {
-                log_mel.process(block, |frame| {
-                    n_frames += 1;
-                    if n_frames % 8 == 0 {
-                        let level = frame.iter().copied().fold(f32::MIN, f32::max);
-                        let logits = &[0.0, level];
-                        let output = Output { t_start_s: n_frames as f64 * 0.01, level_dbfs: 0.0, logits };
-                        decider.push(&output, |_| n_transitions += 1);
-                    }
-                });
-            });
-        }
-        decider.flush(|_| n_transitions += 1);
-    });
-    assert_eq!(n_allocations, 0);
-    assert!(n_frames > 990 && n_transitions >= 8, "{n_frames} frames, {n_transitions} transitions");
+/// A network of a few lines: the last pulse's loudest value speaks for class 1.
+struct Loudest;
+
+impl Engine for Loudest {
+    fn n_classes(&self) -> usize {
+        3
+    }
+
+    fn n_mels(&self) -> usize {
+        64
+    }
+
+    fn pulse_frames(&self) -> usize {
+        8
+    }
+
+    fn receptive_field_frames(&self) -> usize {
+        8
+    }
+
+    fn output_delay(&self) -> usize {
+        0
+    }
+
+    fn push(&mut self, frames: &[f32], logits: &mut [f32]) -> Result<bool> {
+        logits.copy_from_slice(&[0.0, frames.iter().copied().fold(f32::MIN, f32::max), f32::MIN]);
+        Ok(true)
+    }
+
+    fn clip_logits(&mut self, _: &[f32]) -> Result<Vec<f32>> {
+        unreachable!("a chain has no clips")
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
 }
 
-fn one_class() -> Rules {
-    let class = edge::decide::ClassRules {
-        window_frames: 3,
-        threshold_on: 0.6,
-        threshold_off: 0.4,
-        min_duration_frames: 1,
-        min_gap_frames: 1,
-        cooldown_frames: 0,
-        max_duration_frames: 1000,
-    };
-    Rules {
-        activation: Activation::Softmax,
-        average: Average::Logits,
-        temperature: 1.0,
-        smoothing: Smoothing::Mean,
-        frame_period_s: 0.08,
-        slot_offset_s: 0.1,
-        lookback_frames: 12,
-        level_gate_dbfs: None,
-        min_energy: None,
-        background: Some(0),
-        classes: vec![None, Some(class)],
+#[test]
+fn from_samples_to_transitions_the_worker_does_not_allocate() {
+    let mut manifest = Model::load(&tiny::model()).unwrap().manifest;
+    manifest.decision.classes.insert("tone".into(), ClassDecision { window_ms: Some(960), ..Default::default() });
+    let samples: Vec<f32> =
+        (0..10 * 44_100).map(|n| if n / 44_100 % 2 == 0 { 0.0 } else { (n as f32 * 0.3).sin() }).collect();
+    for smoothing in [Smoothing::Mean, Smoothing::Ema, Smoothing::Median, Smoothing::NOfM] {
+        manifest.decision.smoothing = smoothing;
+        let rules = Rules { level_gate_dbfs: Some(-20.0), ..Rules::new(&manifest, &manifest.decision) };
+        let status = Arc::new(Status::default());
+        let mut chain = Chain::new(&manifest, rules, Box::new(Loudest), 44_100, Arc::clone(&status)).unwrap();
+        let mut n_transitions = 0;
+        let n_allocations = count_allocations(|| {
+            let mut on_transition = |_| n_transitions += 1;
+            for block in samples.chunks(441) {
+                chain.push(block, &mut on_transition).unwrap();
+            }
+            chain.gap(10_000, &mut on_transition).unwrap();
+            chain.gap(1_000_000, &mut on_transition).unwrap();
+            chain.push(&samples, &mut on_transition).unwrap();
+            chain.finish(&mut on_transition).unwrap();
+        });
+        assert_eq!(n_allocations, 0, "{smoothing:?}");
+        let n_frames = status.snapshot().n_frames;
+        assert!(
+            n_frames > 1990 && n_transitions >= 20,
+            "{smoothing:?}: {n_frames} frames, {n_transitions} transitions"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Events as the world sees them: transitions of the decide stage enter, JSON objects leave. Runs on the worker thread.
+//! Events as the world sees them: transitions of the decide stage enter, JSON objects leave. Runs on the thread that hands
+//! events to the publisher.
 //!
 //! The same object is a line on standard output and an MQTT payload. An `onset` is reported as soon as it is confirmed; the
 //! `offset` that follows carries the same id and everything the onset carried, with the offset, the duration and the final

@@ -10,7 +10,8 @@
 //! | `edge_frontend` | worker | samples | log-mel frames |
 //! | [`engine`] | worker | a pulse of frames | frame logits |
 //! | [`decide`] | worker | frame logits | onsets and offsets |
-//! | [`event`] | worker | onsets and offsets | JSON objects |
+//! | [`quiet`] | main | onsets and offsets | those that are reported at their hour |
+//! | [`event`] | main | onsets and offsets | JSON objects |
 //! | [`publish`] | one thread a sink | events | JSON lines, MQTT |
 //!
 //! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, [`evaluate`] measures them on recordings whose sounds are known; [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are
@@ -32,6 +33,7 @@ pub mod event;
 pub mod model;
 pub mod pipeline;
 pub mod publish;
+pub mod quiet;
 pub mod ring;
 pub mod status;
 

@@ -1,5 +1,5 @@
-//! What the running daemon knows about itself: counters and levels, written by the capture and worker threads, read by
-//! any.
+//! What the running daemon knows about itself: counters and levels, written by the capture and worker threads
+//! and by the one that publishes, read by any.
 //!
 //! Everything is an atomic of its own, so that no reader can delay a writer; two figures of one [`Snapshot`] may
 //! therefore be a block apart. All operations are relaxed: nothing is synchronised through a status.
@@ -16,8 +16,8 @@ use serde::Serialize;
 /// Samples at least this loud count as clipped: full scale of 16 bits.
 const CLIPPED: f32 = 32_767.0 / 32_768.0;
 
-/// The level shown for digital silence.
-const LEVEL_FLOOR_DBFS: f32 = -120.0;
+/// The level of digital silence, here and in the decide stage.
+pub(crate) const LEVEL_FLOOR_DBFS: f32 = -120.0;
 
 /// Counters and levels of one stream.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub struct Status {
     n_pulses: AtomicU64,
     busy_ns: AtomicU64,
     last_frame_ns: AtomicU64,
+    n_suppressed: AtomicU64,
 }
 
 /// The figures of a [`Status`] at one moment.
@@ -77,6 +78,8 @@ pub struct Snapshot {
     pub load: f64,
     /// Seconds since the last log-mel frame; `None` before the first.
     pub last_frame_age_s: Option<f64>,
+    /// Events that were not reported because they began in quiet hours.
+    pub n_suppressed: u64,
 }
 
 impl Default for Status {
@@ -98,6 +101,7 @@ impl Default for Status {
             n_pulses: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
             last_frame_ns: AtomicU64::new(0),
+            n_suppressed: AtomicU64::new(0),
         }
     }
 }
@@ -157,6 +161,11 @@ impl Status {
         }
     }
 
+    /// An event was not reported because it began in quiet hours.
+    pub fn add_suppressed(&self) {
+        self.n_suppressed.fetch_add(1, Relaxed);
+    }
+
     /// All figures now.
     pub fn snapshot(&self) -> Snapshot {
         let uptime = self.started.elapsed();
@@ -181,6 +190,7 @@ impl Status {
             n_pulses: self.n_pulses.load(Relaxed),
             busy_s,
             load: busy_s / uptime.as_secs_f64().max(1e-9),
+            n_suppressed: self.n_suppressed.load(Relaxed),
             last_frame_age_s: (n_frames > 0).then(|| uptime.saturating_sub(last_frame).as_secs_f64()),
         }
     }

@@ -149,6 +149,15 @@ impl Checkpoint {
         self.student("model/", device)
     }
 
+    /// Overwrites the tensors of `student` with those after `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// If a tensor is missing or has another shape.
+    pub fn fill(&self, student: &mut Student, prefix: &str) -> Result<()> {
+        student.fill(&self.values, prefix, &self.path)
+    }
+
     /// Fills the optimiser's state for `model`.
     ///
     /// # Errors

@@ -70,13 +70,13 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Evaluates `student`; none if nothing is held out.
+    /// Evaluates `student`, whose logits `activation` turns into posteriors; none if nothing is held out.
     ///
     /// # Errors
     ///
     /// If libtorch reports one.
-    pub fn evaluate(&self, student: &Student) -> Result<Option<Evaluation>> {
-        self.evaluate_with(|frames| clip_logits(student, frames, &self.frontend, self.device))
+    pub fn evaluate(&self, student: &Student, activation: Activation) -> Result<Option<Evaluation>> {
+        self.evaluate_with(activation, |frames| clip_logits(student, frames, &self.frontend, self.device))
     }
 
     /// Evaluates the file for `precision` in the model folder `folder`, run as the daemon runs it.
@@ -89,7 +89,7 @@ impl HeldOut {
         let engine = BatchEngine::load(&model, precision)?;
         let Manifest { frontend, network, labels, .. } = &model.manifest;
         let (n_classes, field) = (labels.len(), network.receptive_field_frames);
-        self.evaluate_with(|frames| {
+        self.evaluate_with(network.activation, |frames| {
             let frames = padded(frames, field * frontend.n_mels, silence(frontend));
             let logits = engine.run(&frames)?;
             let loud = loud_outputs(frontend, network.pulse_frames, field, &frames);
@@ -100,7 +100,11 @@ impl HeldOut {
     }
 
     /// Evaluates whatever gives a clip's logits `(C)` for its frames `(n_frames, n_mels)`.
-    fn evaluate_with(&self, clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>) -> Result<Option<Evaluation>> {
+    fn evaluate_with(
+        &self,
+        activation: Activation,
+        clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
+    ) -> Result<Option<Evaluation>> {
         if self.clips.is_empty() {
             return Ok(None);
         }
@@ -112,7 +116,7 @@ impl HeldOut {
                 n += 1;
                 right += usize::from(argmax(&logits, 0..logits.len()) == clip.label);
                 right_own += usize::from(argmax(&logits, set.labels.iter().copied()) == clip.label);
-                nll -= f64::from(posteriors(&logits)[clip.label].max(1e-12).ln());
+                nll -= f64::from(posteriors(activation, &logits)[clip.label].max(1e-12).ln());
             }
             if n > 0 {
                 let share = |count: usize| count as f64 / n as f64;
@@ -122,19 +126,20 @@ impl HeldOut {
             }
         }
         let background = self.background.filter(|_| !self.negatives.is_empty());
-        let background = background.map(|label| self.false_alarms(&clip_logits, label)).transpose()?;
+        let background = background.map(|label| self.false_alarms(activation, &clip_logits, label)).transpose()?;
         Ok(Some(Evaluation { sets, background }))
     }
 
     fn false_alarms(
         &self,
+        activation: Activation,
         clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
         background: usize,
     ) -> Result<BackgroundResult> {
         let window = (BACKGROUND_WINDOW_S / self.frontend.hop_seconds()) as usize * self.frontend.n_mels;
         let (mut n_windows, mut n_alarms) = (0, 0usize);
         for frames in self.negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {
-            let posteriors = posteriors(&clip_logits(frames)?);
+            let posteriors = posteriors(activation, &clip_logits(frames)?);
             n_windows += 1;
             n_alarms += usize::from(posteriors.iter().enumerate().any(|(i, &p)| i != background && p >= 0.5));
         }
@@ -188,6 +193,6 @@ fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {
 }
 
 /// As the daemon computes them.
-fn posteriors(logits: &[f32]) -> Vec<f32> {
-    clip_posteriors(Activation::Softmax, Average::Logits, 1.0, logits.len(), logits)
+fn posteriors(activation: Activation, logits: &[f32]) -> Vec<f32> {
+    clip_posteriors(activation, Average::Logits, 1.0, logits.len(), logits)
 }

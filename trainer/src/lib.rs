@@ -20,6 +20,7 @@ pub mod data;
 pub mod distill;
 pub mod error;
 pub mod evaluate;
+pub mod events;
 pub mod export;
 pub mod fit;
 mod json;

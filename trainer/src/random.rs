@@ -26,6 +26,10 @@ pub enum Purpose {
     View,
     /// Skipped branches of a batch.
     DropPath,
+    /// Order of the clips in an epoch of scenes.
+    SceneOrder,
+    /// Sounds, places and levels of a scene.
+    Scene,
 }
 
 /// The generator of `purpose` number `counter`.

@@ -12,7 +12,7 @@ use edge::decide::{Average, clip_posteriors};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;
 use edge_frontend::ClassDecision;
-use edge_frontend::{Activation, Decision};
+use edge_frontend::Decision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
         let scores: Vec<Vec<f32>> = logits
             .windows(window * n_classes)
             .step_by(n_classes)
-            .map(|frames| clip_posteriors(Activation::Softmax, Average::Logits, 1.0, n_classes, frames))
+            .map(|frames| clip_posteriors(manifest.network.activation, Average::Logits, 1.0, n_classes, frames))
             .collect();
         let least = |held: &[Vec<f32>], class: usize| held.iter().map(|s| s[class]).fold(1.0, f32::min);
         let peak = |class: usize| scores.windows(held).map(|held| least(held, class)).fold(0.0, f32::max);

@@ -7,9 +7,11 @@ use crate::augment::Batch;
 use crate::checkpoint::{self, Checkpoint, Finished, Header};
 use crate::distill::{self, Lesson, Teachers, loss};
 use crate::error::{Error, Result};
+use crate::events;
+use crate::events::scene::SceneBatch;
 use crate::optim::Optimizer;
 use crate::random::{Purpose, Rng, rng_for, uniform};
-use crate::recipe::Recipe;
+use crate::recipe::{Optim, Recipe};
 use crate::schedule::learning_rate;
 use crate::student::Student;
 use std::path::Path;
@@ -24,6 +26,7 @@ pub struct Training {
     average: Student,
     optimizer: Optimizer,
     teachers: Teachers,
+    optim: Optim,
     device: Device,
 }
 
@@ -34,6 +37,8 @@ pub struct StepReport {
     pub loss: f64,
     /// Cosine distance to the teacher's embedding; 0 without a teacher.
     pub teacher_loss: f64,
+    /// Of the scenes; 0 without.
+    pub scene_loss: f64,
     /// Share of crops or views whose most likely class is the heavier of their labels.
     pub accuracy: f64,
     /// Learning rate used.
@@ -52,7 +57,8 @@ impl Training {
         let student = Student::new(&recipe.network, n_mels, n_classes, n_teacher, recipe.seed, device)?;
         let optimizer = optimizer_for(recipe, &student)?;
         let teachers = Teachers::default();
-        Ok(Self { average: student.frozen_copy()?, student, optimizer, teachers, header, device })
+        let optim = recipe.optim.clone();
+        Ok(Self { average: student.frozen_copy()?, student, optimizer, teachers, optim, header, device })
     }
 
     /// Continues the training saved at `path`.
@@ -74,7 +80,37 @@ impl Training {
         let mut optimizer = optimizer_for(&expected.recipe, &student)?;
         checkpoint.restore_optimizer(&student, &mut optimizer)?;
         let header = Header { step: checkpoint.header.step, ..expected.clone() };
-        Ok(Self { header, student, average, optimizer, teachers: Teachers::default(), device })
+        let optim = expected.recipe.optim.clone();
+        Ok(Self { header, student, average, optimizer, teachers: Teachers::default(), optim, device })
+    }
+
+    /// Goes on with the finished `student` in a training of its own, under `optim`, or with what is saved of it at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Training::resume`].
+    pub fn continued(header: Header, student: &Student, optim: Optim, path: &Path) -> Result<Self> {
+        let mut training = Self::start(header, student.device())?;
+        (training.student, training.average, training.optim) = (student.thawed()?, student.frozen_copy()?, optim);
+        training.optimizer = optimizer_for(&training.header.recipe, &training.student)?;
+        if !path.exists() {
+            return Ok(training);
+        }
+        let checkpoint = Checkpoint::load(path)?;
+        if (Header { step: 0, ..checkpoint.header.clone() }) != training.header {
+            let message = "belongs to another recipe, fold or data; delete it to do this stage anew";
+            return Err(Error::content(path, message));
+        }
+        training.header.step = checkpoint.header.step;
+        checkpoint.fill(&mut training.student, "model/")?;
+        checkpoint.fill(&mut training.average, "ema/")?;
+        checkpoint.restore_optimizer(&training.student, &mut training.optimizer)?;
+        Ok(training)
+    }
+
+    /// The teachers, for another training.
+    pub fn take_teachers(&mut self) -> Teachers {
+        std::mem::take(&mut self.teachers)
     }
 
     /// From now on learns from `teachers`, too.
@@ -96,12 +132,12 @@ impl Training {
         &self.average
     }
 
-    /// Does the next step on `batch`, which must be the one of that step.
+    /// Does the next step on `batch`, which must be the one of that step, and on `scenes`, where the recipe has `[events]`.
     ///
     /// # Errors
     ///
     /// If libtorch reports one, or the loss is no number any more.
-    pub fn step(&mut self, batch: &Batch) -> Result<StepReport> {
+    pub fn step(&mut self, batch: &Batch, scenes: Option<&SceneBatch>) -> Result<StepReport> {
         let (recipe, step) = (&self.header.recipe, self.header.step);
         let n_batch = recipe.train.batch as i64;
         let x = crops(batch, recipe, self.device)?;
@@ -123,8 +159,15 @@ impl Training {
         if let Some(further) = self.further_loss(&features, &logits, &lesson, batch)? {
             whole = whole.f_add(&further)?;
         }
+        let scene_loss = match (scenes, &recipe.events) {
+            (Some(scenes), Some(settings)) => Some(events::loss(&self.student, scenes, settings, recipe, self.device)?),
+            _ => None,
+        };
+        if let Some(loss) = &scene_loss {
+            whole = whole.f_add(loss)?;
+        }
         whole.f_backward()?;
-        let lr = learning_rate(&recipe.optim, step, self.header.n_steps);
+        let lr = learning_rate(&self.optim, step, self.header.n_steps);
         // Only matrices and kernels decay, not batch norm and biases.
         let decay = |value: &Tensor| if value.dim() > 1 { recipe.optim.weight_decay } else { 0.0 };
         let trained = self.student.params_mut().iter_mut().filter(|p| p.trained);
@@ -134,7 +177,7 @@ impl Training {
         });
         self.optimizer.step(trained, lr, step)?;
         // A short memory at first: the fresh weights say nothing.
-        let decay = recipe.optim.ema.min((step + 1) as f64 / (step + 10) as f64);
+        let decay = self.optim.ema.min((step + 1) as f64 / (step + 10) as f64);
         self.average.average_towards(&self.student, decay)?;
         self.header.step += 1;
         let right = logits.f_argmax(1, false)?.f_eq_tensor(&targets.f_argmax(1, false)?)?;
@@ -144,7 +187,8 @@ impl Training {
         }
         let accuracy = right.f_sum(Kind::Float)?.f_double_value(&[])? / n_batch as f64;
         let teacher_loss = teacher_loss.map(|t| t.f_double_value(&[])).transpose()?.unwrap_or(0.0);
-        Ok(StepReport { loss, teacher_loss, accuracy, lr })
+        let scene_loss = scene_loss.map(|t| t.f_double_value(&[])).transpose()?.unwrap_or(0.0);
+        Ok(StepReport { loss, teacher_loss, scene_loss, accuracy, lr })
     }
 
     /// Cross-entropy with the labels, and in its place, as far as the recipe says and where there is one, the soft loss.
@@ -185,7 +229,7 @@ impl Training {
             further = Some(loss::relation(features, given, mask)?.f_mul_scalar(distill.relation_weight)?);
         }
         if distill.self_weight > 0.0 {
-            let parts = normalise(&batch.parts, recipe, self.device)?;
+            let parts = normalise(&batch.parts, recipe.train.batch, recipe, self.device)?;
             let said = self.average.frame_logits(&parts)?.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
             let (mixed, mask) = distill::mixed_posteriors(&said, batch, self.device)?;
             let divergence = loss::masked_mean(&loss::soft(logits, &mixed, 1.0)?, &mask)?;
@@ -222,14 +266,14 @@ fn optimizer_for(recipe: &Recipe, student: &Student) -> Result<Optimizer> {
 
 /// The crops of a batch as the network takes them, `(B, T, n_mels)`.
 pub(crate) fn crops(batch: &Batch, recipe: &Recipe, device: Device) -> Result<Tensor> {
-    normalise(&batch.power, recipe, device)
+    normalise(&batch.power, recipe.train.batch, recipe, device)
 }
 
-/// Powers of a batch's crops through the front end's logarithm and normalisation, `(B, T, n_mels)`.
-fn normalise(power: &[f32], recipe: &Recipe, device: Device) -> Result<Tensor> {
+/// Powers of `n_batch` crops through the front end's logarithm and normalisation, `(B, T, n_mels)`.
+pub(crate) fn normalise(power: &[f32], n_batch: usize, recipe: &Recipe, device: Device) -> Result<Tensor> {
     let frontend = &recipe.frontend;
     let power = Tensor::f_from_slice(power)?.f_to_device(device)?;
-    let power = power.f_view([recipe.train.batch as i64, -1, frontend.n_mels as i64])?;
+    let power = power.f_view([n_batch as i64, -1, frontend.n_mels as i64])?;
     let log = power.f_add_scalar(frontend.log_offset)?.f_log()?;
     Ok(log.f_sub_scalar(f64::from(frontend.mean))?.f_div_scalar(f64::from(frontend.std))?)
 }

@@ -62,6 +62,10 @@ pub struct Network {
     pub output_delay: usize,
     /// From logits to posteriors.
     pub activation: Activation,
+    /// Time from the middle of the slot that an output stands for to the end of its receptive field: a network that was trained to say
+    /// what is later or earlier than the middle of it says so here. Half of the field where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookahead_ms: Option<f64>,
 }
 
 /// How a network consumes time.
@@ -154,6 +158,13 @@ impl Manifest {
         self.frontend.validate()?;
         expect(self.frontend_hash == self.frontend.hash(), "frontend_hash", self.frontend.hash(), &self.frontend_hash)?;
         self.network.validate()?;
+        if let Some(ms) = self.network.lookahead_ms {
+            let n_field =
+                (self.network.receptive_field_frames - 1) * self.frontend.hop_length + self.frontend.win_length;
+            let field_ms = n_field as f64 / f64::from(self.frontend.sample_rate) * 1e3;
+            let within = format!("0 to {field_ms}, the receptive field");
+            expect((0.0..=field_ms).contains(&ms), "network.lookahead_ms", within, ms)?;
+        }
         self.files.f32.validate("files.f32")?;
         if let Some(file) = &self.files.int8 {
             file.validate("files.int8")?;
@@ -269,6 +280,7 @@ mod tests {
                 receptive_field_frames: 59,
                 output_delay: 7,
                 activation: Activation::Softmax,
+                lookahead_ms: None,
             },
             files: Files { f32: ModelFile { path: "model.onnx".into(), sha256: "0".repeat(64) }, int8: None },
             decision: Decision {
@@ -313,7 +325,7 @@ mod tests {
     #[test]
     fn every_contradiction_names_its_field() {
         type Spoil = fn(&mut Manifest);
-        let cases: [(&str, Spoil); 19] = [
+        let cases: [(&str, Spoil); 20] = [
             ("manifest_version", |m| m.manifest_version = 2),
             ("labels", |m| m.labels.clear()),
             ("labels[1]", |m| m.labels[1] = "dog".into()),
@@ -323,6 +335,7 @@ mod tests {
             ("network.pulse_frames", |m| m.network.pulse_frames = 0),
             ("network.output_delay", |m| m.network.output_delay = 8),
             ("network.activation", |m| m.network.activation = Activation::Posterior),
+            ("network.lookahead_ms", |m| m.network.lookahead_ms = Some(1000.0)),
             ("files.f32.path", |m| m.files.f32.path = "../model.onnx".into()),
             ("files.f32.sha256", |m| m.files.f32.sha256 = "abc".into()),
             ("decision.window_ms", |m| m.decision.window_ms = 0),

@@ -71,6 +71,12 @@ pub(super) struct RunArgs {
     /// Broker to report to as well: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
     #[arg(long, value_name = "URL")]
     mqtt: Option<BrokerUrl>,
+    /// The only labels to report, instead of the configuration's allow and deny
+    #[arg(long, value_name = "LABEL,..", value_delimiter = ',', conflicts_with = "deny")]
+    allow: Option<Vec<String>>,
+    /// Labels not to report, instead of the configuration's allow and deny
+    #[arg(long, value_name = "LABEL,..", value_delimiter = ',')]
+    deny: Option<Vec<String>>,
     /// Read a file as fast as possible instead of in real time
     #[arg(long)]
     fast: bool,
@@ -162,6 +168,8 @@ impl RunArgs {
             precision: self.precision,
             hop_ms: self.hop_ms,
             mqtt: self.mqtt.clone(),
+            allow: self.allow.clone(),
+            deny: self.deny.clone(),
         }
     }
 }
@@ -187,5 +195,17 @@ mod tests {
         assert!(overrides.fast);
         assert_eq!(overrides.precision, Some(PrecisionChoice::Int8));
         assert_eq!(overrides.mqtt.unwrap().port, 1883);
+    }
+
+    #[test]
+    fn labels_are_given_in_lists_and_either_way() {
+        let parse = |args: &[&str]| Args::try_parse_from([&["earwitness", "run"], args].concat());
+        let Command::Run(run) = parse(&["--allow", "dog,crying_baby", "--allow", "kettle"]).unwrap().command else {
+            panic!("not run")
+        };
+        let overrides = run.overrides();
+        let labels = ["dog", "crying_baby", "kettle"].map(str::to_string).to_vec();
+        assert_eq!((overrides.allow, overrides.deny), (Some(labels), None));
+        assert!(parse(&["--allow", "dog", "--deny", "kettle"]).is_err());
     }
 }

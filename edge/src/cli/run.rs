@@ -1,6 +1,6 @@
 //! `earwitness run`: joins the source, the worker and the sinks, and waits for the end.
 //!
-//! The main thread turns the worker's transitions into events and hands them to the publisher; signals only set a flag that it and
+//! The main thread turns the worker's transitions into events, but those of quiet hours, and hands them to the publisher; signals only set a flag that it and
 //! the worker look at.
 
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use edge::model::Model;
 use edge::pipeline::{Chain, Worker};
 use edge::publish::Publisher;
 use edge::publish::stdout::{Lines, WhenFull};
+use edge::quiet::{QuietFilter, QuietHours};
 use edge::status::Status;
 use edge::{Error, Result};
 
@@ -31,7 +32,9 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let stop = stop_on_signals()?;
     let (model, engine) =
         super::load(settings.model_dir.as_deref(), settings.precision, |model| settings.model(model))?;
-    let rules = Rules::new(&model.manifest, &settings.decision(&model.manifest)?);
+    let rules = settings.rules(&model.manifest)?;
+    let quiet_hours = settings.quiet_hours(&model.manifest)?;
+    log_quiet_hours(&quiet_hours);
     tracing::info!(model = %model.id(), dir = %model.dir.display(), precision = %engine.precision(), "model");
 
     let mut publisher = publisher(&settings, &rules, &model)?;
@@ -42,11 +45,17 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let clock = Arc::new(Clock::starting_now());
     let worker = Worker::spawn(source, chain, Arc::clone(&clock), Arc::clone(&status), Arc::clone(&stop))?;
 
+    let mut quiet = QuietFilter::new(quiet_hours, Arc::clone(&status));
     let mut builder = EventBuilder::new(&settings.name, model.id(), &model.manifest.labels);
     let mut health = Health::new(settings.mqtt.as_ref().map_or(0, |mqtt| mqtt.health_s));
     loop {
         match worker.transitions.recv_timeout(TICK) {
-            Ok(transition) => publisher.publish(builder.build(&transition, |t_s| clock.wall_time(t_s))),
+            Ok(transition) => {
+                let wall_time = |t_s| clock.wall_time(t_s);
+                if quiet.passes(&transition, wall_time) {
+                    publisher.publish(builder.build(&transition, wall_time));
+                }
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -56,9 +65,26 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         }
         health.publish(&mut publisher, &status);
     }
+    let n_suppressed = status.snapshot().n_suppressed;
+    if n_suppressed > 0 {
+        tracing::info!(n_suppressed, "events of quiet hours were not reported");
+    }
     let ended = worker.join();
     publisher.finish();
     ended
+}
+
+/// Says that there are quiet hours, and if it has to be guessed when they are.
+fn log_quiet_hours(hours: &[Option<QuietHours>]) {
+    let n_labels = hours.iter().flatten().count();
+    if let Some(first) = hours.iter().flatten().next() {
+        tracing::info!(n_labels, time_zone = first.zone_name(), "quiet hours");
+        if first.zone().is_unknown() {
+            tracing::warn!(
+                "this machine has no time zone: quiet hours are in UTC unless quiet_hours.time_zone names one"
+            );
+        }
+    }
 }
 
 /// A flag that SIGINT and SIGTERM set. A second signal ends the process at once: the first one may be stuck.
@@ -84,11 +110,13 @@ fn publisher(settings: &Settings, rules: &Rules, model: &Model) -> Result<Publis
 #[cfg(feature = "mqtt")]
 fn add_mqtt(publisher: &mut Publisher, settings: &Settings, rules: &Rules, model: &Model) -> Result<()> {
     if let Some(mqtt) = &settings.mqtt {
-        let classes = model.manifest.labels.iter().zip(&rules.classes);
-        let labels: Vec<String> =
-            classes.filter(|(_, rules)| rules.is_some()).map(|(label, _)| label.clone()).collect();
+        let labels =
+            model.manifest.labels.iter().enumerate().filter(|(class_id, _)| Some(*class_id) != rules.background);
+        let (reported, others): (Vec<_>, Vec<_>) = labels.partition(|(class_id, _)| rules.classes[*class_id].is_some());
+        let [reported, others] =
+            [reported, others].map(|classes| classes.iter().map(|(_, label)| label.to_string()).collect::<Vec<_>>());
         tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic = format!("{}/{}", mqtt.topic, settings.name), "mqtt");
-        publisher.add(edge::publish::mqtt::MqttSink::start(mqtt, &settings.name, &labels)?);
+        publisher.add(edge::publish::mqtt::MqttSink::start(mqtt, &settings.name, &reported, &others)?);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! `earwitness.example.toml` lists every key with its default.
 
 mod file;
+mod labels;
 mod settings;
 mod values;
 
@@ -15,11 +16,14 @@ pub use values::BrokerUrl;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use edge_frontend::Smoothing;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::capture::{RawFormat, SourceSpec};
 use crate::engine::PrecisionChoice;
 use crate::error::Result;
+use crate::quiet::QuietRange;
 
 /// A configuration file as written.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -34,6 +38,8 @@ pub struct Config {
     pub model: ModelSection,
     /// How scores become events.
     pub decide: DecideSection,
+    /// When events are not reported.
+    pub quiet_hours: QuietHoursSection,
     /// Where to report events besides standard output.
     pub mqtt: MqttSection,
     /// What to log.
@@ -79,9 +85,20 @@ pub struct ModelSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecideSection {
-    /// Span of the sliding mean, milliseconds.
+    /// The only labels that are reported. Not together with `deny`.
+    pub allow: Option<Vec<String>>,
+    /// Labels that are not reported.
+    pub deny: Option<Vec<String>>,
+    /// No event begins while the sound is quieter than this, dBFS.
+    #[serde(deserialize_with = "values::level_dbfs")]
+    pub level_gate_dbfs: Option<f32>,
+    /// How the network's outputs become a score.
+    pub smoothing: Option<Smoothing>,
+    /// Span that a score is made of, milliseconds.
     #[serde(deserialize_with = "values::window_ms")]
     pub window_ms: Option<u32>,
+    /// No event begins while the network's free energy is below this.
+    pub min_energy: Option<f32>,
     /// An event begins when the score reaches this.
     #[serde(deserialize_with = "values::probability")]
     pub threshold_on: Option<f32>,
@@ -94,14 +111,19 @@ pub struct DecideSection {
     pub min_gap_ms: Option<u32>,
     /// Time after an event in which the class is not reported again, milliseconds.
     pub cooldown_ms: Option<u32>,
+    /// An event that lasts this long is ended, milliseconds.
+    pub max_duration_ms: Option<u32>,
     /// Values for single classes, by label.
     pub classes: BTreeMap<String, ClassSection>,
 }
 
 /// `[decide.classes.LABEL]`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassSection {
+    /// See [`DecideSection::window_ms`].
+    #[serde(deserialize_with = "values::window_ms")]
+    pub window_ms: Option<u32>,
     /// See [`DecideSection::threshold_on`].
     #[serde(deserialize_with = "values::probability")]
     pub threshold_on: Option<f32>,
@@ -114,6 +136,25 @@ pub struct ClassSection {
     pub min_gap_ms: Option<u32>,
     /// See [`DecideSection::cooldown_ms`].
     pub cooldown_ms: Option<u32>,
+    /// See [`DecideSection::max_duration_ms`].
+    pub max_duration_ms: Option<u32>,
+    /// The label's own quiet hours, instead of those of [`QuietHoursSection`]; empty for none.
+    pub quiet_hours: Option<Vec<QuietRange>>,
+}
+
+/// `[quiet_hours]`: events that begin in them are not reported.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuietHoursSection {
+    /// Ranges of local time.
+    pub ranges: Vec<QuietRange>,
+    /// Their time zone, and that of the labels' own quiet hours; the machine's if absent.
+    #[serde(deserialize_with = "values::time_zone")]
+    pub time_zone: Option<TimeZone>,
+    /// The labels for which these hold; all if absent. Not together with `except`.
+    pub labels: Option<Vec<String>>,
+    /// Labels for which they do not hold.
+    pub except: Option<Vec<String>>,
 }
 
 /// `[mqtt]`

@@ -1,16 +1,18 @@
 //! What the daemon runs by: a configuration file and the command line's overrides enter, complete and consistent settings leave.
+//! What they mean for a model's labels is in `reporting`.
+
+mod reporting;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use edge_frontend::{ClassDecision, Decision, Manifest};
-
+use self::reporting::Selection;
 use super::values::{TOPIC_LEVEL, is_topic_level};
 use super::{BrokerUrl, Config, MqttSection, Source};
 use crate::capture::{RawFormat, SourceSpec};
 use crate::engine::PrecisionChoice;
 use crate::error::{Error, Result};
-use crate::model::{MANIFEST_FILE, Model};
+use crate::model::Model;
 
 /// Where the kernel keeps the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -38,6 +40,10 @@ pub struct Overrides {
     pub hop_ms: Option<f64>,
     /// `--mqtt`
     pub mqtt: Option<BrokerUrl>,
+    /// `--allow`
+    pub allow: Option<Vec<String>>,
+    /// `--deny`
+    pub deny: Option<Vec<String>>,
 }
 
 /// Complete settings.
@@ -58,6 +64,7 @@ pub struct Settings {
     /// What to log, a filter of the tracing library.
     pub log: String,
     hop_ms: Option<f64>,
+    selection: Option<Selection>,
     config: Config,
     file: Source,
 }
@@ -108,6 +115,7 @@ impl Settings {
         mqtt.url = overrides.mqtt.clone().or(mqtt.url);
         let source = source(&config, &file, overrides)?;
         refuse_idle_options(&source, overrides)?;
+        reporting::refuse_contradictions(&config.quiet_hours, &file)?;
         Ok(Settings {
             fast: overrides.fast || config.source.fast.unwrap_or(false),
             source,
@@ -116,6 +124,7 @@ impl Settings {
             mqtt: MqttSettings::new(mqtt, &name, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
             hop_ms: overrides.hop_ms,
+            selection: Selection::new(&config.decide, &file, overrides)?,
             name,
             config,
             file,
@@ -132,74 +141,6 @@ impl Settings {
             (Some(hop_ms), _) => model.with_hop_ms(hop_ms).map_err(|reason| Error::usage("--hop-ms", reason)),
             (None, Some(hop_ms)) => model.with_hop_ms(hop_ms).map_err(|reason| self.file.error("model.hop_ms", reason)),
             (None, None) => Ok(model),
-        }
-    }
-
-    /// The model's decision values with this configuration's on top.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] for a label that the model does not have and for thresholds that contradict the model's.
-    pub fn decision(&self, manifest: &Manifest) -> Result<Decision> {
-        let section = &self.config.decide;
-        for label in section.classes.keys() {
-            let key = format!("decide.classes.{label}");
-            if !manifest.labels.contains(label) {
-                let known = manifest.labels.join(", ");
-                return Err(self
-                    .file
-                    .error(&key, format!("the model {} has no such label; it has {known}", manifest.name)));
-            }
-            if manifest.background.as_ref() == Some(label) {
-                return Err(self.file.error(&key, "this label is the model's background and never an event"));
-            }
-        }
-        let decision = self.merged(&manifest.decision);
-        let merged = Manifest { decision, ..manifest.clone() };
-        merged.validate().map_err(|error| self.decision_error(&error))?;
-        Ok(merged.decision)
-    }
-
-    fn merged(&self, model: &Decision) -> Decision {
-        let all = &self.config.decide;
-        let mut decision = model.clone();
-        decision.window_ms = all.window_ms.unwrap_or(model.window_ms);
-        decision.threshold_on = all.threshold_on.unwrap_or(model.threshold_on);
-        decision.threshold_off = all.threshold_off.unwrap_or(model.threshold_off);
-        decision.min_duration_ms = all.min_duration_ms.unwrap_or(model.min_duration_ms);
-        decision.min_gap_ms = all.min_gap_ms.unwrap_or(model.min_gap_ms);
-        decision.cooldown_ms = all.cooldown_ms.unwrap_or(model.cooldown_ms);
-        for class in decision.classes.values_mut() {
-            *class = ClassDecision {
-                window_ms: class.window_ms.filter(|_| all.window_ms.is_none()),
-                max_duration_ms: class.max_duration_ms,
-                threshold_on: class.threshold_on.filter(|_| all.threshold_on.is_none()),
-                threshold_off: class.threshold_off.filter(|_| all.threshold_off.is_none()),
-                min_duration_ms: class.min_duration_ms.filter(|_| all.min_duration_ms.is_none()),
-                min_gap_ms: class.min_gap_ms.filter(|_| all.min_gap_ms.is_none()),
-                cooldown_ms: class.cooldown_ms.filter(|_| all.cooldown_ms.is_none()),
-            };
-        }
-        for (label, own) in &all.classes {
-            let class = decision.classes.entry(label.clone()).or_default();
-            class.threshold_on = own.threshold_on.or(class.threshold_on);
-            class.threshold_off = own.threshold_off.or(class.threshold_off);
-            class.min_duration_ms = own.min_duration_ms.or(class.min_duration_ms);
-            class.min_gap_ms = own.min_gap_ms.or(class.min_gap_ms);
-            class.cooldown_ms = own.cooldown_ms.or(class.cooldown_ms);
-        }
-        decision
-    }
-
-    /// The manifest was consistent before this configuration was laid on top, so the configuration is to blame.
-    fn decision_error(&self, error: &edge_frontend::Error) -> Error {
-        match error {
-            edge_frontend::Error::Manifest { field, expected, actual } => {
-                let key = field.replacen("decision", "decide", 1);
-                let reason = format!("with the model's {MANIFEST_FILE} beneath: expected {expected}, actual {actual}");
-                self.file.error(&key, reason)
-            }
-            other => self.file.error("decide", other),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::tz::TimeZone;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -89,6 +90,17 @@ pub(super) fn window_ms<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32
 
 pub(super) fn hop_ms<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     checked(from, "a number of milliseconds above 0", |value: &f64| value.is_finite() && *value > 0.0)
+}
+
+pub(super) fn level_dbfs<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
+    checked(from, "a level from -120 to 0 dBFS", |value: &f32| (-120.0..=0.0).contains(value))
+}
+
+/// A name of the time zone database.
+pub(super) fn time_zone<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TimeZone>, D::Error> {
+    let name = String::deserialize(from)?;
+    let expected = || D::Error::custom(format!("expected a time zone such as \"Europe/Berlin\", actual {name:?}"));
+    TimeZone::get(&name).map(Some).map_err(|_| expected())
 }
 
 pub(super) fn keep_alive_s<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {

@@ -59,7 +59,7 @@ pub struct Transition {
 pub struct Output<'a> {
     /// Where the receptive field begins in the stream, seconds.
     pub t_start_s: f64,
-    /// Level of the newest samples, dBFS.
+    /// Level of the loudest pulse in the receptive field, dBFS.
     pub level_dbfs: f32,
     /// `(n_classes)`.
     pub logits: &'a [f32],

@@ -80,7 +80,8 @@ impl Rules {
         let sample_rate = f64::from(frontend.sample_rate);
         let frame_period_s = (manifest.network.pulse_frames * frontend.hop_length) as f64 / sample_rate;
         let n_field = (manifest.network.receptive_field_frames - 1) * frontend.hop_length + frontend.win_length;
-        let field_centre_s = (n_field as f64 / 2.0 - frontend.n_lead() as f64) / sample_rate;
+        let n_ahead = manifest.network.lookahead_ms.map_or(n_field as f64 / 2.0, |ms| ms / 1e3 * sample_rate);
+        let slot_centre_s = (n_field as f64 - n_ahead - frontend.n_lead() as f64) / sample_rate;
         let frames = |ms: u32| f64::from(ms) / 1e3 / frame_period_s;
         let at_least = |ms: u32| frames(ms).ceil() as u64;
         let class = |label: &String| {
@@ -103,7 +104,7 @@ impl Rules {
             smoothing: decision.smoothing,
             frame_period_s,
             // A hop longer than the receptive field would let the first slot begin before the stream.
-            slot_offset_s: (field_centre_s - frame_period_s / 2.0).max(0.0),
+            slot_offset_s: (slot_centre_s - frame_period_s / 2.0).max(0.0),
             lookback_frames: ((LOOKBACK_S / frame_period_s).round() as usize).max(1),
             level_gate_dbfs: None,
             min_energy: decision.min_energy,

@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use edge_frontend::{LogMel, Manifest, Resampler};
 
+use super::level::LevelMeter;
 use crate::decide::{Decider, Output, Rules, Transition};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -33,7 +34,7 @@ const ZEROS_LEN: usize = 1024;
 /// Resampler, log-mel front end, engine and decider of one stream.
 pub struct Chain {
     resampler: Resampler,
-    log_mel: LogMel,
+    front_end: FrontEnd,
     stage: Stage,
     /// Samples a second at the source.
     sample_rate: u32,
@@ -45,6 +46,12 @@ pub struct Chain {
     n_flush: usize,
     zeros: Box<[f32]>,
     status: Arc<Status>,
+}
+
+/// The front end, and how loud it is.
+struct FrontEnd {
+    log_mel: LogMel,
+    level: LevelMeter,
 }
 
 /// Is told what the network says before the decide stage is.
@@ -95,7 +102,10 @@ impl Chain {
         Ok(Chain {
             resampler: Resampler::new(sample_rate, frontend.sample_rate)
                 .map_err(Error::sample_rate(frontend.sample_rate))?,
-            log_mel: LogMel::new(frontend).map_err(|error| Error::Engine(error.to_string()))?,
+            front_end: FrontEnd {
+                log_mel: LogMel::new(frontend).map_err(|error| Error::Engine(error.to_string()))?,
+                level: LevelMeter::new(frontend, &manifest.network),
+            },
             stage: Stage {
                 pulse: vec![0.0; pulse_frames * n_mels].into(),
                 n_filled: 0,
@@ -147,9 +157,9 @@ impl Chain {
         let begin = Instant::now();
         self.position += samples.len() as u64;
         let mut result = Ok(());
-        let Chain { resampler, log_mel, stage, .. } = self;
+        let Chain { resampler, front_end, stage, .. } = self;
         resampler.process(samples, |block| {
-            log_mel.process(block, |frame| stage.push_frame(frame, &mut result, on_transition));
+            front_end.process(block, |frame, level| stage.push_frame(frame, level, &mut result, on_transition));
         });
         self.report_work(begin);
         result
@@ -203,13 +213,12 @@ impl Chain {
         };
         let mut result = Ok(());
         let mut n_left = self.n_flush;
-        let Chain { resampler, log_mel, stage, zeros, .. } = self;
-        resampler.finish(|block| {
-            log_mel.process(block, |frame| stage.push_frame(frame, &mut result, &mut until_end));
-        });
+        let Chain { resampler, front_end, stage, zeros, .. } = self;
+        let mut push_frame = |frame: &[f32], level| stage.push_frame(frame, level, &mut result, &mut until_end);
+        resampler.finish(|block| front_end.process(block, &mut push_frame));
         while n_left > 0 {
             let n = n_left.min(zeros.len());
-            log_mel.process(&zeros[..n], |frame| stage.push_frame(frame, &mut result, &mut until_end));
+            front_end.process(&zeros[..n], &mut push_frame);
             n_left -= n;
         }
         stage.decider.flush(&mut until_end);
@@ -222,7 +231,8 @@ impl Chain {
     /// Forgets all samples so far; the next one begins at the present position.
     fn restart(&mut self) {
         self.resampler.reset();
-        self.log_mel.reset();
+        self.front_end.log_mel.reset();
+        self.front_end.level.reset();
         self.restart = self.position;
         self.stage.n_filled = 0;
         self.stage.n_outputs = 0;
@@ -237,6 +247,15 @@ impl Chain {
     }
 }
 
+impl FrontEnd {
+    /// Calls `on_frame` with each log-mel frame that `samples` complete. With a frame that ends a pulse comes the level in dBFS of the
+    /// output that this pulse may give.
+    fn process(&mut self, samples: &[f32], mut on_frame: impl FnMut(&[f32], f32)) {
+        let FrontEnd { log_mel, level } = self;
+        level.process(samples, |piece, level_dbfs| log_mel.process(piece, |frame| on_frame(frame, level_dbfs)));
+    }
+}
+
 /// What remains of a transition in a stream that ends at `t_end_s`.
 pub(crate) fn until(t_end_s: f64, mut transition: Transition) -> Option<Transition> {
     transition.t_offset_s = transition.t_offset_s.map(|t| t.min(t_end_s));
@@ -246,7 +265,13 @@ pub(crate) fn until(t_end_s: f64, mut transition: Transition) -> Option<Transiti
 
 impl Stage {
     /// Takes a log-mel frame. The first failure of the network is kept in `result`; frames behind it are ignored.
-    fn push_frame(&mut self, frame: &[f32], result: &mut Result<()>, on_transition: &mut dyn FnMut(Transition)) {
+    fn push_frame(
+        &mut self,
+        frame: &[f32],
+        level_dbfs: f32,
+        result: &mut Result<()>,
+        on_transition: &mut dyn FnMut(Transition),
+    ) {
         self.n_frames += 1;
         self.pulse[self.n_filled..self.n_filled + frame.len()].copy_from_slice(frame);
         self.n_filled += frame.len();
@@ -262,7 +287,7 @@ impl Stage {
             Ok(true) => {
                 let t_start_s = self.t_restart_s + self.n_outputs as f64 * self.frame_period_s;
                 self.n_outputs += 1;
-                let output = Output { t_start_s, level_dbfs: 0.0, logits: &self.logits };
+                let output = Output { t_start_s, level_dbfs, logits: &self.logits };
                 if let Some(observer) = &mut self.observer {
                     observer(&output);
                 }

@@ -5,6 +5,7 @@
 //! the [status](Status).
 
 mod chain;
+mod level;
 
 pub(crate) use chain::until;
 pub use chain::{Chain, Observer};

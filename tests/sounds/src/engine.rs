@@ -1,6 +1,7 @@
-//! Outdoor engines: a two-stroke saw, a rotor.
+//! Outdoor engines: a two-stroke saw, a rotor, passing cars.
 
 use crate::filter::Biquad;
+use crate::formant::harmonics;
 use crate::math::{self, TAU};
 use crate::noise;
 use crate::take::Take;
@@ -72,6 +73,38 @@ pub(crate) fn helicopter(take: &mut Take) {
         let breath = 1.0 - depth + 2.0 * depth * pulse;
         let sound = slap.process(thump * pulse * (1.0 + 0.6 * rng.bipolar())) + 0.6 * wash[i] * breath;
         take.samples[i] += pass[i] * (sound + whine * math::sin(TAU * whine_phase));
+    }
+}
+
+/// Cars passing by: tyres that swell with the inverse distance, brighter the nearer, over an engine whose pitch falls as it
+/// passes (Doppler).
+pub(crate) fn cars_passing(take: &mut Take) {
+    let mut rng = take.rng.fork();
+    let (rate, n) = (take.sample_rate, take.n());
+    let near = [(60.0, -8.0), (250.0, -4.0), (900.0, 0.0), (2000.0, -5.0), (5000.0, -16.0), (11_000.0, -28.0)];
+    let far = [(60.0, 0.0), (250.0, -2.0), (900.0, -7.0), (2000.0, -19.0), (5000.0, -36.0), (11_000.0, -52.0)];
+    let (near, far) = (noise::coloured(&mut rng, rate, n, &near), noise::coloured(&mut rng, rate, n, &far));
+    let distance_m = rng.log_uniform(3.0, 14.0);
+    let mut nearest_s = rng.uniform(0.4, 1.6);
+    while nearest_s - 8.0 < take.seconds() {
+        let speed = rng.uniform(8.0, 22.0) * rng.pick(&[-1.0, 1.0]);
+        let (firing_hz, engine, loud) = (rng.log_uniform(45.0, 110.0), rng.uniform(0.05, 0.5), rng.uniform(0.5, 1.3));
+        let amplitudes: Vec<f32> = (0..10).map(|_| rng.log_uniform(0.1, 1.0)).collect();
+        let mut phase = 0.0;
+        let (first, end) = (take.count(nearest_s - 8.0), take.count(nearest_s + 8.0).min(n));
+        for i in first..end {
+            let way_m = speed * (i as f32 / rate - nearest_s);
+            let closeness = distance_m / (distance_m * distance_m + way_m * way_m).sqrt();
+            // 343 m/s; the engine comes nearer at speed * way / distance.
+            let approach = -speed * way_m * closeness / distance_m;
+            phase += firing_hz / (1.0 - approach / 343.0) / rate;
+            phase -= math::floor(phase);
+            let bright = closeness * closeness;
+            let tyres = bright * near[i] + (1.0 - bright) * far[i];
+            let edge = (i.saturating_sub(first).min(end - i) as f32 / (0.5 * rate)).min(1.0);
+            take.samples[i] += edge * loud * closeness * (tyres + engine * harmonics(phase, &amplitudes));
+        }
+        nearest_s += rng.uniform(2.0, 7.0);
     }
 }
 

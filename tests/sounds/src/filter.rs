@@ -55,6 +55,11 @@ impl Biquad {
         y
     }
 
+    /// The section `to` with this one's state: a filter that moves while it sounds.
+    pub(crate) fn retuned(self, to: &Self) -> Self {
+        Self { state: self.state, ..*to }
+    }
+
     pub(crate) fn run(mut self, samples: &mut [f32]) {
         for x in samples {
             *x = self.process(*x);

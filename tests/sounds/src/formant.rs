@@ -68,7 +68,7 @@ pub(crate) fn utter(
 }
 
 /// Sum of `amplitudes[k - 1] * sin(k 2 pi phase)`, by Chebyshev's recurrence.
-fn harmonics(phase: f32, amplitudes: &[f32]) -> f32 {
+pub(crate) fn harmonics(phase: f32, amplitudes: &[f32]) -> f32 {
     let (sin, turn) = (math::sin(TAU * phase), 2.0 * math::cos(TAU * phase));
     let (mut before, mut now, mut sum) = (0.0, sin, 0.0);
     for amplitude in amplitudes {

@@ -1,4 +1,4 @@
-//! Single blows in a rhythm: a knife on a board, steps, keys.
+//! Single blows in a rhythm: a knife on a board, steps, keys, knuckles.
 
 use crate::math;
 use crate::modal::{BAR, Body, METAL, Material, PLASTIC, Strike, WOOD, panel};
@@ -101,4 +101,29 @@ pub(crate) fn typing(take: &mut Take) {
     }
     case.ring(rate, &force, &mut take.samples, 0.5);
     key.ring(rate, &force, &mut take.samples, 0.5);
+}
+
+/// Knuckles on a door: groups of knocks, the last of a group often the hardest.
+pub(crate) fn knocking(take: &mut Take) {
+    let mut rng = take.rng.fork();
+    let rate = take.sample_rate;
+    let lowest_hz = rng.log_uniform(70.0, 210.0);
+    let door = Body::new(&mut rng, lowest_hz, &panel(2.1, 24), WOOD).damped(rng.uniform(5.0, 60.0));
+    let contact_s = rng.log_uniform(0.0007, 0.0025);
+    let mut force = take.track();
+    let mut at_s = rng.uniform(0.02, 0.12);
+    while at_s < take.seconds() {
+        let period_s = rng.uniform(0.13, 0.32);
+        for _ in 0..rng.whole(2, 6) {
+            let velocity = math::from_db(2.0 * rng.normal());
+            Strike { contact_s: contact_s * rng.uniform(0.8, 1.3), velocity, roughness: 0.4 }
+                .add(&mut rng, rate, &mut force, at_s);
+            let density = [(90.0, 0.0), (500.0, -5.0), (2000.0, -12.0), (8000.0, -28.0)];
+            let knock = noise::burst(&mut rng, rate, 0.0005, 0.008, &density);
+            take.add(at_s, &knock, 0.5 * velocity);
+            at_s += period_s * (1.0 + 0.06 * rng.normal());
+        }
+        at_s += rng.uniform(0.5, 2.2);
+    }
+    door.ring(rate, &force, &mut take.samples, 1.3);
 }

@@ -12,14 +12,18 @@
 //! ```
 //!
 //! Layout: [`Sound`] names the generators; `render` runs one and finishes it; `scene` strings renders together and knows
-//! the truth. Below them are the families (`knock`, `tableware`, `furniture`, `scrape`, `liquid`, `rainfall`, `heat`,
-//! `machine`, `engine`, `voice`, `animal`, `signal`) and the tools (`modal`, `noise`, `filter`, `room`, `formant`).
+//! the truth. Below them are the families (`knock`, `tableware`, `furniture`, `door`, `scrape`, `liquid`, `rainfall`,
+//! `heat`, `wind`, `machine`, `engine`, `voice`, `animal`, `signal`, `alert`, `music`, `fault`) and the tools (`modal`, `noise`,
+//! `filter`, `room`, `formant`).
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod alert;
 mod animal;
+mod door;
 mod engine;
+mod fault;
 mod filter;
 mod formant;
 mod furniture;
@@ -29,6 +33,7 @@ mod liquid;
 mod machine;
 mod math;
 mod modal;
+mod music;
 mod noise;
 mod rainfall;
 mod render;
@@ -43,6 +48,7 @@ mod take;
 #[cfg(test)]
 mod testing;
 mod voice;
+mod wind;
 
 pub use render::render;
 pub use scene::{Scene, TruthEvent, WriteError, demo_scene, demo_scene_at};

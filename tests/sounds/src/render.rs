@@ -5,7 +5,10 @@ use crate::rng::Rng;
 use crate::room::{self, Place};
 use crate::sound::Sound;
 use crate::take::Take;
-use crate::{animal, engine, furniture, heat, knock, liquid, machine, rainfall, scrape, signal, tableware, voice};
+use crate::{
+    alert, animal, door, engine, fault, furniture, heat, knock, liquid, machine, music, rainfall, scrape, signal,
+};
+use crate::{tableware, voice, wind};
 
 /// Renders `seconds` of `sound` at `sample_rate` Hz: mono, magnitude at most 1, at the level that such recordings have.
 ///
@@ -94,13 +97,17 @@ fn limit(samples: &mut [f32], rng: &mut Rng) {
 const LOUDEST: f32 = 0.98;
 
 /// Runs the generator; returns where such a sound is heard.
-fn play(sound: Sound, take: &mut Take) -> Place {
+pub(crate) fn play(sound: Sound, take: &mut Take) -> Place {
     let generate = match sound {
         Sound::Rain => return rainfall::rain(take),
         Sound::SeaWaves => return outdoors(rainfall::sea_waves, take),
         Sound::Chainsaw => return outdoors(engine::chainsaw, take),
         Sound::Helicopter => return outdoors(engine::helicopter, take),
         Sound::Rooster => return outdoors(animal::rooster, take),
+        Sound::Wind => return outdoors(wind::gusts, take),
+        Sound::CarPassing => return outdoors(engine::cars_passing, take),
+        Sound::Hum => return wired(fault::mains_hum, take),
+        Sound::Overdriven => return wired(fault::overdriven, take),
         Sound::Blender => machine::blender,
         Sound::BoilingWater => liquid::boiling_water,
         Sound::Book => scrape::book,
@@ -133,6 +140,17 @@ fn play(sound: Sound, take: &mut Take) -> Place {
         Sound::Beep => signal::beep,
         Sound::RoomNoise => signal::room_noise,
         Sound::Silence => signal::silence,
+        Sound::Door => door::hinged,
+        Sound::Knocking => knock::knocking,
+        Sound::Paper => scrape::paper,
+        Sound::Alarm => alert::alarm,
+        Sound::Chords => music::chords,
+        Sound::SlidingDoor => door::sliding,
+        Sound::Draught => wind::draught,
+        Sound::Melody => music::melody,
+        Sound::Whistle => music::whistle,
+        Sound::RingTone => alert::ring_tone,
+        Sound::Radio => fault::radio,
     };
     generate(take);
     Place::Indoors
@@ -141,6 +159,11 @@ fn play(sound: Sound, take: &mut Take) -> Place {
 fn outdoors(generate: fn(&mut Take), take: &mut Take) -> Place {
     generate(take);
     Place::Outdoors
+}
+
+fn wired(generate: fn(&mut Take), take: &mut Take) -> Place {
+    generate(take);
+    Place::Wire
 }
 
 /// RMS over a recording in dBFS: middle and standard deviation. Measured on the clips of Kitchen20 and ESC-10 (median;
@@ -184,5 +207,20 @@ fn level(sound: Sound) -> (f32, f32) {
         Sound::Beep => (-30.0, 6.0),
         Sound::RoomNoise => (-52.0, 6.0),
         Sound::Silence => (-92.0, 4.0),
+        Sound::Door => (-34.0, 6.0),
+        Sound::Knocking => (-33.0, 6.0),
+        Sound::Paper => (-40.0, 6.0),
+        Sound::Wind => (-28.0, 6.0),
+        Sound::Hum => (-44.0, 6.0),
+        Sound::Chords => (-30.0, 6.0),
+        Sound::Alarm => (-24.0, 5.0),
+        Sound::Overdriven => (-13.0, 2.0),
+        Sound::SlidingDoor => (-36.0, 6.0),
+        Sound::Draught => (-38.0, 6.0),
+        Sound::Melody => (-30.0, 6.0),
+        Sound::Whistle => (-32.0, 6.0),
+        Sound::RingTone => (-28.0, 6.0),
+        Sound::CarPassing => (-36.0, 6.0),
+        Sound::Radio => (-33.0, 6.0),
     }
 }

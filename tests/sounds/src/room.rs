@@ -9,11 +9,16 @@ use crate::rng::Rng;
 pub(crate) enum Place {
     Indoors,
     Outdoors,
+    /// Nowhere: it arises behind the microphone, or has been placed already.
+    Wire,
 }
 
 /// Moves dry `samples` into a random place: air and off-axis loss of treble, a microphone's low cut and, indoors, early
 /// reflections and a diffuse tail.
 pub(crate) fn place(samples: &mut [f32], sample_rate: f32, rng: &mut Rng, place: Place) {
+    if place == Place::Wire {
+        return;
+    }
     // Far below 16 bits: keeps the filters behind a silent source out of the subnormal numbers, which are slow.
     for x in samples.iter_mut() {
         *x += 1e-7 * rng.bipolar();

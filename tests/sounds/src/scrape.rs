@@ -1,4 +1,4 @@
-//! Strokes and rustles: friction noise under a moving hand.
+//! Strokes and rustles: friction noise under a moving hand, paper.
 
 use crate::math;
 use crate::modal::{Body, Material, Strike, panel};
@@ -112,6 +112,32 @@ pub(crate) fn eat(take: &mut Take) {
         at_s += rng.uniform(0.2, 0.9);
     }
     crumb.ring(rate, &force, &mut take.samples, 0.6);
+}
+
+/// Paper crumpled and torn: buckling sheets snap in bursts of very unequal clicks (P. Houle and J. Sethna, "Acoustic emission
+/// from crumpling paper", Phys. Rev. E 54, 1996); a tear runs through fibre after fibre.
+pub(crate) fn paper(take: &mut Take) {
+    let mut rng = take.rng.fork();
+    let rate = take.sample_rate;
+    let lowest_hz = rng.log_uniform(1100.0, 2200.0);
+    let sheet = Body::new(&mut rng, lowest_hz, &panel(1.3, 24), Material { base: 1400.0, loss: 0.05 });
+    let mut force = take.track();
+    let mut at_s = rng.uniform(0.0, 0.1);
+    while at_s < take.seconds() {
+        let tears = rng.chance(0.3);
+        let n = take.count(if tears { rng.uniform(0.25, 0.8) } else { rng.uniform(0.5, 2.0) });
+        let clicks_hz = if tears { rng.log_uniform(900.0, 2500.0) } else { rng.log_uniform(120.0, 600.0) };
+        let clicks = noise::crackle(&mut rng, rate, n, clicks_hz, if tears { 4.0 } else { 9.0 });
+        let swell = noise::drift(&mut rng, rate, n, 7.0, if tears { 1.5 } else { 5.0 });
+        let size = math::from_db(2.5 * rng.normal());
+        let start = take.count(at_s);
+        for (i, (force, click)) in force.iter_mut().skip(start).zip(&clicks).enumerate() {
+            let t = i as f32 / n as f32;
+            *force += size * click * swell[i] * math::smooth_step(10.0 * t) * math::smooth_step(6.0 * (1.0 - t));
+        }
+        at_s += n as f32 / rate + if rng.chance(0.4) { rng.uniform(0.3, 1.5) } else { rng.uniform(0.02, 0.2) };
+    }
+    sheet.ring(rate, &force, &mut take.samples, 0.5);
 }
 
 /// One stroke of coloured friction noise: swelling and fading, roughened by a fast random gain.

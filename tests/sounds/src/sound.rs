@@ -110,6 +110,54 @@ catalogue! {
     RoomNoise, "room-noise", None;
     /// Nothing but the last bits of a converter.
     Silence, "silence", None;
+    /// A room's door on hinges: handle, creak, slam.
+    Door, "door", None;
+    /// Knuckles on a door.
+    Knocking, "knocking", None;
+    /// Paper crumpled and torn.
+    Paper, "paper", None;
+    /// Gusts on an unprotected microphone.
+    Wind, "wind", None;
+    /// Mains hum and buzz on a cable.
+    Hum, "hum", None;
+    /// Held chords of an organ, strings or a piano.
+    Chords, "chords", None;
+    /// A smoke detector or a siren.
+    Alarm, "alarm", None;
+    /// Another negative, too loud for its microphone.
+    Overdriven, "overdriven", None;
+    /// A door on rollers. Reserved.
+    SlidingDoor, "sliding-door", None;
+    /// Wind howling through a gap. Reserved.
+    Draught, "draught", None;
+    /// Plucked strings, mostly with drums. Reserved.
+    Melody, "melody", None;
+    /// Somebody whistling a tune. Reserved.
+    Whistle, "whistle", None;
+    /// A telephone: bell, warble or tune. Reserved.
+    RingTone, "ring-tone", None;
+    /// Cars passing by. Reserved.
+    CarPassing, "car-passing", None;
+    /// Talk and music from a small loudspeaker. Reserved.
+    Radio, "radio", None;
+}
+
+impl Sound {
+    /// Whether no training may use the sound, so that tests of how unknown sounds are rejected have some that really are
+    /// unknown. A third of the negatives: of doors, wind and music one way of making them is open and another reserved;
+    /// whistling, telephones, cars and radios are reserved altogether.
+    pub fn is_reserved(self) -> bool {
+        matches!(
+            self,
+            Self::SlidingDoor
+                | Self::Draught
+                | Self::Melody
+                | Self::Whistle
+                | Self::RingTone
+                | Self::CarPassing
+                | Self::Radio
+        )
+    }
 }
 
 impl fmt::Display for Sound {
@@ -142,6 +190,18 @@ impl FromStr for Sound {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_third_of_the_negatives_is_reserved_and_no_class_is() {
+        let negatives: Vec<Sound> = Sound::all().iter().copied().filter(|sound| sound.label().is_none()).collect();
+        let n_reserved = negatives.iter().filter(|sound| sound.is_reserved()).count();
+        assert_eq!(n_reserved, Sound::all().iter().filter(|sound| sound.is_reserved()).count());
+        assert!(
+            (0.3..0.37).contains(&(n_reserved as f64 / negatives.len() as f64)),
+            "{n_reserved} of {}",
+            negatives.len()
+        );
+    }
 
     #[test]
     fn names_parse_back() {

@@ -110,11 +110,49 @@ fn liveliness(sound: Sound) -> f64 {
 
 #[test]
 fn blows_stand_out_and_steady_sounds_do_not() {
-    for sound in [Sound::Chopping, Sound::Cutlery, Sound::Plates, Sound::ClockTick, Sound::Footsteps, Sound::Cupboard] {
+    let kitchen = [Sound::Chopping, Sound::Cutlery, Sound::Plates, Sound::ClockTick, Sound::Footsteps, Sound::Cupboard];
+    for sound in kitchen.into_iter().chain([Sound::Door, Sound::SlidingDoor, Sound::Knocking]) {
         assert!(liveliness(sound) > 15.0, "{sound}: {:.1} dB", liveliness(sound));
     }
-    for sound in [Sound::StoveFan, Sound::Rain, Sound::FryingPan, Sound::Vacuum, Sound::Microwave, Sound::Dishwasher] {
+    for sound in [Sound::StoveFan, Sound::Rain, Sound::FryingPan, Sound::Vacuum, Sound::Microwave, Sound::Dishwasher]
+        .into_iter()
+        .chain([Sound::Hum, Sound::Chords, Sound::Draught])
+    {
         assert!(liveliness(sound) < 12.0, "{sound}: {:.1} dB", liveliness(sound));
+    }
+}
+
+/// Ratio of the arithmetic to the geometric mean of the powers at a semitone's distance, in dB: 0 for a flat spectrum.
+fn tonality(sound: Sound) -> f64 {
+    let mut ratios: Vec<f64> = (0..5)
+        .map(|seed| {
+            let samples = render(sound, RATE, 1.0, seed);
+            let powers: Vec<f64> = (0..60)
+                .map(|semitone| {
+                    let step = std::f64::consts::TAU * 200.0 * 2_f64.powf(f64::from(semitone) / 12.0) / f64::from(RATE);
+                    let (re, im) = samples.iter().enumerate().fold((0.0, 0.0), |(re, im), (i, &x)| {
+                        let (sin, cos) = (step * i as f64).sin_cos();
+                        (re + f64::from(x) * cos, im + f64::from(x) * sin)
+                    });
+                    re * re + im * im
+                })
+                .collect();
+            let mean = powers.iter().sum::<f64>() / 60.0;
+            let log_mean = powers.iter().map(|power| power.ln()).sum::<f64>() / 60.0;
+            10.0 * (mean.ln() - log_mean) / std::f64::consts::LN_10
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios[2]
+}
+
+#[test]
+fn music_and_signals_are_tonal_and_rustles_are_not() {
+    for sound in [Sound::Chords, Sound::Whistle, Sound::Alarm, Sound::RingTone] {
+        assert!(tonality(sound) > 9.0, "{sound}: {:.1} dB", tonality(sound));
+    }
+    for sound in [Sound::Paper, Sound::CarPassing, Sound::SlidingDoor] {
+        assert!(tonality(sound) < 9.0, "{sound}: {:.1} dB", tonality(sound));
     }
 }
 

@@ -21,6 +21,7 @@ use treatment::{Base, Means, Treatment};
 
 pub use bands::Bands;
 pub use crop::{Cut, Ear, Source};
+pub use noise::{Coloured, Equaliser};
 
 /// Makes the batches of a training.
 #[derive(Debug)]
@@ -118,6 +119,11 @@ impl Batcher {
             clips: prepare(clips),
             negatives: prepare(negatives),
         }
+    }
+
+    /// The clips and the backgrounds that batches are made of.
+    pub fn sources(&self) -> (&[Source], &[Source]) {
+        (&self.clips, &self.negatives)
     }
 
     /// Steps that see each clip once; the last, smaller batch of an epoch is left out.
@@ -294,7 +300,7 @@ impl Batcher {
 }
 
 /// The power of a normalised log-mel value.
-fn power_of(value: f32, frontend: &FrontendConfig) -> f32 {
+pub(crate) fn power_of(value: f32, frontend: &FrontendConfig) -> f32 {
     ((value * frontend.std + frontend.mean).exp() - frontend.log_offset as f32).max(0.0)
 }
 

@@ -1,15 +1,19 @@
 //! Generated clips.
 //!
 //! Enters: the label list and the recipe's `[procedural]`. Leaves: clips of every sound of the generator that a label stands
-//! for, and of the sounds that no label should claim as background. Deterministic by seed; spread over the pool's threads.
+//! for, and of the sounds that no label should claim as background, without those that the generator reserves for tests.
+//! Deterministic by seed; spread over the pool's threads.
 
 use super::{Clip, features};
 use crate::error::Result;
-use crate::recipe::Procedural;
+use crate::recipe::{Events, Procedural};
 use crate::teacher::Tutor;
 use edge_frontend::FrontendConfig;
 use rayon::prelude::*;
 use sounds::Sound;
+
+/// Length of a clip of a foreign sound.
+const FOREIGN_SECONDS: f64 = 4.0;
 
 /// Adds the generator's classes to `labels` where they are not among them.
 pub fn add_labels(labels: &mut Vec<String>) {
@@ -35,15 +39,42 @@ pub fn clips(
         Some(name) => labels.iter().position(|l| l == name),
         None => background,
     };
-    let wanted: Vec<(Sound, usize, u64)> = Sound::all()
-        .iter()
-        .filter_map(|&s| Some((s, class_of(s)?)))
-        .flat_map(|(s, label)| (0..settings.clips_per_class).map(move |i| (s, label, settings.seed + i as u64)))
-        .collect();
-    wanted
+    let wanted = |sound: &Sound| {
+        let named = settings.negatives.as_ref().is_none_or(|names| names.iter().any(|name| name == sound.name()));
+        !sound.is_reserved() && (sound.label().is_some() || named)
+    };
+    let wanted = Sound::all().iter().copied().filter(wanted);
+    let wanted = wanted.filter_map(|sound| Some((sound, class_of(sound)?))).collect();
+    render(wanted, settings.clips_per_class, settings.seconds, settings.seed, frontend, tutor)
+}
+
+/// Clips of the sounds that no label should claim and that trainings may use, as the scenes of `[events]` have them. Their label is
+/// `background`.
+///
+/// # Errors
+///
+/// As [`clips`].
+pub fn foreign(settings: &Events, seed: u64, frontend: &FrontendConfig, background: usize) -> Result<Vec<Clip>> {
+    let is_foreign = |sound: &Sound| sound.label().is_none() && !sound.is_reserved() && *sound != Sound::Silence;
+    let wanted = Sound::all().iter().copied().filter(is_foreign).map(|sound| (sound, background)).collect();
+    render(wanted, settings.foreign_clips, FOREIGN_SECONDS, seed, frontend, None)
+}
+
+/// `n` clips of each sound with its label, with the seeds from `seed` on.
+fn render(
+    wanted: Vec<(Sound, usize)>,
+    n: usize,
+    seconds: f64,
+    seed: u64,
+    frontend: &FrontendConfig,
+    tutor: Option<&Tutor>,
+) -> Result<Vec<Clip>> {
+    let clips: Vec<_> =
+        wanted.into_iter().flat_map(|(s, label)| (0..n as u64).map(move |i| (s, label, seed + i))).collect();
+    clips
         .into_par_iter()
         .map(|(sound, label, seed)| {
-            let samples = sounds::render(sound, frontend.sample_rate, settings.seconds as f32, seed);
+            let samples = sounds::render(sound, frontend.sample_rate, seconds as f32, seed);
             let frames = features::features(frontend, frontend.sample_rate, &samples)?;
             let n_frames = frames.len() / frontend.n_mels;
             let heard = tutor.map(|t| t.hear(frontend.sample_rate, &samples, n_frames, frontend)).transpose()?;

@@ -20,7 +20,7 @@ use crate::recipe::{Export, FoldMode, Recipe};
 use crate::student::receptive_field;
 use crate::thresholds;
 use edge_frontend::manifest::MANIFEST_VERSION;
-use edge_frontend::{Activation, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind, Smoothing};
+use edge_frontend::{DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind, Smoothing};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -108,7 +108,8 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
             pulse_frames,
             receptive_field_frames: field,
             output_delay: field.div_ceil(pulse_frames) - 1,
-            activation: Activation::Softmax,
+            activation: trained.activation(),
+            lookahead_ms: trained.events.as_ref().map(|events| events.lookahead_ms),
         },
         files: Files {
             f32: write(NETWORK_FILE, &bytes)?,

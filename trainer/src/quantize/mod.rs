@@ -8,13 +8,11 @@
 mod grid;
 mod network;
 
-use crate::augment::Batcher;
 use crate::error::{Error, Result};
 use crate::optim::Optimizer;
 use crate::progress;
-use crate::recipe::{Method, Quantize, Recipe};
+use crate::recipe::{Method, Quantize};
 use crate::student::Student;
-use crate::training::crops;
 use tch::{Device, Kind, Tensor};
 
 pub use grid::Grid;
@@ -32,7 +30,7 @@ pub struct Fidelity {
     pub tuned: f64,
 }
 
-/// Quantizes `student`, on batches from step `first_step` on.
+/// Quantizes `student`, on inputs `(B, T, n_mels)` that `batch` makes by number.
 ///
 /// # Errors
 ///
@@ -40,14 +38,11 @@ pub struct Fidelity {
 pub fn quantize(
     student: &Student,
     settings: &Quantize,
-    recipe: &Recipe,
-    batcher: &Batcher,
-    first_step: u64,
+    batch: impl Fn(u64) -> Result<Tensor>,
     device: Device,
 ) -> Result<(Quantized, Fidelity)> {
     let mut network = Quantized::of(student, device)?;
-    let batch = |step: u64| crops(&batcher.batch(first_step + step), recipe, device);
-    calibrate(&mut network, settings, batch)?;
+    calibrate(&mut network, settings, &batch)?;
     let check = batch(settings.calibration_batches)?;
     let difference = |network: &Quantized| relative_difference(network, student, &check);
     let calibrated = difference(&network)?;

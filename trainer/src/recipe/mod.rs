@@ -4,13 +4,14 @@
 //! `data` and `network.layers` has a default; the shipped recipes under `trainer/recipes` are the reference for their meaning.
 
 use crate::error::{Error, Result};
-use edge_frontend::FrontendConfig;
+use edge_frontend::{Activation, FrontendConfig};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 mod augment;
 mod check;
 mod distill;
+mod events;
 mod network;
 mod optim;
 mod overrides;
@@ -19,6 +20,7 @@ mod quantize;
 pub use augment::Augment;
 pub(crate) use check::{check, line_of};
 pub use distill::{Distill, ScoreFile, ScoreKind};
+pub use events::{Events, Head};
 pub use network::{ConvLayer, Network, Pool};
 pub use optim::{Method, Optim, Precision, Schedule, Train};
 pub use overrides::Overrides;
@@ -62,6 +64,9 @@ pub struct Recipe {
     /// What the teachers say, as further losses.
     #[serde(default)]
     pub distill: Option<Distill>,
+    /// The last training, on scenes: makes a network of events of one of clips.
+    #[serde(default)]
+    pub events: Option<Events>,
     /// The 8-bit network that is made of the trained one.
     #[serde(default)]
     pub quantize: Option<Quantize>,
@@ -117,6 +122,9 @@ pub struct Procedural {
     /// Whether the generator's classes join the label list where no data set has them.
     #[serde(default)]
     pub add_labels: bool,
+    /// Names of the generator's sounds that no label stands for and that join the background; all that trainings may use unless given.
+    #[serde(default)]
+    pub negatives: Option<Vec<String>>,
     /// Seed of the first clip.
     #[serde(default = "default_procedural_seed")]
     pub seed: u64,
@@ -182,10 +190,19 @@ impl Recipe {
     pub fn take_last_stage(&mut self, other: &Self) {
         self.export.clone_from(&other.export);
         self.quantize.clone_from(&other.quantize);
+        self.events.clone_from(&other.events);
         if let (Some(teacher), Some(other)) = (&mut self.teacher, &other.teacher) {
             teacher.probe_share = other.probe_share;
             teacher.probe_c = other.probe_c;
             teacher.background_offset = other.background_offset;
+        }
+    }
+
+    /// From the finished network's logits to posteriors.
+    pub fn activation(&self) -> Activation {
+        match self.events.as_ref().map(|events| events.head) {
+            Some(Head::Sigmoid) => Activation::Sigmoid,
+            Some(Head::Softmax) | None => Activation::Softmax,
         }
     }
 

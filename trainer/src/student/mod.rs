@@ -131,7 +131,7 @@ impl Student {
     /// If libtorch cannot allocate it.
     pub fn frozen_copy(&self) -> Result<Self> {
         let copy = |p: &Param| Ok(Param { name: p.name.clone(), value: p.value.f_detach_copy()?, trained: false });
-        let params = self.params.iter().map(copy).collect::<Result<_>>()?;
+        let params = tch::no_grad(|| self.params.iter().map(copy).collect::<Result<_>>())?;
         Ok(Self {
             network: self.network.clone(),
             n_mels: self.n_mels,
@@ -139,6 +139,21 @@ impl Student {
             n_teacher: self.n_teacher,
             params,
         })
+    }
+
+    /// A copy with its own storage whose weights are trained on.
+    ///
+    /// # Errors
+    ///
+    /// If libtorch cannot allocate it.
+    pub fn thawed(&self) -> Result<Self> {
+        let mut copy = self.frozen_copy()?;
+        for param in &mut copy.params {
+            let is_statistic = param.name.ends_with("bn.mean") || param.name.ends_with("bn.variance");
+            param.trained = !is_statistic;
+            param.value = param.value.f_set_requires_grad(param.trained)?;
+        }
+        Ok(copy)
     }
 
     /// Moves every tensor towards `other`'s: `self = decay * self + (1 - decay) * other`.
@@ -168,6 +183,11 @@ impl Student {
     /// The tensor called `name`.
     pub fn param(&self, name: &str) -> Option<&Tensor> {
         self.params.iter().find(|p| p.name == name).map(|p| &p.value)
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.params[0].value.device()
     }
 
     /// The layers and the dropout.

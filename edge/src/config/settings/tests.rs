@@ -1,12 +1,10 @@
-use std::collections::{BTreeMap, BTreeSet};
-
-use edge_frontend::{Activation, DataNotes, Files, FrontendConfig, ModelFile, Network, NetworkKind, Smoothing};
+use std::collections::BTreeSet;
 
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../earwitness.example.toml");
 
-fn settings(text: &str, overrides: &Overrides) -> Result<Settings> {
+pub(super) fn settings(text: &str, overrides: &Overrides) -> Result<Settings> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.toml");
     fs::write(&path, text).unwrap();
@@ -16,43 +14,6 @@ fn settings(text: &str, overrides: &Overrides) -> Result<Settings> {
 fn refusal(text: &str) -> String {
     let message = settings(text, &Overrides::default()).unwrap_err().to_string();
     message.rsplit_once("/c.toml").map_or(message.clone(), |(_, rest)| format!("c.toml{rest}"))
-}
-
-fn manifest() -> Manifest {
-    let frontend = FrontendConfig::student();
-    let class = ClassDecision { threshold_on: Some(0.9), ..Default::default() };
-    Manifest {
-        manifest_version: 1,
-        name: "test".into(),
-        version: "1.0.0".into(),
-        labels: vec!["background".into(), "bell".into(), "dog".into()],
-        background: Some("background".into()),
-        frontend_hash: frontend.hash(),
-        frontend,
-        network: Network {
-            kind: NetworkKind::Stream,
-            pulse_frames: 8,
-            receptive_field_frames: 35,
-            output_delay: 4,
-            activation: Activation::Softmax,
-        },
-        files: Files { f32: ModelFile { path: "model.onnx".into(), sha256: "0".repeat(64) }, int8: None },
-        decision: Decision {
-            temperature: 1.0,
-            smoothing: Smoothing::Mean,
-            min_energy: None,
-            max_duration_ms: 3_600_000,
-            window_ms: 1000,
-            threshold_on: 0.6,
-            threshold_off: 0.3,
-            min_duration_ms: 160,
-            min_gap_ms: 400,
-            cooldown_ms: 0,
-            classes: BTreeMap::from([("dog".into(), class)]),
-        },
-        metrics: BTreeMap::new(),
-        data: DataNotes { training: "none".into(), licence: "none".into() },
-    }
 }
 
 /// The example with its examples switched on.
@@ -142,6 +103,36 @@ fn errors_name_file_line_and_key() {
         ),
         ("[model]\nhop_ms = 0\n", "c.toml:2: model.hop_ms: expected a number of milliseconds above 0, actual 0.0"),
         ("[decide]\nwindow_ms = 0\n", "c.toml:2: decide.window_ms: expected 1 to 60000"),
+        ("[decide.classes.bell]\nwindow_ms = 0\n", "c.toml:2: decide.classes.bell.window_ms: expected 1 to 60000"),
+        (
+            "[decide]\nsmoothing = \"max\"\n",
+            "c.toml:2: decide.smoothing: unknown variant `max`, expected one of `mean`",
+        ),
+        (
+            "[decide]\nlevel_gate_dbfs = 3\n",
+            "c.toml:2: decide.level_gate_dbfs: expected a level from -120 to 0 dBFS, actual 3",
+        ),
+        ("[decide]\nlevel_gate_dbfs = nan\n", "c.toml:2: decide.level_gate_dbfs: expected a level"),
+        ("[decide]\nallow = []\ndeny = []\n", "c.toml:3: decide.deny: decide.allow is given, too"),
+        ("[decide]\nallow = \"dog\"\n", "c.toml:2: decide.allow: invalid type"),
+        (
+            "[quiet_hours]\nranges = [\"22-7\"]\n",
+            "c.toml:2: quiet_hours.ranges: expected a time from 00:00 to 24:00, actual \"22\"",
+        ),
+        (
+            "[decide.classes.bell]\nquiet_hours = [\"always\"]\n",
+            "c.toml:2: decide.classes.bell.quiet_hours: expected a range such as \"22:00-07:00\"",
+        ),
+        (
+            "[quiet_hours]\ntime_zone = \"Berlin\"\n",
+            "c.toml:2: quiet_hours.time_zone: expected a time zone such as \"Europe/Berlin\", actual \"Berlin\"",
+        ),
+        (
+            "[quiet_hours]\nranges = [\"1:00-2:00\"]\nlabels = []\nexcept = []\n",
+            "c.toml:4: quiet_hours.except: quiet_hours.labels is given, too",
+        ),
+        ("[quiet_hours]\nlabels = [\"dog\"]\n", "c.toml:2: quiet_hours.labels: labels need times"),
+        ("[quiet_hours]\nexcept = [\"dog\"]\n", "c.toml:2: quiet_hours.except: labels need times"),
         ("[source]\nrate = \"fast\"\n", "c.toml:2: source.rate: invalid type"),
         ("[source]\ninput = \"line-in\"\n", "c.toml:2: source.input: "),
         ("name = \"a/b\"\n", "c.toml:1: name: expected a name without '/'"),
@@ -162,30 +153,6 @@ fn errors_name_file_line_and_key() {
     let missing = Settings::load(Some(Path::new("/no/such.toml")), &Overrides::default()).unwrap_err();
     assert!(missing.to_string().starts_with("/no/such.toml: No such file"), "{missing}");
     assert_eq!(missing.kind().exit_code(), 2);
-}
-
-#[test]
-fn decisions_come_from_the_class_then_the_file_then_the_model() {
-    let text = "[decide]\nthreshold_off = 0.2\nmin_gap_ms = 80\n[decide.classes.bell]\nthreshold_on = 0.7\n";
-    let decision = settings(text, &Overrides::default()).unwrap().decision(&manifest()).unwrap();
-    assert_eq!((decision.threshold_on, decision.threshold_off, decision.min_gap_ms), (0.6, 0.2, 80));
-    assert_eq!(decision.classes["bell"].threshold_on, Some(0.7));
-    assert_eq!(decision.classes["dog"].threshold_on, Some(0.9));
-
-    let text = "[decide]\nthreshold_on = 0.5\n";
-    let decision = settings(text, &Overrides::default()).unwrap().decision(&manifest()).unwrap();
-    assert_eq!(decision.classes["dog"].threshold_on, None);
-}
-
-#[test]
-fn decisions_that_the_model_cannot_make_are_refused() {
-    let refusal =
-        |text: &str| settings(text, &Overrides::default()).unwrap().decision(&manifest()).unwrap_err().to_string();
-    let unknown = refusal("[decide.classes.cat]\nthreshold_on = 0.5\n");
-    assert!(unknown.contains("c.toml:1: decide.classes.cat: ") && unknown.contains("bell, dog"), "{unknown}");
-    assert!(refusal("[decide.classes.background]\ncooldown_ms = 1\n").contains("background"));
-    let crossed = refusal("\n[decide.classes.bell]\nthreshold_off = 0.8\n");
-    assert!(crossed.contains("c.toml:3: decide.classes.bell.threshold_off: "), "{crossed}");
 }
 
 #[test]

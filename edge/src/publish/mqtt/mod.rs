@@ -7,6 +7,8 @@
 //! | `<prefix>/<device>/status` | `online`, `offline`; also the last will | 1 | yes |
 //! | `<prefix>/<device>/health` | the daemon's own state, JSON | 0 | no |
 //!
+//! A label that is not reported has no state: one that the broker keeps from before is taken away.
+//!
 //! Events stay in an outbox in memory until the broker acknowledges them, so an event is delivered at least once
 //! across broken connections, with the same payload; what does not outlive the process is lost with it.
 
@@ -29,8 +31,10 @@ const ONLINE: &str = "online";
 const OFFLINE: &str = "offline";
 const ON: &str = "ON";
 const OFF: &str = "OFF";
+/// A retained message without a payload takes the one away that the broker keeps (MQTT 3.1.1, 3.3.1.3).
+const NONE: &str = "";
 
-/// Index of the status among the outbox's retained values; the labels' states follow.
+/// Index of the status among the outbox's retained values; the labels' states follow, then those of labels that are not reported.
 const STATUS: usize = 0;
 
 /// Wait after the first failure to connect; doubled after each further one.
@@ -80,18 +84,20 @@ struct Topics {
 }
 
 impl MqttSink {
-    /// Starts to connect and returns at once. `device` names the topics; `labels` are those that can be events.
+    /// Starts to connect and returns at once. `device` names the topics; `labels` are those that can be events. Of the `others` the
+    /// broker may still keep a state, from a time when they were reported: it is taken away.
     ///
     /// # Errors
     ///
     /// For certificates that cannot be read, and when the system refuses a thread. A broker that cannot be reached is no
     /// error: it is logged and tried again.
-    pub fn start(settings: &MqttSettings, device: &str, labels: &[String]) -> Result<Self> {
-        let topics = Topics::new(&format!("{}/{device}", settings.topic), labels);
+    pub fn start(settings: &MqttSettings, device: &str, labels: &[String], others: &[String]) -> Result<Self> {
+        let topics = Topics::new(&format!("{}/{device}", settings.topic), labels, others);
         let options = options::options(settings, topics.retained[STATUS].clone(), OFFLINE)?;
         // Room for everything that the outbox hands over at once, the health message and the farewell.
         let (client, connection) = Client::new(options, 64);
-        let outbox = Outbox::new(std::iter::once(ONLINE).chain(labels.iter().map(|_| OFF)));
+        let states = labels.iter().map(|_| OFF).chain(others.iter().map(|_| NONE));
+        let outbox = Outbox::new(std::iter::once(ONLINE).chain(states));
         let shared = Arc::new(Shared {
             peer: format!("mqtt broker {}:{}", settings.url.host, settings.url.port),
             topics,
@@ -284,8 +290,8 @@ impl Shared {
 }
 
 impl Topics {
-    fn new(root: &str, labels: &[String]) -> Self {
-        let states = labels.iter().map(|label| format!("{root}/state/{label}"));
+    fn new(root: &str, labels: &[String], others: &[String]) -> Self {
+        let states = labels.iter().chain(others).map(|label| format!("{root}/state/{label}"));
         Topics {
             event: format!("{root}/event"),
             health: format!("{root}/health"),

@@ -125,6 +125,7 @@ fn manifest(fusion: &Fusion, sha256: String) -> Manifest {
         pulse_frames: fusion.hop_frames,
         receptive_field_frames: members[0].network.config().n_frames,
         output_delay: 0,
+        lookahead_ms: None,
         activation: Activation::Posterior,
     };
     Manifest {

@@ -6,19 +6,23 @@ use std::io::Write as _;
 use edge::Result;
 use edge::capture::SourceSpec;
 use edge::config::{MqttSettings, Overrides, Settings};
-use edge::decide::{ClassRules, Rules};
-use edge_frontend::{Manifest, NetworkKind};
+use edge::decide::Rules;
+use edge_frontend::{Manifest, NetworkKind, Smoothing};
+use jiff::Timestamp;
 
 use super::args::CheckArgs;
 use super::stdout_error;
+
+mod classes;
+mod quiet;
 
 pub(super) fn check(args: &CheckArgs) -> Result<()> {
     let settings = Settings::load(Some(&args.config), &Overrides::default())?;
     super::logging::start("warn")?;
     let (model, engine) =
         super::load(settings.model_dir.as_deref(), settings.precision, |model| settings.model(model))?;
-    let decision = settings.decision(&model.manifest)?;
-    let rules = Rules::new(&model.manifest, &decision);
+    let rules = settings.rules(&model.manifest)?;
+    let quiet_hours = settings.quiet_hours(&model.manifest)?;
 
     let mut text = format!("{} is valid.\n\n", args.config.display());
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:10} {value}\n"));
@@ -27,10 +31,14 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     line("model", format!("{} in {}, {} labels", model.id(), model.dir.display(), model.manifest.labels.len()));
     line("network", network(&model.manifest));
     line("precision", format!("{}, which is {} on this machine", settings.precision, engine.precision()));
+    line("score", score(&rules));
+    line("labels", classes::reported(&model.manifest, &rules));
+    line("level", level(&rules));
+    line("quiet", quiet::hours(&model.manifest.labels, &rules, &quiet_hours, Timestamp::now()));
     line("events", "JSON lines on standard output".into());
     line("mqtt", settings.mqtt.as_ref().map_or("no".into(), |mqtt| broker(mqtt, &settings.name)));
     line("log", format!("{} on standard error", settings.log));
-    text.push_str(&classes(&model.manifest, &rules, decision.window_ms));
+    text.push_str(&classes::table(&model.manifest.labels, &rules));
     std::io::stdout().write_all(text.as_bytes()).map_err(stdout_error)
 }
 
@@ -44,6 +52,27 @@ fn network(manifest: &Manifest) -> String {
             format!("a patch of {field_ms} ms every {pulse_ms} ms; what lies between two patches is not heard")
         }
         NetworkKind::Window => format!("a patch of {field_ms} ms every {pulse_ms} ms"),
+    }
+}
+
+/// What an event is decided by.
+fn score(rules: &Rules) -> String {
+    let of_window = match rules.smoothing {
+        Smoothing::Mean => "the mean of the outputs of a window",
+        Smoothing::Ema => "the exponentially weighted mean of the outputs of a window",
+        Smoothing::Median => "the median of the outputs of a window",
+        Smoothing::NOfM => "what three quarters of the outputs of a window reach",
+    };
+    match rules.min_energy {
+        Some(energy) => format!("{of_window}; no event begins with an energy below {energy}"),
+        None => of_window.into(),
+    }
+}
+
+fn level(rules: &Rules) -> String {
+    match rules.level_gate_dbfs {
+        Some(gate) => format!("no event begins in sound below {gate} dBFS"),
+        None => "events begin at any level".into(),
     }
 }
 
@@ -72,37 +101,6 @@ fn broker(mqtt: &MqttSettings, name: &str) -> String {
     }
     if let Some((cert_file, _)) = &mqtt.client_cert {
         text.push_str(&format!(", identified by {}", cert_file.display()));
-    }
-    text
-}
-
-/// The classes that are reported, those with the same rules together.
-fn classes(manifest: &Manifest, rules: &Rules, window_ms: u32) -> String {
-    let mut groups: Vec<(ClassRules, Vec<&str>)> = Vec::new();
-    for (label, class) in manifest.labels.iter().zip(&rules.classes) {
-        let Some(class) = class else { continue };
-        match groups.iter_mut().find(|(rules, _)| rules == class) {
-            Some((_, labels)) => labels.push(label),
-            None => groups.push((*class, vec![label])),
-        }
-    }
-    let mut text = String::new();
-    for (class, labels) in groups {
-        let ms = |n_frames: u64| (n_frames as f64 * rules.frame_period_s * 1e3).round();
-        let _ = write!(
-            text,
-            "\n{}\n  begin when their score over {window_ms} ms reaches {} and end when it stays below {} for {} ms; events under {} ms \
-             are not reported",
-            labels.join(", "),
-            class.threshold_on,
-            class.threshold_off,
-            ms(class.min_gap_frames),
-            ms(class.min_duration_frames),
-        );
-        match class.cooldown_frames {
-            0 => text.push_str(".\n"),
-            n_frames => text.push_str(&format!(", nor is anything for {} ms after an event.\n", ms(n_frames))),
-        }
     }
     text
 }

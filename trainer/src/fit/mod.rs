@@ -1,33 +1,37 @@
 //! One training of one fold, from recipe to result.
 //!
 //! Enters: a recipe and a run folder. Leaves, in the folder: `checkpoint.safetensors`, `metrics.jsonl` (one object an epoch and
-//! an evaluation) and, at the end, `model/`, `result.json` and, of a held-out fold,
+//! an evaluation), of a training on scenes `events.safetensors` and `events.jsonl`, and, at the end, `model/`, `result.json` and, of a held-out fold,
 //! `peaks.json`. The held-out fold chooses nothing: the result is that of the last step's
 //! averaged weights. Runs on the calling thread; batches and features on the pool's.
 
-use crate::augment::Batcher;
+mod steps;
+
+use crate::augment::{Batcher, Source};
 use crate::checkpoint::{Finished, Header};
-use crate::data::{Corpus, Places};
+use crate::data::{Corpus, Places, procedural};
 use crate::distill::{self, Classifier, Teachers};
 use crate::error::{Error, Result};
 use crate::evaluate::{self, Evaluation, HeldOut};
+use crate::events;
+use crate::events::scene::{SceneBatcher, Slots, Sources};
 use crate::export::{self, ExportOptions};
 use crate::json;
-use crate::metrics::{Metrics, Running};
-use crate::progress::{TrainingProgress, device_name};
+use crate::metrics::Metrics;
+use crate::progress::device_name;
 use crate::quantize::{Fidelity, Quantized, quantize};
-use crate::recipe::{FoldMode, Recipe};
-use crate::student::{Cost, Student, cost};
+use crate::recipe::{Events, FoldMode, Recipe};
+use crate::student::{Cost, Student, cost, receptive_field};
 use crate::teacher::probe::{self, Lessons};
 use crate::teacher::{self, Listener, Statistics};
 use crate::thresholds::{self, PEAKS};
-use crate::training::Training;
+use crate::training::{Training, crops};
+use edge_frontend::Activation;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
+use steps::Steps;
 use tch::Device;
 
 /// Name of the checkpoint in a run folder.
@@ -37,6 +41,11 @@ pub const RESULT: &str = "result.json";
 /// Name of the model in a run folder, as the daemon takes it.
 pub const MODEL: &str = "model";
 const METRICS: &str = "metrics.jsonl";
+/// The same of the training on scenes.
+const EVENTS_CHECKPOINT: &str = "events.safetensors";
+const EVENTS_METRICS: &str = "events.jsonl";
+/// Seed, beside the recipe's, of the generated sounds in scenes; far from those of generated clips.
+const FOREIGN_SEED: u64 = 500_000;
 
 /// What to train, and where.
 #[derive(Debug, Clone)]
@@ -153,67 +162,67 @@ impl<'a> Run<'a> {
 
     /// Does the steps that are left, saving now and then.
     fn train(&mut self) -> Result<()> {
-        let (settings, n_steps) = (&self.options.recipe.train, self.training.header.n_steps);
-        let steps_per_epoch = self.batcher.steps_per_epoch();
-        let mut progress = TrainingProgress::new(self.training.header.step, n_steps);
-        let mut running = Running::default();
-        let mut epoch_started = Instant::now();
-        while self.training.header.step < n_steps {
-            let report = self.training.step(&self.batcher.batch(self.training.header.step))?;
-            let step = self.training.header.step;
-            let epoch = step.div_ceil(steps_per_epoch);
-            running.add(&report);
-            let [loss, teacher_loss, accuracy] = running.means();
-            progress.update(epoch, step, loss, accuracy);
-            let epoch_done = step.is_multiple_of(steps_per_epoch);
-            if epoch_done {
-                self.metrics.write(&json!({
-                    "kind": "train", "epoch": epoch, "step": step, "loss": loss, "teacher_loss": teacher_loss,
-                    "accuracy": accuracy, "lr": report.lr, "seconds": epoch_started.elapsed().as_secs_f64(),
-                }))?;
-                running = Running::default();
-            }
-            let options = self.options;
-            let stopped = options.stop.load(Ordering::Relaxed) || options.stop_after.is_some_and(|n| step >= n);
-            if stopped || step == n_steps || (epoch_done && epoch.is_multiple_of(settings.save_every)) {
-                self.training.save(&self.checkpoint, None)?;
-            }
-            if stopped && step < n_steps {
-                progress.finish();
-                return Err(Error::Interrupted);
-            }
-            let due = settings.evaluate_every > 0 && epoch.is_multiple_of(settings.evaluate_every) && step < n_steps;
-            if epoch_done
-                && due
-                && let Some(evaluation) = self.held_out.evaluate(self.training.averaged())?
-            {
-                progress.say(&format!("epoch {epoch}: {}", describe(&evaluation)));
-                let object = json!({"kind": "evaluation", "epoch": epoch, "step": step, "evaluation": evaluation});
-                self.metrics.write(&object)?;
-            }
-            if epoch_done {
-                epoch_started = Instant::now();
-            }
-        }
-        progress.finish();
-        Ok(())
+        let batcher = &self.batcher;
+        let steps = Steps {
+            options: self.options,
+            held_out: &self.held_out,
+            activation: Activation::Softmax,
+            checkpoint: &self.checkpoint,
+            kind: "train",
+            steps_per_epoch: batcher.steps_per_epoch(),
+        };
+        steps.finish(&mut self.training, &mut self.metrics, |step| (batcher.batch(step), None))
+    }
+
+    /// Trains `student` on scenes as well, in a checkpoint of its own.
+    fn train_on_scenes(&mut self, student: &Student, settings: &Events, foreign: &[Source]) -> Result<Student> {
+        let options = self.options;
+        let teachers = self.training.take_teachers();
+        let scenes = self.scenes(student, settings, foreign);
+        let path = options.out.join(EVENTS_CHECKPOINT);
+        let n_main = self.training.header.n_steps;
+        let header =
+            Header { step: 0, n_steps: settings.epochs * scenes.steps_per_epoch(), ..self.training.header.clone() };
+        let mut training = Training::continued(header, student, events::optim(settings, &options.recipe.optim), &path)?;
+        training.learn_from(teachers);
+        let mut metrics = Metrics::open(&options.out.join(EVENTS_METRICS), training.header.step)?;
+        let steps = Steps {
+            options,
+            held_out: &self.held_out,
+            activation: options.recipe.activation(),
+            checkpoint: &path,
+            kind: "events",
+            steps_per_epoch: scenes.steps_per_epoch(),
+        };
+        // Other crops of the clips than before.
+        let batch = |step| (self.batcher.batch(n_main + step), Some(scenes.batch(step)));
+        steps.finish(&mut training, &mut metrics, batch)?;
+        training.averaged().frozen_copy()
     }
 
     /// The last stage: merges the teacher's classifier, evaluates and writes the result.
-    fn finish(&self) -> Result<FitResult> {
-        let (options, held_out) = (self.options, &self.held_out);
+    fn finish(mut self) -> Result<FitResult> {
+        let options = self.options;
+        let foreign = self.foreign()?;
         let mut finished = self.training.averaged().frozen_copy()?;
         let teacher = options.recipe.teacher.as_ref().filter(|t| t.probe_share > 0.0);
-        if let (Some(lessons), Some(teacher)) = (&self.lessons, teacher) {
-            if let Some(evaluation) = held_out.evaluate(&finished)? {
+        if let Some(settings) = &options.recipe.events {
+            if let Some(evaluation) = self.held_out.evaluate(&finished, Activation::Softmax)? {
+                eprintln!("before the training on scenes: {}", describe(&evaluation));
+            }
+            finished = self.train_on_scenes(&finished, settings, &foreign)?;
+        } else if let (Some(lessons), Some(teacher)) = (&self.lessons, teacher) {
+            let held_out = &self.held_out;
+            if let Some(evaluation) = held_out.evaluate(&finished, Activation::Softmax)? {
                 eprintln!("before merging the teacher's classifier: {}", describe(&evaluation));
             }
             let (background, silence) = (held_out.background, evaluate::silence(&held_out.frontend));
             finished = probe::merge(&finished, lessons, teacher, background, silence, options.device)?;
         }
-        let finished = Finished { int8: self.quantize(&finished)?, student: finished };
+        let finished = Finished { int8: self.quantize(&finished, &foreign)?, student: finished };
+        let held_out = &self.held_out;
         self.training.save(&self.checkpoint, Some(&finished))?;
-        let evaluation = held_out.evaluate(&finished.student)?;
+        let evaluation = held_out.evaluate(&finished.student, options.recipe.activation())?;
         if let Some(evaluation) = &evaluation {
             eprintln!("result: {}", describe(evaluation));
         }
@@ -241,15 +250,51 @@ impl<'a> Run<'a> {
     }
 
     /// The 8-bit form of the result, if the recipe wants one.
-    fn quantize(&self, finished: &Student) -> Result<Option<Quantized>> {
+    fn quantize(&self, finished: &Student, foreign: &[Source]) -> Result<Option<Quantized>> {
         let (recipe, device) = (&self.options.recipe, self.options.device);
         let Some(settings) = &recipe.quantize else { return Ok(None) };
-        // Other crops than the training's.
-        let first_step = self.training.header.n_steps;
-        let (network, fidelity) = quantize(finished, settings, recipe, &self.batcher, first_step, device)?;
+        let (network, fidelity) = match &recipe.events {
+            // Other scenes and crops than the trainings'.
+            Some(events) => {
+                let scenes = self.scenes(finished, events, foreign);
+                let first = events.epochs * scenes.steps_per_epoch();
+                let batch = |step| events::input(&scenes.batch(first + step), events, recipe, device);
+                quantize(finished, settings, batch, device)?
+            }
+            None => {
+                let first = self.training.header.n_steps;
+                quantize(finished, settings, |step| crops(&self.batcher.batch(first + step), recipe, device), device)?
+            }
+        };
         let Fidelity { calibrated, tuned } = fidelity;
         eprintln!("8 bits: logits differ by {:.2} % calibrated, {:.2} % tuned", calibrated * 100.0, tuned * 100.0);
         Ok(Some(network))
+    }
+
+    /// What the training on scenes is made of.
+    fn scenes<'b>(&'b self, student: &Student, settings: &'b Events, foreign: &'b [Source]) -> SceneBatcher<'b> {
+        let recipe = &self.options.recipe;
+        let (field, pulse) = (receptive_field(&student.network().layers), student.network().pulse_frames());
+        let (clips, beds) = self.batcher.sources();
+        SceneBatcher::new(
+            settings,
+            &recipe.augment,
+            recipe.seed,
+            &recipe.frontend,
+            Slots::new(&recipe.frontend, field, pulse, Some(settings.lookahead_ms)),
+            (self.training.header.labels.len(), self.held_out.background),
+            Sources { clips, beds, foreign },
+        )
+    }
+
+    /// Sounds that are none of the classes, for scenes.
+    fn foreign(&self) -> Result<Vec<Source>> {
+        let recipe = &self.options.recipe;
+        let (Some(settings), Some(background)) = (&recipe.events, self.held_out.background) else {
+            return Ok(Vec::new());
+        };
+        let clips = procedural::foreign(settings, recipe.seed + FOREIGN_SEED, &recipe.frontend, background)?;
+        Ok(clips.into_iter().map(|clip| Source::new(clip, &recipe.frontend, recipe.augment.active_db)).collect())
     }
 }
 
