@@ -71,6 +71,11 @@ impl MelBank {
     }
 }
 
+/// The frequency in Hz at which each band's filter peaks, `n_mels` of them, rising.
+pub fn band_centres_hz(config: &FrontendConfig) -> Vec<f64> {
+    band_edges_hz(config)[1..=config.n_mels].to_vec()
+}
+
 /// `n_mels + 2` frequencies, equally spaced on the mel scale from `f_min_hz` to `f_max_hz`.
 fn band_edges_hz(config: &FrontendConfig) -> Vec<f64> {
     let (low, high) = (to_mel(config.f_min_hz, config.mel_scale), to_mel(config.f_max_hz, config.mel_scale));
@@ -129,6 +134,18 @@ mod tests {
         for band in &bank.bands {
             let area: f32 = band.weights.iter().sum::<f32>() * bin_hz as f32;
             assert!((area - 1.0).abs() < 0.05, "{area}");
+        }
+    }
+
+    #[test]
+    fn centres_are_where_the_filters_peak() {
+        let config = FrontendConfig { n_fft: 4096, n_mels: 24, ..FrontendConfig::student() };
+        let (bank, centres) = (MelBank::new(&config), band_centres_hz(&config));
+        assert_eq!(centres.len(), 24);
+        for (band, centre) in bank.bands.iter().zip(&centres) {
+            let peak = (0..band.weights.len()).max_by(|&a, &b| band.weights[a].total_cmp(&band.weights[b])).unwrap();
+            let hz = (band.first_bin + peak) as f64 * 24_000.0 / 4096.0;
+            assert!((hz - centre).abs() <= 24_000.0 / 4096.0, "{hz} {centre}");
         }
     }
 

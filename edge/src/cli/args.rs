@@ -120,16 +120,19 @@ pub(super) struct EvaluateArgs {
     pub(super) config: Option<PathBuf>,
     /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
     #[arg(long, value_name = "DIR")]
-    pub(super) model: Option<PathBuf>,
+    model: Option<PathBuf>,
     /// Which of the model's files to run: auto (the faster one), f32 or int8 [default: auto]
     #[arg(long, value_name = "PRECISION")]
-    pub(super) precision: Option<PrecisionChoice>,
+    precision: Option<PrecisionChoice>,
     /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the model's own]
     #[arg(long, value_name = "MS")]
-    pub(super) hop_ms: Option<f64>,
+    hop_ms: Option<f64>,
     /// One JSON document instead of a table
     #[arg(long)]
     pub(super) json: bool,
+    /// Draw into this folder: curves, the confusion matrix, and each recording's timeline; SVG
+    #[arg(long, value_name = "DIR")]
+    pub(super) plot: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -153,6 +156,12 @@ pub(super) struct CheckArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
+}
+
+impl EvaluateArgs {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides { model: self.model.clone(), precision: self.precision, hop_ms: self.hop_ms, ..Overrides::default() }
+    }
 }
 
 impl RunArgs {

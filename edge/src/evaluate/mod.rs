@@ -15,7 +15,7 @@
 //! | [`latency`] | how long after its beginning was a sound reported? |
 //! | [`tiou_map`] | how well do extents and scores agree with the truth? (as the detection task of EPIC-SOUNDS has it) |
 //!
-//! [`Evaluation::figures`] has all of them at once.
+//! [`Evaluation::figures`] has all of them at once, and [`plot`] draws them.
 
 mod counts;
 mod decide;
@@ -24,6 +24,7 @@ mod figures;
 mod latency;
 mod listen;
 mod overlap;
+pub mod plot;
 mod psds;
 mod segment;
 mod sweep;

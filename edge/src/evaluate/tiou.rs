@@ -78,7 +78,8 @@ fn average_precision(sounds: &[(usize, Sound)], ranked: &[(usize, Detection)], t
         best = best.max(*precision);
         best
     });
-    envelope.sum::<f64>() / sounds.len() as f64
+    // A sum of nothing would be -0.
+    envelope.fold(0.0, |sum, precision| sum + precision) / sounds.len() as f64
 }
 
 fn better(best: Option<(usize, f64)>, next: (usize, f64)) -> Option<(usize, f64)> {
@@ -142,5 +143,7 @@ mod tests {
         let map = tiou_map(&truth, &found, 3, Some(2), &[0.5]).unwrap();
         assert_eq!((map.ap, map.average), (vec![vec![Some(1.0), None, None]], 1.0));
         assert_eq!(tiou_map(&[[]; 1], &found, 3, None, &[0.5]), None);
+        let missed = tiou_map(&truth, &[[]; 1], 3, None, &[0.5]).unwrap();
+        assert!(missed.average == 0.0 && missed.average.is_sign_positive());
     }
 }

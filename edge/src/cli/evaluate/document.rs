@@ -7,7 +7,7 @@ use edge::evaluate::{Evaluation, Figures, false_alarms, found};
 use edge::model::Model;
 use serde::Serialize;
 
-use super::Measured;
+use super::recordings::Recording;
 
 #[derive(Serialize)]
 pub(super) struct Document {
@@ -33,28 +33,30 @@ pub(super) struct RecordingFigures {
 }
 
 impl Document {
-    pub(super) fn new(model: &Model, precision: Precision, measured: &[Measured], evaluation: &Evaluation) -> Self {
+    pub(super) fn new(
+        model: &Model,
+        precision: Precision,
+        recordings: &[Recording],
+        unknown: BTreeMap<String, usize>,
+        evaluation: &Evaluation,
+    ) -> Self {
         let n_classes = evaluation.labels.len();
-        let recording = |measured: &Measured| {
-            let (truth, detections) = ([&measured.truth.sounds], [&measured.heard.detections]);
+        let recording = |(at, recording): (usize, &Recording)| {
+            let (truth, detections) = (&evaluation.truth[at..=at], &evaluation.detections[at..=at]);
             RecordingFigures {
-                audio: measured.recording.audio.display().to_string(),
-                truth: measured.recording.truth.display().to_string(),
-                duration_s: measured.heard.duration_s,
+                audio: recording.audio.display().to_string(),
+                truth: recording.truth.display().to_string(),
+                duration_s: evaluation.duration_s[at],
                 n_sounds: truth[0].len(),
                 n_detections: detections[0].len(),
-                n_found: found(&truth, &detections, n_classes).iter().sum(),
-                n_false_alarms: false_alarms(&truth, &detections, n_classes).iter().sum(),
+                n_found: found(truth, detections, n_classes).iter().sum(),
+                n_false_alarms: false_alarms(truth, detections, n_classes).iter().sum(),
             }
         };
-        let mut unknown = BTreeMap::new();
-        for (label, n) in measured.iter().flat_map(|measured| &measured.truth.unknown) {
-            *unknown.entry(label.clone()).or_default() += n;
-        }
         Document {
             model: model.id(),
             precision: precision.as_str(),
-            recordings: measured.iter().map(recording).collect(),
+            recordings: recordings.iter().enumerate().map(recording).collect(),
             unknown,
             figures: evaluation.figures(),
         }

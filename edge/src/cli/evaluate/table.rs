@@ -56,10 +56,8 @@ fn summary(document: &Document) -> String {
         line("found", format!("{} of {} sounds ({found:.0} %)", figures.found.n, figures.n_sounds));
     }
     let alarms = &figures.false_alarms;
-    line(
-        "false alarms",
-        format!("{} an hour ({} events that overlap no sound of their class)", per_hour(alarms), alarms.n),
-    );
+    let events = if alarms.n == 1 { "event that overlaps" } else { "events that overlap" };
+    line("false alarms", format!("{} an hour ({} {events} no sound of their class)", per_hour(alarms), alarms.n));
     if figures.n_sounds > 0 {
         measures(figures, &mut line);
     }
