@@ -54,8 +54,8 @@ pub fn event_based<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     counts
 }
 
-/// The sound that each detection is paired with, such that as many pairs are made as can be: augmenting paths, one sound after the other.
-/// Both lists are by onset.
+/// The sound that each detection is paired with, such that as many pairs are made as can be: augmenting paths, one sound after
+/// the other. Both lists are by onset.
 pub(super) fn pair_up(sounds: &[Sound], detections: &[Detection], collar: &Collar) -> Vec<Option<usize>> {
     // Only neighbours in time can fit. Twice the collar, so that rounding cannot cut off one that fits exactly.
     let near = |sound: &Sound| {

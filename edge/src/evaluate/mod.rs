@@ -1,9 +1,10 @@
 //! How well the daemon does on recordings whose sounds are known: recordings and their truth enter, figures leave. Runs on the
 //! caller's thread.
 //!
-//! [`listen`] runs the daemon's own pipeline over a recording and keeps what the network said; [`decide`] replays the decide stage over
-//! that under any rules, so that thresholds can be tried without running the network again. The measures are pure functions of truth
-//! and detections, each over several recordings at once: `truth[i]` and `detections[i]` belong to recording `i`.
+//! [`listen`] runs the daemon's own pipeline over a recording and keeps what the network said; [`decide`] replays the decide
+//! stage over that under any rules, so that thresholds can be tried without running the network again. The measures are pure
+//! functions of truth and detections, each over several recordings at once: `truth[i]` and `detections[i]` belong to recording
+//! `i`.
 //!
 //! | measure | answers |
 //! |---|---|

@@ -15,8 +15,9 @@ pub fn found<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(truth: &[T], detections: 
     n_found
 }
 
-/// Detections of each class that overlap no sound of their class at all, added up over all recordings. A detection that is too early, too long or
-/// one of several for one sound is none of them; it may be a false positive of [`event_based`](super::event_based) all the same.
+/// Detections of each class that overlap no sound of their class at all, added up over all recordings. A detection that is too
+/// early, too long or one of several for one sound is none of them; it may be a false positive of
+/// [`event_based`](super::event_based) all the same.
 ///
 /// # Panics
 ///
@@ -41,11 +42,11 @@ fn count<E: Extent, O: Extent>(counts: &mut [usize], extents: &[E], others: &[Ve
     }
 }
 
-/// Which class was detected while which was to be heard, `(n_classes + 1, n_classes + 1)`: a row for each true class, a column for each
-/// detected one, the last of both for nothing.
+/// Which class was detected while which was to be heard, `(n_classes + 1, n_classes + 1)`: a row for each true class, a column
+/// for each detected one, the last of both for nothing.
 ///
-/// A detection counts once, in the row of its own class if it overlaps a sound of that; else of the class of the sound that it overlaps most; else of
-/// nothing. A sound that no detection of its class overlaps counts in the column of nothing.
+/// A detection counts once, in the row of its own class if it overlaps a sound of that; else of the class of the sound that it
+/// overlaps most; else of nothing. A sound that no detection of its class overlaps counts in the column of nothing.
 ///
 /// # Panics
 ///

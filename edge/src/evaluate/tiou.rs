@@ -1,9 +1,9 @@
 //! Mean average precision at temporal intersection over union (tIoU), as the detection task of EPIC-SOUNDS measures.
 //!
-//! For each class, the detections of all recordings are taken by falling score. One is right if, among the sounds of its class and recording
-//! that no better-scored one has taken, there is one whose tIoU with it reaches the threshold; of several it takes the one with the highest tIoU.
-//! A class's average precision is the area under its precision by recall, where the precision at a recall is the highest at that recall or a higher
-//! one. The mean is over the classes that are there.
+//! For each class, the detections of all recordings are taken by falling score. One is right if, among the sounds of its class
+//! and recording that no better-scored one has taken, there is one whose tIoU with it reaches the threshold; of several it
+//! takes the one with the highest tIoU. A class's average precision is the area under its precision by recall, where the
+//! precision at a recall is the highest at that recall or a higher one. The mean is over the classes that are there.
 
 use super::{Detection, Extent, Sound, pairs};
 

@@ -53,8 +53,8 @@ impl Truth {
 ///
 /// # Errors
 ///
-/// [`Error::Truth`] with line and column for a file that cannot be read, lacks a column, has a value that makes no sense, or, unless they are to be left
-/// out, labels that the model does not know; all of them are listed.
+/// [`Error::Truth`] with line and column for a file that cannot be read, lacks a column, has a value that makes no sense, or,
+/// unless they are to be left out, labels that the model does not know; all of them are listed.
 pub fn truth(path: &Path, manifest: &Manifest, unknown_labels: UnknownLabels) -> Result<Truth> {
     let failed = |line: Option<u64>, field: &str, reason: String| Error::truth(path, line, field, reason);
     let file = File::open(path).map_err(|error| failed(None, "", error.to_string()))?;

@@ -88,8 +88,8 @@ impl Curves {
     }
 }
 
-/// Missed sounds by false alarms an hour, which are drawn on a logarithmic scale. No false alarm at all is drawn as half of one in the
-/// `hours` of the recordings.
+/// Missed sounds by false alarms an hour, which are drawn on a logarithmic scale. No false alarm at all is drawn as half of one
+/// in the `hours` of the recordings.
 ///
 /// # Errors
 ///

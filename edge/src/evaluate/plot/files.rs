@@ -21,9 +21,9 @@ pub struct Drawn {
     pub n_left_out: usize,
 }
 
-/// Draws `evaluation` into the folder `dir`, which is made if need be: `detection-error.svg` and `precision-recall.svg` where there are sounds,
-/// `confusion.svg`, and `timeline-NN-NAME-MMM.svg` for minute `MMM` of recording `NN`. `audio` are the recordings, which are read again for their
-/// spectrograms by `frontend`.
+/// Draws `evaluation` into the folder `dir`, which is made if need be: `detection-error.svg` and `precision-recall.svg` where
+/// there are sounds, `confusion.svg`, and `timeline-NN-NAME-MMM.svg` for minute `MMM` of recording `NN`. `audio` are the
+/// recordings, which are read again for their spectrograms by `frontend`.
 ///
 /// # Errors
 ///

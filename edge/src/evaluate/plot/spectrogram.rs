@@ -1,4 +1,5 @@
-//! The log-mel spectrogram of a recording, as the network hears it: a file enters, columns of band levels and pictures of them leave.
+//! The log-mel spectrogram of a recording, as the network hears it: a file enters, columns of band levels and pictures of them
+//! leave.
 
 use std::io;
 use std::path::Path;
@@ -83,8 +84,8 @@ impl Spectrogram {
         &self.ticks
     }
 
-    /// A picture of the time from `from_s` to `to_s`, frequency upwards, as the data URI of a PNG, and where it ends: there may be less. `None` where there
-    /// is nothing.
+    /// A picture of the time from `from_s` to `to_s`, frequency upwards, as the data URI of a PNG, and where it ends: there may
+    /// be less. `None` where there is nothing.
     ///
     /// # Errors
     ///
