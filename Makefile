@@ -15,6 +15,7 @@ SHELL := /bin/bash
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/earwitness
 VENV ?= $(CACHE)/venv
 PEERS_VENV ?= $(CACHE)/venv-peers
+REFERENCE_VENV ?= $(CACHE)/venv-reference
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODEL ?= models/home
 SOURCE ?= file:$(TARGET)/demo/scene.wav
@@ -25,7 +26,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # One optimised build serves the demo, the tests, the lints and the benches.
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 
-.PHONY: ablation demo test lint tests test-firmware trainer bench bench-training bench-peers system-demo system-test torch
+.PHONY: ablation demo test lint tests test-firmware trainer bench bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -43,10 +44,11 @@ lint: system-test torch
 	$(WITH_TORCH) cargo clippy --release --workspace --all-targets -- -D warnings
 
 # The end-to-end tests take the daemon from here instead of building it.
-tests: system-test torch
+tests: system-test torch reference
 	@echo "== building and testing everything" >&2
 	$(WITH_TORCH) cargo build --release --workspace
-	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(TARGET))/release/earwitness" cargo test --release --workspace
+	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(TARGET))/release/earwitness" \
+		EARWITNESS_REFERENCE_PYTHON="$(REFERENCE_VENV)/bin/python" cargo test --release --workspace
 
 test-firmware: system-test
 	@echo "== the firmware bridge builds for a Cortex-M4 without std" >&2
@@ -79,3 +81,6 @@ system-test:
 
 torch: system-test
 	@scripts/install-venv.sh $(VENV) scripts/requirements.txt "PyTorch (about 3 GB to download, once)"
+
+reference: system-test
+	@scripts/install-venv.sh $(REFERENCE_VENV) tests/reference/requirements.txt "what the evaluation is compared with (about 750 MB on disk)"

@@ -25,6 +25,12 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Say what recordings as a whole sound like
     Classify(ClassifyArgs),
+    /// Measure how well recordings are recognised whose sounds are known
+    ///
+    /// Runs the daemon's own pipeline over each recording and compares its events with the truth, a CSV file with the header
+    /// onset_s,offset_s,label. A header alone says that nothing in the recording is to be reported: then only false alarms
+    /// count. See the README for what is measured.
+    Evaluate(EvaluateArgs),
     /// List the capture devices of this machine
     Devices,
     /// Measure how fast this machine recognises
@@ -99,6 +105,37 @@ pub(super) struct ClassifyArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(super) struct EvaluateArgs {
+    /// Recordings, or folders of recordings: WAV, FLAC, Ogg Vorbis or MP3
+    #[arg(long, value_name = "FILE|DIR", required = true, num_args = 1..)]
+    pub(super) audio: Vec<PathBuf>,
+    /// What is in each of them, in the same order [default: the .csv of the same name beside the recording]
+    #[arg(long, value_name = "CSV", num_args = 1..)]
+    pub(super) truth: Vec<PathBuf>,
+    /// Leave sounds out whose label the model does not know, instead of refusing them
+    #[arg(long)]
+    pub(super) ignore_unknown: bool,
+    /// Configuration file of the daemon, whose model and decision values hold; the options below override it
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Which of the model's files to run: auto (the faster one), f32 or int8 [default: auto]
+    #[arg(long, value_name = "PRECISION")]
+    precision: Option<PrecisionChoice>,
+    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the model's own]
+    #[arg(long, value_name = "MS")]
+    hop_ms: Option<f64>,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Draw into this folder: curves, the confusion matrix, and each recording's timeline; SVG
+    #[arg(long, value_name = "DIR")]
+    pub(super) plot: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(super) struct BenchArgs {
     /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
     #[arg(long, value_name = "DIR")]
@@ -119,6 +156,12 @@ pub(super) struct CheckArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
+}
+
+impl EvaluateArgs {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides { model: self.model.clone(), precision: self.precision, hop_ms: self.hop_ms, ..Overrides::default() }
+    }
 }
 
 impl RunArgs {

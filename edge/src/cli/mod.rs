@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod classify;
 mod devices;
+mod evaluate;
 mod logging;
 mod run;
 
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Classify(args) => return finish(classify::classify(&args)),
+        Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Devices => devices::devices(),
         Command::Bench(args) => bench::bench(&args, start),
         Command::Check(args) => check::check(&args),

@@ -20,9 +20,14 @@ impl Counts {
         self.tp + self.fn_
     }
 
+    /// How many were reported.
+    pub fn n_reported(&self) -> usize {
+        self.tp + self.fp
+    }
+
     /// Share of what was reported that was there; `None` where nothing was reported.
     pub fn precision(&self) -> Option<f64> {
-        share(self.tp, self.tp + self.fp)
+        share(self.tp, self.n_reported())
     }
 
     /// Share of what was there that was reported; `None` where nothing was there.
@@ -65,11 +70,11 @@ pub fn micro(classes: &[Counts]) -> Counts {
     classes.iter().copied().sum()
 }
 
-/// Mean F1 of the classes that are there at all: each class counts the same, and one that was never reported counts as 0. `None` where
-/// nothing is there.
+/// Mean F1 of the classes that are there at all: each class counts the same, and one that was never reported counts as 0.
+/// `None` where nothing is there.
 ///
-/// This is the class-wise average of sed_eval with `empty_system_output_handling = "zero_score"`; by default sed_eval leaves classes
-/// out that are there and were never reported.
+/// This is the class-wise average of sed_eval with `empty_system_output_handling = "zero_score"`; by default sed_eval leaves
+/// classes out that are there and were never reported.
 pub fn macro_f1(classes: &[Counts]) -> Option<f64> {
     let f1: Vec<f64> = classes.iter().filter(|class| class.n_truth() > 0).filter_map(Counts::f1).collect();
     (!f1.is_empty()).then(|| f1.iter().sum::<f64>() / f1.len() as f64)

@@ -5,7 +5,8 @@ use crate::decide::{Decider, Output, Rules, Transition};
 use crate::event::Phase;
 use crate::pipeline::until;
 
-/// What the daemon would have reported of a recording under `rules`: under those that it was heard with, exactly what it did report.
+/// What the daemon would have reported of a recording under `rules`: under those that it was heard with, exactly what it did
+/// report.
 ///
 /// # Panics
 ///

@@ -47,18 +47,16 @@ pub fn event_based<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     for (truth, detections) in pairs(truth, detections) {
         let classes = by_class(truth, n_classes).into_iter().zip(by_class(detections, n_classes));
         for (counts, (sounds, detections)) in counts.iter_mut().zip(classes) {
-            let tp = n_pairs(&sounds, &detections, collar);
+            let tp = pair_up(&sounds, &detections, collar).into_iter().flatten().count();
             *counts += Counts { tp, fp: detections.len() - tp, fn_: sounds.len() - tp };
         }
     }
     counts
 }
 
-/// The most pairs that can be made: augmenting paths, one sound after the other. Both lists are by onset.
-fn n_pairs(sounds: &[Sound], detections: &[Detection], collar: &Collar) -> usize {
-    if sounds.is_empty() || detections.is_empty() {
-        return 0;
-    }
+/// The sound that each detection is paired with, such that as many pairs are made as can be: augmenting paths, one sound after
+/// the other. Both lists are by onset.
+pub(super) fn pair_up(sounds: &[Sound], detections: &[Detection], collar: &Collar) -> Vec<Option<usize>> {
     // Only neighbours in time can fit. Twice the collar, so that rounding cannot cut off one that fits exactly.
     let near = |sound: &Sound| {
         let from = detections.partition_point(|d| d.onset_s < sound.onset_s - 2.0 * collar.onset_s);
@@ -68,7 +66,10 @@ fn n_pairs(sounds: &[Sound], detections: &[Detection], collar: &Collar) -> usize
     let fitting: Vec<Vec<usize>> = sounds.iter().map(near).collect();
     let mut sound_of = vec![None; detections.len()];
     let mut visited = vec![usize::MAX; detections.len()];
-    (0..sounds.len()).filter(|&sound| augment(sound, sound, &fitting, &mut sound_of, &mut visited)).count()
+    for sound in 0..sounds.len() {
+        augment(sound, sound, &fitting, &mut sound_of, &mut visited);
+    }
+    sound_of
 }
 
 /// Finds a detection for `sound`, perhaps by giving the sounds that have one others. `visited` holds the last `round` in which a

@@ -2,11 +2,13 @@
 
 use super::{Detection, Extent, Sound, by_class, pairs};
 
-/// Seconds from the true onset of a sound to the moment at which its onset was reported, of each class, over the sounds of all recordings that were found.
+/// Seconds from the true onset of a sound to the moment at which its onset was reported, of each class, over the sounds of all
+/// recordings that were found.
 ///
-/// A detection belongs to the earliest sound of its class that it overlaps; a sound is found if a detection belongs to it, and the one that
-/// was reported first counts. A detection that was reported before the sound began was caused by something else and counts for none.
-/// What is measured is stream time: how much of the recording had been heard at that moment. Computing comes on top.
+/// A detection belongs to the earliest sound of its class that it overlaps; a sound is found if a detection belongs to it, and
+/// the one that was reported first counts. A detection that was reported before the sound began was caused by something else
+/// and counts for none. What is measured is stream time: how much of the recording had been heard at that moment. Computing
+/// comes on top.
 ///
 /// # Panics
 ///

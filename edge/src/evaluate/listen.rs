@@ -25,10 +25,10 @@ pub struct Heard {
     pub n_classes: usize,
     /// By output of the network: where its receptive field begins in the recording, seconds.
     pub t_start_s: Vec<f64>,
-    /// By output: how much of the recording had entered the pipeline when it came out, seconds, to 10 ms. Outputs that came out when
-    /// the recording had ended have its duration.
+    /// By output: how much of the recording had entered the pipeline when it came out, seconds, to 10 ms. Outputs that came out
+    /// when the recording had ended have its duration.
     pub t_heard_s: Vec<f64>,
-    /// By output: level of the newest samples, dBFS.
+    /// By output: level of the loudest pulse in the receptive field, dBFS.
     pub level_dbfs: Vec<f32>,
     /// `(n_outputs, n_classes)`, row-major.
     pub logits: Vec<f32>,

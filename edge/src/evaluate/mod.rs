@@ -1,25 +1,31 @@
 //! How well the daemon does on recordings whose sounds are known: recordings and their truth enter, figures leave. Runs on the
 //! caller's thread.
 //!
-//! [`listen`] runs the daemon's own pipeline over a recording and keeps what the network said; [`decide`] replays the decide stage over
-//! that under any rules, so that thresholds can be tried without running the network again. The measures are pure functions of truth
-//! and detections, each over several recordings at once: `truth[i]` and `detections[i]` belong to recording `i`.
+//! [`listen`] runs the daemon's own pipeline over a recording and keeps what the network said; [`decide`] replays the decide
+//! stage over that under any rules, so that thresholds can be tried without running the network again. The measures are pure
+//! functions of truth and detections, each over several recordings at once: `truth[i]` and `detections[i]` belong to recording
+//! `i`.
 //!
 //! | measure | answers |
 //! |---|---|
 //! | [`event_based`] | was each sound reported once, at the right time? (as sed_eval has it) |
 //! | [`segment_based`] | second by second, was it known what is to be heard? (as sed_eval has it) |
 //! | [`psds`](psds()) | how good over all thresholds? (as psds_eval has it) |
-//! | [`false_alarms`] | how often was something reported that was not there at all? |
+//! | [`found`], [`false_alarms`] | how many sounds were reported at all, and how often what was not there at all? |
+//! | [`confusion`] | which class was taken for which? |
 //! | [`latency`] | how long after its beginning was a sound reported? |
 //! | [`tiou_map`] | how well do extents and scores agree with the truth? (as the detection task of EPIC-SOUNDS has it) |
+//!
+//! [`Evaluation::figures`] has all of them at once, and [`plot`] draws them.
 
 mod counts;
 mod decide;
 mod event;
-mod false_alarm;
+mod figures;
 mod latency;
 mod listen;
+mod overlap;
+pub mod plot;
 mod psds;
 mod segment;
 mod sweep;
@@ -29,9 +35,12 @@ mod truth;
 pub use counts::{Counts, macro_f1, micro};
 pub use decide::decide;
 pub use event::{Collar, event_based};
-pub use false_alarm::{false_alarms, per_hour};
+pub use figures::{
+    ClassFigures, Evaluation, Figures, Latency, PointFigures, Precisions, PsdsValues, Rate, SEGMENT_S, Scores, Share,
+};
 pub use latency::{latency, quantile};
 pub use listen::{Heard, hear, listen};
+pub use overlap::{confusion, false_alarms, found, per_hour};
 pub use psds::{Psds, Scenario, psds};
 pub use segment::segment_based;
 pub use sweep::{N_OPERATING_POINTS, at_threshold, operating_points, sweep};

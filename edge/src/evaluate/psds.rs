@@ -1,10 +1,11 @@
 //! Polyphonic sound detection score: how good are the detections over all thresholds?
 //!
-//! Bilen et al. 2020, "A framework for the robust evaluation of sound event detection" (arXiv 1910.08440), with the counting of the package
-//! psds_eval. A detection passes the detection tolerance criterion (DTC) if the sounds of its class cover enough of it; a sound is found if such
-//! detections cover enough of it (ground-truth criterion, GTC). A detection that fails the DTC is a false positive, and a cross trigger of every
-//! other class whose sounds cover enough of it (CTTC). Each threshold gives each class a rate of found sounds and an effective rate of false
-//! positives; the score is the area under the mean of the classes' curves, less their spread, up to a highest rate.
+//! Bilen et al. 2020, "A framework for the robust evaluation of sound event detection" (arXiv 1910.08440), with the counting of
+//! the package psds_eval. A detection passes the detection tolerance criterion (DTC) if the sounds of its class cover enough of
+//! it; a sound is found if such detections cover enough of it (ground-truth criterion, GTC). A detection that fails the DTC is
+//! a false positive, and a cross trigger of every other class whose sounds cover enough of it (CTTC). Each threshold gives each
+//! class a rate of found sounds and an effective rate of false positives; the score is the area under the mean of the classes'
+//! curves, less their spread, up to a highest rate.
 //!
 //! Classes that are not in the truth take no part. Sounds of one class that overlap are one, and so are detections.
 
@@ -130,7 +131,8 @@ impl Task<'_> {
 
 /// The mean over classes of the share of sounds found, less its standard deviation, by effective false positives.
 ///
-/// A class's own curve is a staircase: at a rate, the highest share of a threshold with that rate or a lower one. Each begins at the origin.
+/// A class's own curve is a staircase: at a rate, the highest share of a threshold with that rate or a lower one. Each begins
+/// at the origin.
 fn curve(points: &[Vec<Point>], n_classes: usize, alpha_st: f64) -> Vec<(f64, f64)> {
     let stairs: Vec<Vec<Point>> = (0..n_classes).map(|class| staircase(points.iter().map(|p| p[class]))).collect();
     let mut rates: Vec<f64> = stairs.iter().flatten().map(|(rate, _)| *rate).collect();

@@ -1,12 +1,12 @@
 //! Segment-based measures: was it known, second by second, what is to be heard?
 //!
-//! As `sed_eval.sound_event.SegmentBasedMetrics` counts: a class is there in every segment that a sound of it touches, and was reported in
-//! every one that a detection touches.
+//! As `sed_eval.sound_event.SegmentBasedMetrics` counts: a class is there in every segment that a sound of it touches, and was
+//! reported in every one that a detection touches.
 
 use super::{Counts, Detection, Extent, Sound, pairs};
 
-/// Segments of each class that were right and wrong, added up over all recordings. Segments are `segment_s` long, from the start of each
-/// recording; the last one holds its end at `duration_s`, and what lies beyond does not count.
+/// Segments of each class that were right and wrong, added up over all recordings. Segments are `segment_s` long, from the
+/// start of each recording; the last one holds its end at `duration_s`, and what lies beyond does not count.
 ///
 /// # Panics
 ///

@@ -14,7 +14,8 @@ pub fn operating_points() -> impl DoubleEndedIterator<Item = f32> + ExactSizeIte
     (0..N_OPERATING_POINTS).map(|at| (at as f32 + 0.5) / N_OPERATING_POINTS as f32)
 }
 
-/// The same rules with `threshold_on` for every class. A class's `threshold_off` keeps its ratio to its `threshold_on`; all else stays.
+/// The same rules with `threshold_on` for every class. A class's `threshold_off` keeps its ratio to its `threshold_on`; all
+/// else stays.
 pub fn at_threshold(rules: &Rules, threshold_on: f32) -> Rules {
     let mut rules = rules.clone();
     for class in rules.classes.iter_mut().flatten() {

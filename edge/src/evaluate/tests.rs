@@ -169,6 +169,15 @@ fn truth_is_read_in_the_order_of_time() {
 }
 
 #[test]
+fn truth_ends_with_its_recording() {
+    let sounds = read("onset_s,offset_s,label\n1,2,tone\n3,5,tone\n", UnknownLabels::Refuse).unwrap();
+    let path = Path::new("scene.csv");
+    assert_eq!(sounds.clone().within(4.0, path).unwrap().sounds, [sound(TONE, 1.0, 2.0), sound(TONE, 3.0, 4.0)]);
+    let refusal = sounds.within(3.0, path).unwrap_err().to_string();
+    assert_eq!(refusal, "scene.csv: onset_s: a sound begins at 3 s, the recording ends at 3 s");
+}
+
+#[test]
 fn unknown_labels_are_refused_or_counted() {
     let text = "onset_s,offset_s,label\n1,2,tone\n2,3,kettle\n3,4,bell\n4,5,kettle\n";
     let refusal = read(text, UnknownLabels::Refuse).unwrap_err().to_string();

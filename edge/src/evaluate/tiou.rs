@@ -1,9 +1,9 @@
 //! Mean average precision at temporal intersection over union (tIoU), as the detection task of EPIC-SOUNDS measures.
 //!
-//! For each class, the detections of all recordings are taken by falling score. One is right if, among the sounds of its class and recording
-//! that no better-scored one has taken, there is one whose tIoU with it reaches the threshold; of several it takes the one with the highest tIoU.
-//! A class's average precision is the area under its precision by recall, where the precision at a recall is the highest at that recall or a higher
-//! one. The mean is over the classes that are there.
+//! For each class, the detections of all recordings are taken by falling score. One is right if, among the sounds of its class
+//! and recording that no better-scored one has taken, there is one whose tIoU with it reaches the threshold; of several it
+//! takes the one with the highest tIoU. A class's average precision is the area under its precision by recall, where the
+//! precision at a recall is the highest at that recall or a higher one. The mean is over the classes that are there.
 
 use super::{Detection, Extent, Sound, pairs};
 
@@ -78,7 +78,8 @@ fn average_precision(sounds: &[(usize, Sound)], ranked: &[(usize, Detection)], t
         best = best.max(*precision);
         best
     });
-    envelope.sum::<f64>() / sounds.len() as f64
+    // A sum of nothing would be -0.
+    envelope.fold(0.0, |sum, precision| sum + precision) / sounds.len() as f64
 }
 
 fn better(best: Option<(usize, f64)>, next: (usize, f64)) -> Option<(usize, f64)> {
@@ -142,5 +143,7 @@ mod tests {
         let map = tiou_map(&truth, &found, 3, Some(2), &[0.5]).unwrap();
         assert_eq!((map.ap, map.average), (vec![vec![Some(1.0), None, None]], 1.0));
         assert_eq!(tiou_map(&[[]; 1], &found, 3, None, &[0.5]), None);
+        let missed = tiou_map(&truth, &[[]; 1], 3, None, &[0.5]).unwrap();
+        assert!(missed.average == 0.0 && missed.average.is_sign_positive());
     }
 }

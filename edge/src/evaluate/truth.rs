@@ -31,12 +31,30 @@ pub struct Truth {
     pub unknown: BTreeMap<String, usize>,
 }
 
+impl Truth {
+    /// The same in a recording of `duration_s`: a sound that its end cuts off ends there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truth`] for a sound that begins behind the end: the file, at `path`, is that of another recording.
+    pub fn within(mut self, duration_s: f64, path: &Path) -> Result<Self> {
+        for sound in &mut self.sounds {
+            if sound.onset_s >= duration_s {
+                let reason = format!("a sound begins at {} s, the recording ends at {duration_s} s", sound.onset_s);
+                return Err(Error::truth(path, None, "onset_s", reason));
+            }
+            sound.offset_s = sound.offset_s.min(duration_s);
+        }
+        Ok(self)
+    }
+}
+
 /// Reads the file at `path`.
 ///
 /// # Errors
 ///
-/// [`Error::Truth`] with line and column for a file that cannot be read, lacks a column, has a value that makes no sense, or, unless they are to be left
-/// out, labels that the model does not know; all of them are listed.
+/// [`Error::Truth`] with line and column for a file that cannot be read, lacks a column, has a value that makes no sense, or,
+/// unless they are to be left out, labels that the model does not know; all of them are listed.
 pub fn truth(path: &Path, manifest: &Manifest, unknown_labels: UnknownLabels) -> Result<Truth> {
     let failed = |line: Option<u64>, field: &str, reason: String| Error::truth(path, line, field, reason);
     let file = File::open(path).map_err(|error| failed(None, "", error.to_string()))?;

@@ -1,0 +1,117 @@
+//! Which truth belongs to which recording: `--audio` and `--truth` as typed enter, pairs of files leave.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use edge::{Error, Result};
+
+/// What of a folder is audio.
+const AUDIO_EXTENSIONS: [&str; 5] = ["flac", "mp3", "oga", "ogg", "wav"];
+
+/// A recording and the file that says what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Recording {
+    pub(super) audio: PathBuf,
+    pub(super) truth: PathBuf,
+}
+
+/// The recordings in the order given, those of folders by name. Without `truth`, that of `a.flac` is `a.csv` beside it.
+///
+/// # Errors
+///
+/// When there is not one truth for each recording.
+pub(super) fn find(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Vec<Recording>> {
+    if !truth.is_empty() {
+        return in_pairs(audio, truth);
+    }
+    let mut recordings = Vec::new();
+    for path in audio {
+        let files = if path.is_dir() { audio_files(path)? } else { vec![path.clone()] };
+        recordings.extend(files.into_iter().map(|audio| Recording { truth: audio.with_extension("csv"), audio }));
+    }
+    let lacking: Vec<String> = recordings
+        .iter()
+        .filter(|recording| !recording.truth.is_file())
+        .map(|recording| format!("{} for {}", recording.truth.display(), recording.audio.display()))
+        .collect();
+    if lacking.is_empty() {
+        return Ok(recordings);
+    }
+    Err(Error::usage("--truth", format!("not given, and there is no {}", lacking.join(", no "))))
+}
+
+fn in_pairs(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Vec<Recording>> {
+    if let Some(folder) = audio.iter().find(|path| path.is_dir()) {
+        let reason = format!("{} is a folder, whose recordings have their truth beside them", folder.display());
+        return Err(Error::usage("--truth", reason));
+    }
+    if audio.len() != truth.len() {
+        let reason = format!("expected one for each recording, {}, actual {}", audio.len(), truth.len());
+        return Err(Error::usage("--truth", reason));
+    }
+    let pair = |(audio, truth): (&PathBuf, &PathBuf)| Recording { audio: audio.clone(), truth: truth.clone() };
+    Ok(audio.iter().zip(truth).map(pair).collect())
+}
+
+fn audio_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = || Error::io(format!("read {}", folder.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed())? {
+        let path = entry.map_err(failed())?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        if path.is_file() && extension.is_some_and(|extension| AUDIO_EXTENSIONS.contains(&extension.as_str())) {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        let reason = format!("{} holds no {} file", folder.display(), AUDIO_EXTENSIONS.join(", "));
+        return Err(Error::usage("--audio", reason));
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        files.iter().for_each(|file| fs::write(dir.path().join(file), "").unwrap());
+        dir
+    }
+
+    #[test]
+    fn truth_lies_beside_the_recording_or_is_given_in_order() {
+        let dir = folder(&["b.flac", "b.csv", "a.WAV", "a.csv", "notes.txt", "c.csv"]);
+        let file = |name: &str| dir.path().join(name);
+        let pair = |audio: &str, truth: &str| Recording { audio: file(audio), truth: file(truth) };
+        let both = [pair("a.WAV", "a.csv"), pair("b.flac", "b.csv")];
+        assert_eq!(find(&[dir.path().to_path_buf()], &[]).unwrap(), both);
+        assert_eq!(find(&[file("b.flac")], &[]).unwrap(), both[1..]);
+        let crossed = find(&[file("b.flac"), file("a.WAV")], &[file("c.csv"), file("b.csv")]).unwrap();
+        assert_eq!(crossed, [pair("b.flac", "c.csv"), pair("a.WAV", "b.csv")]);
+    }
+
+    #[test]
+    fn what_has_no_truth_is_listed() {
+        let dir = folder(&["a.wav", "b.wav", "b.csv", "c.ogg"]);
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        let refused = |audio: &[PathBuf], truth: &[PathBuf]| find(audio, truth).unwrap_err().to_string();
+        let expected = format!(
+            "--truth: not given, and there is no {} for {}, no {} for {}",
+            file("a.csv"),
+            file("a.wav"),
+            file("c.csv"),
+            file("c.ogg")
+        );
+        assert_eq!(refused(&[dir.path().to_path_buf()], &[]), expected);
+        let one = [dir.path().join("a.wav")];
+        let two = [dir.path().join("b.csv"), dir.path().join("b.csv")];
+        assert_eq!(refused(&one, &two), "--truth: expected one for each recording, 1, actual 2");
+        let mixed = refused(&[dir.path().to_path_buf()], &two[..1]);
+        assert!(mixed.ends_with("is a folder, whose recordings have their truth beside them"), "{mixed}");
+        let empty = folder(&["notes.txt"]);
+        assert!(refused(&[empty.path().to_path_buf()], &[]).ends_with("holds no flac, mp3, oga, ogg, wav file"));
+    }
+}
