@@ -88,7 +88,8 @@ impl Pool {
         for (at, run) in runs.iter().enumerate() {
             let Some(predictions) = &run.predictions else { continue };
             if predictions.labels != pool.labels || predictions.activation != pool.activation {
-                notes.push(format!("{}: left out, its classes are not those of {}.", run.name, runs[0].name));
+                let message = "left out, its classes or its activation are not those of the first training here";
+                notes.push(format!("{}: {message}.", run.name));
                 continue;
             }
             if !pool.add(at, predictions, &mut sources) {

@@ -8,6 +8,7 @@ use crate::report::chart::{Plot, px};
 use crate::report::figures::Estimate;
 use crate::report::figures::calibration::{Bin, N_BINS, bins};
 use crate::report::figures::overall::Unit;
+use edge_frontend::Activation;
 use maud::{Markup, html};
 
 /// Height of the histogram below the diagram.
@@ -35,7 +36,10 @@ pub fn section(held_out: &HeldOut) -> Section {
         p.dim {
             "Labelled clips by the posterior of the most likely of all classes, in " (N_BINS) " bins: share that is right (points) and number of clips (bars). "
             "Before scaling, posteriors are those of the network's own logits, whatever temperature a manifest has. On the diagonal, posteriors are what they say; below it they promise too much. "
-            "Scaling divides the logits by a temperature with the least negative log posterior on "
+            "Scaling divides the logits by a temperature with the least negative log "
+            @if held_out.pool.activation == Activation::Sigmoid {
+                "likelihood of what is there and what is not, all classes together, on "
+            } @else { "posterior on " }
             @if calibration.by_fold { "the other folds" } @else { "the clips of other sources" }
             ", never on the clip's own: " (temperatures.join(", ")) "."
         }

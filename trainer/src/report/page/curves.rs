@@ -24,6 +24,7 @@ pub fn section(subject: &Subject) -> Option<Section> {
     let name = |run: &Run, curves: &Curves| match (subject.runs.len() > 1, n_stages > 1) {
         (_, false) => run.name.clone(),
         (false, true) => curves.stage.clone(),
+        (true, true) if curves.stage.is_empty() => run.name.clone(),
         (true, true) => format!("{}, {}", run.name, curves.stage),
     };
     // Colours tell folds apart, and dashes the stages of each; of a single run, colours tell stages apart.
@@ -74,11 +75,13 @@ fn values<'a>(series: &'a [Series], of: fn(&Epoch) -> f64) -> impl Iterator<Item
     series.iter().flat_map(|s| &s.curves.epochs).map(of)
 }
 
-/// One line a training.
+/// One line a training; none for those that have nothing of the kind.
 fn training(series: &[Series], title: &str, y: Axis, of: fn(&Epoch) -> f64) -> Markup {
-    let plot = Plot::new(epochs(series), y);
+    let shown: Vec<&Series> = series.iter().filter(|s| s.curves.epochs.iter().any(|e| of(e) > 0.0)).collect();
+    let last = shown.iter().flat_map(|s| &s.curves.epochs).map(|e| e.epoch).fold(1.0, f64::max);
+    let plot = Plot::new(Axis::linear(0.0, last, 7, "epoch"), y);
     let lines = html! {
-        @for one in series { (plot.line(one.curves.epochs.iter().map(|e| (e.epoch, of(e))), &one.line)) }
+        @for one in shown { (plot.line(one.curves.epochs.iter().map(|e| (e.epoch, of(e))), &one.line)) }
     };
     figure(title, &plot.draw(title, &lines))
 }
@@ -101,7 +104,8 @@ fn evaluations(series: &[Series]) -> Markup {
 
 /// One line a training, with a point for each evaluation.
 fn evaluation(series: &[Series], title: &str, y: Axis, of: impl Fn(&Evaluated) -> Option<f64>) -> Markup {
-    let plot = Plot::new(epochs(series), y);
+    let last = values(series, |e| e.epoch).fold(1.0, f64::max);
+    let plot = Plot::new(Axis::linear(0.0, last, 7, "epoch"), y);
     let drawn = html! {
         @for one in series {
             @let points = one.curves.evaluations.iter().filter_map(|e| Some((e.epoch, of(e)?))).collect::<Vec<_>>();
@@ -112,11 +116,6 @@ fn evaluation(series: &[Series], title: &str, y: Axis, of: impl Fn(&Evaluated) -
         }
     };
     figure(title, &plot.draw(title, &drawn))
-}
-
-fn epochs(series: &[Series]) -> Axis {
-    let last = values(series, |e| e.epoch).fold(1.0, f64::max);
-    Axis::linear(0.0, last, 7, "epoch")
 }
 
 fn figure(title: &str, plot: &Markup) -> Markup {
