@@ -6,10 +6,12 @@
 
 use crate::data::{Clip, SetInfo};
 use crate::error::Result;
+use crate::scores::Predictions;
+use crate::scores::predictions::Recording;
 use crate::student::{Student, receptive_field};
 use edge::clip::loud_outputs;
 use edge::decide::{Average, clip_posteriors};
-use edge::engine::BatchEngine;
+use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;
 use edge_frontend::{Activation, FrontendConfig, Manifest};
 use serde::{Deserialize, Serialize};
@@ -79,17 +81,53 @@ impl HeldOut {
         self.evaluate_with(activation, |frames| clip_logits(student, frames, &self.frontend, self.device))
     }
 
-    /// Evaluates the file for `precision` in the model folder `folder`, run as the daemon runs it.
+    /// What the network's files in the model folder `folder` say of all that is held out, run as the daemon runs them; none if
+    /// nothing is held out. Clips come first, then the windows of background.
     ///
     /// # Errors
     ///
-    /// If the model has no such file, or does not run.
-    pub fn evaluate_model(&self, folder: &Path, precision: edge::engine::Precision) -> Result<Option<Evaluation>> {
+    /// If the model does not load or run.
+    pub fn predict(&self, folder: &Path) -> Result<Option<Predictions>> {
+        if self.clips.is_empty() {
+            return Ok(None);
+        }
         let model = Model::load(folder)?;
-        let engine = BatchEngine::load(&model, precision)?;
+        let logits = self.ask_model(&model, Precision::F32)?;
+        let int8 = model.network_file(Precision::Int8).is_some();
+        let logits_int8 = int8.then(|| self.ask_model(&model, Precision::Int8)).transpose()?;
+        let mut taken = BTreeMap::new();
+        // A table may name a recording twice.
+        let mut unique = |id: String| match taken.entry(id.clone()).and_modify(|n| *n += 1).or_insert(1) {
+            1 => id,
+            n => format!("{id}#{n}"),
+        };
+        let mut recordings = Vec::new();
+        for clip in &self.clips {
+            let set = self.sets[clip.set].name.clone();
+            let id = unique(format!("{set}/{}", clip.file));
+            recordings.push(Recording { id, set, source: clip.source.clone(), label: clip.label });
+        }
+        for (clip, at, _) in self.windows() {
+            let id = unique(format!("{}@{at}", clip.file));
+            recordings.push(Recording { id, set: String::new(), source: clip.source.clone(), label: clip.label });
+        }
+        let own = self.sets.iter().flat_map(|set| set.labels.iter().map(|&class| (set.name.clone(), class)));
+        Ok(Some(Predictions {
+            labels: model.manifest.labels.clone(),
+            background: self.background,
+            activation: model.manifest.network.activation,
+            own: own.collect(),
+            recordings,
+            logits,
+            logits_int8,
+        }))
+    }
+
+    fn ask_model(&self, model: &Model, precision: Precision) -> Result<Vec<f32>> {
+        let engine = BatchEngine::load(model, precision)?;
         let Manifest { frontend, network, labels, .. } = &model.manifest;
         let (n_classes, field) = (labels.len(), network.receptive_field_frames);
-        self.evaluate_with(network.activation, |frames| {
+        self.ask(|frames| {
             let frames = padded(frames, field * frontend.n_mels, silence(frontend));
             let logits = engine.run(&frames)?;
             let loud = loud_outputs(frontend, network.pulse_frames, field, &frames);
@@ -108,15 +146,46 @@ impl HeldOut {
         if self.clips.is_empty() {
             return Ok(None);
         }
+        Ok(Some(self.measure(activation, &self.ask(clip_logits)?)))
+    }
+
+    /// The logits of all clips and then of the windows of background, `(N, C)` row-major.
+    fn ask(&self, clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>) -> Result<Vec<f32>> {
+        let clips = self.clips.iter().map(|clip| clip.frames.as_slice());
+        let mut all = Vec::new();
+        for frames in clips.chain(self.windows().map(|(_, _, frames)| frames)) {
+            all.extend(clip_logits(frames)?);
+        }
+        Ok(all)
+    }
+
+    /// The windows of background: recording, number of the window in it, frames.
+    fn windows(&self) -> impl Iterator<Item = (&Clip, usize, &[f32])> {
+        let length = (BACKGROUND_WINDOW_S / self.frontend.hop_seconds()) as usize * self.frontend.n_mels;
+        let negatives: &[Clip] = if self.background.is_some() { &self.negatives } else { &[] };
+        negatives.iter().flat_map(move |clip| {
+            clip.frames.chunks_exact(length).enumerate().map(move |(at, frames)| (clip, at, frames))
+        })
+    }
+
+    /// Evaluates `logits` in the order of [`HeldOut::predict`], `(N, C)` row-major.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many as clips and windows.
+    pub fn measure(&self, activation: Activation, logits: &[f32]) -> Evaluation {
+        let n_windows = self.windows().count();
+        let n_classes = logits.len() / (self.clips.len() + n_windows).max(1);
+        let (of_clips, of_windows) = logits.split_at(self.clips.len() * n_classes);
         let mut sets = BTreeMap::new();
         for (index, set) in self.sets.iter().enumerate() {
             let (mut n, mut right, mut right_own, mut nll) = (0, 0, 0, 0.0);
-            for clip in self.clips.iter().filter(|c| c.set == index) {
-                let logits = clip_logits(&clip.frames)?;
+            let rows = self.clips.iter().zip(of_clips.chunks_exact(n_classes));
+            for (clip, logits) in rows.filter(|(clip, _)| clip.set == index) {
                 n += 1;
-                right += usize::from(argmax(&logits, 0..logits.len()) == clip.label);
-                right_own += usize::from(argmax(&logits, set.labels.iter().copied()) == clip.label);
-                nll -= f64::from(posteriors(activation, &logits)[clip.label].max(1e-12).ln());
+                right += usize::from(argmax(logits, 0..logits.len()) == clip.label);
+                right_own += usize::from(argmax(logits, set.labels.iter().copied()) == clip.label);
+                nll -= f64::from(posteriors(activation, logits)[clip.label].max(1e-12).ln());
             }
             if n > 0 {
                 let share = |count: usize| count as f64 / n as f64;
@@ -126,24 +195,14 @@ impl HeldOut {
             }
         }
         let background = self.background.filter(|_| !self.negatives.is_empty());
-        let background = background.map(|label| self.false_alarms(activation, &clip_logits, label)).transpose()?;
-        Ok(Some(Evaluation { sets, background }))
-    }
-
-    fn false_alarms(
-        &self,
-        activation: Activation,
-        clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
-        background: usize,
-    ) -> Result<BackgroundResult> {
-        let window = (BACKGROUND_WINDOW_S / self.frontend.hop_seconds()) as usize * self.frontend.n_mels;
-        let (mut n_windows, mut n_alarms) = (0, 0usize);
-        for frames in self.negatives.iter().flat_map(|clip| clip.frames.chunks_exact(window)) {
-            let posteriors = posteriors(activation, &clip_logits(frames)?);
-            n_windows += 1;
-            n_alarms += usize::from(posteriors.iter().enumerate().any(|(i, &p)| i != background && p >= 0.5));
-        }
-        Ok(BackgroundResult { n_windows, false_alarms: n_alarms as f64 / n_windows.max(1) as f64 })
+        let background = background.map(|label| {
+            let alarm = |logits: &&[f32]| {
+                posteriors(activation, logits).iter().enumerate().any(|(i, &p)| i != label && p >= 0.5)
+            };
+            let n_alarms = of_windows.chunks_exact(n_classes).filter(alarm).count();
+            BackgroundResult { n_windows, false_alarms: n_alarms as f64 / n_windows.max(1) as f64 }
+        });
+        Evaluation { sets, background }
     }
 }
 

@@ -4,7 +4,7 @@
 //! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
 //! one; [`teacher`] is a network to learn from and [`distill`] what is learnt from it; [`quantize`] makes 8 bits of the result;
 //! [`evaluate`] measures, [`thresholds`] says from which score on an event counts; [`export`] writes what the daemon runs;
-//! [`search`] compares networks.
+//! [`search`] compares networks; [`scenes`] composes long recordings to try them on; [`report`] shows what a training came to.
 //!
 //! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
 
@@ -13,11 +13,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod augment;
+pub mod calibrate;
 pub mod checkpoint;
 pub mod cli;
 pub mod crossval;
 pub mod data;
 pub mod distill;
+pub mod environment;
 pub mod error;
 pub mod evaluate;
 pub mod events;
@@ -31,6 +33,8 @@ pub mod progress;
 pub mod quantize;
 mod random;
 pub mod recipe;
+pub mod report;
+pub mod scenes;
 pub mod schedule;
 pub mod scores;
 pub mod search;

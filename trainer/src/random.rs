@@ -30,6 +30,8 @@ pub enum Purpose {
     SceneOrder,
     /// Sounds, places and levels of a scene.
     Scene,
+    /// A part of a composed recording, or the seed of one.
+    Composition,
 }
 
 /// The generator of `purpose` number `counter`.

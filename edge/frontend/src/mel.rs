@@ -71,9 +71,10 @@ impl MelBank {
     }
 }
 
-/// The frequency in Hz at which each band's filter peaks, `n_mels` of them, rising.
-pub fn band_centres_hz(config: &FrontendConfig) -> Vec<f64> {
-    band_edges_hz(config)[1..=config.n_mels].to_vec()
+/// Frequency of the peak of each band's triangle, Hz: `n_mels` values.
+pub fn centres_hz(config: &FrontendConfig) -> Vec<f64> {
+    let edges_hz = band_edges_hz(config);
+    edges_hz[1..edges_hz.len() - 1].to_vec()
 }
 
 /// `n_mels + 2` frequencies, equally spaced on the mel scale from `f_min_hz` to `f_max_hz`.
@@ -140,7 +141,7 @@ mod tests {
     #[test]
     fn centres_are_where_the_filters_peak() {
         let config = FrontendConfig { n_fft: 4096, n_mels: 24, ..FrontendConfig::student() };
-        let (bank, centres) = (MelBank::new(&config), band_centres_hz(&config));
+        let (bank, centres) = (MelBank::new(&config), centres_hz(&config));
         assert_eq!(centres.len(), 24);
         for (band, centre) in bank.bands.iter().zip(&centres) {
             let peak = (0..band.weights.len()).max_by(|&a, &b| band.weights[a].total_cmp(&band.weights[b])).unwrap();

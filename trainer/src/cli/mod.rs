@@ -3,8 +3,11 @@
 //! Enters: a command line. Leaves: results on standard output, progress and messages on standard error. Ctrl-C and SIGTERM
 //! make a training save its state and stop.
 
+mod calibrate;
 mod distill;
 mod export;
+mod report;
+mod scenes;
 mod scores;
 mod search;
 mod staged;
@@ -32,6 +35,10 @@ enum Command {
     Distill(distill::DistillArgs),
     /// Train, time and compare variants of a student; mark the Pareto fronts.
     Search(search::SearchArgs),
+    /// Choose temperature, thresholds, windows, durations and gaps on scenes, under a limit of false alarms an hour.
+    Calibrate(calibrate::CalibrateArgs),
+    /// Compose long recordings with exact truth from the clips of a fold or a folder.
+    Scenes(Box<scenes::ScenesArgs>),
     /// Score segments with a model: posteriors of each, summed over views.
     Predict(staged::PredictArgs),
     /// Average the weights of several models of one network.
@@ -44,6 +51,8 @@ enum Command {
     Evaluate(scores::EvaluateArgs),
     /// Write scores as a submission to the EPIC-SOUNDS challenge.
     Submit(scores::SubmitArgs),
+    /// Show a finished training on one self-contained HTML page.
+    Report(report::ReportArgs),
     /// Gather the results of finished runs into one table.
     Summary {
         /// Run folders; folders of run folders are searched.
@@ -65,13 +74,16 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Fit(args) => train::fit(&args),
         Command::Crossval(args) => train::crossval(&args),
         Command::Distill(args) => distill::distill(&args),
+        Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Search(args) => search::search(&args),
+        Command::Scenes(args) => scenes::scenes(&args),
         Command::Predict(args) => staged::predict(&args),
         Command::Average(args) => staged::average(&args),
         Command::Export(args) => export::export(&args),
         Command::Fuse(args) => scores::fuse(&args),
         Command::Evaluate(args) => scores::evaluate(&args),
         Command::Submit(args) => scores::submit(&args),
+        Command::Report(args) => report::report(&args),
         Command::Summary { runs, json } => train::summary(&runs, json),
     }
 }

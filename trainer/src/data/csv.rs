@@ -1,7 +1,8 @@
 //! Tables of clips.
 //!
 //! Enters: a CSV file with a header. Leaves: checked rows. Columns `file`, `label`, `fold` and `source_id` are read, others
-//! ignored; a table of negatives needs `file` alone. Every error names the file and the line.
+//! ignored; a table of negatives needs `file` alone, and its `label` says what the recording holds. Every error names the file
+//! and the line.
 
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub struct Row {
     /// The recording.
     pub path: PathBuf,
+    /// The recording as the table names it.
+    pub file: String,
     /// Class; empty in a table of negatives.
     pub label: String,
     /// Official fold, from 1; 0 in a table of negatives.
@@ -19,6 +22,8 @@ pub struct Row {
     pub source: String,
     /// Line of the table, from 1.
     pub line: usize,
+    /// What a recording in a table of negatives holds, where the table says it.
+    pub content: Option<String>,
 }
 
 /// Reads the table at `csv`; its `file` column is relative to `audio`.
@@ -38,6 +43,7 @@ pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>>
     };
     let file_at = column("file")?;
     let columns = if negatives { None } else { Some((column("label")?, column("fold")?, column("source_id")?)) };
+    let content_at = header.iter().position(|h| h == "label").filter(|_| negatives);
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| csv_error(csv, &e))?;
@@ -51,14 +57,19 @@ pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>>
         if !path.is_file() {
             return Err(Error::input(csv, line, format!("file {} does not exist", path.display())));
         }
+        let content = content_at.and_then(|at| record.get(at)).filter(|v| !v.is_empty()).map(str::to_owned);
+        let line_number = line.unwrap_or(0);
         rows.push(match columns {
-            None => Row { path, label: String::new(), fold: 0, source: file, line: line.unwrap_or(0) },
+            None => {
+                let source = file.clone();
+                Row { path, file, label: String::new(), fold: 0, source, line: line_number, content }
+            }
             Some((label_at, fold_at, source_at)) => {
                 let fold = field(fold_at, "fold")?;
                 let fold = fold.parse().ok().filter(|&f: &u32| f >= 1);
                 let fold = fold.ok_or_else(|| Error::input(csv, line, "fold must be a whole number from 1"))?;
                 let (label, source) = (field(label_at, "label")?, field(source_at, "source_id")?);
-                Row { path, label, fold, source, line: line.unwrap_or(0) }
+                Row { path, file, label, fold, source, line: line_number, content }
             }
         });
     }
@@ -89,7 +100,9 @@ mod tests {
         let rows = read("x,file,fold,label,source_id\n1,a.ogg,2,dog,s7\n", false).unwrap();
         assert_eq!((rows[0].label.as_str(), rows[0].fold, rows[0].source.as_str()), ("dog", 2, "s7"));
         assert_eq!(rows[0].line, 2);
-        assert_eq!(read("file,seconds\na.ogg,3\n", true).unwrap().len(), 1);
+        let negatives = read("file,seconds,label\na.ogg,3,fan\n", true).unwrap();
+        assert_eq!((negatives[0].label.as_str(), negatives[0].content.as_deref()), ("", Some("fan")));
+        assert_eq!(read("file\na.ogg\n", true).unwrap()[0].content, None);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Clip {
     pub frames: Vec<f32>,
     /// Name of the recording's file, without its ending; empty for what has none.
     pub name: String,
+    /// The recording as its table names it; empty for what has none.
+    pub file: String,
     /// What the teacher says of the clip.
     pub targets: Option<Targets>,
     /// The clip to the teacher's ear, `(n_frames, teacher::mn04::N_MELS)` mel powers in step with `frames`.
@@ -50,6 +52,7 @@ impl Clip {
             soft: None,
             source: self.source.clone(),
             name: self.name.clone(),
+            file: self.file.clone(),
             ..*self
         }
     }
@@ -88,7 +91,7 @@ pub struct SetInfo {
 }
 
 /// Everything a recipe's data sets hold.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Corpus {
     /// Classes: each set's in alphabetical order, sets in recipe order, the background last.
     pub labels: Vec<String>,
@@ -175,6 +178,32 @@ impl Tables {
         }
         Ok(Self { rows, labels, background })
     }
+
+    /// The rows of each data set.
+    pub fn rows(&self) -> &[Vec<csv::Row>] {
+        &self.rows
+    }
+
+    /// The fold of every labelled row of the recipe's data sets, in their order.
+    pub fn folds(&self, recipe: &Recipe, mode: FoldMode) -> Vec<u32> {
+        let labelled = || {
+            let sets = recipe.data.iter().zip(&self.rows).filter(|(set, _)| !set.negatives);
+            sets.flat_map(|(set, rows)| rows.iter().map(move |row| (set, row)))
+        };
+        match mode {
+            FoldMode::Official => labelled().map(|(_, row)| row.fold).collect(),
+            FoldMode::Source => {
+                let label = |row: &csv::Row| self.labels.iter().position(|l| *l == row.label).unwrap_or(0);
+                let keys: Vec<_> = labelled().map(|(set, row)| (label(row), source_of(set, row))).collect();
+                folds::by_source(&keys)
+            }
+        }
+    }
+}
+
+/// What a clip was cut from; unique over sets.
+fn source_of(set: &DataSet, row: &csv::Row) -> String {
+    format!("{}/{}", set.name, row.source)
 }
 
 impl Corpus {
@@ -185,7 +214,9 @@ impl Corpus {
     /// If a table is wrong, a recording cannot be decoded or is shorter than one frame, or the cache cannot be written.
     pub fn load(recipe: &Recipe, places: &Places, folds: FoldMode) -> Result<Self> {
         let root = &places.data_root;
-        let Tables { rows: tables, labels, background } = Tables::read(recipe, root)?;
+        let tables = Tables::read(recipe, root)?;
+        let clip_folds = tables.folds(recipe, folds);
+        let Tables { rows: tables, labels, background } = tables;
         let cache = FeatureCache::new(&places.cache, &recipe.frontend)?;
         let tutor = Tutor::load(recipe.teacher.as_ref(), recipe.frontend.hop_seconds(), root, &places.cache)?;
         let mut corpus = Self {
@@ -201,11 +232,8 @@ impl Corpus {
             corpus.add_set(set, rows, &cache, tutor.as_ref(), &bar)?;
         }
         bar.finish_and_clear();
-        if folds == FoldMode::Source {
-            let keys: Vec<_> = corpus.clips.iter().map(|c| (c.label, c.source.clone())).collect();
-            for (clip, fold) in corpus.clips.iter_mut().zip(folds::by_source(&keys)) {
-                clip.fold = fold;
-            }
+        for (clip, fold) in corpus.clips.iter_mut().zip(clip_folds) {
+            clip.fold = fold;
         }
         if let Some(settings) = &recipe.procedural {
             corpus.procedural =
@@ -227,7 +255,7 @@ impl Corpus {
             if frames.is_empty() {
                 return Err(Error::content(&row.path, "recording is shorter than one frame"));
             }
-            let mut clip = Clip { source: row.source.clone(), frames, ..Clip::default() };
+            let mut clip = Clip { source: row.source.clone(), file: row.file.clone(), frames, ..Clip::default() };
             clip.name = row.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             if let Some(tutor) = tutor {
                 clip.targets = (!set.negatives).then(|| tutor.targets(&row.path)).transpose()?;
@@ -249,7 +277,7 @@ impl Corpus {
             let label = label
                 .ok_or_else(|| Error::Usage(format!("label {:?} of data set {:?} is unknown", row.label, set.name)))?;
             own.push(label);
-            let source = format!("{}/{}", set.name, row.source);
+            let source = source_of(set, row);
             self.clips.push(Clip { set: self.sets.len(), label, fold: row.fold, source, ..clip });
         }
         own.sort_unstable();

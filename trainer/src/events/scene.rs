@@ -8,7 +8,7 @@ use super::ratio;
 use crate::augment::{Bands, Coloured, Cut, Ear, Equaliser, Source};
 use crate::random::{Purpose, Rng, rng_for, uniform};
 use crate::recipe::{Augment, Events, Head};
-use edge_frontend::FrontendConfig;
+use edge_frontend::{FrontendConfig, mel};
 use rand::Rng as _;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -16,6 +16,8 @@ use std::ops::Range;
 
 /// Pauses within a sound that do not divide it, frames: a second.
 const GAP_FRAMES: usize = 100;
+/// From one frame to the next, seconds, for the decay of reverberation.
+const FRAME_S: f32 = 0.01;
 /// Shortest stretch of a sound that is heard in a scene, frames.
 const LEAST_FRAMES: usize = 8;
 
@@ -26,6 +28,8 @@ pub struct SceneBatcher<'a> {
     augment: &'a Augment,
     seed: u64,
     bands: Bands,
+    /// Middle of each band, Hz.
+    centres_hz: Vec<f32>,
     masked_power: f32,
     n_classes: usize,
     background: Option<usize>,
@@ -119,6 +123,7 @@ impl<'a> SceneBatcher<'a> {
             augment,
             seed,
             bands: Bands::student(frontend),
+            centres_hz: mel::centres_hz(frontend).into_iter().map(|hz| hz as f32).collect(),
             masked_power: crate::augment::power_of(0.0, frontend),
             n_classes,
             background,
@@ -174,6 +179,7 @@ impl<'a> SceneBatcher<'a> {
         if self.augment.eq_db > 0.0 {
             Equaliser::draw(rng, self.augment.eq_db, self.bands.n_mels).apply(&self.bands, power);
         }
+        self.limit_bands(rng, power);
         let gain = ratio(uniform(rng, -self.augment.gain_db, self.augment.gain_db));
         power.iter_mut().for_each(|p| *p *= gain);
         self.mask_bands(rng, power);
@@ -207,7 +213,8 @@ impl<'a> SceneBatcher<'a> {
         power: &mut [f32],
         activity: Option<&mut Vec<f32>>,
     ) {
-        let (n_frames, n_mels) = (self.settings.scene_frames, self.bands.n_mels);
+        let settings = self.settings;
+        let (n_frames, n_mels) = (settings.scene_frames, self.bands.n_mels);
         let stretch = &sound.stretches[rng.random_range(0..sound.stretches.len() as u32) as usize];
         let rate = uniform(rng, -self.augment.stretch, self.augment.stretch).exp();
         let mut length = ((stretch.len() as f32 / rate) as usize).max(1);
@@ -225,9 +232,12 @@ impl<'a> SceneBatcher<'a> {
         let cut = Cut::plain(stretch.start as f32 + skipped, rate, shift, length);
         let mut sounded = vec![0.0; length * n_mels];
         source.write(&cut, Ear::Student, &self.bands, &mut sounded);
+        if settings.sound_eq_db > 0.0 {
+            Equaliser::draw(rng, settings.sound_eq_db, n_mels).apply(&self.bands, &mut sounded);
+        }
         let level = sounded.iter().sum::<f32>() / length as f32;
         let gain = bed_level * ratio(uniform(rng, snr_db[0], snr_db[1])) / level.max(1e-12);
-        let tail = (rng.random::<f32>() < self.settings.reverb).then(|| Tail::draw(self.settings.reverb_s, rng));
+        let tail = (rng.random::<f32>() < settings.reverb).then(|| Tail::draw(settings, rng));
         let mut carried = vec![0.0; n_mels];
         for t in start..n_frames as isize {
             let own = usize::try_from(t - start).ok().filter(|at| *at < length);
@@ -251,6 +261,17 @@ impl<'a> SceneBatcher<'a> {
             for t in start.max(0)..(start + length as isize).min(n_frames as isize) {
                 activity[t as usize * self.n_classes + class] = 1.0;
             }
+        }
+    }
+
+    /// What the microphone leaves of low and high frequencies: second-order Butterworth slopes.
+    fn limit_bands(&self, rng: &mut Rng, power: &mut [f32]) {
+        let [low, high] =
+            [self.settings.low_cut_hz, self.settings.high_cut_hz].map(|[low, high]| uniform(rng, low, high));
+        let gain = |hz: &f32| 1.0 / (1.0 + (low / hz).powi(4)) / (1.0 + (hz / high).powi(4));
+        let gains: Vec<f32> = self.centres_hz.iter().map(gain).collect();
+        for frame in power.chunks_exact_mut(gains.len()) {
+            frame.iter_mut().zip(&gains).for_each(|(power, gain)| *power *= gain);
         }
     }
 
@@ -293,11 +314,141 @@ struct Tail {
 }
 
 impl Tail {
-    /// A tail that falls by 60 dB in a time within `reverb_s`, and holds up to as much energy as the direct sound.
-    fn draw(reverb_s: [f32; 2], rng: &mut Rng) -> Self {
-        let seconds = uniform(rng, reverb_s[0], reverb_s[1]);
-        let decay = ratio(-60.0 * 0.01 / seconds.max(0.01));
-        let energy = ratio(uniform(rng, -15.0, 0.0));
+    /// A tail that falls by 60 dB within the reverberation time.
+    fn draw(settings: &Events, rng: &mut Rng) -> Self {
+        let [[shortest, longest], [low, high]] = [settings.reverb_s, settings.reverb_db];
+        let seconds = uniform(rng, shortest, longest);
+        let decay = ratio(-60.0 * FRAME_S / seconds.max(FRAME_S));
+        let energy = ratio(uniform(rng, low, high));
         Self { decay, gain: energy * (1.0 - decay) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Clip;
+
+    const N_MELS: usize = 64;
+
+    /// A clip of a steady sound between silence.
+    fn clip(label: usize, n_frames: usize, sounding: Range<usize>) -> Source {
+        let frames = (0..n_frames).flat_map(|t| [if sounding.contains(&t) { 1.0 } else { -2.0 }; N_MELS]).collect();
+        Source::new(Clip { label, frames, ..Clip::default() }, &FrontendConfig::student(), 12.0)
+    }
+
+    fn slots(lookahead_ms: Option<f64>) -> Slots {
+        Slots::new(&FrontendConfig::student(), 64, 8, lookahead_ms)
+    }
+
+    struct Fixture {
+        settings: Events,
+        augment: Augment,
+        clips: Vec<Source>,
+        foreign: Vec<Source>,
+    }
+
+    impl Fixture {
+        /// Sounds of the classes 0 and 1; class 2 is the background. Nothing is done to them but to be placed.
+        fn new() -> Self {
+            let augment = Augment { stretch: 0.0, mel_shift: 0.0, eq_db: 0.0, n_freq_masks: 0, ..Augment::default() };
+            let settings = Events {
+                batch: 16,
+                empty: 0.25,
+                second: 0.5,
+                foreign: 0.0,
+                snr_db: [40.0, 40.0],
+                reverb: 0.0,
+                sound_eq_db: 0.0,
+                ..Events::default()
+            };
+            let clips = (0..32).map(|i| clip(i % 2, 200, 40..140)).collect();
+            Self { settings, augment, clips, foreign: Vec::new() }
+        }
+
+        fn batcher(&self) -> SceneBatcher<'_> {
+            let sources = Sources { clips: &self.clips, beds: &[], foreign: &self.foreign };
+            let slots = slots(Some(self.settings.lookahead_ms));
+            SceneBatcher::new(
+                &self.settings,
+                &self.augment,
+                1,
+                &FrontendConfig::student(),
+                slots,
+                (3, Some(2)),
+                sources,
+            )
+        }
+    }
+
+    #[test]
+    fn a_slot_is_where_the_decide_stage_sees_it() {
+        // Receptive field of 64 frames: 15,720 samples, 655 ms. Its middle frame is as far from both ends.
+        let middle = slots(None);
+        assert_eq!((middle.slot(0), middle.slot(3)), (28..36, 52..60));
+        // 240 ms before the end is 415 ms from the start; the slot is 375 to 455 ms, and a frame's middle is at 12.5 ms plus its start.
+        assert_eq!(slots(Some(240.0)).slot(0), 37..45);
+        assert_eq!((middle.count(63), middle.count(64), middle.count(71), middle.count(72)), (0, 1, 1, 2));
+        let last = slots(Some(40.0)).slot(0);
+        assert!(last.end <= 64, "{last:?} is heard");
+    }
+
+    #[test]
+    fn targets_are_where_the_sound_is() {
+        let fixture = Fixture::new();
+        let batch = fixture.batcher().batch(3);
+        let (n_frames, n_outputs) = (fixture.settings.scene_frames, batch.targets.len() / 16 / 3);
+        let (mut n_on, mut n_off) = (0, 0);
+        for (power, targets) in
+            batch.power.chunks_exact(n_frames * N_MELS).zip(batch.targets.chunks_exact(n_outputs * 3))
+        {
+            let level = |t: usize| power[t * N_MELS + 20..t * N_MELS + 40].iter().sum::<f32>();
+            let loudest = (0..n_frames).map(level).fold(0.0, f32::max);
+            for (j, target) in targets.chunks_exact(3).enumerate() {
+                let slot = fixture.batcher().slots.slot(j);
+                let [quietest, most] = [f32::min, f32::max].map(|pick| slot.clone().map(level).reduce(pick).unwrap());
+                if target[0].max(target[1]) == 1.0 {
+                    n_on += 1;
+                    assert!(quietest > loudest * 1e-3, "a slot that sounds all the time is loud all the time");
+                } else if target[2] == 1.0 && targets.iter().skip(2).step_by(3).any(|background| *background < 1.0) {
+                    n_off += 1;
+                    assert!(most < loudest * 2e-3, "{most} of {loudest} beside the sound");
+                }
+                assert!((target[2] - (1.0 - target[0].max(target[1]))).abs() < 1e-6);
+            }
+        }
+        assert!(n_on > 50 && n_off > 50, "{n_on} and {n_off}");
+    }
+
+    #[test]
+    fn sounds_at_the_same_time_are_both_there_or_share() {
+        let sum = |fixture: &Fixture| {
+            let batch = fixture.batcher().batch(0);
+            batch.targets.chunks_exact(3).map(|t| t.iter().sum::<f32>()).fold(0.0, f32::max)
+        };
+        let mut fixture = Fixture::new();
+        (fixture.settings.empty, fixture.settings.second) = (0.0, 1.0);
+        assert!((sum(&fixture) - 2.0).abs() < 1e-5);
+        fixture.settings.head = Head::Softmax;
+        assert!((sum(&fixture) - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn foreign_sounds_are_heard_and_are_the_backgrounds() {
+        let mut fixture = Fixture::new();
+        (fixture.settings.empty, fixture.settings.foreign) = (1.0, 1.0);
+        fixture.settings.foreign_snr_db = [40.0, 40.0];
+        let quiet = fixture.batcher().batch(0);
+        fixture.foreign = vec![clip(2, 400, 0..400)];
+        let batch = fixture.batcher().batch(0);
+        assert!(batch.power.iter().sum::<f32>() > 100.0 * quiet.power.iter().sum::<f32>());
+        assert!(batch.targets.chunks_exact(3).all(|target| target == [0.0, 0.0, 1.0]));
+    }
+
+    #[test]
+    fn a_batch_is_the_same_whenever_it_is_made() {
+        let fixture = Fixture { settings: Events::default(), augment: Augment::default(), ..Fixture::new() };
+        assert_eq!(fixture.batcher().batch(7), fixture.batcher().batch(7));
+        assert_ne!(fixture.batcher().batch(7), fixture.batcher().batch(8));
     }
 }

@@ -1,8 +1,8 @@
 //! One training of one fold, from recipe to result.
 //!
 //! Enters: a recipe and a run folder. Leaves, in the folder: `checkpoint.safetensors`, `metrics.jsonl` (one object an epoch and
-//! an evaluation), of a training on scenes `events.safetensors` and `events.jsonl`, and, at the end, `model/`, `result.json` and, of a held-out fold,
-//! `peaks.json`. The held-out fold chooses nothing: the result is that of the last step's
+//! an evaluation), of a training on scenes `events.safetensors` and `events.jsonl`, and, at the end, `model/`, `environment.json`,
+//! `result.json` and, of a held-out fold, `peaks.json` and `predictions.npz`. The held-out fold chooses nothing: the result is that of the last step's
 //! averaged weights. Runs on the calling thread; batches and features on the pool's.
 
 mod steps;
@@ -11,6 +11,7 @@ use crate::augment::{Batcher, Source};
 use crate::checkpoint::{Finished, Header};
 use crate::data::{Corpus, Places, procedural};
 use crate::distill::{self, Classifier, Teachers};
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::evaluate::{self, Evaluation, HeldOut};
 use crate::events;
@@ -40,10 +41,14 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 pub const RESULT: &str = "result.json";
 /// Name of the model in a run folder, as the daemon takes it.
 pub const MODEL: &str = "model";
-const METRICS: &str = "metrics.jsonl";
-/// The same of the training on scenes.
+/// Name of the record of epochs and evaluations in a run folder.
+pub const METRICS: &str = "metrics.jsonl";
+/// Name of what the finished network says of the held-out fold, in a run folder.
+pub const PREDICTIONS: &str = "predictions.npz";
+/// The checkpoint of the training on scenes.
 const EVENTS_CHECKPOINT: &str = "events.safetensors";
-const EVENTS_METRICS: &str = "events.jsonl";
+/// Its record.
+pub const EVENTS_METRICS: &str = "events.jsonl";
 /// Seed, beside the recipe's, of the generated sounds in scenes; far from those of generated clips.
 const FOREIGN_SEED: u64 = 500_000;
 
@@ -232,8 +237,11 @@ impl<'a> Run<'a> {
             let recordings = [&held_out.clips[..], &held_out.negatives[..]].concat();
             json::write(&options.out.join(PEAKS), &thresholds::peaks(&model, &recordings)?)?;
         }
-        let int8 = finished.int8.as_ref().map(|_| held_out.evaluate_model(&model, edge::engine::Precision::Int8));
-        let int8 = int8.transpose()?.flatten();
+        let predictions = held_out.predict(&model)?;
+        if let Some(predictions) = &predictions {
+            predictions.write(&options.out.join(PREDICTIONS))?;
+        }
+        let int8 = predictions.and_then(|p| Some(held_out.measure(p.activation, p.logits_int8.as_ref()?)));
         if let Some(evaluation) = &int8 {
             eprintln!("8 bits: {}", describe(evaluation));
         }
@@ -245,6 +253,7 @@ impl<'a> Run<'a> {
             evaluation,
             int8,
         };
+        Environment::here(options.device, &options.places.data_root).write(&options.out)?;
         json::write(&options.out.join(RESULT), &result)?;
         Ok(result)
     }

@@ -90,9 +90,14 @@ fn check_events(recipe: &Recipe) -> Checked {
     {
         require((0.0..=1.0).contains(&share), key, "must be from 0 to 1")?;
     }
-    for (key, [low, high]) in
-        [("snr_db", events.snr_db), ("foreign_snr_db", events.foreign_snr_db), ("reverb_s", events.reverb_s)]
-    {
+    for (key, [low, high]) in [
+        ("snr_db", events.snr_db),
+        ("foreign_snr_db", events.foreign_snr_db),
+        ("reverb_s", events.reverb_s),
+        ("reverb_db", events.reverb_db),
+        ("low_cut_hz", events.low_cut_hz),
+        ("high_cut_hz", events.high_cut_hz),
+    ] {
         require(low <= high && low.is_finite() && high.is_finite(), key, "must be [lowest, highest]")?;
     }
     require(events.batch >= 1 && events.epochs >= 1, "events", "batch and epochs must be at least 1")?;

@@ -37,6 +37,14 @@ pub struct Events {
     pub reverb: f32,
     /// Reverberation time, the shortest and the longest.
     pub reverb_s: [f32; 2],
+    /// Energy of the reverberation beside that of the direct sound: lowest and highest.
+    pub reverb_db: [f32; 2],
+    /// A random smooth equaliser for each sound, within plus and minus this: what a room's reflections and the place do to it.
+    pub sound_eq_db: f32,
+    /// The microphone's cut of low frequencies, of 12 dB an octave: lowest and highest corner.
+    pub low_cut_hz: [f32; 2],
+    /// The same of high ones.
+    pub high_cut_hz: [f32; 2],
 }
 
 /// What is behind the network's outputs.
@@ -66,8 +74,12 @@ impl Default for Events {
             foreign_clips: 8,
             snr_db: [0.0, 30.0],
             foreign_snr_db: [0.0, 25.0],
-            reverb: 0.5,
+            reverb: 0.7,
             reverb_s: [0.1, 0.8],
+            reverb_db: [-12.0, 6.0],
+            sound_eq_db: 5.0,
+            low_cut_hz: [20.0, 150.0],
+            high_cut_hz: [6000.0, 14_000.0],
         }
     }
 }

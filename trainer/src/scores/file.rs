@@ -4,17 +4,13 @@
 //! float64, N x n_classes or N x n_views x n_classes, C or Fortran order), stored or deflated; other arrays are ignored.
 //! Leaves: [`Scores`], checked; and the same format, strings `<U` and float32, as `numpy.savez` writes it.
 
-use super::npy::{self, Array};
-use super::{entry_options, write_archive};
+use super::archive::{Arrays, add_floats, add_strings, write_archive};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use zip::CompressionMethod;
 
-const ID: &str = "annotation_id";
-const SCORES: &str = "scores";
+pub(super) const ID: &str = "annotation_id";
+pub(super) const SCORES: &str = "scores";
 
 /// What one model, or a fusion of several, says of segments.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,24 +52,14 @@ impl Scores {
     ///
     /// If it cannot be read, is no .npz, lacks an array or holds what [`Scores::new`] refuses.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-        let mut archive = zip::ZipArchive::new(file)
-            .map_err(|e| Error::content(path, format!("is no .npz file, or cut off: {e}")))?;
-        let mut read = |name: &str| -> Result<Array> {
-            let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| match e {
-                zip::result::ZipError::FileNotFound => Error::content(path, format!("array {name} is missing")),
-                e => Error::content(path, format!("array {name}: {e}")),
-            })?;
-            Array::read(entry).map_err(|e| Error::content(path, format!("array {name} {e}")))
-        };
-        let (ids, array) = (read(ID)?, read(SCORES)?);
-        let ids = ids.strings().map_err(|e| Error::content(path, format!("array {ID}: {e}")))?;
-        let scores = array.floats().map_err(|e| Error::content(path, format!("array {SCORES} {e}")))?;
-        let (n, n_views, n_classes) = match array.shape[..] {
+        let mut arrays = Arrays::open(path)?;
+        let ids = arrays.strings(ID)?;
+        let (shape, scores) = arrays.floats(SCORES)?;
+        let (n, n_views, n_classes) = match shape[..] {
             [n, n_classes] => (n, 1, n_classes),
             [n, n_views, n_classes] => (n, n_views, n_classes),
             _ => {
-                let message = format!("array {SCORES}: shape {:?} must have two or three dimensions", array.shape);
+                let message = format!("array {SCORES}: shape {shape:?} must have two or three dimensions");
                 return Err(Error::content(path, message));
             }
         };
@@ -89,17 +75,11 @@ impl Scores {
     ///
     /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let ids = npy::unicode(&self.annotation_id);
         let (n, v, c) = (self.len(), self.n_views, self.n_classes);
         let shape = if v == 1 { vec![n, c] } else { vec![n, v, c] };
-        // Posteriors hardly deflate; numpy.savez stores them too.
-        let options = |n_bytes: usize| entry_options(n_bytes as u64).compression_method(CompressionMethod::Stored);
         write_archive(path, |archive| {
-            archive.start_file(format!("{ID}.npy"), options(ids.len()))?;
-            archive.write_all(&ids)?;
-            archive.start_file(format!("{SCORES}.npy"), options(4 * self.scores.len() + 128))?;
-            npy::write_floats(&self.scores, &shape, archive)?;
-            Ok(())
+            add_strings(archive, ID, &self.annotation_id)?;
+            add_floats(archive, SCORES, &self.scores, &shape)
         })
     }
 

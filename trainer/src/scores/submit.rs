@@ -3,8 +3,8 @@
 //! Enters: scores. Leaves: a zip that holds `test.json` alone, deflated: the challenge's header and, by annotation_id, the score
 //! of every class, views summed.
 
+use super::archive::{entry_options, write_archive};
 use super::file::Scores;
-use super::{entry_options, write_archive};
 use crate::error::{Error, Result};
 use std::io::{BufWriter, Write};
 use std::path::Path;

@@ -84,6 +84,26 @@ pub fn write_wav(path: &Path, sample_rate: u32, samples: &[f32]) {
     writer.finalize().unwrap();
 }
 
+/// Class folders with three clips of noise each: 0.4 s of near silence, 0.3 to 0.9 s of sound, 1.2 s of near silence.
+pub fn bursts(folder: &Path, labels: &[&str]) {
+    for (class, label) in labels.iter().enumerate() {
+        std::fs::create_dir(folder.join(label)).unwrap();
+        for clip in 0..3u32 {
+            let n_sounding = (0.3 + 0.3 * f64::from(clip)) * 24_000.0;
+            let (start, end) = (9600, 9600 + n_sounding as usize);
+            let mut state = 1 + clip + 10 * class as u32;
+            let samples: Vec<f32> = (0..end + 28_800)
+                .map(|i| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let noise = (state >> 8) as f32 / 8_388_608.0 - 1.0;
+                    if (start..end).contains(&i) { 0.2 * noise } else { 1e-4 * noise }
+                })
+                .collect();
+            write_wav(&folder.join(label).join(format!("{clip}.wav")), 24_000, &samples);
+        }
+    }
+}
+
 /// Narrow layers and short crops: a step takes a few milliseconds.
 pub const RECIPE: &str = r#"
 name = "tiny"

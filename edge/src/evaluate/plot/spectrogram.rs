@@ -75,7 +75,7 @@ impl Spectrogram {
             n_mels,
             column_s: per_column as f64 * frontend.hop_seconds(),
             decibels: f64::from(frontend.std) * decibels_a_neper,
-            ticks: ticks(&mel::band_centres_hz(frontend)),
+            ticks: ticks(&mel::centres_hz(frontend)),
         })
     }
 

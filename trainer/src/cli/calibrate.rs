@@ -1,0 +1,225 @@
+//! Command `calibrate`.
+
+use crate::calibrate::{Calibration, Goal, Material, Measured, Spread, calibrate as choose};
+use crate::crossval;
+use crate::error::{Error, Result};
+use crate::fit::{MODEL, RESULT};
+use crate::json;
+use clap::{Args, ValueEnum};
+use edge::engine::PrecisionChoice;
+use edge::model::{MANIFEST_FILE, Model};
+use edge_frontend::{Decision, Manifest, Smoothing};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// Model folder to calibrate. Its scenes must be of recordings that it has not heard.
+    #[arg(long, value_name = "DIR", conflicts_with = "runs", required_unless_present = "runs")]
+    model: Option<PathBuf>,
+    /// Run folders of held-out folds (or folders of them): the values are chosen on all folds' scenes, each heard by the model that has
+    /// not heard its clips, and tested on each fold with values chosen on the others.
+    #[arg(long, num_args = 1.., value_name = "RUNS")]
+    runs: Vec<PathBuf>,
+    /// Folders of recordings with a truth CSV beside each. With --runs: folders that hold one for each run, of its name.
+    #[arg(long, num_args = 1.., required = true, value_name = "DIR")]
+    scenes: Vec<PathBuf>,
+    /// Further recordings, as with --scenes, that have no part in the choice: what is told of held-out folds is measured on them.
+    #[arg(long, num_args = 1.., value_name = "DIR")]
+    test: Vec<PathBuf>,
+    /// Most false alarms an hour, of all classes together, in recordings without any of the classes.
+    #[arg(long, default_value_t = 1.0, value_name = "N")]
+    max_false_alarms: f64,
+    /// How the last frames become a score.
+    #[arg(long, value_enum, default_value = "mean")]
+    smoothing: SmoothingArg,
+    /// Longest window that may be chosen.
+    #[arg(long, default_value_t = 960, value_name = "MS")]
+    max_window_ms: u32,
+    /// Which of a model's files listens.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: PrecisionArg,
+    /// Write the values into the manifests of these model folders; --model alone writes nothing.
+    #[arg(long, num_args = 1.., value_name = "DIR")]
+    out: Vec<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SmoothingArg {
+    Mean,
+    Ema,
+    Median,
+    NOfM,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    F32,
+    Int8,
+}
+
+/// Calibrates, tells how it does, and writes the manifests.
+///
+/// # Errors
+///
+/// If models or recordings cannot be read, or do not belong together.
+pub fn calibrate(args: &CalibrateArgs) -> Result<()> {
+    if !(args.max_false_alarms > 0.0 && args.max_false_alarms.is_finite()) {
+        return Err(Error::Usage("--max-false-alarms: must be positive".to_owned()));
+    }
+    let precision = match args.precision {
+        PrecisionArg::F32 => PrecisionChoice::F32,
+        PrecisionArg::Int8 => PrecisionChoice::Int8,
+    };
+    let (mut material, mut tests) = (Vec::new(), Vec::new());
+    let mut manifest: Option<Manifest> = None;
+    for Part { name, model: folder, scenes, test } in parts(args)? {
+        let model = Model::load(&folder)?;
+        let known = manifest.get_or_insert_with(|| model.manifest.clone());
+        if known.labels != model.manifest.labels || known.network != model.manifest.network {
+            let message = "has other labels or another network than the model before it";
+            return Err(Error::content(&folder.join(MANIFEST_FILE), message));
+        }
+        eprintln!("{name}: listening with {}", folder.display());
+        material.push(Material::listen(&name, &model, precision, &scenes)?);
+        if !test.is_empty() {
+            tests.push(Material::listen(&name, &model, precision, &test)?);
+        }
+    }
+    if !tests.is_empty() && tests.len() != material.len() {
+        return Err(Error::Usage("--test: some runs have a folder there and some have not".to_owned()));
+    }
+    let manifest = manifest.ok_or_else(|| Error::Usage("--runs: no finished run in the folders given".to_owned()))?;
+    let hours = |of: fn(&Material) -> f64| material.iter().map(of).sum::<f64>();
+    let quiet = hours(|m| m.quiet.hours());
+    eprintln!("calibrating on {:.2} h with and {quiet:.2} h without sounds", hours(|m| m.scenes.hours()));
+    if quiet * args.max_false_alarms < 1.0 {
+        eprintln!(
+            "note: {quiet:.2} h without sounds cannot show {} false alarms an hour; more of them make the thresholds surer",
+            args.max_false_alarms
+        );
+    }
+    let goal = Goal {
+        max_false_alarms: args.max_false_alarms,
+        smoothing: match args.smoothing {
+            SmoothingArg::Mean => Smoothing::Mean,
+            SmoothingArg::Ema => Smoothing::Ema,
+            SmoothingArg::Median => Smoothing::Median,
+            SmoothingArg::NOfM => Smoothing::NOfM,
+        },
+        max_window_ms: args.max_window_ms,
+    };
+    let calibration = choose(&manifest, &material, &tests, &goal)?;
+    for folder in &args.out {
+        write(folder, &calibration.decision)?;
+        eprintln!("decision values written to {}", folder.join(MANIFEST_FILE).display());
+    }
+    if args.json {
+        return json::print(&calibration);
+    }
+    print!("{}", table(&calibration));
+    Ok(())
+}
+
+/// A model and what it listens to.
+struct Part {
+    name: String,
+    model: PathBuf,
+    scenes: Vec<PathBuf>,
+    test: Vec<PathBuf>,
+}
+
+fn parts(args: &CalibrateArgs) -> Result<Vec<Part>> {
+    if let Some(model) = &args.model {
+        let (scenes, test) = (args.scenes.clone(), args.test.clone());
+        return Ok(vec![Part { name: "model".to_owned(), model: model.clone(), scenes, test }]);
+    }
+    let mut parts = Vec::new();
+    for result in crossval::files(&args.runs, RESULT)? {
+        let run = result.parent().unwrap_or(Path::new(""));
+        let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let of = |roots: &[PathBuf]| roots.iter().map(|root| root.join(&name)).filter(|dir| dir.is_dir()).collect();
+        let (scenes, test): (Vec<PathBuf>, _) = (of(&args.scenes), of(&args.test));
+        if scenes.is_empty() {
+            eprintln!("{name}: left out, no scenes in a folder of that name");
+            continue;
+        }
+        parts.push(Part { model: run.join(MODEL), name, scenes, test });
+    }
+    Ok(parts)
+}
+
+/// Puts the decision into a model folder's manifest; values of labels that it does not have are left out.
+fn write(folder: &Path, decision: &Decision) -> Result<()> {
+    let mut manifest = Model::load(folder)?.manifest;
+    manifest.decision = decision.clone();
+    manifest.decision.classes.retain(|label, _| manifest.labels.contains(label));
+    let path = folder.join(MANIFEST_FILE);
+    std::fs::write(&path, manifest.to_toml()?).map_err(Error::io(&path))
+}
+
+fn table(calibration: &Calibration) -> String {
+    let Calibration { decision, own, held_out, nll } = calibration;
+    let mut text = format!(
+        "temperature {} (negative log likelihood {:.3} before, {:.3} after)\n\n",
+        decision.temperature, nll[0], nll[1]
+    );
+    text += &format!(
+        "{:<24} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>7} {:>7}  false alarms without sounds\n",
+        "", "F1", "F1 1s", "macro", "found", "FA/h", "FA/h", "latency", "p95"
+    );
+    text += &format!(
+        "{:<24} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>7} {:>7}\n",
+        "", "", "", "", "", "scenes", "without", "s", "s"
+    );
+    let row = |name: &str, m: &Measured| {
+        format!(
+            "{name:<24} {:>6.3} {:>6.3} {:>6.3} {:>6.3} {:>6.1} {:>8.2} {:>7.2} {:>7.2}  {} in {:.2} h\n",
+            m.event_f1,
+            m.event_f1_wide,
+            m.event_f1_macro,
+            m.found,
+            m.false_alarms_in_scenes,
+            m.false_alarms,
+            m.latency_s[0],
+            m.latency_s[1],
+            m.n_false_alarms,
+            m.hours[1],
+        )
+    };
+    for (name, measured) in held_out {
+        text += &row(&format!("{name}, held out"), measured);
+    }
+    if !held_out.is_empty() {
+        let of = |value: fn(&Measured) -> f64| Spread::of(&held_out.iter().map(|(_, m)| value(m)).collect::<Vec<_>>());
+        let [f1, alarms] = [of(|m| m.event_f1), of(|m| m.false_alarms)];
+        text += &format!(
+            "{:<24} F1 {:.3} +- {:.3}, false alarms an hour {:.2} +- {:.2}\n",
+            "held out, mean", f1.mean, f1.std, alarms.mean, alarms.std
+        );
+    }
+    text += &row("chosen on", own);
+    text += &format!(
+        "\n{:<20} {:>5} {:>6} {:>7} {:>6} {:>6} {:>7} {:>7} {:>7}\n",
+        "label", "n", "F1", "alarms", "on", "off", "window", "least", "gap"
+    );
+    for class in &own.classes {
+        let values = decision.of_class(&class.label);
+        text += &format!(
+            "{:<20} {:>5} {:>6} {:>7} {:>6.3} {:>6.3} {:>7} {:>7} {:>7}\n",
+            class.label,
+            class.n,
+            class.f1.map_or("-".to_owned(), |f1| format!("{f1:.3}")),
+            class.n_false_alarms,
+            values.threshold_on,
+            values.threshold_off,
+            values.window_ms,
+            values.min_duration_ms,
+            values.min_gap_ms,
+        );
+    }
+    text
+}

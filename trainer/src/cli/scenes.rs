@@ -1,0 +1,218 @@
+//! Command `scenes`.
+
+use super::train::{FoldsArg, set_threads};
+use crate::data::data_root;
+use crate::error::{Error, Result};
+use crate::progress;
+use crate::random::{Purpose, rng_for};
+use crate::recipe::Recipe;
+use crate::scenes::{MicrophoneSettings, Pool, PoolSettings, SceneSettings, Span, Unknown, compose};
+use clap::Args;
+use rand::Rng as _;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Arguments of `scenes`.
+#[derive(Debug, Args)]
+pub struct ScenesArgs {
+    /// Recipe, a TOML file: the clips of one of its folds, over that fold's stretches of its backgrounds.
+    #[arg(requires = "fold", conflicts_with = "data")]
+    recipe: Option<PathBuf>,
+    /// Fold whose held-out clips are used.
+    #[arg(long, requires = "recipe")]
+    fold: Option<u32>,
+    /// What folds are: the tables' own, or regrouped so that no source is in two. Default: the recipe's.
+    #[arg(long, requires = "recipe")]
+    folds: Option<FoldsArg>,
+    /// Folder of the data sets, instead of EARWITNESS_DATA and the recipe's.
+    #[arg(long, requires = "recipe")]
+    data_root: Option<PathBuf>,
+    /// Instead of a recipe: a folder with a folder of recordings a class.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Background recordings, or folders of them, instead of the recipe's; generated room noise without both.
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    background: Vec<PathBuf>,
+    /// Recordings of sounds without a label, beside the generated ones.
+    #[arg(long, value_name = "DIR")]
+    unknown: Option<PathBuf>,
+
+    /// Folder of the scenes: scene-001.flac, .csv (the truth) and .json (how it was made), and so on.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Scenes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=999))]
+    n: u32,
+    /// Length of each.
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
+    /// The same seed writes the same files.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Hz.
+    #[arg(long, default_value_t = 24_000, value_parser = clap::value_parser!(u32).range(8_000..=96_000))]
+    sample_rate: u32,
+    /// Scenes composed at the same time; default: all cores.
+    #[arg(long)]
+    threads: Option<usize>,
+
+    /// Background and sounds without a label alone: the truth is an empty table.
+    #[arg(long)]
+    negative: bool,
+    /// Sounds with a label a minute; with --negative, sounds without (0 for background alone).
+    #[arg(long, default_value_t = 6.0)]
+    events_a_minute: f64,
+    /// Sounds without a label a minute, beside those with.
+    #[arg(long, default_value_t = 0.0, conflicts_with = "negative")]
+    unknown_a_minute: f64,
+    /// Of the generated sounds without a label, those that trainings may use.
+    #[arg(long, conflicts_with_all = ["unseen", "recorded"])]
+    seen: bool,
+    /// Of the generated sounds without a label, those that no training uses.
+    #[arg(long, conflicts_with = "recorded")]
+    unseen: bool,
+    /// Of the sounds without a label, the recordings of --unknown alone.
+    #[arg(long, requires = "unknown")]
+    recorded: bool,
+    /// Share of sounds that overlap another one, of another class.
+    #[arg(long, default_value_t = 0.0)]
+    overlap: f64,
+    /// Level of each sound over the background there; as all ranges, one number or LOW..HIGH to draw from.
+    #[arg(long, default_value = "10", allow_hyphen_values = true, value_name = "DB")]
+    snr_db: Span,
+    /// Sounds of a clip that are closer are one event.
+    #[arg(long, default_value_t = 1.0)]
+    gap_s: f64,
+    /// Longer sounds are cut.
+    #[arg(long, default_value_t = 10.0)]
+    max_event_s: f64,
+    /// Reverberation time of the scene's room; 0 for none.
+    #[arg(long, default_value = "0.2..0.6", value_name = "S")]
+    reverb_s: Span,
+    /// Distance of each sound from the microphone.
+    #[arg(long, default_value = "0.5..3", value_name = "M")]
+    distance_m: Span,
+    /// Level of the scene's background.
+    #[arg(long, default_value = "-60..-45", allow_hyphen_values = true, value_name = "DBFS")]
+    background_dbfs: Span,
+    /// Deviation of the microphone's frequency response; 0 for a flat one.
+    #[arg(long, default_value_t = 3.0, value_name = "DB")]
+    eq_db: f64,
+    /// The microphone's low cut.
+    #[arg(long, default_value = "30..120", value_name = "HZ")]
+    low_cut_hz: Span,
+    /// The microphone's high cut.
+    #[arg(long, default_value = "8000..12000", value_name = "HZ")]
+    high_cut_hz: Span,
+    /// The microphone's own noise.
+    #[arg(long, default_value = "-80..-65", allow_hyphen_values = true, value_name = "DBFS")]
+    mic_noise_dbfs: Span,
+    /// Level at which the microphone clips.
+    #[arg(long, default_value = "0", allow_hyphen_values = true, value_name = "DBFS")]
+    clip_dbfs: Span,
+}
+
+/// Composes scenes and writes them.
+///
+/// # Errors
+///
+/// As [`Pool::of_fold`], [`Pool::of_folder`] and [`compose`]; if the folder holds scenes already, or cannot be written.
+pub fn scenes(args: &ScenesArgs) -> Result<()> {
+    let settings = args.settings()?;
+    settings.check(args.sample_rate)?;
+    set_threads(args.threads)?;
+    std::fs::create_dir_all(&args.out).map_err(Error::io(&args.out))?;
+    let name = |k: u32| format!("scene-{k:03}");
+    if args.out.join(name(1)).with_extension("flac").exists() {
+        return Err(Error::Usage(format!("{}: holds scenes already; choose another --out", args.out.display())));
+    }
+    let pool = args.pool()?;
+    for source in pool.silent() {
+        eprintln!("left out, for it is silent: {source}");
+    }
+    let started = Instant::now();
+    let bar = progress::bar(u64::from(args.n), "scenes");
+    let write = |k: u32| {
+        let seed = rng_for(args.seed, Purpose::Composition, u64::from(k)).random();
+        let scene = compose(&settings, &pool, seed)?;
+        scene.write(&args.out, &name(k))?;
+        bar.inc(1);
+        Ok(scene.truth.len())
+    };
+    let n_events: Vec<usize> = (1..=args.n).into_par_iter().map(write).collect::<Result<_>>()?;
+    bar.finish_and_clear();
+    let (minutes, elapsed_s) = (f64::from(args.n) * args.minutes, started.elapsed().as_secs_f64());
+    eprintln!(
+        "{} scenes, {minutes:.0} min, {} events, {:.0} times as fast as they play: {}",
+        args.n,
+        n_events.iter().sum::<usize>(),
+        60.0 * minutes / elapsed_s,
+        args.out.display()
+    );
+    Ok(())
+}
+
+impl ScenesArgs {
+    fn settings(&self) -> Result<SceneSettings> {
+        if !self.negative && self.events_a_minute <= 0.0 {
+            return Err(Error::Usage(format!(
+                "--events-a-minute is {}, must be above 0; --negative composes scenes without events",
+                self.events_a_minute
+            )));
+        }
+        let unknown = match (self.seen, self.unseen, self.recorded) {
+            (true, ..) => Unknown::Seen,
+            (_, true, _) => Unknown::Unseen,
+            (.., true) => Unknown::Recorded,
+            _ => Unknown::All,
+        };
+        let (events, others) =
+            if self.negative { (0.0, self.events_a_minute) } else { (self.events_a_minute, self.unknown_a_minute) };
+        Ok(SceneSettings {
+            seconds: 60.0 * self.minutes,
+            events_a_minute: events,
+            overlap: self.overlap,
+            unknown_a_minute: others,
+            unknown,
+            snr_db: self.snr_db,
+            max_event_s: self.max_event_s,
+            reverb_s: self.reverb_s,
+            distance_m: self.distance_m,
+            background_dbfs: self.background_dbfs,
+            microphone: MicrophoneSettings {
+                eq_db: self.eq_db,
+                low_cut_hz: self.low_cut_hz,
+                high_cut_hz: self.high_cut_hz,
+                noise_dbfs: self.mic_noise_dbfs,
+                clip_dbfs: self.clip_dbfs,
+            },
+        })
+    }
+
+    fn pool(&self) -> Result<Pool> {
+        if !(0.01..=60.0).contains(&self.gap_s) {
+            return Err(Error::Usage(format!("--gap-s is {}, must be within 0.01..60", self.gap_s)));
+        }
+        let settings = PoolSettings { sample_rate: self.sample_rate, gap_s: self.gap_s };
+        let mut pool = match (&self.recipe, self.fold, &self.data) {
+            (Some(recipe), Some(fold), _) => {
+                let (recipe, path) = Recipe::load(recipe)?;
+                let root = data_root(&recipe.data_root, &path, self.data_root.as_deref());
+                let folds = self.folds.map_or(recipe.folds, FoldsArg::mode);
+                Pool::of_fold(&recipe, &root, folds, fold, settings)?
+            }
+            (None, _, None) if !self.negative => {
+                return Err(Error::Usage("name a recipe with --fold, or a folder with --data".to_owned()));
+            }
+            (_, _, data) => Pool::of_folder(data.as_deref().map(Path::new), settings)?,
+        };
+        if !self.background.is_empty() {
+            pool = pool.with_backgrounds(&self.background)?;
+        }
+        match &self.unknown {
+            Some(folder) => pool.with_unknown(folder),
+            None => Ok(pool),
+        }
+    }
+}

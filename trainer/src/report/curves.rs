@@ -1,0 +1,115 @@
+//! The course of a training.
+//!
+//! Enters: `metrics.jsonl` of a run. Leaves: its epochs, and its evaluations on the held-out fold.
+
+use crate::error::{Error, Result};
+use crate::evaluate::Evaluation;
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::Path;
+
+/// One training's course.
+#[derive(Debug, Clone, Default)]
+pub struct Curves {
+    /// What is trained: a stage; empty where there is but one.
+    pub stage: String,
+    /// In order.
+    pub epochs: Vec<Epoch>,
+    /// In order.
+    pub evaluations: Vec<Evaluated>,
+}
+
+/// Means over an epoch's steps.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Epoch {
+    /// From 1.
+    pub epoch: f64,
+    /// With the labels.
+    pub loss: f64,
+    /// Distance to the teacher's embedding; 0 without a teacher.
+    #[serde(default)]
+    pub teacher_loss: f64,
+    /// On scenes, where they are trained on.
+    #[serde(default)]
+    pub scene_loss: f64,
+    /// Share of crops whose most likely class is right.
+    pub accuracy: f64,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Time that it took.
+    #[serde(default)]
+    pub seconds: f64,
+}
+
+/// An evaluation between epochs.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Evaluated {
+    /// After this epoch.
+    pub epoch: f64,
+    /// On the held-out fold.
+    pub evaluation: Evaluation,
+}
+
+impl Curves {
+    /// Reads a record. Lines of other kinds are left out, and so is what a training that was killed left of its last line.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or a line before the last is no record.
+    pub fn read(path: &Path, stage: &str) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let mut curves = Self { stage: stage.to_owned(), ..Self::default() };
+        let n_lines = text.lines().count();
+        for (at, line) in text.lines().enumerate() {
+            match curves.take(line) {
+                Err(_) if at + 1 == n_lines => {}
+                taken => taken.map_err(|e| Error::content(path, format!("line {}: {e}", at + 1)))?,
+            }
+        }
+        Ok(curves)
+    }
+
+    fn take(&mut self, line: &str) -> serde_json::Result<()> {
+        let value: Value = serde_json::from_str(line)?;
+        match value["kind"].as_str() {
+            Some("train" | "events") => self.epochs.push(serde_json::from_value(value)?),
+            Some("evaluation") => self.evaluations.push(serde_json::from_value(value)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Time spent on training.
+    pub fn seconds(&self) -> f64 {
+        self.epochs.iter().map(|e| e.seconds).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: &str = r#"{"kind":"train","epoch":1,"step":4,"loss":2.5,"accuracy":0.25,"lr":0.001,"seconds":1.5}"#;
+
+    fn read(text: &str) -> Result<Curves> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.jsonl");
+        std::fs::write(&path, text).unwrap();
+        Curves::read(&path, "")
+    }
+
+    #[test]
+    fn a_killed_training_and_later_kinds_of_lines_are_read() {
+        let curves =
+            read(&format!("{EPOCH}\n{{\"kind\":\"new\"}}\n{}\n{}", EPOCH.replace("train", "events"), &EPOCH[..30]))
+                .unwrap();
+        assert_eq!((curves.epochs.len(), curves.seconds()), (2, 3.0));
+        assert_eq!(curves.epochs[0].teacher_loss, 0.0);
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        let error = read(&format!("{EPOCH}\nbroken\n{EPOCH}\n")).unwrap_err().to_string();
+        assert!(error.contains("m.jsonl: line 2: "), "{error}");
+    }
+}
