@@ -86,7 +86,11 @@ impl Slots {
         let n_field = ((field - 1) * frontend.hop_length + frontend.win_length) as f64;
         let n_ahead = lookahead_ms.map_or(n_field / 2.0, |ms| ms / 1e3 * f64::from(frontend.sample_rate));
         let start = n_field - n_ahead - (pulse * frontend.hop_length + frontend.win_length) as f64 / 2.0;
-        Self { field, pulse, first: (start / frontend.hop_length as f64).ceil().max(0.0) as usize }
+        Self {
+            field,
+            pulse,
+            first: (start / frontend.hop_length as f64).ceil().clamp(0.0, field.saturating_sub(pulse) as f64) as usize,
+        }
     }
 
     /// Outputs of `n_frames` frames.
