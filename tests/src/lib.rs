@@ -3,5 +3,6 @@
 pub mod alloc_counter;
 pub mod binary;
 pub mod broker;
+pub mod proxy;
 pub mod tiny;
 pub mod virtual_mic;
