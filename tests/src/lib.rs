@@ -4,5 +4,6 @@ pub mod alloc_counter;
 pub mod binary;
 pub mod broker;
 pub mod proxy;
+pub mod soak;
 pub mod tiny;
 pub mod virtual_mic;
