@@ -131,6 +131,12 @@ impl Source {
         }
     }
 
+    /// A source that gives these sessions.
+    #[cfg(test)]
+    pub(crate) fn scripted(sessions: Receiver<Session>) -> Source {
+        Source { live: false, sessions, stop: Arc::default(), thread: None, interruptible: true }
+    }
+
     /// A source that is kept open on a thread of its own.
     #[cfg(feature = "mic")]
     fn supervised(live: impl supervise::Live + Send + 'static, hearing: &Arc<Hearing>) -> Result<Source> {
