@@ -92,7 +92,7 @@ mod tests {
     /// A source on the file at `path`, and its session.
     fn opened(path: std::path::PathBuf, fast: bool) -> (Source, Session) {
         let spec = SourceSpec::File(path);
-        let mut source = start(&spec, fast, &Arc::new(Status::default()), &Arc::new(Hearing::default())).unwrap();
+        let mut source = start(&spec, fast, &Arc::new(Status::default()), &Arc::new(Hearing::of("file"))).unwrap();
         let session = source.next_session(&AtomicBool::new(false)).unwrap();
         (source, session)
     }

@@ -21,7 +21,7 @@ pub enum Condition {
     /// Samples come, a large part of them at full scale.
     Clipped,
     /// Samples come, with a large constant part.
-    Offset,
+    Dc,
     /// Samples come, but all are zero, or all have the same value.
     Dead,
     /// It does not open, failed, stalled, or has the wrong rate.
@@ -32,7 +32,7 @@ impl Condition {
     /// Whether events can be expected.
     pub fn hears(self) -> bool {
         match self {
-            Condition::Opening | Condition::Listening | Condition::Clipped | Condition::Offset => true,
+            Condition::Opening | Condition::Listening | Condition::Clipped | Condition::Dc => true,
             Condition::Dead | Condition::Lost => false,
         }
     }
@@ -41,6 +41,8 @@ impl Condition {
 /// How one source is doing.
 #[derive(Debug)]
 pub struct Hearing {
+    /// What the source is called, for the log.
+    name: String,
     started: Instant,
     state: Mutex<State>,
     n_opened: AtomicU64,
@@ -66,9 +68,11 @@ pub struct HearingSnapshot {
     pub n_reopened: u64,
 }
 
-impl Default for Hearing {
-    fn default() -> Self {
+impl Hearing {
+    /// Of a source that is still to be opened.
+    pub fn of(name: impl Into<String>) -> Self {
         Hearing {
+            name: name.into(),
             started: Instant::now(),
             state: Mutex::new(State { condition: Condition::Opening, reason: None }),
             n_opened: AtomicU64::new(0),
@@ -76,9 +80,7 @@ impl Default for Hearing {
             reopen: AtomicBool::new(false),
         }
     }
-}
 
-impl Hearing {
     /// Takes note of a condition, and logs it if it is news.
     pub(crate) fn set(&self, condition: Condition, reason: impl Into<Option<String>>) {
         let reason = reason.into();
@@ -87,8 +89,8 @@ impl Hearing {
             return;
         }
         match (&reason, condition) {
-            (Some(reason), _) => tracing::warn!("{reason}"),
-            (None, Condition::Listening) if state.reason.is_some() => tracing::info!("the source is heard again"),
+            (Some(reason), _) => tracing::warn!(source = self.name, "{reason}"),
+            (None, Condition::Listening) if state.reason.is_some() => tracing::info!(source = self.name, "heard again"),
             (None, _) => {}
         }
         *state = State { condition, reason };

@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn run(steps: impl IntoIterator<Item = Step>) -> (Receiver<Session>, Arc<Hearing>, Arc<AtomicBool>) {
-        let (hearing, stop) = (Arc::new(Hearing::default()), Arc::new(AtomicBool::new(false)));
+        let (hearing, stop) = (Arc::new(Hearing::of("ear")), Arc::new(AtomicBool::new(false)));
         let (sender, sessions) = channel();
         let script = Script(steps.into_iter().collect());
         thread::spawn({

@@ -3,7 +3,7 @@
 //! | condition | in each of two seconds |
 //! |---|---|
 //! | dead | all samples have the same value, zero for example |
-//! | offset | the mean is at least a tenth of full scale, -20 dBFS |
+//! | dc | the mean is at least a tenth of full scale, -20 dBFS |
 //! | clipped | one sample in twenty is at full scale |
 //!
 //! A dead source is opened again after ten seconds, then after twenty, and so on up to five minutes: it may just be muted. The
@@ -119,7 +119,7 @@ impl Window {
         } else if clipped >= MAX_CLIPPED {
             (Condition::Clipped, Some("the source is too loud, it clips: turn its gain down".into()))
         } else if mean.abs() >= MAX_MEAN {
-            (Condition::Offset, Some("the source has a large DC offset: is it broken, or wired wrongly?".into()))
+            (Condition::Dc, Some("the source has a large DC offset: is it broken, or wired wrongly?".into()))
         } else {
             (Condition::Listening, None)
         }
@@ -133,7 +133,7 @@ mod tests {
     const RATE: u32 = 1_000;
 
     fn listening() -> (Vitals, Hearing) {
-        let hearing = Hearing::default();
+        let hearing = Hearing::of("ear");
         hearing.set(Condition::Listening, None);
         (Vitals::new(), hearing)
     }
@@ -155,7 +155,7 @@ mod tests {
         let cases = [
             (0.0, 0.0, Condition::Dead),
             (0.0, -0.25, Condition::Dead),
-            (0.1, 0.2, Condition::Offset),
+            (0.1, 0.2, Condition::Dc),
             (100.0, 0.0, Condition::Clipped),
         ];
         for (gain, offset, condition) in cases {

@@ -55,12 +55,12 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// For a stream that begins now.
-    pub fn new() -> Self {
+    /// For a source called `name`, whose stream begins now.
+    pub fn of(name: &str) -> Self {
         Shared {
             clock: Arc::new(Clock::starting_now()),
             status: Arc::default(),
-            hearing: Arc::default(),
+            hearing: Arc::new(Hearing::of(name)),
             new_rules: Arc::default(),
         }
     }
@@ -72,12 +72,6 @@ impl Shared {
 
     fn take_rules(&self) -> Option<Rules> {
         self.new_rules.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -326,7 +326,7 @@ fn write_wav(path: &std::path::Path, rate: u32, samples: &[f32]) {
 
 /// What a worker shares, with this status.
 fn of(status: &Arc<Status>) -> Shared {
-    Shared { status: status.clone(), ..Shared::new() }
+    Shared { status: status.clone(), ..Shared::of("ear") }
 }
 
 /// A worker that listens to the file at `path`, and what it hears.

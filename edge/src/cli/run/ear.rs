@@ -39,7 +39,7 @@ impl Ear {
         stop: &Arc<AtomicBool>,
         (index, sender): (usize, SyncSender<(usize, Transition)>),
     ) -> Result<Self> {
-        let shared = Shared::new();
+        let shared = Shared::of(&settings.name);
         let source = capture::start(&settings.spec, settings.fast, &shared.status, &shared.hearing)?;
         // Until the source says at which rate it comes.
         let sample_rate = model.manifest.frontend.sample_rate;
