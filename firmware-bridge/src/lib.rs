@@ -30,6 +30,16 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod fmt;
 pub mod frame;
+pub mod indicator;
+pub mod lamp;
+pub mod msg;
+pub mod node;
+pub mod pace;
+mod queue;
 pub mod reader;
+pub mod sender;
 pub mod sequence;
+#[cfg(test)]
+mod testing;
