@@ -15,7 +15,8 @@
 //!
 //! The CRC stands in the last four bytes in every version, and is checked before anything else is read.
 //!
-//! A sender transmits one [`DELIMITER`] before its first frame, so that whatever the line carried before is cut off.
+//! A sender transmits one [`DELIMITER`] more before its first frame and before each message, so that whatever the line carried before is
+//! cut off.
 
 use core::fmt;
 

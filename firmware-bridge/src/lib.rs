@@ -32,6 +32,7 @@
 
 mod fmt;
 pub mod frame;
+pub mod host;
 pub mod indicator;
 pub mod lamp;
 pub mod msg;

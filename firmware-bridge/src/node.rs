@@ -139,7 +139,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
 
     /// An idle node.
     pub fn new(abilities: Abilities<'a>, timing: Timing, pace: Pace) -> Self {
-        const { assert!(frame::max_encoded_len(msg::MAX_LEN) <= TX) };
+        const { assert!(frame::max_encoded_len(msg::MAX_LEN) < TX) };
         Self {
             abilities,
             timing,

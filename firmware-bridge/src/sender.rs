@@ -22,7 +22,9 @@ pub struct Sent {
 
 /// Numbers, encodes and queues frames, and writes them out.
 ///
-/// `N` is the longest frame on the line: [`frame::max_encoded_len`] of the longest payload. `DEPTH` frames may wait, 2 at least;
+/// A message has a delimiter before it too: it may be the first thing that a receiver hears, and it is short and rare.
+///
+/// `N` is the longest frame on the line: [`frame::max_encoded_len`] of the longest payload, and one more if that is a message's. `DEPTH` frames may wait, 2 at least;
 /// four frames of 20 ms bridge what a host's serial driver usually makes one wait.
 #[derive(Debug)]
 pub struct Sender<const N: usize, const DEPTH: usize = 4> {
@@ -70,14 +72,20 @@ impl<const N: usize, const DEPTH: usize> Sender<N, DEPTH> {
         payload_len: usize,
         encode: impl FnOnce(&Header, &mut [u8]) -> Result<usize, EncodeError>,
     ) -> Result<(), EncodeError> {
-        let expected = frame::max_encoded_len(payload_len);
+        let n_lead = usize::from(kind == Kind::Control);
+        let expected = n_lead + frame::max_encoded_len(payload_len);
         if expected > N {
             return Err(EncodeError::BufferTooSmall { expected, actual: N });
         }
         let header = Header { kind, flags: 0, seq: self.seq, stamp };
         self.seq = self.seq.wrapping_add(1);
         // The length was checked: an empty slot, which nothing would be sent of, does not occur.
-        if self.queue.push(|out| encode(&header, out).unwrap_or(0)) {
+        let write = |out: &mut [u8; N]| {
+            let (lead, rest) = out.split_at_mut(n_lead);
+            lead.fill(DELIMITER);
+            n_lead + encode(&header, rest).unwrap_or(0)
+        };
+        if self.queue.push(write) {
             self.counts.dropped = self.counts.dropped.saturating_add(1);
         }
         Ok(())

@@ -35,16 +35,27 @@ fn a_slow_line_gets_the_newest_frames_and_never_half_a_frame() {
 #[test]
 fn the_first_byte_is_a_delimiter_and_so_is_the_first_after_a_flush() {
     let (mut sender, mut port) = (sender(), Port::new());
-    sender.push(Kind::Control, 0, &[1]).unwrap();
+    sender.push_audio(0, &[1]).unwrap();
     sender.poll(0, &mut port).unwrap();
     assert_eq!(port.written[0], DELIMITER);
     let n_first = port.written.len();
-    sender.push(Kind::Control, 0, &[2]).unwrap();
+    sender.push_audio(0, &[2]).unwrap();
     sender.flush();
-    sender.push(Kind::Control, 0, &[3]).unwrap();
+    sender.push_audio(0, &[3]).unwrap();
     sender.poll(0, &mut port).unwrap();
     assert_eq!(port.written[n_first], DELIMITER);
     assert_eq!(seqs(&port.written), [0, 2]);
+}
+
+#[test]
+fn a_message_is_understood_by_a_receiver_that_has_heard_nothing_before() {
+    let (mut sender, mut port) = (sender(), Port::new());
+    sender.push_audio(0, &[1; 32]).unwrap();
+    sender.poll(0, &mut port).unwrap();
+    port.written.clear();
+    sender.push(Kind::Control, 0, &[2]).unwrap();
+    sender.poll(0, &mut port).unwrap();
+    assert_eq!(seqs(&port.written), [1]);
 }
 
 #[test]
@@ -75,9 +86,11 @@ fn the_pace_is_kept() {
 #[test]
 fn a_frame_that_is_too_long_takes_no_number() {
     let (mut sender, mut port) = (sender(), Port::new());
-    let error = sender.push(Kind::Control, 0, &[0; LONGEST + 1]).unwrap_err();
-    assert_eq!(error, EncodeError::BufferTooSmall { expected: 79, actual: 78 });
-    sender.push(Kind::Control, 0, &[0; LONGEST]).unwrap();
+    for (kind, n) in [(Kind::Audio, LONGEST + 1), (Kind::Control, LONGEST)] {
+        let error = sender.push(kind, 0, &[0; LONGEST + 1][..n]).unwrap_err();
+        assert_eq!(error, EncodeError::BufferTooSmall { expected: 79, actual: 78 });
+    }
+    sender.push(Kind::Audio, 0, &[0; LONGEST]).unwrap();
     sender.poll(0, &mut port).unwrap();
     assert_eq!(seqs(&port.written), [0]);
 }
