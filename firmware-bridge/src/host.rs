@@ -25,8 +25,9 @@ use crate::sequence::{Sequence, Step};
 /// Between two words of life, ms.
 pub const ALIVE_MS: u64 = 1_000;
 
-/// Further ahead of the host's clock than this, and one in a hundred for its drift, no stamp can be, ms.
-const AHEAD_MS: u64 = 5_000;
+/// Further ahead of the host's clock than this, and one in a hundred for its drift, no stamp can be, ms: the first frame may have waited in
+/// a driver for as long as the host did not get to run.
+const AHEAD_MS: u64 = 60_000;
 
 /// Frames of the host on the line, the longest message in each and a delimiter before it.
 const TX: usize = 1 + frame::max_encoded_len(msg::MAX_LEN);
@@ -244,7 +245,7 @@ impl Link {
         if !same_run && self.place.take().is_some() {
             self.session = self.session.checked_add(1).unwrap_or(1);
         }
-        self.start = wish.of(&hello, self.session);
+        self.start = wish.of(&hello, self.session, frame.header.seq);
         self.is_idle = true;
         if same_run {
             self.catch_up(now_ms, frame, on_heard);
@@ -314,8 +315,8 @@ impl Link {
 }
 
 impl Wish {
-    /// The start to send to a node; `None` if it cannot do it.
-    fn of(&self, hello: &Hello<'_>, session: u32) -> Option<Start> {
+    /// The start to send to a node whose hello had the number `hello_seq`; `None` if it cannot do it.
+    fn of(&self, hello: &Hello<'_>, session: u32, hello_seq: u16) -> Option<Start> {
         let rate_hz = match self.rate_hz {
             Some(rate_hz) => rate_hz,
             None => hello.rates_hz[0],
@@ -324,7 +325,7 @@ impl Wish {
             .into_iter()
             .find(|&encoding| self.encodings.has(encoding) && hello.encodings.has(encoding))?;
         let possible = rate_hz != 0 && hello.rates_hz.contains(&rate_hz) && self.channel < hello.n_channels;
-        possible.then_some(Start { session, rate_hz, channel: self.channel, encoding })
+        possible.then_some(Start { session, rate_hz, channel: self.channel, encoding, hello_seq })
     }
 }
 

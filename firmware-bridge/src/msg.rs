@@ -8,7 +8,7 @@
 //! | first byte | message | from | fields |
 //! |---|---|---|---|
 //! | 0 | [`Hello`] | node | session varint; name text; four rates in Hz, varints, 0 where there is none; channels u8; encodings u8; greatest number of samples in a frame, varint; lamps u8 |
-//! | 1 | [`Start`] | daemon | session varint; rate in Hz, varint; channel u8; encoding: number of the bit in the hello, u8 |
+//! | 1 | [`Start`] | daemon | session varint; rate in Hz, varint; channel u8; encoding: number of the bit in the hello, u8; seq of the hello, varint |
 //! | 2 | stop | daemon | |
 //! | 3 | [`Event`] | daemon | phase: 0 onset, 1 offset; score in percent, u8; label text |
 //! | 4 | [`Stats`] | node | the eight counts of the struct in order, varints |
@@ -85,6 +85,9 @@ pub struct Start {
     pub channel: u8,
     /// One of the encodings in the hello.
     pub encoding: Encoding,
+    /// Number of the frame with the hello that this answers. A node takes an answer to its last hello only, so that one that was meant
+    /// for the run before a restart starts nothing.
+    pub hello_seq: u16,
 }
 
 /// How sound travels; each has a frame kind of its own.

@@ -103,6 +103,8 @@ pub struct Node<'a, const TX: usize, const DEPTH: usize = 4> {
     state: State,
     /// Of the last start taken; 0 before one.
     session: u32,
+    /// Number of the last hello.
+    hello_seq: Option<u16>,
     /// Index of the next sample.
     stamp: u32,
     clock: Clock,
@@ -147,6 +149,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
             sender: Sender::new(pace),
             state: State::Idle,
             session: 0,
+            hello_seq: None,
             stamp: 0,
             clock: Clock::default(),
             heard_ms: 0,
@@ -301,6 +304,10 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
     }
 
     fn start(&mut self, start: Start, on_notice: &mut impl FnMut(Notice<'_>)) {
+        if self.hello_seq != Some(start.hello_seq) {
+            info!("a start that answers another hello");
+            return;
+        }
         let Abilities { rates_hz, n_channels, encodings, .. } = self.abilities;
         let possible = start.session != 0
             && start.rate_hz != 0
@@ -349,6 +356,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
                 return;
             }
             self.hello_ms = Some(now_ms);
+            self.hello_seq = Some(self.sender.next_seq());
             let Abilities { name, rates_hz, n_channels, encodings, n_lamps } = self.abilities;
             let max_frame_samples = u16::try_from(Self::MAX_FRAME_SAMPLES).unwrap_or(u16::MAX);
             let session = self.session;

@@ -166,6 +166,11 @@ impl<const N: usize, const DEPTH: usize> Sender<N, DEPTH> {
         self.delimiter_due = self.queue.len() == 0;
     }
 
+    /// Number that the next frame will have.
+    pub fn next_seq(&self) -> u16 {
+        self.seq
+    }
+
     /// Frames that wait, the one on the line among them.
     pub fn n_waiting(&self) -> usize {
         self.queue.len()

@@ -78,7 +78,10 @@ fn a_hello_is_answered_with_a_start_and_every_second_it_says_alive() {
     assert_eq!(bench.said(), ["Alive { session: 0 }"]);
     assert_eq!(bench.audio(0), "", "sound of a session that is not this one's");
     bench.hello(0, 320);
-    assert_eq!(bench.said(), ["Start(Start { session: 40, rate_hz: 16000, channel: 0, encoding: Pcm16 })"]);
+    assert_eq!(
+        bench.said(),
+        ["Start(Start { session: 40, rate_hz: 16000, channel: 0, encoding: Pcm16, hello_seq: 1 })"]
+    );
     bench.now_ms = 999;
     assert_eq!(bench.said(), [""; 0]);
     bench.now_ms = 1_000;
@@ -117,7 +120,7 @@ fn a_node_that_is_found_again_has_lost_exactly_what_its_stamp_says() {
     let heard = bench.hello(40, 100_000);
     assert!(heard.starts_with("Gap { n_samples: 99680, n_frames: 5 } Started"), "{heard}");
     assert!(heard.ends_with("restarted: false }"), "{heard}");
-    let start = "Start(Start { session: 40, rate_hz: 16000, channel: 0, encoding: Pcm16 })";
+    let start = "Start(Start { session: 40, rate_hz: 16000, channel: 0, encoding: Pcm16, hello_seq: 18 })";
     assert_eq!(bench.said(), [start, "Alive { session: 40 }"]);
     assert_eq!(bench.audio(100_000), "256 samples 64 samples");
 }

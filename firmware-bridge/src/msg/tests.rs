@@ -20,8 +20,8 @@ fn bytes(message: Message<'_>) -> Vec<u8> {
 fn the_layout_is_as_documented() {
     let hello = [0, 0xac, 2, 4, b'n', b'o', b'o', b'k', 0x80, 0x7d, 0xc0, 0x3e, 0, 0, 2, 0b101, 0xc0, 2, 1];
     assert_eq!(bytes(Message::Hello(HELLO)), hello);
-    let start = Start { session: 1, rate_hz: 8_000, channel: 1, encoding: Encoding::LogMel };
-    assert_eq!(bytes(Message::Start(start)), [1, 1, 0xc0, 0x3e, 1, 3]);
+    let start = Start { session: 1, rate_hz: 8_000, channel: 1, encoding: Encoding::LogMel, hello_seq: 129 };
+    assert_eq!(bytes(Message::Start(start)), [1, 1, 0xc0, 0x3e, 1, 3, 0x81, 1]);
     assert_eq!(bytes(Message::Stop), [2]);
     let event = Event { phase: Phase::Offset, score_percent: 93, label: "rain" };
     assert_eq!(bytes(Message::Event(event)), [3, 1, 93, 4, b'r', b'a', b'i', b'n']);

@@ -5,7 +5,7 @@ use crate::testing::Port;
 
 const N_SAMPLES: usize = 40;
 const TX: usize = max_encoded_len(100);
-const START: Start = Start { session: 7, rate_hz: 8_000, channel: 1, encoding: Encoding::Pcm16 };
+const START: Start = Start { session: 7, rate_hz: 8_000, channel: 1, encoding: Encoding::Pcm16, hello_seq: 0 };
 
 /// What a node said, in order.
 #[derive(Debug, PartialEq)]
@@ -23,6 +23,7 @@ struct Bench {
     reader: FrameReader<{ decoded_len(100) }>,
     now_ms: u32,
     seq: u16,
+    last_seq: u16,
     notices: Vec<String>,
 }
 
@@ -38,15 +39,21 @@ impl Bench {
         let node = Node::new(abilities, Timing::default(), Pace::unlimited());
         // The clock wraps within the tests.
         let now_ms = u32::MAX - 1_500;
-        Self { node, port: Port::new(), reader: FrameReader::new(), now_ms, seq: 0, notices: Vec::new() }
+        Self { node, port: Port::new(), reader: FrameReader::new(), now_ms, seq: 0, last_seq: 0, notices: Vec::new() }
     }
 
     fn started() -> Self {
         let mut bench = Self::new();
+        bench.wait(0);
         bench.hear(Message::Start(START));
         bench.wait(0);
         bench.said();
         bench
+    }
+
+    /// Hears `start` as the answer to what it has said last.
+    fn hear_start(&mut self, start: Start) {
+        self.hear(Message::Start(Start { hello_seq: self.last_seq, ..start }));
     }
 
     fn hear(&mut self, message: Message<'_>) {
@@ -74,6 +81,7 @@ impl Bench {
     fn said(&mut self) -> Vec<Said> {
         let mut said = Vec::new();
         self.reader.push(&self.port.written, |frame| {
+            self.last_seq = frame.header.seq;
             said.push(match frame.header.kind {
                 Kind::Control => match Message::decode(frame.payload).unwrap() {
                     Message::Hello(hello) => Said::Hello { session: hello.session },
@@ -106,6 +114,8 @@ fn an_idle_node_says_hello_every_second_and_sends_no_sound() {
 fn a_start_makes_it_stream_and_stamps_count_what_was_not_sent() {
     let mut bench = Bench::new();
     bench.node.capture(&[1; N_SAMPLES]);
+    bench.wait(0);
+    bench.said();
     bench.hear(Message::Start(START));
     bench.wait(0);
     assert_eq!(bench.notices(), format!("{:?}", Notice::Started(START)));
@@ -115,7 +125,7 @@ fn a_start_makes_it_stream_and_stamps_count_what_was_not_sent() {
     bench.node.capture(&[3; 2]);
     bench.wait(10);
     let said = bench.said();
-    let stats = Stats { messages: 1, ..Stats::default() };
+    let stats = Stats { frames_sent: 1, messages: 1, ..Stats::default() };
     let audio = |stamp, samples: &[i16]| Said::Audio { stamp, samples: samples.to_vec() };
     assert_eq!(said, [Said::Stats(stats), audio(40, &[2; N_SAMPLES]), audio(90, &[3; 2])]);
 }
@@ -132,6 +142,15 @@ fn a_long_block_becomes_several_frames() {
         other => panic!("{other:?}"),
     });
     assert!(stamps.eq([(0, 50), (50, 50), (100, 20)]));
+}
+
+#[test]
+fn a_start_before_it_has_said_hello_was_meant_for_the_run_before() {
+    let mut bench = Bench::new();
+    bench.hear(Message::Start(START));
+    bench.wait(0);
+    assert_eq!(bench.node.state(), State::Idle);
+    assert_eq!(bench.said(), [Said::Hello { session: 0 }]);
 }
 
 #[test]
@@ -159,7 +178,7 @@ fn a_start_that_asks_for_too_much_is_refused_with_a_hello() {
         Start { channel: 2, ..START },
         Start { encoding: Encoding::Adpcm, ..START },
     ] {
-        bench.hear(Message::Start(start));
+        bench.hear_start(start);
         bench.wait(0);
         assert_eq!(bench.said(), [Said::Hello { session: 0 }]);
     }
@@ -184,7 +203,11 @@ fn a_silent_daemon_loses_the_link_and_a_start_brings_it_back() {
     assert_eq!(bench.said(), [const { Said::Hello { session: 7 } }; 2]);
     bench.hear(Message::Start(START));
     bench.wait(0);
-    assert_eq!((bench.node.state(), bench.node.stamp()), (State::Streaming(START), 40));
+    assert_eq!(bench.node.state(), State::LinkLost, "the answer to a hello of long ago");
+    bench.hear_start(START);
+    bench.wait(0);
+    assert!(matches!(bench.node.state(), State::Streaming(_)));
+    assert_eq!(bench.node.stamp(), 40);
 }
 
 #[test]
