@@ -2,8 +2,7 @@
 //! down its log. Needs the Debian package qemu-system-arm and the Rust target thumbv7em-none-eabihf.
 
 use std::env;
-use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,17 +10,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use defmt_decoder::{DecodeError, Table};
-
 use crate::binary::workspace;
 use crate::broker::program;
 
-const TARGET: &str = "thumbv7em-none-eabihf";
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A board that is running. Killed when dropped.
 pub struct Board {
     child: Child,
+    /// Puts the log into words.
+    log_reader: Child,
     log: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -36,18 +34,14 @@ pub enum Serial {
     None,
 }
 
-/// The firmware's programs, built now if need be.
+/// The node's program, built now if need be.
 ///
 /// # Panics
 ///
-/// When they cannot be built.
+/// When it cannot be built.
 pub fn node() -> &'static Path {
     static NODE: OnceLock<PathBuf> = OnceLock::new();
-    NODE.get_or_init(|| {
-        let output = cargo(&["build", "--release", "--bin", "node"]);
-        assert!(output.status.success(), "the firmware does not build: {}", String::from_utf8_lossy(&output.stderr));
-        target_dir().join(TARGET).join("release/node")
-    })
+    NODE.get_or_init(|| build("mps2-an386", &["build", "--release", "--bin", "node"], "node"))
 }
 
 /// The tests that run on the board itself, built now if need be.
@@ -56,27 +50,34 @@ pub fn node() -> &'static Path {
 ///
 /// When they cannot be built.
 pub fn self_test() -> PathBuf {
-    let output = cargo(&["test", "--release", "--no-run", "--test", "self_test", "--message-format", "json"]);
-    assert!(output.status.success(), "the self-test does not build: {}", String::from_utf8_lossy(&output.stderr));
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let mut programs = artifacts
-        .filter(|artifact| artifact["target"]["name"] == "self_test")
-        .filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
-    programs.next().expect("cargo names the program it built")
+    build("mps2-an386", &["test", "--release", "--no-run", "--test", "self_test"], "self_test")
 }
 
-fn cargo(args: &[&str]) -> std::process::Output {
+fn log_program() -> &'static Path {
+    static LOG: OnceLock<PathBuf> = OnceLock::new();
+    LOG.get_or_init(|| build("log", &["build"], "board-log"))
+}
+
+/// Runs cargo in a folder of the firmware; returns the program `name` that it has built.
+fn build(folder: &str, args: &[&str], name: &str) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    Command::new(cargo)
+    let output = Command::new(cargo)
         .args(args)
-        .current_dir(workspace().join("firmware-bridge/firmware/mps2-an386"))
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(workspace().join("firmware-bridge/firmware").join(folder))
         .env("CARGO_TARGET_DIR", target_dir())
         // Those of a host's build, such as a sanitizer's, mean nothing there.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .output()
-        .expect("cargo runs")
+        .expect("cargo runs");
+    assert!(output.status.success(), "{name} does not build: {}", String::from_utf8_lossy(&output.stderr));
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut programs = artifacts
+        .filter(|artifact| artifact["target"]["name"] == name)
+        .filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
+    programs.next().expect("cargo names the program it has built")
 }
 
 /// Beside the profiles of the running test.
@@ -93,8 +94,7 @@ impl Board {
     ///
     /// When QEMU is not installed or does not start.
     pub fn start(program_file: &Path, serial: &Serial) -> Self {
-        let elf = fs::read(program_file).expect("the program was built");
-        let table = Table::parse(&elf).expect("the log's table is of a version we know").expect("the program logs");
+        let log_program = log_program();
         let serial = match serial {
             Serial::Connect(address) => format!("tcp:{address},nodelay=on"),
             Serial::Listen(port) => format!("tcp:127.0.0.1:{port},nodelay=on,server=on,wait=off"),
@@ -111,27 +111,19 @@ impl Board {
             .stderr(Stdio::inherit())
             .spawn()
             .expect("QEMU starts");
-        let mut stdout = child.stdout.take().expect("piped");
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut log_reader = Command::new(log_program)
+            .arg(program_file)
+            .stdin(child.stdout.take().expect("piped"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the log's reader starts");
+        let lines = BufReader::new(log_reader.stdout.take().expect("piped")).lines();
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let reader = thread::spawn({
             let log = Arc::clone(&log);
-            move || {
-                let mut decoder = table.new_stream_decoder();
-                let mut buffer = [0; 1024];
-                while let Ok(n @ 1..) = stdout.read(&mut buffer) {
-                    decoder.received(&buffer[..n]);
-                    loop {
-                        let line = match decoder.decode() {
-                            Ok(frame) => frame.display(false).to_string(),
-                            Err(DecodeError::UnexpectedEof) => break,
-                            Err(DecodeError::Malformed) => "malformed log frame".to_string(),
-                        };
-                        log.lock().expect("no reader panics").push(line);
-                    }
-                }
-            }
+            move || lines.map_while(Result::ok).for_each(|line| log.lock().expect("no reader panics").push(line))
         });
-        Board { child, log, reader: Some(reader) }
+        Board { child, log_reader, log, reader: Some(reader) }
     }
 
     /// Starts `program` with its serial port at the other end of the stream returned.
@@ -197,5 +189,7 @@ impl Drop for Board {
         // It may have ended already; then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Ends by itself at the end of what it reads.
+        let _ = self.log_reader.wait();
     }
 }
