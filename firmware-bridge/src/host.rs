@@ -15,8 +15,10 @@
 //! the way, dropped at the node or kept back because nothing was to be heard; only across a restart of the node, whose stamps begin anew,
 //! is it taken from the host's clock.
 
+use crate::adpcm;
 use crate::frame::{self, Frame, Kind};
 use crate::msg::{self, Encoding, Encodings, Event, Hello, Message, MessageError, Start, Stats};
+use crate::mu_law;
 use crate::pace::Pace;
 use crate::reader::{Counts, FrameReader};
 use crate::sender::Sender;
@@ -302,7 +304,9 @@ impl Link {
     fn listen(&mut self, frame: &Frame<'_>, on_heard: &mut impl FnMut(Heard<'_>)) {
         let n_samples = match frame.header.kind {
             Kind::Audio => deliver(frame.samples(), on_heard),
-            _ => {
+            Kind::MuLaw => deliver(frame.payload.iter().map(|&code| mu_law::decode(code)), on_heard),
+            Kind::Adpcm => deliver(adpcm::decode(frame.payload), on_heard),
+            Kind::Control | Kind::LogMel => {
                 self.strange = self.strange.saturating_add(1);
                 return;
             }
