@@ -49,7 +49,7 @@ mod tests {
         let steps = (0..8_u32).flat_map(|exponent| (0..16_u32).map(move |mantissa| (exponent, mantissa)));
         let (exponent, mantissa) = steps
             .filter(|(exponent, mantissa)| (128 + 8 * mantissa) << exponent <= magnitude)
-            .last()
+            .next_back()
             .expect("the first step begins below 132");
         !((if sample < 0 { 0x80 } else { 0 }) | (exponent << 4 | mantissa) as u8)
     }
