@@ -30,7 +30,8 @@ fn run(dir: &Path, sounds: &[(Sound, f64)], mqtt: &str) -> Command {
     let (wav, config) = (dir.join("sounds.wav"), dir.join("earwitness.toml"));
     tiny::write_wav(&wav, sounds);
     let text = format!(
-        "name = \"ear\"\n[source]\ninput = \"file:{}\"\n[model]\ndir = \"{}\"\n[mqtt]\n{mqtt}\n",
+        "name = \"ear\"\n[source]\ninput = \"file:{}\"\n[model]\ndir = \"{}\"\n[mqtt]\n{mqtt}\n\
+         [mqtt.spool]\nfile = \"spool\"\n",
         wav.display(),
         tiny::model().display()
     );

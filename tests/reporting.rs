@@ -26,6 +26,8 @@ const SCENE: &[(Sound, f64)] =
 fn earwitness(command: &str, dir: &Path, sounds: &[(Sound, f64)], config: &str) -> Command {
     let (wav, file) = (dir.join("sounds.wav"), dir.join("earwitness.toml"));
     tiny::write_wav(&wav, sounds);
+    // Each has its own spool, where it has a broker: the usual one belongs to one daemon at a time.
+    let config = config.replace("[mqtt]", "[mqtt]\nspool.file = \"spool\"");
     let text = format!(
         "name = \"ear\"\n[source]\ninput = \"file:{}\"\n[model]\ndir = \"{}\"\n{config}\n",
         wav.display(),

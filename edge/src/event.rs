@@ -5,14 +5,18 @@
 //! `offset` that follows carries the same id and everything the onset carried, with the offset, the duration and the final
 //! peak filled in, so a reader that only wants finished events may ignore onsets.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::decide::Transition;
 
 /// Whether a sound begins or ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// The sound was recognised and goes on.
@@ -22,10 +26,10 @@ pub enum Phase {
 }
 
 /// One reported event. The order of the fields is the order in the JSON object.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Version 7: sorts by the time of reporting. Shared by an onset and its offset.
-    #[serde(serialize_with = "as_string")]
+    #[serde(serialize_with = "as_string", deserialize_with = "from_string")]
     pub id: Uuid,
     /// Name of the reporting device.
     pub device: String,
@@ -38,10 +42,10 @@ pub struct Event {
     /// Whether the sound begins or ends.
     pub phase: Phase,
     /// When the sound began, UTC.
-    #[serde(serialize_with = "rfc3339_ms")]
+    #[serde(serialize_with = "rfc3339_ms", deserialize_with = "from_string")]
     pub onset: Timestamp,
     /// When it ended, UTC; `None` on an onset.
-    #[serde(serialize_with = "rfc3339_ms_or_null")]
+    #[serde(serialize_with = "rfc3339_ms_or_null", deserialize_with = "from_string_or_null")]
     pub offset: Option<Timestamp>,
     /// Stream time of the onset in seconds, to the millisecond.
     pub t_onset_s: f64,
@@ -59,6 +63,30 @@ impl Event {
     /// The JSON object on one line, without a line end.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|error| unreachable!("an event has only string keys: {error}"))
+    }
+
+    /// The event of a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// When `json` is none, or lacks a field.
+    pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    /// The offset of this onset, at the wall-clock time `end` or, should that be before it, at the onset itself. Stream time goes
+    /// by the wall clock here: for the stream in which the sound began is gone.
+    #[must_use]
+    pub fn ended_at(self, end: Timestamp) -> Self {
+        let offset = to_ms(end.max(self.onset));
+        let duration_s = round(offset.duration_since(self.onset).as_secs_f64(), 1e3);
+        Event {
+            phase: Phase::Offset,
+            offset: Some(offset),
+            t_offset_s: Some(round(self.t_onset_s + duration_s, 1e3)),
+            duration_s: Some(duration_s),
+            ..self
+        }
     }
 }
 
@@ -141,6 +169,15 @@ fn rfc3339_ms_or_null<S: Serializer>(time: &Option<Timestamp>, serializer: S) ->
     }
 }
 
+fn from_string<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(from: D) -> Result<T, D::Error> {
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
+}
+
+fn from_string_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| text.parse()).transpose().map_err(D::Error::custom)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +214,27 @@ mod tests {
         assert!(offset.to_json().contains(
             "\"offset\":\"2026-01-31T12:00:14.580Z\",\"t_onset_s\":12.48,\"t_offset_s\":14.08,\"duration_s\":1.6,"
         ));
+    }
+
+    #[test]
+    fn events_are_read_as_they_are_written() {
+        let mut builder = builder();
+        let onset = builder.build(&transition(Phase::Onset, None), wall);
+        let offset = builder.build(&transition(Phase::Offset, Some(14.08)), wall);
+        for event in [&onset, &offset] {
+            assert_eq!(Event::from_json(&event.to_json()).unwrap(), *event);
+        }
+        assert!(Event::from_json("{\"id\":\"1\"}").is_err());
+    }
+
+    #[test]
+    fn an_onset_whose_stream_is_gone_ends_when_it_is_said_to() {
+        let onset = builder().build(&transition(Phase::Onset, None), wall);
+        let offset = onset.clone().ended_at(wall(15.0));
+        assert_eq!((offset.id, offset.phase, offset.onset), (onset.id, Phase::Offset, onset.onset));
+        assert_eq!((offset.offset, offset.t_offset_s, offset.duration_s), (Some(wall(15.0)), Some(15.0), Some(2.52)));
+        let before = onset.clone().ended_at(wall(3.0));
+        assert_eq!((before.offset, before.duration_s), (Some(onset.onset), Some(0.0)));
     }
 
     #[test]

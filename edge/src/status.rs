@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 /// Samples at least this loud count as clipped: full scale of 16 bits.
-const CLIPPED: f32 = 32_767.0 / 32_768.0;
+pub(crate) const CLIPPED: f32 = 32_767.0 / 32_768.0;
 
 /// The level of digital silence, here and in the decide stage.
 pub(crate) const LEVEL_FLOOR_DBFS: f32 = -120.0;
@@ -39,6 +39,8 @@ pub struct Status {
     busy_ns: AtomicU64,
     last_frame_ns: AtomicU64,
     n_suppressed: AtomicU64,
+    /// NaN until it is known.
+    drift_ppm: AtomicU64,
 }
 
 /// The figures of a [`Status`] at one moment.
@@ -80,6 +82,10 @@ pub struct Snapshot {
     pub last_frame_age_s: Option<f64>,
     /// Events that were not reported because they began in quiet hours.
     pub n_suppressed: u64,
+    /// Microseconds of computing a pulse, on average.
+    pub us_per_pulse: Option<f64>,
+    /// How much faster the source's clock is than the machine's, parts in a million; `None` until it could be measured.
+    pub drift_ppm: Option<f64>,
 }
 
 impl Default for Status {
@@ -102,6 +108,7 @@ impl Default for Status {
             busy_ns: AtomicU64::new(0),
             last_frame_ns: AtomicU64::new(0),
             n_suppressed: AtomicU64::new(0),
+            drift_ppm: AtomicU64::new(f64::NAN.to_bits()),
         }
     }
 }
@@ -166,10 +173,20 @@ impl Status {
         self.n_suppressed.fetch_add(1, Relaxed);
     }
 
+    /// The source's clock is so much faster than the machine's.
+    pub fn set_drift_ppm(&self, ppm: f64) {
+        self.drift_ppm.store(ppm.to_bits(), Relaxed);
+    }
+
+    /// Log-mel frames and pulses so far.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.n_frames.load(Relaxed), self.n_pulses.load(Relaxed))
+    }
+
     /// All figures now.
     pub fn snapshot(&self) -> Snapshot {
         let uptime = self.started.elapsed();
-        let n_frames = self.n_frames.load(Relaxed);
+        let (n_frames, n_pulses) = self.progress();
         let busy_s = self.busy_ns.load(Relaxed) as f64 * 1e-9;
         let last_frame = Duration::from_nanos(self.last_frame_ns.load(Relaxed));
         let rms = f32::from_bits(self.rms.load(Relaxed));
@@ -187,7 +204,9 @@ impl Status {
             level_dbfs: (20.0 * rms.log10()).max(LEVEL_FLOOR_DBFS),
             peak: f32::from_bits(self.peak.load(Relaxed)),
             n_frames,
-            n_pulses: self.n_pulses.load(Relaxed),
+            n_pulses,
+            us_per_pulse: (n_pulses > 0).then(|| busy_s * 1e6 / n_pulses as f64),
+            drift_ppm: Some(f64::from_bits(self.drift_ppm.load(Relaxed))).filter(|ppm| ppm.is_finite()),
             busy_s,
             load: busy_s / uptime.as_secs_f64().max(1e-9),
             n_suppressed: self.n_suppressed.load(Relaxed),

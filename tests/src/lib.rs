@@ -4,5 +4,6 @@ pub mod alloc_counter;
 pub mod binary;
 pub mod board;
 pub mod broker;
+pub mod proxy;
 pub mod tiny;
 pub mod virtual_mic;

@@ -39,22 +39,20 @@ impl Room {
             dir.path(),
             r#"pcm.pulsemic { type pulse device "room.monitor" hint { show on description "room" } }"#,
         );
-        let mut command = tool(dir.path(), "pulseaudio");
-        command.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--log-level=error"]);
-        command.args(["-L", "module-native-protocol-unix"]);
-        command.args(["-L", "module-null-sink sink_name=room rate=48000"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = command.spawn().unwrap_or_else(|error| missing("pulseaudio", "pulseaudio", &error));
-        let mut room = Room { dir, server };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !room.list("sources").contains("room.monitor") {
-            if let Ok(Some(status)) = room.server.try_wait() {
-                panic!("pulseaudio ended before it answered: {status}");
-            }
-            assert!(Instant::now() < deadline, "pulseaudio does not answer");
-            thread::sleep(Duration::from_millis(50));
-        }
-        room
+        let server = start_server(dir.path());
+        Room { dir, server }
+    }
+
+    /// Starts the server again after it has [collapsed](Self::collapse).
+    ///
+    /// # Panics
+    ///
+    /// As [`open`](Self::open).
+    pub fn reopen(&mut self) {
+        // What a server that was killed leaves behind.
+        fs::remove_dir_all(self.dir.path().join("run")).expect("the folder for sockets");
+        fs::create_dir(self.dir.path().join("run")).expect("a folder for sockets");
+        self.server = start_server(self.dir.path());
     }
 
     /// Makes `command` run in this room.
@@ -64,7 +62,7 @@ impl Room {
 
     /// Whether anybody listens to the room.
     pub fn is_heard(&self) -> bool {
-        !self.list("source-outputs").trim().is_empty()
+        !list(self.dir.path(), "source-outputs").trim().is_empty()
     }
 
     /// Plays a WAV file into the room, to its end.
@@ -94,12 +92,30 @@ impl Room {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
 
-    fn list(&self, what: &str) -> String {
-        let output = tool(self.dir.path(), "pactl").args(["list", "short", what]).output();
-        let output = output.unwrap_or_else(|error| missing("pactl", "pulseaudio-utils", &error));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+fn start_server(dir: &Path) -> Child {
+    let mut command = tool(dir, "pulseaudio");
+    command.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--log-level=error"]);
+    command.args(["-L", "module-native-protocol-unix"]);
+    command.args(["-L", "module-null-sink sink_name=room rate=48000"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut server = command.spawn().unwrap_or_else(|error| missing("pulseaudio", "pulseaudio", &error));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !list(dir, "sources").contains("room.monitor") {
+        if let Ok(Some(status)) = server.try_wait() {
+            panic!("pulseaudio ended before it answered: {status}");
+        }
+        assert!(Instant::now() < deadline, "pulseaudio does not answer");
+        thread::sleep(Duration::from_millis(50));
     }
+    server
+}
+
+fn list(dir: &Path, what: &str) -> String {
+    let output = tool(dir, "pactl").args(["list", "short", what]).output();
+    let output = output.unwrap_or_else(|error| missing("pactl", "pulseaudio-utils", &error));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 impl Drop for Room {

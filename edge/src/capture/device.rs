@@ -42,6 +42,9 @@ pub struct DeviceInfo {
     pub id: String,
     /// What the device calls itself.
     pub name: String,
+    /// For a USB device, what it says of itself and where it is plugged in, `usb:046d:0825:A1B2@1-1.3`; `--device` takes this, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usb: Option<String>,
     /// Whether it is used when no device is asked for.
     pub is_default: bool,
     /// How it would be opened, `48000 Hz, 1 channel, f32`; `None` where it cannot be opened.
@@ -76,6 +79,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
     let host = host()?;
     let default = host.default_input_device();
     let default_id = default.as_ref().map(id_of);
+    let usb = usb_names();
     let mut infos = Vec::new();
     for device in default.into_iter().chain(input_devices(&host)?) {
         let id = id_of(&device);
@@ -86,8 +90,10 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
             Ok(format) => (Some(format.to_string()), None),
             Err(error) => (None, Some(reason(&error))),
         };
+        let of_card = |(card, _): &&(String, String)| card_in(&id) == Some(card);
         infos.push(DeviceInfo {
             is_default: default_id.as_ref() == Some(&id),
+            usb: usb.iter().find(of_card).map(|(_, usb)| usb.clone()),
             id,
             name: name_of(&device),
             format,
@@ -110,6 +116,7 @@ pub(super) fn find(host: &cpal::Host, wanted: Option<&str>) -> Result<cpal::Devi
     let Some(wanted) = wanted else {
         return host.default_input_device().ok_or_else(|| Error::device("default", "no capture device found"));
     };
+    let wanted = &in_alsa(wanted)?;
     let all = input_devices(host)?;
     let names: Vec<Name> = all.iter().map(|device| Name { id: id_of(device), name: name_of(device) }).collect();
     let index = pick(&names, wanted).map_err(|reason| Error::device(wanted, reason))?;
@@ -155,6 +162,42 @@ pub(super) fn name_of(device: &cpal::Device) -> String {
 fn input_devices(host: &cpal::Host) -> Result<Vec<cpal::Device>> {
     let devices = host.input_devices().map_err(|error| Error::device("default", reason(&error)))?;
     Ok(devices.collect())
+}
+
+/// The name by which ALSA knows the device `wanted` today.
+#[cfg(target_os = "linux")]
+fn in_alsa(wanted: &str) -> Result<String> {
+    use super::identity::{SYSFS, USB, card_of, usb_cards};
+    if !wanted.starts_with(USB) {
+        return Ok(wanted.to_string());
+    }
+    let cards = usb_cards(std::path::Path::new(SYSFS));
+    let card = card_of(wanted, &cards).map_err(|reason| Error::device(wanted, reason))?;
+    // Of the card's many names the one that always opens.
+    Ok(format!("plughw:CARD={card},DEV=0"))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_alsa(wanted: &str) -> Result<String> {
+    Ok(wanted.to_string())
+}
+
+/// ALSA's ids of the USB cards and what stays of them.
+#[cfg(target_os = "linux")]
+fn usb_names() -> Vec<(String, String)> {
+    let cards = super::identity::usb_cards(std::path::Path::new(super::identity::SYSFS));
+    cards.into_iter().map(|card| (card.card.clone(), card.to_string())).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn usb_names() -> Vec<(String, String)> {
+    Vec::new()
+}
+
+/// The card in one of ALSA's names: `USB` in `alsa:plughw:CARD=USB,DEV=0`.
+fn card_in(id: &str) -> Option<&str> {
+    let (_, rest) = id.split_once("CARD=")?;
+    rest.split(',').next()
 }
 
 struct Name {

@@ -72,7 +72,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{SourceSpec, start};
+    use crate::capture::{Hearing, Session, SourceSpec, start};
     use crate::ring::Chunk;
 
     fn wav(dir: &Path, n_samples: usize) -> std::path::PathBuf {
@@ -89,11 +89,19 @@ mod tests {
         path
     }
 
-    fn read_to_end(source: &mut Source) -> Vec<f32> {
+    /// A source on the file at `path`, and its session.
+    fn opened(path: std::path::PathBuf, fast: bool) -> (Source, Session) {
+        let spec = SourceSpec::File(path);
+        let mut source = start(&spec, fast, &Arc::new(Status::default()), &Arc::new(Hearing::default())).unwrap();
+        let session = source.next_session(&AtomicBool::new(false)).unwrap();
+        (source, session)
+    }
+
+    fn read_to_end(session: &mut Session) -> Vec<f32> {
         let mut buffer = [0.0; 1000];
         let mut all = Vec::new();
         loop {
-            match source.reader.read(&mut buffer) {
+            match session.reader.read(&mut buffer) {
                 Chunk::Samples(n) => all.extend_from_slice(&buffer[..n]),
                 Chunk::Gap(n) => panic!("a file lost {n} samples"),
                 Chunk::Empty => thread::sleep(Duration::from_millis(1)),
@@ -108,12 +116,12 @@ mod tests {
         // Longer than the ring, so that the reader thread has to wait.
         let n = 16_000 * 6;
         let path = wav(dir.path(), n);
-        let mut source = start(&SourceSpec::File(path), true, &Arc::new(Status::default())).unwrap();
-        assert_eq!(source.sample_rate, 16_000);
-        let samples = read_to_end(&mut source);
+        let (source, mut session) = opened(path, true);
+        assert_eq!(session.sample_rate, 16_000);
+        let samples = read_to_end(&mut session);
         assert_eq!(samples.len(), n);
         assert!(samples.iter().enumerate().all(|(index, x)| *x == index as f32 / n as f32));
-        source.finish().unwrap();
+        source.finish(true).unwrap();
     }
 
     #[test]
@@ -121,8 +129,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = wav(dir.path(), 16_000 / 2);
         let begin = Instant::now();
-        let mut source = start(&SourceSpec::File(path), false, &Arc::new(Status::default())).unwrap();
-        assert_eq!(read_to_end(&mut source).len(), 8_000);
+        let (_source, mut session) = opened(path, false);
+        assert_eq!(read_to_end(&mut session).len(), 8_000);
         let elapsed = begin.elapsed();
         assert!(elapsed >= Duration::from_millis(500), "{elapsed:?}");
         assert!(elapsed < Duration::from_millis(2_000), "{elapsed:?}");
@@ -132,9 +140,9 @@ mod tests {
     fn a_file_without_audio_ends_in_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = wav(dir.path(), 0);
-        let mut source = start(&SourceSpec::File(path), true, &Arc::new(Status::default())).unwrap();
-        assert!(read_to_end(&mut source).is_empty());
-        assert!(source.finish().unwrap_err().to_string().contains("contains no audio"));
+        let (source, mut session) = opened(path, true);
+        assert!(read_to_end(&mut session).is_empty());
+        assert!(source.finish(true).unwrap_err().to_string().contains("contains no audio"));
     }
 
     #[test]
@@ -142,8 +150,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = wav(dir.path(), 16_000 * 60);
         let begin = Instant::now();
-        let source = start(&SourceSpec::File(path), false, &Arc::new(Status::default())).unwrap();
-        source.finish().unwrap();
+        let (source, _session) = opened(path, false);
+        source.finish(false).unwrap();
         assert!(begin.elapsed() < Duration::from_secs(5));
     }
 }

@@ -1,8 +1,8 @@
-//! A capture device as a source: device blocks enter, mono samples leave.
+//! A capture device: device blocks enter, mono samples leave.
 //!
 //! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread opens the device and
-//! then watches over it, because neither a device that reports an error nor one that falls silent without a word may
-//! look like a quiet room: both end the source with an error.
+//! then looks after it (`supervise`), because neither a device that reports an error, nor one that falls silent without a word,
+//! nor one that delivers at another rate than it says may look like a quiet room.
 //!
 //! # Real-time
 //!
@@ -10,7 +10,7 @@
 //! lock-free queue.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,7 +23,9 @@ use ringbuf::traits::{Consumer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 
 use super::device::{self, Format};
-use super::{Mono, Source, ring_len};
+use super::pace::Pace;
+use super::supervise::{Live, Opened};
+use super::{Mono, Session, ring_len};
 use crate::error::{Error, Result};
 use crate::ring::{self, Closer, Reader, Writer};
 use crate::status::Status;
@@ -31,17 +33,8 @@ use crate::status::Status;
 /// Blocks a second to ask for, 20 ms each. The default of some devices is seconds long.
 const BLOCKS_PER_S: u32 = 50;
 
-/// A running device that delivers nothing for so long is dead.
-const STALLED: Duration = Duration::from_secs(2);
-
-/// The same before the first block: Bluetooth and network devices take their time to wake.
-const STALLED_AT_START: Duration = Duration::from_secs(5);
-
 /// How long a device may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
-
-/// How often the capture thread looks after the device.
-const WATCH: Duration = Duration::from_millis(50);
 
 /// Errors that can wait for the capture thread.
 const N_FAULTS: usize = 16;
@@ -49,50 +42,44 @@ const N_FAULTS: usize = 16;
 /// Driver overruns are logged no more often than this.
 const XRUN_LOG: Duration = Duration::from_secs(10);
 
-/// Opens the device called `wanted`, or the default one, and begins to capture.
-pub(super) fn start(wanted: Option<&str>, status: &Arc<Status>) -> Result<Source> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let (ready, opened) = mpsc::channel();
-    let thread = thread::Builder::new()
-        .name("capture".to_string())
-        .spawn({
-            let (wanted, status, stop) = (wanted.map(str::to_string), status.clone(), stop.clone());
-            move || {
-                let (device, reader) = match open(wanted.as_deref(), &status) {
-                    Ok(device) => device,
-                    Err(error) => {
-                        // The receiver waits for exactly this.
-                        let _ = ready.send(Err(error));
-                        return Ok(());
-                    }
-                };
-                let _ = ready.send(Ok((device.format.sample_rate, device.description.clone(), reader)));
-                let mut device = device;
-                let result = watch(&mut device, &status, &stop);
-                close(device);
-                result
-            }
-        })
-        .map_err(Error::io("start capture thread"))?;
-    let died = |_| Error::Thread { thread: "capture", reason: "ended while opening the device".to_string() };
-    let (sample_rate, description, reader) = opened.recv().map_err(died)??;
-    Ok(Source { sample_rate, description, reader, stop, thread: Some(thread), interruptible: true })
+/// A microphone that can be opened.
+pub(super) struct Microphone {
+    /// Its id, its name, or a part of its name; `None` for the default device.
+    wanted: Option<String>,
+    status: Arc<Status>,
+}
+
+impl Microphone {
+    pub(super) fn new(wanted: Option<&str>, status: &Arc<Status>) -> Self {
+        Microphone { wanted: wanted.map(str::to_string), status: status.clone() }
+    }
+}
+
+impl Live for Microphone {
+    type Opened = Device;
+
+    fn open(&mut self) -> Result<(Session, Device)> {
+        open(self.wanted.as_deref(), &self.status)
+    }
 }
 
 /// A device that delivers.
-struct Device {
+pub(super) struct Device {
     name: String,
-    description: String,
-    format: Format,
     stream: cpal::Stream,
-    n_blocks: Arc<AtomicU64>,
+    n_delivered: Arc<AtomicU64>,
     faults: HeapCons<cpal::Error>,
     /// Ends the ring whose writer is in the stream's hands.
     closer: Closer,
+    pace: Pace,
+    status: Arc<Status>,
+    /// Overruns of the driver that were logged, and when.
+    n_xruns: u64,
+    xruns_logged: Option<Instant>,
 }
 
 /// Opens a device and sets it going. Belongs on the thread that keeps the stream.
-fn open(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Device, Reader)> {
+fn open(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Session, Device)> {
     #[cfg(target_os = "linux")]
     let messages = super::alsa_messages::AlsaMessages::keep();
     let result = open_quietly(wanted, status);
@@ -104,7 +91,7 @@ fn open(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Device, Reader)> 
     result
 }
 
-fn open_quietly(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Device, Reader)> {
+fn open_quietly(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Session, Device)> {
     let name = wanted.unwrap_or("default");
     let failed = |error: cpal::Error| match (wanted, error.kind()) {
         // Where there is no device at all, ALSA still has a default one, which does not open.
@@ -120,12 +107,22 @@ fn open_quietly(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Device, R
             build(&device, format, BufferSize::Default, status)
         })
         .map_err(failed)?;
-    let (stream, n_blocks, faults, closer) = parts;
+    let (stream, n_delivered, faults, closer) = parts;
     // Streams are built paused.
     stream.play().map_err(failed)?;
     let description = format!("{} ({}), {format}", device::name_of(&device), device::id_of(&device));
-    let name = name.to_string();
-    Ok((Device { name, description, format, stream, n_blocks, faults, closer }, reader))
+    let opened = Device {
+        name: name.to_string(),
+        stream,
+        n_delivered,
+        faults,
+        closer,
+        pace: Pace::new(format.sample_rate, Instant::now()),
+        status: status.clone(),
+        n_xruns: status.n_xruns(),
+        xruns_logged: None,
+    };
+    Ok((Session { sample_rate: format.sample_rate, description, reader }, opened))
 }
 
 type Parts = (cpal::Stream, Arc<AtomicU64>, HeapCons<cpal::Error>, Closer);
@@ -139,14 +136,14 @@ fn build(
 ) -> Result<(Parts, Reader), cpal::Error> {
     let (writer, reader) = ring::ring(ring_len(format.sample_rate), status.clone());
     let closer = writer.closer();
-    let n_blocks = Arc::new(AtomicU64::new(0));
+    let n_delivered = Arc::new(AtomicU64::new(0));
     let (faults_in, faults) = HeapRb::new(N_FAULTS).split();
     let callback = Callback {
         mono: Mono::new(format.n_channels.into()),
         n_channels: format.n_channels.into(),
         sample_rate: format.sample_rate,
         writer,
-        n_blocks: n_blocks.clone(),
+        n_delivered: n_delivered.clone(),
         status: status.clone(),
         n_xruns: status.n_xruns(),
         next_capture: None,
@@ -168,7 +165,7 @@ fn build(
         SampleFormat::F64 => stream_of::<f64>(device, config, callback, on_error),
         _ => Err(cpal::Error::new(cpal::ErrorKind::UnsupportedConfig)),
     }?;
-    Ok(((stream, n_blocks, faults, closer), reader))
+    Ok(((stream, n_delivered, faults, closer), reader))
 }
 
 fn stream_of<T>(
@@ -190,7 +187,8 @@ struct Callback {
     n_channels: usize,
     sample_rate: u32,
     writer: Writer,
-    n_blocks: Arc<AtomicU64>,
+    /// Samples so far.
+    n_delivered: Arc<AtomicU64>,
     status: Arc<Status>,
     /// Driver overruns that have been accounted for.
     n_xruns: u64,
@@ -214,9 +212,10 @@ impl Callback {
         }
         let Callback { mono, writer, .. } = self;
         mono.mix(block, |samples| writer.write(samples));
-        let n_samples = (block.len() / self.n_channels) as f64;
-        self.next_capture = capture.checked_add(Duration::from_secs_f64(n_samples / f64::from(self.sample_rate)));
-        self.n_blocks.fetch_add(1, Ordering::Relaxed);
+        let n_samples = block.len() / self.n_channels;
+        let duration = Duration::from_secs_f64(n_samples as f64 / f64::from(self.sample_rate));
+        self.next_capture = capture.checked_add(duration);
+        self.n_delivered.fetch_add(n_samples as u64, Ordering::Relaxed);
     }
 }
 
@@ -231,56 +230,42 @@ fn fault_sink(mut faults: HeapProd<cpal::Error>, status: Arc<Status>) -> impl Fn
     }
 }
 
-/// Keeps the stream alive until the source is stopped, or the device fails or falls silent.
-fn watch(device: &mut Device, status: &Status, stop: &AtomicBool) -> Result<()> {
-    let mut n_blocks = 0;
-    let mut last_block = Instant::now();
-    let mut n_xruns = status.n_xruns();
-    let mut last_xrun_log = None;
-    while !stop.load(Ordering::Relaxed) {
-        thread::sleep(WATCH);
-        while let Some(fault) = device.faults.try_pop() {
+impl Opened for Device {
+    fn look(&mut self) -> Result<bool> {
+        while let Some(fault) = self.faults.try_pop() {
             let text = device::reason(&fault);
             match fault.kind() {
                 cpal::ErrorKind::DeviceChanged | cpal::ErrorKind::RealtimeDenied => {
-                    tracing::warn!("capture device {}: {text}", device.name);
+                    tracing::warn!("capture device {}: {text}", self.name);
                 }
-                _ => return Err(Error::device(&device.name, text)),
+                _ => return Err(Error::device(&self.name, text)),
             }
         }
-        let now_blocks = device.n_blocks.load(Ordering::Relaxed);
-        if now_blocks != n_blocks {
-            n_blocks = now_blocks;
-            last_block = Instant::now();
+        let n_xruns = self.status.n_xruns();
+        if n_xruns != self.n_xruns && self.xruns_logged.is_none_or(|at| at.elapsed() > XRUN_LOG) {
+            tracing::warn!("capture device {}: {} overruns in its driver", self.name, n_xruns - self.n_xruns);
+            self.n_xruns = n_xruns;
+            self.xruns_logged = Some(Instant::now());
         }
-        let patience = if n_blocks == 0 { STALLED_AT_START } else { STALLED };
-        if last_block.elapsed() > patience {
-            return Err(Error::device(&device.name, format!("delivered no samples for {} s", patience.as_secs())));
-        }
-        let now_xruns = status.n_xruns();
-        if now_xruns != n_xruns && last_xrun_log.is_none_or(|at: Instant| at.elapsed() > XRUN_LOG) {
-            tracing::warn!("capture device {}: {} overruns in its driver", device.name, now_xruns - n_xruns);
-            n_xruns = now_xruns;
-            last_xrun_log = Some(Instant::now());
-        }
+        let n_delivered = self.n_delivered.load(Ordering::Relaxed);
+        self.pace.look(n_delivered, Instant::now()).map_err(|reason| Error::device(&self.name, reason))
     }
-    Ok(())
-}
 
-/// Closes the device, or leaves it behind if it hangs: libpulse, for one, locks itself up when its server dies, and
-/// that must not keep the error from being reported.
-fn close(device: Device) {
-    let Device { stream, closer, .. } = device;
-    let (closed, is_closed) = mpsc::channel();
-    let spawned = thread::Builder::new().name("close".to_string()).spawn(move || {
-        drop(stream);
-        // Nobody waits any more if this took too long.
-        let _ = closed.send(());
-    });
-    if spawned.is_ok() && is_closed.recv_timeout(CLOSING).is_err() {
-        tracing::warn!("capture device {} hangs and is left behind", device.name);
+    /// Closes the device, or leaves it behind if it hangs: libpulse, for one, locks itself up when its server dies, and
+    /// that must not keep the next one from being opened.
+    fn close(self) {
+        let Device { stream, closer, name, .. } = self;
+        closer.close();
+        let (closed, is_closed) = mpsc::channel();
+        let spawned = thread::Builder::new().name("close".to_string()).spawn(move || {
+            drop(stream);
+            // Nobody waits any more if this took too long.
+            let _ = closed.send(());
+        });
+        if spawned.is_ok() && is_closed.recv_timeout(CLOSING).is_err() {
+            tracing::warn!("capture device {name} hangs and is left behind");
+        }
     }
-    closer.close();
 }
 
 #[cfg(test)]
@@ -296,7 +281,7 @@ mod tests {
             n_channels,
             sample_rate,
             writer,
-            n_blocks: Arc::default(),
+            n_delivered: Arc::default(),
             status: status.clone(),
             n_xruns: 0,
             next_capture: None,
@@ -321,7 +306,7 @@ mod tests {
         assert_eq!(reader.read(&mut buffer), Chunk::Samples(20));
         assert_eq!(reader.read(&mut buffer), Chunk::Gap(55));
         assert_eq!(reader.read(&mut buffer), Chunk::Samples(40), "clock jitter without an overrun is no gap");
-        assert_eq!(callback.n_blocks.load(Ordering::Relaxed), 3);
+        assert_eq!(callback.n_delivered.load(Ordering::Relaxed), 60);
     }
 
     #[test]

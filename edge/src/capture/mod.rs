@@ -1,7 +1,9 @@
-//! Capture: a microphone, a recording or a pipe enters, mono samples leave in a [ring](ring::ring).
+//! Capture: a microphone, a recording or a pipe enters, mono samples leave in [rings](ring::ring).
 //!
-//! A device fills the ring from its audio callback; files and pipes from a reader thread. Either way the source ends by
-//! closing its end of the ring, and [`Source::finish`] then says why: an error of the source is never silence.
+//! A device fills its ring from its audio callback; files and pipes from a reader thread. A [`Source`] gives one
+//! [`Session`] after another: a recording or a pipe has one, a microphone one each time that it is opened. A recording or pipe ends
+//! by closing its end of the ring, and [`Source::finish`] then says why; a microphone never ends (`supervise`). How it is doing
+//! is in its [`Hearing`]: an error of the source is never silence.
 //!
 //! The only module that knows cpal.
 
@@ -10,20 +12,32 @@ mod alsa_messages;
 #[cfg(feature = "mic")]
 mod device;
 mod file;
+mod hearing;
+#[cfg(all(feature = "mic", target_os = "linux"))]
+mod identity;
 #[cfg(feature = "mic")]
 mod mic;
 mod mono;
+#[cfg(feature = "mic")]
+mod pace;
 mod spec;
 mod stdin;
+#[cfg(feature = "mic")]
+mod supervise;
+mod vitals;
 
 #[cfg(feature = "mic")]
 pub use device::{DeviceInfo, devices};
+pub use hearing::{Condition, Hearing, HearingSnapshot};
 pub use mono::Mono;
 pub use spec::{RawFormat, SourceSpec};
+pub(crate) use vitals::Vitals;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::ring::{self, Reader, Writer};
@@ -32,56 +46,81 @@ use crate::status::Status;
 /// Seconds of sound the ring holds: what the worker may be late before samples are lost.
 const RING_S: usize = 4;
 
+/// How often a wait for the next session looks whether it is to end.
+const TICK: Duration = Duration::from_millis(50);
+
 /// A source that is running.
 pub struct Source {
-    /// Samples a second.
-    pub sample_rate: u32,
-    /// For the log: what was opened, and how.
-    pub description: String,
-    /// The worker's end of the ring.
-    pub reader: Reader,
+    /// Whether sound comes as it happens, so that its time is the world's.
+    pub live: bool,
+    sessions: Receiver<Session>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<()>>>,
     /// Whether the thread looks at `stop` before long. A thread that waits for a pipe does not.
     interruptible: bool,
 }
 
-/// Opens the source and begins to listen. Files play in real time unless `fast`.
+/// Sound from one opening of a source.
+pub struct Session {
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// For the log: what was opened, and how.
+    pub description: String,
+    /// The worker's end of the ring.
+    pub reader: Reader,
+}
+
+/// Opens the source and begins to listen. Files play in real time unless `fast`. A microphone is opened, and opened again, in the
+/// background.
 ///
 /// # Errors
 ///
-/// When the device, file or pipe cannot be opened or has a format that cannot be processed.
-pub fn start(spec: &SourceSpec, fast: bool, status: &Arc<Status>) -> Result<Source> {
-    match spec {
-        SourceSpec::Mic { device } => start_mic(device.as_deref(), status),
+/// When the file or pipe cannot be opened or has a format that cannot be processed.
+pub fn start(spec: &SourceSpec, fast: bool, status: &Arc<Status>, hearing: &Arc<Hearing>) -> Result<Source> {
+    let source = match spec {
+        SourceSpec::Mic { device } => return start_mic(device.as_deref(), status, hearing),
         SourceSpec::File(path) => file::start(path, fast, status),
         SourceSpec::Stdin { rate, format, channels } => {
             stdin::start(std::io::stdin(), *rate, *format, usize::from(*channels), status)
         }
-    }
+    }?;
+    hearing.opened();
+    hearing.set(Condition::Listening, None);
+    Ok(source)
 }
 
 #[cfg(feature = "mic")]
-fn start_mic(device: Option<&str>, status: &Arc<Status>) -> Result<Source> {
-    mic::start(device, status)
+fn start_mic(device: Option<&str>, status: &Arc<Status>, hearing: &Arc<Hearing>) -> Result<Source> {
+    Source::supervised(mic::Microphone::new(device, status), hearing)
 }
 
 #[cfg(not(feature = "mic"))]
-fn start_mic(_: Option<&str>, _: &Arc<Status>) -> Result<Source> {
+fn start_mic(_: Option<&str>, _: &Arc<Status>, _: &Arc<Hearing>) -> Result<Source> {
     Err(Error::usage("source", "mic: this build has no microphone support (cargo feature `mic`)"))
 }
 
 impl Source {
-    /// Ends the source and returns the error that ended it, if one did.
+    /// Waits for the next session. `None` when there is none any more, or `stop` is set.
+    pub fn next_session(&mut self, stop: &AtomicBool) -> Option<Session> {
+        while !stop.load(Ordering::Relaxed) {
+            match self.sessions.recv_timeout(TICK) {
+                Ok(session) => return Some(session),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        None
+    }
+
+    /// Ends the source and returns the error that ended it, if one did. `ended` says whether its last session is over.
     ///
     /// Waits for the source's thread, except where it may be blocked in a read that nothing can interrupt and has not
     /// ended by itself.
     ///
     /// # Errors
     ///
-    /// What went wrong with the device, file or pipe.
-    pub fn finish(mut self) -> Result<()> {
-        let ended = self.reader.is_closed();
+    /// What went wrong with the file or pipe.
+    pub fn finish(mut self, ended: bool) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         match self.thread.take() {
             Some(thread) if self.interruptible || ended || thread.is_finished() => match thread.join() {
@@ -90,6 +129,24 @@ impl Source {
             },
             _ => Ok(()),
         }
+    }
+
+    /// A source that is kept open on a thread of its own.
+    #[cfg(feature = "mic")]
+    fn supervised(live: impl supervise::Live + Send + 'static, hearing: &Arc<Hearing>) -> Result<Source> {
+        let (sender, sessions) = mpsc::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = thread::Builder::new()
+            .name("capture".to_string())
+            .spawn({
+                let (stop, hearing) = (stop.clone(), hearing.clone());
+                move || {
+                    supervise::supervise(live, &hearing, &stop, &sender);
+                    Ok(())
+                }
+            })
+            .map_err(Error::io("start capture thread"))?;
+        Ok(Source { live: true, sessions, stop, thread: Some(thread), interruptible: true })
     }
 
     /// A source whose `body` fills a ring on a thread of its own.
@@ -101,6 +158,9 @@ impl Source {
         body: impl FnOnce(Writer, &AtomicBool) -> Result<()> + Send + 'static,
     ) -> Result<Source> {
         let (writer, reader) = ring::ring(ring_len(sample_rate), status.clone());
+        let (sender, sessions) = mpsc::channel();
+        // The receiver is here.
+        let _ = sender.send(Session { sample_rate, description, reader });
         let stop = Arc::new(AtomicBool::new(false));
         let thread = thread::Builder::new()
             .name("capture".to_string())
@@ -109,7 +169,7 @@ impl Source {
                 move || body(writer, &stop)
             })
             .map_err(Error::io("start capture thread"))?;
-        Ok(Source { sample_rate, description, reader, stop, thread: Some(thread), interruptible })
+        Ok(Source { live: false, sessions, stop, thread: Some(thread), interruptible })
     }
 }
 

@@ -121,14 +121,15 @@ mod tests {
     fn read_all(bytes: Vec<u8>, step: usize, format: RawFormat, n_channels: usize) -> (Vec<f32>, Result<()>) {
         let input = Torn { bytes, at: 0, step };
         let mut source = start(input, 8_000, format, n_channels, &Arc::new(Status::default())).unwrap();
+        let mut session = source.next_session(&AtomicBool::new(false)).unwrap();
         let mut buffer = [0.0; 100];
         let mut all = Vec::new();
         loop {
-            match source.reader.read(&mut buffer) {
+            match session.reader.read(&mut buffer) {
                 Chunk::Samples(n) => all.extend_from_slice(&buffer[..n]),
                 Chunk::Gap(_) => panic!("a pipe loses nothing"),
                 Chunk::Empty => std::thread::sleep(Duration::from_millis(1)),
-                Chunk::Ended => return (all, source.finish()),
+                Chunk::Ended => return (all, source.finish(true)),
             }
         }
     }

@@ -22,10 +22,11 @@ pub(super) fn devices() -> Result<()> {
             (None, Some(error)) => format!("cannot be opened: {error}"),
             (None, None) => "cannot be opened".to_string(),
         };
-        writeln!(out, "{mark} {:width$}  {}  ({state})", device.id, device.name).map_err(stdout_error)?;
+        let usb = device.usb.as_ref().map_or(String::new(), |usb| format!("  {usb}"));
+        writeln!(out, "{mark} {:width$}  {}  ({state}){usb}", device.id, device.name).map_err(stdout_error)?;
     }
     if devices.iter().any(|device| device.is_default) {
-        eprintln!("* is the default; --device takes an id, a name or a part of a name");
+        eprintln!("* is the default; --device takes an id, a name or a part of a name, or what begins with usb:");
     }
     Ok(())
 }

@@ -1,28 +1,52 @@
-//! Logs on standard error.
+//! Logs on standard error, or, as a service of systemd, in its journal with all fields.
 
 use std::io::{self, IsTerminal};
 
 use edge::{Error, Result};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 /// Overrides whatever else says what to log.
 const VARIABLE: &str = "EARWITNESS_LOG";
 
+/// Set by systemd where standard error is connected to the journal (systemd.exec(5)).
+const JOURNAL: &str = "JOURNAL_STREAM";
+
+/// The running log.
+pub(super) struct Log {
+    filter: Handle<EnvFilter, Registry>,
+}
+
 /// Starts logging by `filter`, a level or a list of directives. Only the program's own records are meant by a bare level: those of
 /// its libraries begin at `warn`.
-pub(super) fn start(filter: &str) -> Result<()> {
+pub(super) fn start(filter: &str) -> Result<Log> {
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
+    let journal = std::env::var_os(JOURNAL).and_then(|_| tracing_journald::layer().ok());
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let output = match journal {
+        Some(journal) => journal.boxed(),
+        None => lines.boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(output).init();
+    Ok(Log { filter: handle })
+}
+
+impl Log {
+    /// Goes on by another filter.
+    pub(super) fn set(&self, filter: &str) -> Result<()> {
+        let filter = parse(filter)?;
+        self.filter.reload(filter).map_err(|error| Error::usage("log.level", error))
+    }
+}
+
+fn parse(filter: &str) -> Result<EnvFilter> {
     let (origin, filter) = match std::env::var(VARIABLE) {
         Ok(value) if !value.is_empty() => (VARIABLE, value),
         _ => ("log.level", filter.to_string()),
     };
     let is_level = filter.parse::<tracing::Level>().is_ok() || filter == "off";
     let directives = if is_level { format!("warn,edge={filter},earwitness={filter}") } else { filter };
-    let filter =
-        EnvFilter::try_new(&directives).map_err(|error| Error::usage(origin, format!("{directives:?}: {error}")))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
-    Ok(())
+    EnvFilter::try_new(&directives).map_err(|error| Error::usage(origin, format!("{directives:?}: {error}")))
 }

@@ -10,10 +10,11 @@ mod settings;
 mod values;
 
 pub use file::Source;
-pub use settings::{MqttSettings, Overrides, Settings};
+pub use settings::{MqttSettings, Overrides, Settings, SourceSettings, SpoolSettings};
 pub use values::BrokerUrl;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use edge_frontend::Smoothing;
@@ -34,6 +35,8 @@ pub struct Config {
     pub name: Option<String>,
     /// What to listen to.
     pub source: SourceSection,
+    /// Several sources at once, instead.
+    pub sources: Vec<SourceSection>,
     /// What to recognise by.
     pub model: ModelSection,
     /// How scores become events.
@@ -42,14 +45,19 @@ pub struct Config {
     pub quiet_hours: QuietHoursSection,
     /// Where to report events besides standard output.
     pub mqtt: MqttSection,
+    /// Who may ask for figures.
+    pub metrics: MetricsSection,
     /// What to log.
     pub log: LogSection,
 }
 
-/// `[source]`
+/// `[source]`, or one of `[[sources]]`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceSection {
+    /// Its name in events and topics; only in `[[sources]]`.
+    #[serde(deserialize_with = "values::topic_level")]
+    pub name: Option<String>,
     /// `mic`, `file:PATH` or `stdin`.
     #[serde(deserialize_with = "values::parsed")]
     pub input: Option<SourceSpec>,
@@ -188,6 +196,36 @@ pub struct MqttSection {
     pub keep_alive_s: Option<u16>,
     /// Seconds between two messages on the health topic; 0 for none.
     pub health_s: Option<u32>,
+    /// Whether Home Assistant is told of this device.
+    pub home_assistant: Option<bool>,
+    /// First part of the topics on which it is told.
+    #[serde(deserialize_with = "values::topic")]
+    pub home_assistant_prefix: Option<String>,
+    /// Where events wait for the broker.
+    pub spool: SpoolSection,
+}
+
+/// `[mqtt.spool]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolSection {
+    /// The file; one in the machine's usual place, named after the client id, if absent.
+    pub file: Option<PathBuf>,
+    /// Most megabytes of events; 0 to keep events in memory only.
+    pub max_mb: Option<u32>,
+    /// Most days that an event is kept for.
+    #[serde(deserialize_with = "values::max_age_days")]
+    pub max_age_days: Option<u32>,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSection {
+    /// Port on which figures are given to Prometheus; none if absent.
+    pub port: Option<u16>,
+    /// Address of this machine on which that port is; only this machine can reach it if absent.
+    pub address: Option<IpAddr>,
 }
 
 /// `[log]`

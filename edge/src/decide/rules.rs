@@ -113,6 +113,14 @@ impl Rules {
         }
     }
 
+    /// Those of `labels`, the model's, that can be events at all, each with whether it is reported.
+    pub fn reported<'a>(&'a self, labels: &'a [String]) -> impl Iterator<Item = (&'a str, bool)> {
+        let classes = labels.iter().zip(&self.classes).enumerate();
+        classes
+            .filter(|(class_id, _)| Some(*class_id) != self.background)
+            .map(|(_, (label, class))| (label.as_str(), class.is_some()))
+    }
+
     /// Frames of the longest window of a class, at least 1.
     pub fn longest_window(&self) -> usize {
         self.classes.iter().flatten().map(|class| class.window_frames).max().unwrap_or(1)

@@ -42,10 +42,32 @@ pub struct Chain {
     position: u64,
     /// Where the chain was started last.
     restart: u64,
+    geometry: Geometry,
+    /// Samples a second that the front end takes.
+    model_rate: u32,
     /// Silence at the model's rate that gets the last sound through the network and the sliding mean.
     n_flush: usize,
     zeros: Box<[f32]>,
     status: Arc<Status>,
+}
+
+/// Lengths that do not change with the rules.
+#[derive(Debug, Clone, Copy)]
+struct Geometry {
+    /// Samples at the model's rate.
+    hop_length: usize,
+    win_length: usize,
+    /// Log-mel frames.
+    pulse_frames: usize,
+    receptive_field_frames: usize,
+}
+
+impl Geometry {
+    /// Samples of silence, at the model's rate, behind which the last sound has left the network and the longest window.
+    fn n_flush(&self, rules: &Rules) -> usize {
+        let n_frames = self.receptive_field_frames + (rules.longest_window() + 1) * self.pulse_frames;
+        n_frames * self.hop_length + self.win_length
+    }
 }
 
 /// The front end, and how loud it is.
@@ -97,8 +119,13 @@ impl Chain {
                 "mels, pulse frames, classes: the manifest has {expected:?}, the network {actual:?}"
             )));
         }
-        let window_frames = rules.longest_window() + 1;
-        let n_flush_frames = manifest.network.receptive_field_frames + window_frames * pulse_frames;
+        let geometry = Geometry {
+            hop_length: frontend.hop_length,
+            win_length: frontend.win_length,
+            pulse_frames,
+            receptive_field_frames: manifest.network.receptive_field_frames,
+        };
+        let n_flush = geometry.n_flush(&rules);
         Ok(Chain {
             resampler: Resampler::new(sample_rate, frontend.sample_rate)
                 .map_err(Error::sample_rate(frontend.sample_rate))?,
@@ -122,7 +149,9 @@ impl Chain {
             sample_rate,
             position: 0,
             restart: 0,
-            n_flush: n_flush_frames * frontend.hop_length + frontend.win_length,
+            n_flush,
+            geometry,
+            model_rate: frontend.sample_rate,
             zeros: vec![0.0; ZEROS_LEN].into(),
             status,
         })
@@ -226,6 +255,41 @@ impl Chain {
         let reset = self.stage.engine.reset();
         self.report_work(begin);
         result.and(reset)
+    }
+
+    /// Ends what was heard so far and goes on with samples at `sample_rate`, behind `missing_s` seconds of which nothing is known.
+    ///
+    /// # Errors
+    ///
+    /// When `sample_rate` cannot be resampled to the model's, or the network fails.
+    pub fn resume(
+        &mut self,
+        sample_rate: u32,
+        missing_s: f64,
+        on_transition: &mut dyn FnMut(Transition),
+    ) -> Result<()> {
+        self.finish(on_transition)?;
+        if sample_rate != self.sample_rate {
+            let position_s = self.position_s();
+            self.resampler =
+                Resampler::new(sample_rate, self.model_rate).map_err(Error::sample_rate(self.model_rate))?;
+            self.sample_rate = sample_rate;
+            self.position = (position_s * f64::from(sample_rate)).round() as u64;
+        }
+        let n_missing = (missing_s * f64::from(sample_rate)).round() as u64;
+        if n_missing > 0 {
+            self.status.add_gap(n_missing);
+            self.position += n_missing;
+        }
+        self.restart();
+        Ok(())
+    }
+
+    /// Goes on under other rules. Open events end; what still sounds begins a new one.
+    pub fn set_rules(&mut self, rules: Rules, on_transition: &mut dyn FnMut(Transition)) {
+        self.n_flush = self.geometry.n_flush(&rules);
+        self.stage.decider.flush(on_transition);
+        self.stage.decider = Decider::new(rules);
     }
 
     /// Forgets all samples so far; the next one begins at the present position.

@@ -1,29 +1,30 @@
-//! The worker: a running [source](Source) enters, onsets and offsets leave through a channel.
+//! The worker: a running [source](Source) enters, onsets and offsets leave.
 //!
-//! One thread, [`Worker`], takes samples from the source's ring and drives them through the [`Chain`] of stages. It
-//! sets the [clock](Clock)'s anchor when the first samples arrive, repairs samples that are not numbers, and reports to
-//! the [status](Status).
+//! One thread, [`Worker`], takes samples from the sessions of a source and drives them through the [`Chain`] of stages. It
+//! keeps the [clock](Clock) right, measures what is missing between two sessions, repairs samples that are not numbers, judges
+//! whether there is sound at all, and reports to the [status](Status).
 
 mod chain;
 mod level;
+mod track;
 
 pub(crate) use chain::until;
 pub use chain::{Chain, Observer};
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::capture::Source;
+use crate::capture::{Hearing, Session, Source, Vitals};
 use crate::clock::Clock;
-use crate::decide::Transition;
+use crate::decide::{Rules, Transition};
 use crate::error::{Error, Result};
-use crate::ring::{Chunk, Reader};
+use crate::ring::Chunk;
 use crate::status::Status;
+use track::{Tracker, Uptime};
 
 /// Most samples taken from the ring at once; the stop flag is looked at in between.
 const BLOCK_LEN: usize = 4096;
@@ -37,15 +38,57 @@ const MAX_MAGNITUDE: f32 = 100.0;
 /// Gaps are logged no more often than this.
 const GAP_LOG: Duration = Duration::from_secs(10);
 
+/// The clock of a live stream is set this often.
+const ANCHOR: Duration = Duration::from_secs(1);
+
+/// What the worker shares with the other threads.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// From stream time to the wall clock's.
+    pub clock: Arc<Clock>,
+    /// Figures.
+    pub status: Arc<Status>,
+    /// How the source is doing.
+    pub hearing: Arc<Hearing>,
+    /// Rules that are to hold from now on; the worker takes them between two pulses.
+    pub new_rules: Arc<Mutex<Option<Rules>>>,
+}
+
+impl Shared {
+    /// For a stream that begins now.
+    pub fn new() -> Self {
+        Shared {
+            clock: Arc::new(Clock::starting_now()),
+            status: Arc::default(),
+            hearing: Arc::default(),
+            new_rules: Arc::default(),
+        }
+    }
+
+    /// Has the worker go on under `rules`.
+    pub fn set_rules(&self, rules: Rules) {
+        *self.new_rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
+    }
+
+    fn take_rules(&self) -> Option<Rules> {
+        self.new_rules.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The worker thread of a running stream.
 pub struct Worker {
-    /// Onsets and offsets in the order of their confirmation. Ends when the stream does.
-    pub transitions: Receiver<Transition>,
     thread: JoinHandle<Result<()>>,
 }
 
 impl Worker {
-    /// Starts the worker. It ends, after closing all open events, when the source does or when `stop` is set.
+    /// Starts the worker. It ends, after closing all open events, when the source does or when `stop` is set. Onsets and offsets go to
+    /// `on_transition`, in the order of their confirmation, on the worker's thread.
     ///
     /// # Errors
     ///
@@ -53,21 +96,20 @@ impl Worker {
     pub fn spawn(
         source: Source,
         chain: Chain,
-        clock: Arc<Clock>,
-        status: Arc<Status>,
+        shared: Shared,
         stop: Arc<AtomicBool>,
+        mut on_transition: impl FnMut(Transition) + Send + 'static,
     ) -> Result<Self> {
-        let (sender, transitions) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("worker".to_string())
-            .spawn(move || {
-                run(source, chain, &clock, &status, &stop, &mut |transition| {
-                    // Nobody listens any more only when the program is about to end.
-                    let _ = sender.send(transition);
-                })
-            })
+            .spawn(move || run(source, chain, &shared, &stop, &mut on_transition))
             .map_err(Error::io("start worker thread"))?;
-        Ok(Worker { transitions, thread })
+        Ok(Worker { thread })
+    }
+
+    /// Whether the worker has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// Waits for the worker to end.
@@ -89,58 +131,152 @@ impl Worker {
 /// As [`Worker::join`].
 pub fn run(
     mut source: Source,
-    mut chain: Chain,
-    clock: &Clock,
-    status: &Status,
+    chain: Chain,
+    shared: &Shared,
     stop: &AtomicBool,
     on_transition: &mut dyn FnMut(Transition),
 ) -> Result<()> {
-    let pumped = pump(&mut source.reader, source.sample_rate, &mut chain, clock, status, stop, on_transition);
-    let flushed = chain.finish(on_transition);
+    let mut pump = Pump::new(chain, shared, source.live);
+    let mut result = Ok(());
+    let mut ended = true;
+    while let (Ok(()), Some(session)) = (&result, source.next_session(stop)) {
+        tracing::info!(source = session.description, sample_rate = session.sample_rate, "listening");
+        (result, ended) = match pump.session(session, stop, on_transition) {
+            Ok(ended) => (Ok(()), ended),
+            Err(error) => (Err(error), false),
+        };
+        result = result.and(pump.chain.finish(on_transition));
+    }
     // The source is asked even if the network failed: its thread has to end.
-    let ended = source.finish();
-    tracing::info!("stream ended: {}", status.snapshot().to_json());
-    pumped.and(flushed).and(ended)
+    let source_result = source.finish(ended);
+    tracing::info!("stream ended: {}", shared.status.snapshot().to_json());
+    result.and(source_result)
 }
 
-fn pump(
-    reader: &mut Reader,
-    sample_rate: u32,
-    chain: &mut Chain,
-    clock: &Clock,
-    status: &Status,
-    stop: &AtomicBool,
-    on_transition: &mut dyn FnMut(Transition),
-) -> Result<()> {
-    let mut buffer = vec![0.0; BLOCK_LEN];
-    let mut anchored = false;
-    let mut gap_log = GapLog { sample_rate, n_gaps: 0, n_samples: 0, last: None };
-    while !stop.load(Ordering::Relaxed) {
-        match reader.read(&mut buffer) {
-            Chunk::Samples(n) => {
-                let n_queued = reader.n_queued();
-                if !anchored {
-                    // The newest sample of the ring was captured just now.
-                    clock.anchor((n + n_queued) as f64 / f64::from(sample_rate), Timestamp::now());
-                    anchored = true;
-                }
-                let samples = &mut buffer[..n];
-                let n_non_finite = repair(samples);
-                if n_non_finite > 0 {
-                    status.add_non_finite(n_non_finite);
-                }
-                status.add_block(samples, n_queued as u64);
-                chain.push(samples, on_transition)?;
-            }
-            Chunk::Gap(n) => {
-                gap_log.add(n);
-                chain.gap(n, on_transition)?;
-            }
-            Chunk::Empty => thread::sleep(EMPTY_SLEEP),
-            Chunk::Ended => break,
-        }
+/// From the sessions of a source into a chain.
+struct Pump<'a> {
+    chain: Chain,
+    shared: &'a Shared,
+    /// The time of a live stream; a recording's is its own.
+    live: Option<Live>,
+    buffer: Vec<f32>,
+    gap_log: GapLog,
+    anchored: bool,
+}
+
+/// What a stream has that comes as it happens.
+struct Live {
+    uptime: Uptime,
+    tracker: Tracker,
+    vitals: Vitals,
+    anchored: Option<Instant>,
+}
+
+impl<'a> Pump<'a> {
+    fn new(chain: Chain, shared: &'a Shared, live: bool) -> Self {
+        let live = live.then(|| Live {
+            uptime: Uptime::new(),
+            tracker: Tracker::default(),
+            vitals: Vitals::new(),
+            anchored: None,
+        });
+        let gap_log = GapLog { n_gaps: 0, seconds: 0.0, last: None };
+        Pump { chain, shared, live, buffer: vec![0.0; BLOCK_LEN], gap_log, anchored: false }
     }
-    Ok(())
+
+    /// Takes a session to its end, and returns whether it was reached before `stop` was set.
+    fn session(
+        &mut self,
+        mut session: Session,
+        stop: &AtomicBool,
+        on_transition: &mut dyn FnMut(Transition),
+    ) -> Result<bool> {
+        let Session { sample_rate, reader, .. } = &mut session;
+        let rate = f64::from(*sample_rate);
+        let mut begun = false;
+        while !stop.load(Ordering::Relaxed) {
+            if let Some(rules) = self.shared.take_rules() {
+                self.chain.set_rules(rules, on_transition);
+            }
+            match reader.read(&mut self.buffer) {
+                Chunk::Samples(n) => {
+                    let n_queued = reader.n_queued();
+                    // The newest sample of the ring was captured just now.
+                    let ahead_s = (n + n_queued) as f64 / rate;
+                    if !begun {
+                        begun = true;
+                        self.begin(*sample_rate, ahead_s, on_transition)?;
+                    }
+                    self.follow(ahead_s, on_transition)?;
+                    let samples = &mut self.buffer[..n];
+                    let n_non_finite = repair(samples);
+                    if n_non_finite > 0 {
+                        self.shared.status.add_non_finite(n_non_finite);
+                    }
+                    self.shared.status.add_block(samples, n_queued as u64);
+                    if let Some(live) = &mut self.live {
+                        live.vitals.push(samples, *sample_rate, &self.shared.hearing);
+                    }
+                    self.chain.push(samples, on_transition)?;
+                }
+                Chunk::Gap(n) => {
+                    if !begun {
+                        begun = true;
+                        self.begin(*sample_rate, n as f64 / rate, on_transition)?;
+                    }
+                    self.gap_log.add(n as f64 / rate);
+                    self.chain.gap(n, on_transition)?;
+                }
+                Chunk::Empty => thread::sleep(EMPTY_SLEEP),
+                Chunk::Ended => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The first samples of a session have come; its newest is `ahead_s` behind what the chain has had.
+    fn begin(&mut self, sample_rate: u32, ahead_s: f64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+        let position_s = self.chain.position_s();
+        let missing_s = self.live.as_mut().map_or(0.0, |live| {
+            let first_s = live.uptime.now_s() - ahead_s;
+            live.tracker.resume(position_s, first_s)
+        });
+        if missing_s > 0.0 {
+            tracing::warn!("nothing was heard for {missing_s:.1} s");
+        }
+        self.chain.resume(sample_rate, missing_s, on_transition)
+    }
+
+    /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has had.
+    fn follow(&mut self, ahead_s: f64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+        let Shared { clock, status, .. } = self.shared;
+        let newest_s = self.chain.position_s() + ahead_s;
+        let Some(live) = &mut self.live else {
+            if !self.anchored {
+                clock.anchor(newest_s, Timestamp::now());
+                self.anchored = true;
+            }
+            return Ok(());
+        };
+        let uptime_s = live.uptime.now_s();
+        if let Some(missing_s) = live.tracker.arrival(newest_s, uptime_s) {
+            let n_missing = (missing_s * f64::from(self.chain.sample_rate())).round() as u64;
+            self.gap_log.add(missing_s);
+            self.chain.gap(n_missing, on_transition)?;
+        }
+        if live.anchored.is_none_or(|at| at.elapsed() >= ANCHOR)
+            && let Some(delay_s) = live.tracker.delay_s()
+        {
+            live.anchored = Some(Instant::now());
+            // The wall clock is asked anew each time: it may have been set.
+            let ago = SignedDuration::from_secs_f64(uptime_s - delay_s);
+            clock.anchor(0.0, Timestamp::now().saturating_sub(ago).unwrap_or(Timestamp::MIN));
+            if let Some(ppm) = live.tracker.drift_ppm(uptime_s) {
+                status.set_drift_ppm(ppm);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can square. Returns how
@@ -159,20 +295,18 @@ pub(crate) fn repair(samples: &mut [f32]) -> u64 {
 
 /// Says that samples are missing, but not thousands of times a second.
 struct GapLog {
-    sample_rate: u32,
     n_gaps: u64,
-    n_samples: u64,
+    seconds: f64,
     last: Option<Instant>,
 }
 
 impl GapLog {
-    fn add(&mut self, n_samples: u64) {
+    fn add(&mut self, seconds: f64) {
         self.n_gaps += 1;
-        self.n_samples += n_samples;
+        self.seconds += seconds;
         if self.last.is_none_or(|last| last.elapsed() >= GAP_LOG) {
-            let seconds = self.n_samples as f64 / f64::from(self.sample_rate);
-            tracing::warn!("samples missing: {} gaps, {seconds:.3} s in all", self.n_gaps);
-            *self = GapLog { sample_rate: self.sample_rate, n_gaps: 0, n_samples: 0, last: Some(Instant::now()) };
+            tracing::warn!("samples missing: {} gaps, {:.3} s in all", self.n_gaps, self.seconds);
+            *self = GapLog { n_gaps: 0, seconds: 0.0, last: Some(Instant::now()) };
         }
     }
 }

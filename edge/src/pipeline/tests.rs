@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use edge_frontend::{
@@ -323,6 +324,27 @@ fn write_wav(path: &std::path::Path, rate: u32, samples: &[f32]) {
     writer.finalize().unwrap();
 }
 
+/// What a worker shares, with this status.
+fn of(status: &Arc<Status>) -> Shared {
+    Shared { status: status.clone(), ..Shared::new() }
+}
+
+/// A worker that listens to the file at `path`, and what it hears.
+fn listen(
+    path: &std::path::Path,
+    fast: bool,
+    chain: Chain,
+    shared: &Shared,
+    stop: &Arc<AtomicBool>,
+) -> (Worker, Receiver<Transition>) {
+    let source = start(&SourceSpec::File(path.to_path_buf()), fast, &shared.status, &shared.hearing).unwrap();
+    let (sender, heard) = channel();
+    let worker = Worker::spawn(source, chain, shared.clone(), stop.clone(), move |transition| {
+        sender.send(transition).unwrap();
+    });
+    (worker.unwrap(), heard)
+}
+
 #[test]
 fn the_worker_hears_a_file_from_end_to_end() {
     let dir = tempfile::tempdir().unwrap();
@@ -333,16 +355,15 @@ fn the_worker_hears_a_file_from_end_to_end() {
     write_wav(&path, 48_000, &samples);
 
     let (chain, status) = chain(48_000);
-    let source = start(&SourceSpec::File(path), true, &status).unwrap();
-    let clock = Arc::new(Clock::starting_at(Timestamp::UNIX_EPOCH));
-    let worker = Worker::spawn(source, chain, clock.clone(), status.clone(), Arc::default()).unwrap();
-    let transitions: Vec<_> = worker.transitions.iter().collect();
+    let shared = Shared { clock: Arc::new(Clock::starting_at(Timestamp::UNIX_EPOCH)), ..of(&status) };
+    let (worker, heard) = listen(&path, true, chain, &shared, &Arc::default());
+    let transitions: Vec<_> = heard.iter().collect();
     worker.join().unwrap();
     assert_eq!(events(&transitions), events(&wanted));
     let snapshot = status.snapshot();
     assert_eq!((snapshot.n_samples, snapshot.n_non_finite, snapshot.n_gaps), (48_000 * 6, 1, 0));
     assert!(snapshot.n_frames >= 598, "{snapshot:?}");
-    assert!(clock.wall_time(0.0) > Timestamp::UNIX_EPOCH, "the first samples anchor the clock");
+    assert!(shared.clock.wall_time(0.0) > Timestamp::UNIX_EPOCH, "the first samples anchor the clock");
 }
 
 #[test]
@@ -351,14 +372,12 @@ fn the_worker_stops_when_told_and_closes_what_is_open() {
     let path = dir.path().join("a.wav");
     write_wav(&path, 16_000, &scene(16_000, 60.0, &[(0.5, 60.0)]));
     let (chain, status) = chain(16_000);
-    let source = start(&SourceSpec::File(path), false, &status).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
-    let clock = Arc::new(Clock::starting_now());
-    let worker = Worker::spawn(source, chain, clock, status, stop.clone()).unwrap();
-    let onset = worker.transitions.recv_timeout(Duration::from_secs(20)).unwrap();
+    let (worker, heard) = listen(&path, false, chain, &of(&status), &stop);
+    let onset = heard.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(onset.phase, Phase::Onset);
     stop.store(true, Ordering::Relaxed);
-    let offset = worker.transitions.recv_timeout(Duration::from_secs(20)).unwrap();
+    let offset = heard.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!((offset.phase, offset.t_onset_s), (Phase::Offset, onset.t_onset_s));
     worker.join().unwrap();
 }
@@ -369,9 +388,7 @@ fn an_error_of_the_source_ends_the_worker_with_it() {
     let path = dir.path().join("a.wav");
     write_wav(&path, 16_000, &[]);
     let (chain, status) = chain(16_000);
-    let source = start(&SourceSpec::File(path), true, &status).unwrap();
-    let clock = Arc::new(Clock::starting_now());
-    let worker = Worker::spawn(source, chain, clock, status, Arc::default()).unwrap();
-    assert!(worker.transitions.recv().is_err());
+    let (worker, heard) = listen(&path, true, chain, &of(&status), &Arc::default());
+    assert!(heard.recv().is_err());
     assert!(worker.join().unwrap_err().to_string().contains("contains no audio"));
 }

@@ -5,10 +5,14 @@
 
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "mqtt")]
+pub mod spool;
 pub mod stdout;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 use crate::event::Event;
 
@@ -27,16 +31,34 @@ pub struct Message {
     pub json: String,
 }
 
+/// A label that can be an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Its name.
+    pub name: String,
+    /// Whether its events are reported.
+    pub is_reported: bool,
+}
+
 /// Where events go.
 pub trait Sink: Send {
     /// A name for logs.
     fn name(&self) -> &str;
 
-    /// Queues a message.
-    fn publish(&mut self, message: &Arc<Message>);
+    /// Queues messages, in order.
+    fn publish(&mut self, messages: &[Arc<Message>]);
 
-    /// Passes on the daemon's own state, a JSON object, where the sink has a place for it.
-    fn health(&mut self, _json: &str) {}
+    /// Passes on a device's own state, a JSON object, where the sink has a place for it.
+    fn health(&mut self, _device: &str, _json: &str) {}
+
+    /// Passes on whether a device hears anything, where the sink has a place for it.
+    fn listening(&mut self, _device: &str, _hears: bool) {}
+
+    /// Passes on which labels are reported from now on, where the sink has a place for that.
+    fn set_labels(&mut self, _labels: &[Label]) {}
+
+    /// Is called every few seconds, for what a sink has to do of its own.
+    fn keep_alive(&mut self, _now: Timestamp) {}
 
     /// Whether anybody still listens.
     fn is_open(&self) -> bool;
@@ -57,24 +79,39 @@ impl Publisher {
         Self::default()
     }
 
-    /// Adds a sink.
+    /// Adds a sink. One that keeps what it is given comes first: then what the others say is kept already.
     pub fn add(&mut self, sink: impl Sink + 'static) {
         self.sinks.push(Box::new(sink));
     }
 
-    /// Queues an event at every sink. Does not wait for any of them, unless a sink was made to.
-    pub fn publish(&mut self, event: Event) {
-        let message = Arc::new(Message { json: event.to_json(), event });
-        for sink in &mut self.sinks {
-            sink.publish(&message);
+    /// Queues events at every sink, in order. Does not wait for any of them, unless a sink was made to.
+    pub fn publish(&mut self, events: impl IntoIterator<Item = Event>) {
+        let message = |event: Event| Arc::new(Message { json: event.to_json(), event });
+        let messages: Vec<_> = events.into_iter().map(message).collect();
+        if !messages.is_empty() {
+            self.sinks.iter_mut().for_each(|sink| sink.publish(&messages));
         }
     }
 
-    /// Passes the daemon's own state to the sinks that have a place for it.
-    pub fn health(&mut self, json: &str) {
-        for sink in &mut self.sinks {
-            sink.health(json);
-        }
+    /// Passes a device's own state to the sinks that have a place for it.
+    pub fn health(&mut self, device: &str, json: &str) {
+        self.sinks.iter_mut().for_each(|sink| sink.health(device, json));
+    }
+
+    /// Tells the sinks whether a device hears anything.
+    pub fn listening(&mut self, device: &str, hears: bool) {
+        self.sinks.iter_mut().for_each(|sink| sink.listening(device, hears));
+    }
+
+    /// Tells the sinks which labels are reported from now on.
+    pub fn set_labels(&mut self, labels: &[Label]) {
+        self.sinks.iter_mut().for_each(|sink| sink.set_labels(labels));
+    }
+
+    /// Is to be called every few seconds.
+    pub fn keep_alive(&mut self) {
+        let now = Timestamp::now();
+        self.sinks.iter_mut().for_each(|sink| sink.keep_alive(now));
     }
 
     /// Whether any sink still has a listener.
@@ -120,8 +157,8 @@ pub(crate) mod tests {
             "recorder"
         }
 
-        fn publish(&mut self, message: &Arc<Message>) {
-            self.0.lock().unwrap().push(message.event.label.clone());
+        fn publish(&mut self, messages: &[Arc<Message>]) {
+            self.0.lock().unwrap().extend(messages.iter().map(|message| message.event.label.clone()));
         }
 
         fn is_open(&self) -> bool {
@@ -139,10 +176,10 @@ pub(crate) mod tests {
         let mut publisher = Publisher::new();
         assert!(!publisher.is_open());
         seen.iter().for_each(|seen| publisher.add(Recorder(Arc::clone(seen))));
-        publisher.publish(message("bell").event.clone());
+        publisher.publish(["bell", "dog"].map(|label| message(label).event.clone()));
         publisher.finish();
         for seen in seen {
-            assert_eq!(*seen.lock().unwrap(), ["bell", "finished"]);
+            assert_eq!(*seen.lock().unwrap(), ["bell", "dog", "finished"]);
         }
     }
 }

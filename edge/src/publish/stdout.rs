@@ -63,20 +63,19 @@ impl Sink for Lines {
         "lines"
     }
 
-    fn publish(&mut self, message: &Arc<Message>) {
+    fn publish(&mut self, messages: &[Arc<Message>]) {
         let Some(sender) = &self.sender else { return };
-        let message = Arc::clone(message);
-        match self.when_full {
-            // A closed channel means a closed pipe, which `is_open` reports.
-            WhenFull::Wait => drop(sender.send(message)),
-            WhenFull::Drop => {
-                if let Err(TrySendError::Full(_)) = sender.try_send(message) {
-                    self.n_dropped += 1;
-                    if self.n_dropped.is_power_of_two() {
-                        tracing::warn!(
-                            n_dropped = self.n_dropped,
-                            "the reader of the event lines does not keep up, lines dropped"
-                        );
+        for message in messages.iter().map(Arc::clone) {
+            match self.when_full {
+                // A closed channel means a closed pipe, which `is_open` reports.
+                WhenFull::Wait => drop(sender.send(message)),
+                WhenFull::Drop => {
+                    if let Err(TrySendError::Full(_)) = sender.try_send(message) {
+                        self.n_dropped += 1;
+                        if self.n_dropped.is_power_of_two() {
+                            let n_dropped = self.n_dropped;
+                            tracing::warn!(n_dropped, "the reader of the event lines does not keep up, lines dropped");
+                        }
                     }
                 }
             }
@@ -152,8 +151,8 @@ mod tests {
         let out = Shared::default();
         let mut lines = Lines::new(out.clone(), WhenFull::Wait).unwrap();
         let message = message("bell");
-        for _ in 0..100 {
-            lines.publish(&message);
+        for _ in 0..10 {
+            lines.publish(&vec![Arc::clone(&message); 10]);
         }
         lines.finish(Instant::now() + FINISH_TIMEOUT);
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
@@ -164,9 +163,9 @@ mod tests {
     fn a_closed_pipe_closes_the_sink() {
         let mut lines = Lines::new(Closed, WhenFull::Drop).unwrap();
         assert!(lines.is_open());
-        lines.publish(&message("bell"));
+        lines.publish(&[message("bell")]);
         lines.finish(Instant::now() + FINISH_TIMEOUT);
         assert!(!lines.is_open());
-        lines.publish(&message("bell"));
+        lines.publish(&[message("bell")]);
     }
 }

@@ -35,6 +35,11 @@ impl QuietFilter {
         QuietFilter { muted: vec![false; hours.len()], hours, status }
     }
 
+    /// Goes on with other quiet hours, in the same order. Events that are open stay what they are.
+    pub fn set_hours(&mut self, hours: Vec<Option<QuietHours>>) {
+        self.hours = hours;
+    }
+
     /// Whether `transition` is to be reported; `wall_time` turns stream time in seconds into wall-clock time.
     ///
     /// What holds for an onset holds for its offset, even where the clock was corrected in between.

@@ -7,11 +7,9 @@ use edge_frontend::Manifest;
 
 /// Which labels are reported: the shorter list of the two.
 pub(super) fn reported(manifest: &Manifest, rules: &Rules) -> String {
-    let classes = manifest.labels.iter().enumerate().zip(&rules.classes);
-    let labels = classes.filter(|((class_id, _), _)| Some(*class_id) != rules.background);
-    let (reported, others): (Vec<_>, Vec<_>) = labels.partition(|(_, class)| class.is_some());
+    let (reported, others): (Vec<_>, Vec<_>) = rules.reported(&manifest.labels).partition(|(_, reported)| *reported);
     let [reported, others] =
-        [reported, others].map(|classes| classes.iter().map(|((_, label), _)| label.as_str()).collect::<Vec<_>>());
+        [reported, others].map(|labels| labels.into_iter().map(|(label, _)| label).collect::<Vec<_>>());
     let n_labels = reported.len() + others.len();
     match (reported.len(), others.len()) {
         (_, 0) => format!("all {n_labels} are reported"),

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use edge::Result;
 use edge::capture::SourceSpec;
-use edge::config::{MqttSettings, Overrides, Settings};
+use edge::config::{MqttSettings, Overrides, Settings, SourceSettings};
 use edge::decide::Rules;
 use edge_frontend::{Manifest, NetworkKind, Smoothing};
 use jiff::Timestamp;
@@ -27,7 +27,10 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     let mut text = format!("{} is valid.\n\n", args.config.display());
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:10} {value}\n"));
     line("name", settings.name.clone());
-    line("source", source(&settings));
+    for source in &settings.sources {
+        let name = if source.name == settings.name { String::new() } else { format!("{}: ", source.name) };
+        line("source", format!("{name}{}", spoken(source)));
+    }
     line("model", format!("{} in {}, {} labels", model.id(), model.dir.display(), model.manifest.labels.len()));
     line("network", network(&model.manifest));
     line("precision", format!("{}, which is {} on this machine", settings.precision, engine.precision()));
@@ -37,6 +40,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     line("quiet", quiet::hours(&model.manifest.labels, &rules, &quiet_hours, Timestamp::now()));
     line("events", "JSON lines on standard output".into());
     line("mqtt", settings.mqtt.as_ref().map_or("no".into(), |mqtt| broker(mqtt, &settings.name)));
+    line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
     line("log", format!("{} on standard error", settings.log));
     text.push_str(&classes::table(&model.manifest.labels, &rules));
     std::io::stdout().write_all(text.as_bytes()).map_err(stdout_error)
@@ -76,11 +80,11 @@ fn level(rules: &Rules) -> String {
     }
 }
 
-fn source(settings: &Settings) -> String {
-    match &settings.source {
+fn spoken(source: &SourceSettings) -> String {
+    match &source.spec {
         SourceSpec::Mic { device: None } => "the default microphone".into(),
         SourceSpec::Mic { device: Some(device) } => format!("the microphone {device:?}"),
-        SourceSpec::File(path) if settings.fast => format!("the recording {}, as fast as possible", path.display()),
+        SourceSpec::File(path) if source.fast => format!("the recording {}, as fast as possible", path.display()),
         SourceSpec::File(path) => format!("the recording {}, in real time", path.display()),
         SourceSpec::Stdin { rate, format, channels } => {
             format!("standard input: {format} at {rate} Hz, {channels} channel(s)")
@@ -101,6 +105,16 @@ fn broker(mqtt: &MqttSettings, name: &str) -> String {
     }
     if let Some((cert_file, _)) = &mqtt.client_cert {
         text.push_str(&format!(", identified by {}", cert_file.display()));
+    }
+    match &mqtt.spool {
+        Some(spool) => {
+            let (mb, days) = (spool.max_bytes / 1_000_000, spool.max_age.as_secs() / 86_400);
+            text.push_str(&format!("; events wait in {} (up to {mb} MB, {days} days)", spool.file.display()));
+        }
+        None => text.push_str("; events wait in memory"),
+    }
+    if let Some(prefix) = &mqtt.home_assistant {
+        text.push_str(&format!("; Home Assistant is told below {prefix}/"));
     }
     text
 }

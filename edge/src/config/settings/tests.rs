@@ -33,8 +33,10 @@ fn known_keys(header: &str) -> BTreeSet<String> {
 fn an_empty_file_and_the_untouched_example_are_the_defaults() {
     for text in ["", EXAMPLE] {
         let settings = settings(text, &Overrides::default()).unwrap();
-        assert_eq!(settings.source, SourceSpec::Mic { device: None });
-        assert_eq!((settings.precision, settings.fast, settings.log.as_str()), (PrecisionChoice::Auto, false, "info"));
+        let source =
+            SourceSettings { name: settings.name.clone(), spec: SourceSpec::Mic { device: None }, fast: false };
+        assert_eq!(settings.sources, [source]);
+        assert_eq!((settings.precision, settings.log.as_str()), (PrecisionChoice::Auto, "info"));
         assert_eq!((settings.model_dir, settings.mqtt), (None, None));
         assert!(is_topic_level(&settings.name));
     }
@@ -66,8 +68,9 @@ fn the_command_line_has_precedence() {
         ..Default::default()
     };
     let settings = settings(text, &overrides).unwrap();
-    assert_eq!(settings.source, SourceSpec::Stdin { rate: 8000, format: RawFormat::S16Le, channels: 2 });
-    assert_eq!((settings.fast, settings.precision), (true, PrecisionChoice::Int8));
+    let source = &settings.sources[0];
+    assert_eq!(source.spec, SourceSpec::Stdin { rate: 8000, format: RawFormat::S16Le, channels: 2 });
+    assert_eq!((source.fast, settings.precision), (true, PrecisionChoice::Int8));
     assert_eq!(settings.model_dir, Some("other".into()));
     let mqtt = settings.mqtt.unwrap();
     assert_eq!(
@@ -87,7 +90,7 @@ fn paths_are_seen_from_the_file() {
     )
     .unwrap();
     let settings = Settings::load(Some(&path), &Overrides::default()).unwrap();
-    assert_eq!(settings.source, SourceSpec::File(dir.path().join("a.wav")));
+    assert_eq!(settings.sources[0].spec, SourceSpec::File(dir.path().join("a.wav")));
     assert_eq!(settings.mqtt.unwrap().password.as_deref(), Some("secret"));
 }
 

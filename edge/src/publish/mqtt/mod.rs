@@ -4,42 +4,58 @@
 //! |---|---|---|---|
 //! | `<prefix>/<device>/event` | the event's JSON object | 1 | no |
 //! | `<prefix>/<device>/state/<label>` | `ON`, `OFF` | 1 | yes |
-//! | `<prefix>/<device>/status` | `online`, `offline`; also the last will | 1 | yes |
+//! | `<prefix>/<device>/status` | `online`; `deaf` while its microphone fails; `offline`, also the last will | 1 | yes |
 //! | `<prefix>/<device>/health` | the daemon's own state, JSON | 0 | no |
+//! | `<discovery prefix>/..` | what Home Assistant is to know, see `discovery` | 1 | yes |
 //!
-//! A label that is not reported has no state: one that the broker keeps from before is taken away.
+//! A label that is not reported has no state: one that the broker keeps from before is taken away. All states begin with `OFF`, so
+//! nothing that a daemon that died left behind stays `ON`.
 //!
-//! Events stay in an outbox in memory until the broker acknowledges them, so an event is delivered at least once
-//! across broken connections, with the same payload; what does not outlive the process is lost with it.
+//! Events wait in the [spool](super::spool) until the broker has acknowledged them: they are delivered at least once, in order,
+//! with the same id and payload, whatever happens to the broker, the connection or the daemon meanwhile.
 
+mod discovery;
+mod link;
 mod options;
 mod outbox;
+mod topics;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rumqttc::{Client, ConnectReturnCode, Connection, ConnectionError, Event as Packet, Incoming, Outgoing, QoS};
 
-use self::outbox::{Item, Outbox};
-use super::{Message, Sink};
+pub use self::link::{Link, LinkSnapshot};
+use self::outbox::{Item, Outbox, Value};
+use self::topics::Topics;
+use super::spool::{Backlog, Draft};
+use super::{Label, Message, Sink};
 use crate::config::MqttSettings;
 use crate::error::{Error, Result};
 use crate::event::Phase;
 
 const ONLINE: &str = "online";
 const OFFLINE: &str = "offline";
+const DEAF: &str = "deaf";
 const ON: &str = "ON";
 const OFF: &str = "OFF";
 /// A retained message without a payload takes the one away that the broker keeps (MQTT 3.1.1, 3.3.1.3).
 const NONE: &str = "";
 
-/// Index of the status among the outbox's retained values; the labels' states follow, then those of labels that are not reported.
-const STATUS: usize = 0;
-
 /// Wait after the first failure to connect; doubled after each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LAST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// A device of this daemon: one of its sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its name in events and topics.
+    pub name: String,
+    /// Name and version of its model.
+    pub model: String,
+}
 
 /// The connection to a broker.
 pub struct MqttSink {
@@ -51,6 +67,7 @@ struct Shared {
     /// For logs: `mqtt broker 10.0.0.2:1883`.
     peer: String,
     topics: Topics,
+    link: Arc<Link>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -59,6 +76,8 @@ struct State {
     outbox: Outbox,
     client: Client,
     ending: Ending,
+    /// What the retained topics said at first, or by the labels that have been reported since.
+    first_values: Vec<Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -75,33 +94,33 @@ enum Ending {
     Done,
 }
 
-struct Topics {
-    event: String,
-    health: String,
-    /// In the order of the outbox's retained values.
-    retained: Vec<String>,
-    labels: Vec<String>,
-}
-
 impl MqttSink {
-    /// Starts to connect and returns at once. `device` names the topics; `labels` are those that can be events. Of the `others` the
-    /// broker may still keep a state, from a time when they were reported: it is taken away.
+    /// Starts to connect and returns at once. `name` is the daemon's, on whose status topic the broker says when it is gone; `devices`
+    /// are its sources, of which one may have that name; `labels` are those of all of them. What `backlog` holds is delivered first.
     ///
     /// # Errors
     ///
     /// For certificates that cannot be read, and when the system refuses a thread. A broker that cannot be reached is no
     /// error: it is logged and tried again.
-    pub fn start(settings: &MqttSettings, device: &str, labels: &[String], others: &[String]) -> Result<Self> {
-        let topics = Topics::new(&format!("{}/{device}", settings.topic), labels, others);
-        let options = options::options(settings, topics.retained[STATUS].clone(), OFFLINE)?;
+    pub fn start(
+        settings: &MqttSettings,
+        name: &str,
+        devices: &[Device],
+        labels: &[Label],
+        backlog: Backlog,
+    ) -> Result<Self> {
+        let topics = Topics::new(settings, name, devices, labels);
+        let values = topics.first_values(labels);
+        let options = options::options(settings, topics.daemon_status().to_string(), OFFLINE)?;
         // Room for everything that the outbox hands over at once, the health message and the farewell.
         let (client, connection) = Client::new(options, 64);
-        let states = labels.iter().map(|_| OFF).chain(others.iter().map(|_| NONE));
-        let outbox = Outbox::new(std::iter::once(ONLINE).chain(states));
+        let outbox = Outbox::new(backlog, values.clone());
+        let link = Arc::new(Link::default());
         let shared = Arc::new(Shared {
             peer: format!("mqtt broker {}:{}", settings.url.host, settings.url.port),
             topics,
-            state: Mutex::new(State { outbox, client, ending: Ending::Running }),
+            link: Arc::clone(&link),
+            state: Mutex::new(State { outbox, client, ending: Ending::Running, first_values: values }),
             changed: Condvar::new(),
         });
         let thread = std::thread::Builder::new()
@@ -113,6 +132,11 @@ impl MqttSink {
             .map_err(Error::io("start the mqtt thread"))?;
         Ok(MqttSink { shared, thread: Some(thread) })
     }
+
+    /// The state of the connection and of the spool, for the health message.
+    pub fn link(&self) -> Arc<Link> {
+        Arc::clone(&self.shared.link)
+    }
 }
 
 impl Sink for MqttSink {
@@ -120,25 +144,58 @@ impl Sink for MqttSink {
         &self.shared.peer
     }
 
-    fn publish(&mut self, message: &Arc<Message>) {
+    fn publish(&mut self, messages: &[Arc<Message>]) {
+        let Shared { topics, .. } = &*self.shared;
         let mut state = self.shared.lock();
-        if let Some(at) = self.shared.topics.labels.iter().position(|label| *label == message.event.label) {
-            state.outbox.set(STATUS + 1 + at, if message.event.phase == Phase::Onset { ON } else { OFF });
-        }
-        if let Some(n_dropped) = state.outbox.push(Arc::clone(message))
-            && n_dropped.is_power_of_two()
-        {
-            tracing::warn!(peer = self.shared.peer, n_dropped, "broker away for too long, oldest events dropped");
+        let draft = |message: &Arc<Message>| Draft {
+            topic: topics.event(&message.event.device),
+            event: message.event.clone(),
+            payload: message.json.clone(),
+        };
+        state.outbox.backlog().push(messages.iter().map(draft).collect());
+        for event in messages.iter().map(|message| &message.event) {
+            // What an earlier daemon left to be ended may have a label that is not reported any more, and has no state.
+            if let Some(index) = topics.state(&event.device, &event.label)
+                && state.first_values[index] != NONE
+            {
+                state.outbox.set(index, if event.phase == Phase::Onset { ON } else { OFF });
+            }
         }
         self.shared.pump(&mut state);
     }
 
-    fn health(&mut self, json: &str) {
+    fn health(&mut self, device: &str, json: &str) {
         let state = self.shared.lock();
         if state.outbox.is_connected() {
             // Only the newest matters: one that cannot be sent now is not worth keeping.
-            let _ = state.client.try_publish(&self.shared.topics.health, QoS::AtMostOnce, false, json);
+            let _ = state.client.try_publish(self.shared.topics.health(device), QoS::AtMostOnce, false, json);
         }
+    }
+
+    fn listening(&mut self, device: &str, hears: bool) {
+        let mut state = self.shared.lock();
+        if let Some(index) = self.shared.topics.status(device) {
+            state.outbox.set(index, if hears { ONLINE } else { DEAF });
+            self.shared.pump(&mut state);
+        }
+    }
+
+    fn set_labels(&mut self, labels: &[Label]) {
+        let mut state = self.shared.lock();
+        let values = self.shared.topics.first_values(labels);
+        for (index, value) in
+            values.iter().enumerate().filter(|(index, value)| **value != state.first_values[*index]).collect::<Vec<_>>()
+        {
+            state.outbox.set(index, value.clone());
+        }
+        state.first_values = values;
+        self.shared.pump(&mut state);
+    }
+
+    fn keep_alive(&mut self, now: Timestamp) {
+        let mut state = self.shared.lock();
+        state.outbox.backlog().keep_alive(now);
+        self.shared.pump(&mut state);
     }
 
     fn is_open(&self) -> bool {
@@ -159,7 +216,10 @@ impl Sink for MqttSink {
             }
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let n_lost = state.outbox.n_undelivered();
+        let (n_left, n_lost) = (state.outbox.n_undelivered(), state.outbox.n_lost());
+        if n_left > n_lost {
+            tracing::info!(peer = self.shared.peer, n_kept = n_left - n_lost, "events are kept for the next start");
+        }
         if n_lost > 0 {
             tracing::warn!(peer = self.shared.peer, n_lost, "events not delivered");
         }
@@ -186,6 +246,7 @@ impl Shared {
                 Ok(Ok(packet)) => {
                     if matches!(packet, Packet::Incoming(Incoming::ConnAck(_))) {
                         tracing::info!(peer = self.peer, "connected");
+                        self.link.connected();
                         backoff = FIRST_BACKOFF;
                         last_failure.clear();
                     }
@@ -199,7 +260,8 @@ impl Shared {
                         break;
                     }
                     self.report(&error, &mut last_failure, backoff);
-                    self.pause(backoff);
+                    // Half of it is chance, so that a house full of devices does not come back all at once.
+                    self.pause(backoff.mul_f64(0.5 + 0.5 * fastrand::f64()));
                     backoff = (backoff * 2).min(LAST_BACKOFF);
                 }
                 // Cannot be: the other end lives in `self.state`.
@@ -214,7 +276,19 @@ impl Shared {
     fn receive(&self, packet: &Packet) -> bool {
         let mut state = self.lock();
         match packet {
-            Packet::Incoming(Incoming::ConnAck(_)) => state.outbox.connected(),
+            Packet::Incoming(Incoming::ConnAck(_)) => {
+                state.outbox.connected();
+                if let Some(birth) = self.topics.birth() {
+                    // Without it Home Assistant only misses what it has forgotten itself; the next connection tries again.
+                    let _ = state.client.try_subscribe(birth, QoS::AtLeastOnce);
+                }
+            }
+            // Whoever has just come, or come back, may have missed everything.
+            Packet::Incoming(Incoming::Publish(message))
+                if self.topics.birth() == Some(&message.topic) && message.payload == ONLINE =>
+            {
+                state.outbox.repeat_retained();
+            }
             Packet::Incoming(Incoming::PubAck(ack)) => state.outbox.acknowledged(ack.pkid),
             // Packets of quality 0 have no identifier.
             Packet::Outgoing(Outgoing::Publish(packet_id)) if *packet_id != 0 => state.outbox.sent(*packet_id),
@@ -227,11 +301,16 @@ impl Shared {
 
     /// Hands over what may be handed over, and takes the next step towards the end where that is wanted.
     fn pump(&self, state: &mut State) {
+        self.hand_over(state);
+        self.link.set_depth(&state.outbox.backlog().depth());
+    }
+
+    fn hand_over(&self, state: &mut State) {
         loop {
             while let Some(item) = state.outbox.next() {
                 let (topic, payload, retain) = match &item {
-                    Item::Event(message) => (&self.topics.event, message.json.as_str(), false),
-                    Item::Retained(index, value) => (&self.topics.retained[*index], *value, true),
+                    Item::Event(record) => (record.topic.as_str(), record.payload.as_str(), false),
+                    Item::Retained(index, value) => (self.topics.retained(*index), value.as_ref(), true),
                 };
                 if state.client.try_publish(topic, QoS::AtLeastOnce, retain, payload).is_err() {
                     state.outbox.put_back(item);
@@ -244,7 +323,7 @@ impl Shared {
             }
             match state.ending {
                 Ending::Draining => {
-                    state.outbox.set(STATUS, OFFLINE);
+                    self.topics.statuses().for_each(|index| state.outbox.set(index, OFFLINE));
                     state.ending = Ending::Farewell;
                 }
                 Ending::Farewell => {
@@ -268,6 +347,7 @@ impl Shared {
         library.state.events.clear();
         library.state.collision = None;
         state.outbox.disconnected();
+        self.link.disconnected();
     }
 
     /// Logs a failure once, not once per attempt.
@@ -286,18 +366,6 @@ impl Shared {
         let state = self.lock();
         let running = |state: &mut State| state.ending == Ending::Running;
         drop(self.changed.wait_timeout_while(state, backoff, running).unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-impl Topics {
-    fn new(root: &str, labels: &[String], others: &[String]) -> Self {
-        let states = labels.iter().chain(others).map(|label| format!("{root}/state/{label}"));
-        Topics {
-            event: format!("{root}/event"),
-            health: format!("{root}/health"),
-            retained: std::iter::once(format!("{root}/status")).chain(states).collect(),
-            labels: labels.to_vec(),
-        }
     }
 }
 

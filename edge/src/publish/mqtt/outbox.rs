@@ -1,40 +1,48 @@
-//! What is still to be delivered: messages enter, items to hand to the MQTT library leave, acknowledgements come back.
+//! What is to be handed to the MQTT library, and what it has: acknowledgements come back and tell what is done with.
 //!
-//! The library forgets what it was given when a connection breaks and the broker holds no session, so everything stays here
-//! until its PubAck: two kinds of things, treated differently when the connection is back. **Events** are all delivered, in
-//! order. Of a **retained value** (the daemon's status, the state of a label) only the latest counts; all of them are
-//! published again on every connection, as the broker may have lost them.
+//! The library forgets what it was given when a connection breaks and the broker holds no session, so everything is
+//! remembered until its PubAck: two kinds of things, treated differently when the connection is back. **Events** are all
+//! delivered, in order; they come from the [`Backlog`]. Of a **retained value** (the daemon's status, the state of a label, what Home
+//! Assistant is to know) only the latest counts; all of them are published again on every connection, as the broker may have
+//! lost them.
 //!
-//! Plain state behind the sink's mutex; does no I/O.
+//! Plain state behind the sink's mutex; what I/O there is, is the backlog's.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use crate::publish::{Message, QUEUE_EVENTS};
+use crate::publish::spool::{Backlog, Record};
 
 /// Messages handed over and not yet acknowledged. Well below the library's own limit (100), above which it would stall.
 const WINDOW: usize = 20;
 
+/// Events taken from the backlog at once.
+const BATCH: usize = 64;
+
 /// Something to publish.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
-    Event(Arc<Message>),
+    Event(Record),
     /// Index of a retained value, and the value.
-    Retained(usize, &'static str),
+    Retained(usize, Value),
 }
+
+/// What a retained topic says.
+pub(super) type Value = Cow<'static, str>;
 
 #[derive(Debug)]
 pub(super) struct Outbox {
     connected: bool,
-    events: VecDeque<Arc<Message>>,
+    backlog: Backlog,
+    /// The events of the backlog that come next.
+    events: VecDeque<Record>,
     retained: Vec<Retained>,
     in_flight: VecDeque<InFlight>,
-    n_dropped: u64,
 }
 
 #[derive(Debug)]
 struct Retained {
-    value: &'static str,
+    value: Value,
     /// Not handed over since it changed, or since the connection was made.
     due: bool,
 }
@@ -47,14 +55,14 @@ struct InFlight {
 }
 
 impl Outbox {
-    /// An outbox with these retained values, addressed by their index.
-    pub(super) fn new(values: impl IntoIterator<Item = &'static str>) -> Self {
+    /// An outbox with the events of `backlog` and these retained values, addressed by their index.
+    pub(super) fn new(backlog: Backlog, values: impl IntoIterator<Item = Value>) -> Self {
         Outbox {
             connected: false,
+            backlog,
             events: VecDeque::new(),
             retained: values.into_iter().map(|value| Retained { value, due: true }).collect(),
             in_flight: VecDeque::with_capacity(WINDOW),
-            n_dropped: 0,
         }
     }
 
@@ -62,25 +70,24 @@ impl Outbox {
         self.connected
     }
 
-    /// Adds an event. A full queue loses its oldest event; returns how many have been lost so far if one was.
-    pub(super) fn push(&mut self, message: Arc<Message>) -> Option<u64> {
-        let full = self.events.len() >= QUEUE_EVENTS;
-        if full {
-            self.events.pop_front();
-            self.n_dropped += 1;
-        }
-        self.events.push_back(message);
-        full.then_some(self.n_dropped)
+    /// Where events are added, and what there is of them.
+    pub(super) fn backlog(&mut self) -> &mut Backlog {
+        &mut self.backlog
     }
 
     /// Changes a retained value.
-    pub(super) fn set(&mut self, index: usize, value: &'static str) {
-        self.retained[index] = Retained { value, due: true };
+    pub(super) fn set(&mut self, index: usize, value: impl Into<Value>) {
+        self.retained[index] = Retained { value: value.into(), due: true };
     }
 
     /// The connection is there. Whatever the broker had of the retained values may be gone.
     pub(super) fn connected(&mut self) {
         self.connected = true;
+        self.repeat_retained();
+    }
+
+    /// Publishes all retained values once more.
+    pub(super) fn repeat_retained(&mut self) {
         self.retained.iter_mut().for_each(|retained| retained.due = true);
     }
 
@@ -100,9 +107,17 @@ impl Outbox {
         let due = self.retained.iter_mut().enumerate().find(|(_, retained)| retained.due);
         if let Some((index, retained)) = due {
             retained.due = false;
-            return Some(Item::Retained(index, retained.value));
+            return Some(Item::Retained(index, retained.value.clone()));
         }
-        self.events.pop_front().map(Item::Event)
+        loop {
+            if self.events.is_empty() {
+                self.events.extend(self.backlog.take(BATCH));
+            }
+            let record = self.events.pop_front()?;
+            if self.backlog.is_kept(&record) {
+                return Some(Item::Event(record));
+            }
+        }
     }
 
     /// `item` was handed over.
@@ -113,7 +128,7 @@ impl Outbox {
     /// `item` could not be handed over, or is lost: it is the next one again.
     pub(super) fn put_back(&mut self, item: Item) {
         match item {
-            Item::Event(message) => self.events.push_front(message),
+            Item::Event(record) => self.events.push_front(record),
             // What it was when it was handed over does not matter; what it is now is published.
             Item::Retained(index, _) => self.retained[index].due = true,
         }
@@ -128,31 +143,56 @@ impl Outbox {
 
     /// The broker has the message.
     pub(super) fn acknowledged(&mut self, packet_id: u16) {
-        if let Some(at) = self.in_flight.iter().position(|entry| entry.packet_id == Some(packet_id)) {
-            self.in_flight.remove(at);
+        let Some(at) = self.in_flight.iter().position(|entry| entry.packet_id == Some(packet_id)) else { return };
+        if let Some(InFlight { item: Item::Event(Record { seq: Some(seq), .. }), .. }) = self.in_flight.remove(at) {
+            self.backlog.acknowledged(seq);
         }
     }
 
     /// Whether the broker has everything.
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.in_flight.is_empty() && self.retained.iter().all(|retained| !retained.due)
+        self.in_flight.is_empty() && self.n_undelivered() == 0 && self.retained.iter().all(|retained| !retained.due)
     }
 
     /// Events that the broker has not acknowledged.
-    pub(super) fn n_undelivered(&self) -> usize {
-        let in_flight = self.in_flight.iter().filter(|entry| matches!(entry.item, Item::Event(_)));
-        self.events.len() + in_flight.count()
+    pub(super) fn n_undelivered(&self) -> u64 {
+        self.backlog.depth().n_events + self.n_in_memory()
+    }
+
+    /// Those of them that end with the process.
+    pub(super) fn n_lost(&self) -> u64 {
+        self.backlog.depth().n_in_memory + self.n_in_memory()
+    }
+
+    /// Events taken from the backlog that are on no disk.
+    fn n_in_memory(&self) -> u64 {
+        let in_flight = self.in_flight.iter().filter_map(|entry| match &entry.item {
+            Item::Event(record) => Some(record),
+            Item::Retained(..) => None,
+        });
+        self.events.iter().chain(in_flight).filter(|record| record.seq.is_none()).count() as u64
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::publish::spool::Draft;
     use crate::publish::tests::message;
+
+    fn outbox<const N: usize>(values: [&'static str; N]) -> Outbox {
+        Outbox::new(Backlog::in_memory(), values.map(Value::from))
+    }
+
+    fn push(outbox: &mut Outbox, label: &str) {
+        let message = message(label);
+        let draft = Draft { topic: label.into(), event: message.event.clone(), payload: message.json.clone() };
+        outbox.backlog().push(vec![draft]);
+    }
 
     fn label(item: &Item) -> String {
         match item {
-            Item::Event(message) => message.event.label.clone(),
+            Item::Event(record) => record.topic.clone(),
             Item::Retained(index, value) => format!("{index}={value}"),
         }
     }
@@ -170,8 +210,8 @@ mod tests {
 
     #[test]
     fn nothing_leaves_before_the_connection() {
-        let mut outbox = Outbox::new(["online"]);
-        outbox.push(message("a"));
+        let mut outbox = outbox(["online"]);
+        push(&mut outbox, "a");
         assert!(outbox.next().is_none());
         outbox.connected();
         assert_eq!(hand_over(&mut outbox, 1), ["0=online", "a"]);
@@ -183,15 +223,15 @@ mod tests {
 
     #[test]
     fn what_was_not_acknowledged_is_sent_again_in_order() {
-        let mut outbox = Outbox::new(["online"]);
+        let mut outbox = outbox(["online"]);
         outbox.connected();
         for name in ["a", "b", "c"] {
-            outbox.push(message(name));
+            push(&mut outbox, name);
         }
         hand_over(&mut outbox, 1);
         outbox.acknowledged(3);
         outbox.disconnected();
-        outbox.push(message("d"));
+        push(&mut outbox, "d");
         assert_eq!(outbox.n_undelivered(), 3);
         outbox.connected();
         assert_eq!(hand_over(&mut outbox, 1), ["0=online", "a", "c", "d"]);
@@ -199,7 +239,7 @@ mod tests {
 
     #[test]
     fn of_a_retained_value_only_the_latest_counts() {
-        let mut outbox = Outbox::new(["online", "OFF"]);
+        let mut outbox = outbox(["online", "OFF"]);
         outbox.connected();
         hand_over(&mut outbox, 1);
         outbox.set(1, "ON");
@@ -211,27 +251,13 @@ mod tests {
 
     #[test]
     fn the_window_bounds_what_is_in_flight() {
-        let mut outbox = Outbox::new([]);
+        let mut outbox = outbox([]);
         outbox.connected();
         for _ in 0..WINDOW + 5 {
-            outbox.push(message("a"));
+            push(&mut outbox, "a");
         }
         assert_eq!(hand_over(&mut outbox, 1).len(), WINDOW);
         outbox.acknowledged(7);
         assert_eq!(hand_over(&mut outbox, 100).len(), 1);
-    }
-
-    #[test]
-    fn a_full_queue_loses_the_oldest_and_counts() {
-        let mut outbox = Outbox::new([]);
-        let first = message("first");
-        assert_eq!(outbox.push(first), None);
-        let other = message("other");
-        for _ in 1..QUEUE_EVENTS {
-            assert_eq!(outbox.push(Arc::clone(&other)), None);
-        }
-        assert_eq!(outbox.push(other), Some(1));
-        outbox.connected();
-        assert_eq!(label(&outbox.next().unwrap()), "other");
     }
 }

@@ -1,0 +1,148 @@
+//! How a source is doing: what the capture thread and the worker find out enters, what the daemon reports leaves.
+//!
+//! # Real-time
+//!
+//! Not for the audio callback: the reason is behind a lock.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// What is wrong with a source, if anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// It is being opened for the first time.
+    Opening,
+    /// Sound comes.
+    Listening,
+    /// Samples come, a large part of them at full scale.
+    Clipped,
+    /// Samples come, with a large constant part.
+    Offset,
+    /// Samples come, but all are zero, or all have the same value.
+    Dead,
+    /// It does not open, failed, stalled, or has the wrong rate.
+    Lost,
+}
+
+impl Condition {
+    /// Whether events can be expected.
+    pub fn hears(self) -> bool {
+        match self {
+            Condition::Opening | Condition::Listening | Condition::Clipped | Condition::Offset => true,
+            Condition::Dead | Condition::Lost => false,
+        }
+    }
+}
+
+/// How one source is doing.
+#[derive(Debug)]
+pub struct Hearing {
+    started: Instant,
+    state: Mutex<State>,
+    n_opened: AtomicU64,
+    /// When the capture thread was last known to be alive, milliseconds since `started`.
+    beat_ms: AtomicU64,
+    reopen: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    condition: Condition,
+    reason: Option<String>,
+}
+
+/// The state of a [`Hearing`] at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HearingSnapshot {
+    /// What is wrong, if anything.
+    pub capture: Condition,
+    /// In words, where something is wrong.
+    pub capture_reason: Option<String>,
+    /// How many times the source was opened again.
+    pub n_reopened: u64,
+}
+
+impl Default for Hearing {
+    fn default() -> Self {
+        Hearing {
+            started: Instant::now(),
+            state: Mutex::new(State { condition: Condition::Opening, reason: None }),
+            n_opened: AtomicU64::new(0),
+            beat_ms: AtomicU64::new(0),
+            reopen: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Hearing {
+    /// Takes note of a condition, and logs it if it is news.
+    pub(crate) fn set(&self, condition: Condition, reason: impl Into<Option<String>>) {
+        let reason = reason.into();
+        let mut state = self.lock();
+        if (state.condition, &state.reason) == (condition, &reason) {
+            return;
+        }
+        match (&reason, condition) {
+            (Some(reason), _) => tracing::warn!("{reason}"),
+            (None, Condition::Listening) if state.reason.is_some() => tracing::info!("the source is heard again"),
+            (None, _) => {}
+        }
+        *state = State { condition, reason };
+    }
+
+    /// Takes note of what the samples say, unless there are none to come: what is left in the ring says nothing of a source that is
+    /// lost.
+    pub(crate) fn judge(&self, condition: Condition, reason: impl Into<Option<String>>) {
+        if !matches!(self.condition(), Condition::Opening | Condition::Lost) {
+            self.set(condition, reason);
+        }
+    }
+
+    /// What is wrong, if anything.
+    pub fn condition(&self) -> Condition {
+        self.lock().condition
+    }
+
+    /// The state now.
+    pub fn snapshot(&self) -> HearingSnapshot {
+        let state = self.lock();
+        HearingSnapshot {
+            capture: state.condition,
+            capture_reason: state.reason.clone(),
+            n_reopened: self.n_opened.load(Relaxed).saturating_sub(1),
+        }
+    }
+
+    /// The source was opened.
+    pub(crate) fn opened(&self) {
+        self.n_opened.fetch_add(1, Relaxed);
+    }
+
+    /// The capture thread is alive.
+    pub(crate) fn beat(&self) {
+        self.beat_ms.store(self.started.elapsed().as_millis() as u64, Relaxed);
+    }
+
+    /// How long ago the capture thread was alive.
+    pub fn since_beat(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.beat_ms.load(Relaxed)))
+    }
+
+    /// Asks for the source to be closed and opened again.
+    pub(crate) fn ask_to_reopen(&self) {
+        self.reopen.store(true, Relaxed);
+    }
+
+    /// Whether that was asked for since the last time.
+    pub(crate) fn is_asked_to_reopen(&self) -> bool {
+        self.reopen.swap(false, Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,196 @@
+//! Whether what comes from a live source can be sound at all: samples enter on the worker thread, a [`Condition`] leaves.
+//!
+//! | condition | in each of two seconds |
+//! |---|---|
+//! | dead | all samples have the same value, zero for example |
+//! | offset | the mean is at least a tenth of full scale, -20 dBFS |
+//! | clipped | one sample in twenty is at full scale |
+//!
+//! A dead source is opened again after ten seconds, then after twenty, and so on up to five minutes: it may just be muted. The
+//! other two are only told: closing the device would not mend them.
+
+use std::time::Duration;
+
+use super::{Condition, Hearing};
+use crate::status::CLIPPED;
+
+/// Windows in a row that make a condition; each is a second long.
+const N_WINDOWS: u32 = 2;
+
+const MAX_MEAN: f64 = 0.1;
+const MAX_CLIPPED: f64 = 0.05;
+
+const FIRST_REOPEN: Duration = Duration::from_secs(10);
+const LAST_REOPEN: Duration = Duration::from_secs(300);
+
+/// Watches the samples of one source.
+#[derive(Debug)]
+pub(crate) struct Vitals {
+    window: Window,
+    /// What the last windows say, and how many of them.
+    verdict: Condition,
+    n_alike: u32,
+    /// Seconds that the source has been dead, and after how many it is opened again.
+    dead_s: u32,
+    reopen_s: u32,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    n_samples: u64,
+    n_clipped: u64,
+    sum: f64,
+    least: f32,
+    most: f32,
+}
+
+impl Vitals {
+    pub(crate) fn new() -> Self {
+        Vitals {
+            window: Window::default(),
+            verdict: Condition::Listening,
+            n_alike: 0,
+            dead_s: 0,
+            reopen_s: FIRST_REOPEN.as_secs() as u32,
+        }
+    }
+
+    /// Takes the next samples, which must be numbers, and tells `hearing` what they say.
+    pub(crate) fn push(&mut self, samples: &[f32], sample_rate: u32, hearing: &Hearing) {
+        let window_len = u64::from(sample_rate).max(1);
+        let mut rest = samples;
+        while !rest.is_empty() {
+            let n = rest.len().min((window_len - self.window.n_samples) as usize);
+            self.window.add(&rest[..n]);
+            rest = &rest[n..];
+            if self.window.n_samples == window_len {
+                self.end_window(hearing);
+            }
+        }
+    }
+
+    fn end_window(&mut self, hearing: &Hearing) {
+        let (verdict, reason) = self.window.verdict();
+        self.window = Window::default();
+        self.n_alike = if verdict == self.verdict { self.n_alike + 1 } else { 1 };
+        self.verdict = verdict;
+        // A single second tells nothing bad, but a good one tells that the bad is over.
+        if self.n_alike >= N_WINDOWS || verdict == Condition::Listening {
+            hearing.judge(verdict, reason);
+        }
+        if verdict != Condition::Dead {
+            self.dead_s = 0;
+            if self.n_alike > FIRST_REOPEN.as_secs() as u32 {
+                self.reopen_s = FIRST_REOPEN.as_secs() as u32;
+            }
+            return;
+        }
+        self.dead_s += 1;
+        if self.dead_s >= self.reopen_s {
+            self.dead_s = 0;
+            self.reopen_s = (self.reopen_s * 2).min(LAST_REOPEN.as_secs() as u32);
+            hearing.ask_to_reopen();
+        }
+    }
+}
+
+impl Window {
+    fn add(&mut self, samples: &[f32]) {
+        if self.n_samples == 0 {
+            (self.least, self.most) = (f32::INFINITY, f32::NEG_INFINITY);
+        }
+        for &x in samples {
+            self.least = self.least.min(x);
+            self.most = self.most.max(x);
+            self.sum += f64::from(x);
+            self.n_clipped += u64::from(x.abs() >= CLIPPED);
+        }
+        self.n_samples += samples.len() as u64;
+    }
+
+    fn verdict(&self) -> (Condition, Option<String>) {
+        let n_samples = self.n_samples as f64;
+        let mean = self.sum / n_samples;
+        let clipped = self.n_clipped as f64 / n_samples;
+        if self.least == self.most {
+            let what =
+                if self.least == 0.0 { "zeros: is it muted?".into() } else { format!("the value {}", self.least) };
+            (Condition::Dead, Some(format!("the source delivers nothing but {what}")))
+        } else if clipped >= MAX_CLIPPED {
+            (Condition::Clipped, Some("the source is too loud, it clips: turn its gain down".into()))
+        } else if mean.abs() >= MAX_MEAN {
+            (Condition::Offset, Some("the source has a large DC offset: is it broken, or wired wrongly?".into()))
+        } else {
+            (Condition::Listening, None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: u32 = 1_000;
+
+    fn listening() -> (Vitals, Hearing) {
+        let hearing = Hearing::default();
+        hearing.set(Condition::Listening, None);
+        (Vitals::new(), hearing)
+    }
+
+    fn feed(vitals: &mut Vitals, hearing: &Hearing, seconds: f64, sample: impl Fn(usize) -> f32) -> Condition {
+        let samples: Vec<f32> = (0..(seconds * f64::from(RATE)) as usize).map(sample).collect();
+        // Blocks that do not divide a second.
+        samples.chunks(77).for_each(|block| vitals.push(block, RATE, hearing));
+        hearing.condition()
+    }
+
+    fn sine(n: usize) -> f32 {
+        (n as f32).sin() * 0.3
+    }
+
+    #[test]
+    fn what_cannot_be_sound_is_told_within_two_seconds_and_so_is_its_end() {
+        // Gain and offset of a tone.
+        let cases = [
+            (0.0, 0.0, Condition::Dead),
+            (0.0, -0.25, Condition::Dead),
+            (0.1, 0.2, Condition::Offset),
+            (100.0, 0.0, Condition::Clipped),
+        ];
+        for (gain, offset, condition) in cases {
+            let sample = |n: usize| (sine(n) * gain + offset).clamp(-1.0, 1.0);
+            let (mut vitals, hearing) = listening();
+            assert_eq!(feed(&mut vitals, &hearing, 3.0, sine), Condition::Listening);
+            assert_eq!(feed(&mut vitals, &hearing, 1.0, sample), Condition::Listening, "one second is not enough");
+            assert_eq!(feed(&mut vitals, &hearing, 1.0, sample), condition);
+            assert!(hearing.snapshot().capture_reason.is_some());
+            assert_eq!(feed(&mut vitals, &hearing, 1.0, sine), Condition::Listening);
+        }
+    }
+
+    #[test]
+    fn a_quiet_room_is_sound() {
+        let (mut vitals, hearing) = listening();
+        // The least that 16 bits can say, once in a while.
+        let quiet = |n: usize| if n.is_multiple_of(400) { -1.0 / 32_768.0 } else { 0.0 };
+        assert_eq!(feed(&mut vitals, &hearing, 60.0, quiet), Condition::Listening);
+        assert!(!hearing.is_asked_to_reopen());
+    }
+
+    #[test]
+    fn a_dead_source_is_opened_again_less_and_less_often() {
+        let (mut vitals, hearing) = listening();
+        let mut asked = Vec::new();
+        for second in 1..=120 {
+            feed(&mut vitals, &hearing, 1.0, |_| 0.0);
+            if hearing.is_asked_to_reopen() {
+                asked.push(second);
+            }
+        }
+        assert_eq!(asked, [10, 30, 70]);
+        feed(&mut vitals, &hearing, 15.0, sine);
+        feed(&mut vitals, &hearing, 10.0, |_| 0.0);
+        assert!(hearing.is_asked_to_reopen(), "what was heard meanwhile counts as new");
+    }
+}

@@ -1,0 +1,130 @@
+//! `earwitness run`: joins sources, workers and sinks, and waits for the end.
+//!
+//! The main thread takes the onsets and offsets of all workers, turns them into events, but those of quiet hours, and hands them to
+//! the publisher, as many at once as there are: with a spool, one write to the disk for all of them. Signals only set flags that
+//! it and the workers look at.
+
+mod ear;
+mod health;
+mod metrics;
+mod reload;
+mod service;
+mod sinks;
+
+use std::iter;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use edge::Result;
+use edge::config::Settings;
+use edge::engine::{PrecisionChoice, load_engine};
+use edge::publish::{Publisher, QUEUE_EVENTS};
+use edge::quiet::QuietHours;
+
+use self::ear::Ear;
+use self::health::Health;
+use self::service::{Service, Signals};
+use super::args::RunArgs;
+
+/// How often the main thread looks at the flags when there are no events.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often a sink may look after itself: how exactly a spool knows until when an event went on.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+pub(super) fn run(args: &RunArgs) -> Result<()> {
+    let overrides = args.overrides();
+    let settings = Settings::load(args.config.as_deref(), &overrides)?;
+    let log = super::logging::start(&settings.log)?;
+    let signals = Signals::install()?;
+    let (model, engine) =
+        super::load(settings.model_dir.as_deref(), settings.precision, |model| settings.model(model))?;
+    let rules = settings.rules(&model.manifest)?;
+    let quiet_hours = settings.quiet_hours(&model.manifest)?;
+    log_quiet_hours(&quiet_hours);
+    tracing::info!(model = %model.id(), dir = %model.dir.display(), precision = %engine.precision(), "model");
+
+    // The first engine was chosen by its speed; the others need not be timed again.
+    let choice = PrecisionChoice::from(engine.precision());
+    let engines = iter::once(Ok(engine)).chain(iter::repeat_with(|| load_engine(&model, choice)));
+    let sinks::Sinks { mut publisher, link, owed } = sinks::start(&settings, &rules, &model)?;
+    publisher.publish(owed);
+
+    let (sender, transitions) = mpsc::sync_channel(QUEUE_EVENTS);
+    let mut ears = Vec::new();
+    for (index, (source, engine)) in settings.sources.iter().zip(engines).enumerate() {
+        ears.push(Ear::start(source, &model, engine?, &rules, &quiet_hours, &signals.stop, (index, sender.clone()))?);
+    }
+    // The channel ends with the last worker.
+    drop(sender);
+
+    let mut health = Health::new(&settings, link);
+    serve_metrics(&settings, &ears, &health)?;
+    let mut reloader = reload::Reloader::new(args.config.clone(), overrides, settings, rules, log);
+    let mut service = Service::ready();
+    let mut kept_alive = Instant::now();
+    loop {
+        match transitions.recv_timeout(TICK) {
+            Ok(first) => {
+                let all = iter::once(first).chain(transitions.try_iter().take(QUEUE_EVENTS));
+                publisher.publish(all.filter_map(|(index, transition)| ears[index].event(&transition)));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if !publisher.is_open() {
+            tracing::info!("nobody reads the events any more");
+            signals.stop.store(true, Ordering::Relaxed);
+        }
+        tell_who_listens(&mut ears, &mut publisher);
+        if signals.take_reload() {
+            service.reloading();
+            reloader.reload(&model, &mut ears, &mut publisher);
+            service.reloaded();
+        }
+        if kept_alive.elapsed() >= KEEP_ALIVE {
+            kept_alive = Instant::now();
+            publisher.keep_alive();
+        }
+        health.publish(&ears, &mut publisher);
+        service.look_after(&mut ears);
+    }
+    service.stopping();
+    let ended = ears.into_iter().map(Ear::join).fold(Ok(()), Result::and);
+    publisher.finish();
+    ended
+}
+
+/// Answers Prometheus, where the configuration has it so.
+fn serve_metrics(settings: &Settings, ears: &[Ear], health: &Health) -> Result<()> {
+    let Some(address) = settings.metrics else { return Ok(()) };
+    let sources: Vec<_> = ears.iter().map(|ear| (ear.name.clone(), ear.shared.clone())).collect();
+    let reporter = health.reporter.clone();
+    let reports = move || sources.iter().map(|(name, shared)| (name.clone(), reporter.report(shared))).collect();
+    let address = metrics::serve(address, reports)?;
+    tracing::info!("metrics at http://{address}/metrics");
+    Ok(())
+}
+
+/// Tells the sinks whose source has begun or ceased to hear.
+fn tell_who_listens(ears: &mut [Ear], publisher: &mut Publisher) {
+    for ear in ears {
+        if let Some(hears) = ear.news_of_hearing() {
+            publisher.listening(&ear.name, hears);
+        }
+    }
+}
+
+/// Says that there are quiet hours, and if it has to be guessed when they are.
+fn log_quiet_hours(hours: &[Option<QuietHours>]) {
+    let n_labels = hours.iter().flatten().count();
+    if let Some(first) = hours.iter().flatten().next() {
+        tracing::info!(n_labels, time_zone = first.zone_name(), "quiet hours");
+        if first.zone().is_unknown() {
+            tracing::warn!(
+                "this machine has no time zone: quiet hours are in UTC unless quiet_hours.time_zone names one"
+            );
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A network between a daemon and its broker that can fail without a word: bytes vanish, and connections stay open.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// Passes connections on to a port of this machine. Ends with the process.
+pub struct Proxy {
+    /// Where it listens.
+    pub port: u16,
+    swallows: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    /// Starts to pass connections on to `target`.
+    ///
+    /// # Panics
+    ///
+    /// When no port is free.
+    pub fn start(target: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("a listener has an address").port();
+        let swallows = Arc::new(AtomicBool::new(false));
+        let shared = Arc::clone(&swallows);
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else { continue };
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { continue };
+                    let swallows = Arc::clone(&shared);
+                    thread::spawn(move || pass(from, to, &swallows));
+                }
+            }
+        });
+        Proxy { port, swallows }
+    }
+
+    /// From now on all bytes vanish, in both directions, or none any more. What has vanished stays so: connections of that time are
+    /// of no use afterwards.
+    pub fn swallow(&self, swallows: bool) {
+        self.swallows.store(swallows, Ordering::Relaxed);
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, swallows: &AtomicBool) {
+    let mut buffer = [0; 4096];
+    let mut torn = false;
+    while let Ok(n) = from.read(&mut buffer) {
+        torn |= swallows.load(Ordering::Relaxed);
+        if n == 0 || (!torn && to.write_all(&buffer[..n]).is_err()) {
+            break;
+        }
+    }
+    // The other end is told only where the network still works.
+    if !torn {
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    }
+}
