@@ -1,15 +1,19 @@
-//! Claim: a microcontroller is an ear and a lamp. The firmware runs on an emulated board, and what it streams from its flash arrives
-//! sample by sample.
+//! Claim: a microcontroller is an ear and a lamp. The firmware runs on an emulated board; what it streams from its flash arrives
+//! sample by sample, and what the daemon hears in it reaches a real broker and the board's LED. Needs the Debian packages qemu-system-arm and
+//! mosquitto, and the Rust target thumbv7em-none-eabihf.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use firmware_bridge::frame;
 use firmware_bridge::host::{Heard, Host, Wish};
 use firmware_bridge::msg::{Encoding, Encodings, Event, Phase};
+use tests::binary::{Process, earwitness_bin, model_dir};
 use tests::board::{self, Board, Serial};
+use tests::broker::{Broker, Subscriber, free_port};
 
 /// The clip in the firmware's flash, as its build script has it.
 const RATE_HZ: u32 = 24_000;
@@ -105,4 +109,56 @@ impl<'a> Line<'a> {
             other => panic!("{other:?}"),
         });
     }
+}
+
+#[test]
+fn what_a_board_hears_reaches_the_broker_and_lights_its_lamp() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path(), free_port(), "allow_anonymous true");
+    let subscriber = Subscriber::start(broker.port, None);
+    let port = free_port();
+    let board = Board::start(board::node(), &Serial::Listen(port));
+    let config = dir.path().join("earwitness.toml");
+    let text = format!(
+        "name = \"nook\"\n[source]\ninput = \"serial:tcp://127.0.0.1:{port}\"\n[model]\ndir = \"{}\"\n\
+         [mqtt]\nurl = \"{}\"\nhealth_s = 1\n",
+        model_dir().display(),
+        broker.url()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut daemon = Process::start(Command::new(earwitness_bin()).arg("run").arg("--config").arg(&config));
+
+    let phases = |label: &str| {
+        let events = subscriber.payloads("earwitness/nook/event").into_iter();
+        let events = events.map(|json| serde_json::from_str::<serde_json::Value>(&json).unwrap());
+        events
+            .filter(|event| event["label"] == label)
+            .map(|event| event["phase"].as_str().unwrap().to_string())
+            .collect()
+    };
+    // The clip, eight seconds long, is played over and over.
+    let is_heard = |label: &str| -> bool {
+        let phases: Vec<String> = phases(label);
+        phases.iter().any(|phase| phase == "onset") && phases.iter().any(|phase| phase == "offset")
+    };
+    daemon.wait_until("a cry and its end", Duration::from_secs(60), |_| is_heard("crying_baby"));
+    let onset = "phase: Onset, score_percent";
+    daemon.wait_until("its word to the lamp", Duration::from_secs(10), |_| {
+        board.n_logged(onset) > 0 && board.n_logged("phase: Offset") > 0
+    });
+    // A cry blinks.
+    assert!(board.n_logged("led on") >= 2 && board.n_logged("led off") >= 2, "{:#?}", board.log());
+    daemon.wait_until("the node's word on itself", Duration::from_secs(10), |_| {
+        subscriber.payloads("earwitness/nook/health").iter().any(|json| {
+            let health: serde_json::Value = serde_json::from_str(json).unwrap();
+            health["node"]["name"] == "mps2-an386" && health["node"]["n_lost"] == 0
+        })
+    });
+
+    daemon.signal("TERM");
+    let output = daemon.finish(Duration::from_secs(20));
+    assert!(output.status.success(), "{output:#?}");
+    // It has told the node to stop, and the node has found nothing amiss.
+    let (status, log) = board.finish();
+    assert!(status.success(), "{log:#?}");
 }
