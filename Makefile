@@ -7,6 +7,7 @@
 #   make bench-training      training throughput beside plain PyTorch's; BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network beside other engines; BENCH_FLAGS="--quick", --help for more
 #   make trainer             builds the trainer, target/release/earwitness-train
+#   make soak                a day of sound with faults of all kinds for the daemon and its broker; HOURS=24
 #   make ablation            what each ingredient of models/home brings, in a shorter form; needs the data sets
 
 SHELL := /bin/bash
@@ -20,13 +21,14 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODEL ?= models/home
 SOURCE ?= file:$(TARGET)/demo/scene.wav
 SEED ?= 1
+HOURS ?= 24
 
 # A Rust that this very run installs is found too.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # One optimised build serves the demo, the tests, the lints and the benches.
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 
-.PHONY: ablation demo test lint tests test-firmware trainer bench bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation demo test lint tests soak test-firmware trainer bench bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -59,6 +61,11 @@ trainer: system-test torch
 
 ablation: trainer
 	EARWITNESS_TRAIN="$(abspath $(TARGET))/release/earwitness-train" scripts/ablation.sh $(OUT)
+
+# A day of sound and faults for the daemon, in minutes.
+soak: system-test
+	cargo build --release -p edge -p tests
+	EARWITNESS_BIN="$(abspath $(TARGET))/release/earwitness" $(TARGET)/release/soak $(HOURS) $(SEED)
 
 bench: system-demo
 	cargo bench -p benches

@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -84,7 +84,23 @@ impl Process {
     ///
     /// When it cannot be started.
     pub fn try_start(command: &mut Command) -> std::io::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// Starts `command`, and returns the near end of its standard input, too.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn start_with_input(command: &mut Command) -> (Self, ChildStdin) {
+        let mut process =
+            Self::spawn(command.stdin(Stdio::piped())).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let input = process.child.stdin.take().expect("piped");
+        (process, input)
+    }
+
+    fn spawn(command: &mut Command) -> std::io::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let readers = vec![
             take_down(child.stdout.take().expect("piped"), &stdout),

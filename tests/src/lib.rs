@@ -5,5 +5,6 @@ pub mod binary;
 pub mod board;
 pub mod broker;
 pub mod proxy;
+pub mod soak;
 pub mod tiny;
 pub mod virtual_mic;

@@ -155,6 +155,12 @@ impl Source {
         }
     }
 
+    /// A source that gives these sessions.
+    #[cfg(test)]
+    pub(crate) fn scripted(sessions: Receiver<Session>) -> Source {
+        Source { live: false, sessions, stop: Arc::default(), thread: None, interruptible: true }
+    }
+
     /// A source that is kept open on a thread of its own.
     #[cfg(any(feature = "mic", feature = "serial"))]
     fn supervised(live: impl supervise::Live + Send + 'static, hearing: &Arc<Hearing>) -> Result<Source> {

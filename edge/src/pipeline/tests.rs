@@ -392,3 +392,73 @@ fn an_error_of_the_source_ends_the_worker_with_it() {
     assert!(heard.recv().is_err());
     assert!(worker.join().unwrap_err().to_string().contains("contains no audio"));
 }
+
+/// What happens to a live source.
+#[derive(Debug, Clone)]
+enum Fate {
+    /// So many tenths of a second of sound.
+    Sound(u8),
+    /// So many tenths of a second are lost in the device.
+    Lost(u8),
+    /// It is closed, and opened again at one of some rates.
+    Reopened(u8),
+}
+
+fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    let fate = prop_oneof![
+        4 => (1..20_u8).prop_map(Fate::Sound),
+        1 => (1..40_u8).prop_map(Fate::Lost),
+        1 => (0..3_u8).prop_map(Fate::Reopened),
+    ];
+    proptest::collection::vec(fate, 1..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn stream_time_is_the_sum_of_all_sessions_and_events_lie_within_their_session(fates in fates()) {
+        const RATES: [u32; 3] = [16_000, 24_000, 48_000];
+        let (chain, status) = chain(RATES[0]);
+        let (sender, sessions) = channel();
+        let source = Source::scripted(sessions);
+        let (mut rate, mut writer, mut t_s) = (RATES[0], None::<crate::ring::Writer>, 0.0);
+        // Ends of the sessions in stream time.
+        let mut ends = vec![0.0];
+        let long = fates.iter().any(|fate| matches!(fate, Fate::Sound(10..)));
+        for fate in fates {
+            let open = writer.get_or_insert_with(|| {
+                let (writer, reader) = crate::ring::ring(rate as usize * 100, status.clone());
+                sender.send(Session { sample_rate: rate, description: String::new(), reader }).unwrap();
+                writer
+            });
+            match fate {
+                Fate::Sound(tenths) => {
+                    let samples = noise(rate as usize * usize::from(tenths) / 10);
+                    open.write(&samples);
+                    t_s += f64::from(tenths) / 10.0;
+                }
+                Fate::Lost(tenths) => {
+                    open.mark_gap(u64::from(rate) * u64::from(tenths) / 10);
+                    t_s += f64::from(tenths) / 10.0;
+                }
+                Fate::Reopened(which) => {
+                    writer = None;
+                    rate = RATES[usize::from(which)];
+                    ends.push(t_s);
+                }
+            }
+        }
+        drop(writer);
+        drop(sender);
+        ends.push(t_s);
+
+        let mut transitions = Vec::new();
+        run(source, chain, &of(&status), &AtomicBool::new(false), &mut |transition| transitions.push(transition)).unwrap();
+        for (onset_s, offset_s) in events(&transitions) {
+            let session = ends.windows(2).find(|ends| onset_s >= ends[0] - 1e-6 && offset_s <= ends[1] + 1e-6);
+            prop_assert!(session.is_some(), "{onset_s} to {offset_s} s is in no session of {ends:?}");
+        }
+        prop_assert!(!long || !transitions.is_empty(), "a second of noise is an event");
+    }
+}

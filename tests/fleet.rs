@@ -1,0 +1,77 @@
+//! Claim: two hundred devices share one broker and lose nothing, also when it is restarted under them. Each is the real daemon, with a
+//! sound of its own. Needs the Debian package mosquitto.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashSet;
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tests::binary::{Process, earwitness_bin};
+use tests::broker::{Broker, Subscriber, free_port};
+use tests::tiny::{self, Sound};
+
+const N_DEVICES: usize = 200;
+
+#[test]
+fn two_hundred_devices_and_a_broker_that_is_restarted() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    // As deploy/ recommends for many devices: nothing is thrown away while a subscriber is behind.
+    let config = "allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n";
+    let broker = Broker::start(dir.path(), port, config);
+    let subscriber = Subscriber::start(port, Some("collector"));
+
+    // Tones at different times, some before the broker goes, some while it is away, some after.
+    let devices: Vec<Process> = (0..N_DEVICES)
+        .map(|n| {
+            let delay_s = 1.0 + (n % 20) as f64 * 0.4;
+            let sounds = [(Sound::Silence, delay_s), (Sound::Tone, 1.0), (Sound::Silence, 4.0), (Sound::Tone, 1.0), (Sound::Silence, 9.0)];
+            let home = dir.path().join(n.to_string());
+            fs::create_dir(&home).unwrap();
+            tiny::write_wav(&home.join("sounds.wav"), &sounds);
+            let text = format!(
+                "name = \"device-{n}\"\n[source]\ninput = \"file:sounds.wav\"\n[model]\ndir = \"{}\"\nprecision = \"f32\"\n\
+                 [mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\nspool.file = \"spool\"\n",
+                tiny::model().display()
+            );
+            fs::write(home.join("ear.toml"), text).unwrap();
+            Process::start(Command::new(earwitness_bin()).arg("run").arg("--config").arg(home.join("ear.toml")))
+        })
+        .collect();
+
+    subscriber.wait_until("the first events", |subscriber| events(subscriber).len() > N_DEVICES / 4);
+    broker.stop();
+    let mut arrived = events(&subscriber);
+    drop(subscriber);
+    thread::sleep(Duration::from_secs(3));
+    let _broker = Broker::start(dir.path(), port, config);
+    let subscriber = Subscriber::start(port, Some("collector"));
+
+    let mut reported = HashSet::new();
+    for device in devices {
+        let output = device.finish(Duration::from_secs(120));
+        assert!(output.status.success(), "{output:#?}");
+        assert_eq!(output.stdout.len(), 4, "{output:#?}");
+        reported.extend(output.stdout);
+    }
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while arrived.len() < reported.len() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+        arrived.extend(events(&subscriber));
+    }
+    assert_eq!(arrived.len(), 4 * N_DEVICES);
+    assert!(arrived == reported, "some are lost, or invented");
+    let offline = |n: usize| {
+        subscriber.payloads(&format!("earwitness/device-{n}/status")).last().is_some_and(|status| status == "offline")
+    };
+    subscriber.wait_until("all have said goodbye", |_| (0..N_DEVICES).all(offline));
+}
+
+/// The events of all devices so far, each once.
+fn events(subscriber: &Subscriber) -> HashSet<String> {
+    let all = subscriber.received().into_iter().filter(|message| message.topic.ends_with("/event"));
+    all.map(|message| message.payload).collect()
+}
