@@ -10,12 +10,13 @@
 //! | 1 | 1 | flags; senders write 0 in bits that they do not know, receivers ignore them |
 //! | 2 | 2 | seq: counts the sender's frames from capture on, modulo 65536 |
 //! | 4 | 4 | stamp: index of the frame's first sample since the sender's start, modulo 2^32 |
-//! | 8 | n | payload; audio: signed 16-bit samples |
+//! | 8 | n | payload, by kind |
 //! | 8 + n | 4 | CRC-32/ISO-HDLC of the bytes 0 to 8 + n |
 //!
 //! The CRC stands in the last four bytes in every version, and is checked before anything else is read.
 //!
-//! A sender transmits one [`DELIMITER`] before its first frame, so that whatever the line carried before is cut off.
+//! A sender transmits one [`DELIMITER`] more before its first frame and before each message, so that whatever the line carried before is
+//! cut off.
 
 use core::fmt;
 
@@ -38,22 +39,32 @@ static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// What a payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Kind {
     /// Samples: signed 16-bit little endian, mono.
     Audio = 1,
-    /// A message between the two programs.
+    /// A message between the two programs, see [`msg`](crate::msg).
     Control = 2,
+    /// Samples: 8-bit mu-law, mono, see [`mu_law`](crate::mu_law).
+    MuLaw = 3,
+    /// Samples: IMA ADPCM, mono, see [`adpcm`](crate::adpcm).
+    Adpcm = 4,
+    /// Log-mel frames, see [`log_mel`](crate::log_mel).
+    LogMel = 5,
 }
 
 impl Kind {
     fn from_bits(bits: u8) -> Option<Self> {
-        [Self::Audio, Self::Control].into_iter().find(|kind| *kind as u8 == bits)
+        [Self::Audio, Self::Control, Self::MuLaw, Self::Adpcm, Self::LogMel]
+            .into_iter()
+            .find(|kind| *kind as u8 == bits)
     }
 }
 
 /// What stands before a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
     /// What the payload is.
     pub kind: Kind,
@@ -67,6 +78,7 @@ pub struct Header {
 
 /// A frame that was received whole and intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Frame<'a> {
     /// What stands before the payload.
     pub header: Header,
@@ -93,8 +105,18 @@ pub const fn max_encoded_len(payload_len: usize) -> usize {
     body + body.div_ceil(254) + 1
 }
 
+/// Longest payload whose frame, however stuffed, fits `wire_len` bytes on the line; 0 if not even an empty one does.
+pub const fn max_payload_len(wire_len: usize) -> usize {
+    let mut payload_len = wire_len.saturating_sub(max_encoded_len(0));
+    while payload_len > 0 && max_encoded_len(payload_len) > wire_len {
+        payload_len -= 1;
+    }
+    payload_len
+}
+
 /// A frame was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum EncodeError {
     /// The buffer is shorter than [`max_encoded_len`]; asked for whatever the payload, so that no payload is a surprise.
     BufferTooSmall {
@@ -116,6 +138,7 @@ impl core::error::Error for EncodeError {}
 
 /// Bytes are not a frame that this crate knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DecodeError {
     /// The byte stuffing is broken: a byte was lost, added or damaged.
     Stuffing,
@@ -265,83 +288,4 @@ fn write(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEADER: Header = Header { kind: Kind::Audio, flags: 0xa5, seq: 0x0201, stamp: 0x0807_0605 };
-
-    #[test]
-    fn the_layout_is_as_documented() {
-        let mut wire = [0xee; 64];
-        let n = encode(&HEADER, &[0x11, 0x00, 0x22], &mut wire).unwrap();
-        let mut body = [0; 64];
-        let n_body = cobs::decode(&wire[..n - 1], &mut body).unwrap().frame_size();
-        assert_eq!(body[..11], [0x11, 0xa5, 0x01, 0x02, 0x05, 0x06, 0x07, 0x08, 0x11, 0x00, 0x22]);
-        assert_eq!(n_body, decoded_len(3));
-        assert_eq!(wire[n - 1], DELIMITER);
-        assert!(!wire[..n - 1].contains(&DELIMITER));
-        // CRC-32/ISO-HDLC is the CRC of zip and Ethernet; its check value is that of the catalogue.
-        assert_eq!(CRC.checksum(b"123456789"), 0xcbf4_3926);
-        assert_eq!(body[11..15], CRC.checksum(&body[..11]).to_le_bytes());
-    }
-
-    #[test]
-    fn samples_go_and_come_back() {
-        let samples = [0, 1, -1, i16::MIN, i16::MAX, 256];
-        let mut wire = [0; max_encoded_len(12)];
-        let n = encode_audio(&HEADER, &samples, &mut wire).unwrap();
-        let mut buffer = [0; decoded_len(12)];
-        let frame = decode(&wire[..n], &mut buffer).unwrap();
-        assert_eq!(frame.header, HEADER);
-        assert!(frame.samples().eq(samples));
-    }
-
-    #[test]
-    fn the_greatest_length_is_reached_and_not_passed() {
-        for n_payload in [0, 1, 242, 243, 496, 497, 640, 1024] {
-            let mut wire = [0; max_encoded_len(1024)];
-            let longest = (0..=255)
-                .map(|fill| {
-                    encode(&Header { flags: fill, ..HEADER }, &[fill.max(1); 1024][..n_payload], &mut wire).unwrap()
-                })
-                .max();
-            assert!(longest.unwrap() <= max_encoded_len(n_payload));
-        }
-        // The figures of a 16 kHz microphone: 10, 20 and 32 ms.
-        assert_eq!([320, 640, 1024].map(max_encoded_len), [335, 656, 1042]);
-    }
-
-    #[test]
-    fn a_small_buffer_is_refused_before_anything_is_written() {
-        let mut wire = [0xee; max_encoded_len(10) - 1];
-        let error = encode(&HEADER, &[1; 10], &mut wire).unwrap_err();
-        assert_eq!(error, EncodeError::BufferTooSmall { expected: 24, actual: 23 });
-        assert!(wire.iter().all(|&byte| byte == 0xee));
-    }
-
-    /// A frame on the line whose body is `content` and its CRC.
-    fn framed(content: &[u8]) -> Vec<u8> {
-        let mut body = content.to_vec();
-        body.extend(CRC.checksum(content).to_le_bytes());
-        let mut wire = vec![0; cobs::max_encoding_length(body.len())];
-        let n = cobs::encode(&body, &mut wire);
-        wire.truncate(n);
-        wire
-    }
-
-    #[test]
-    fn errors_say_what_is_wrong() {
-        let mut buffer = [0; 16];
-        let mut error = |wire: &[u8]| decode(wire, &mut buffer).unwrap_err();
-        assert_eq!(error(&[]), DecodeError::TooShort { actual: 0 });
-        assert_eq!(error(&framed(&[0x11; 7])), DecodeError::TooShort { actual: 11 });
-        assert_eq!(error(&framed(&[0x11; 13])), DecodeError::TooLong { capacity: 16 });
-        assert_eq!(error(&framed(&[0x21; 8])), DecodeError::Version { actual: 2 });
-        assert_eq!(error(&framed(&[0x1f; 8])), DecodeError::Kind { actual: 15 });
-        assert_eq!(error(&[9, 1, 2]), DecodeError::Stuffing);
-        assert_eq!(error(&[2, 1, 0, 2, 1]), DecodeError::Stuffing);
-        let mut damaged = framed(&[0x11; 8]);
-        damaged[3] ^= 0x40;
-        assert!(matches!(error(&damaged), DecodeError::Crc { .. }));
-    }
-}
+mod tests;

@@ -30,6 +30,20 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod adpcm;
+mod fmt;
 pub mod frame;
+pub mod gate;
+pub mod host;
+pub mod indicator;
+pub mod lamp;
+pub mod msg;
+pub mod mu_law;
+pub mod node;
+pub mod pace;
+mod queue;
 pub mod reader;
+pub mod sender;
 pub mod sequence;
+#[cfg(test)]
+mod testing;

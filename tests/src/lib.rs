@@ -2,6 +2,7 @@
 
 pub mod alloc_counter;
 pub mod binary;
+pub mod board;
 pub mod broker;
 pub mod proxy;
 pub mod soak;

@@ -4,11 +4,16 @@
 //!
 //! Not for the audio callback: the reason is behind a lock.
 
+#[cfg(feature = "serial")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+
+#[cfg(feature = "serial")]
+use super::serial::{NodeSnapshot, Report};
 
 /// What is wrong with a source, if anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -49,6 +54,8 @@ pub struct Hearing {
     /// When the capture thread was last known to be alive, milliseconds since `started`.
     beat_ms: AtomicU64,
     reopen: AtomicBool,
+    #[cfg(feature = "serial")]
+    node: Arc<Report>,
 }
 
 #[derive(Debug)]
@@ -66,6 +73,10 @@ pub struct HearingSnapshot {
     pub capture_reason: Option<String>,
     /// How many times the source was opened again.
     pub n_reopened: u64,
+    /// What a microcontroller says of itself.
+    #[cfg(feature = "serial")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeSnapshot>,
 }
 
 impl Hearing {
@@ -78,6 +89,8 @@ impl Hearing {
             n_opened: AtomicU64::new(0),
             beat_ms: AtomicU64::new(0),
             reopen: AtomicBool::new(false),
+            #[cfg(feature = "serial")]
+            node: Arc::default(),
         }
     }
 
@@ -116,7 +129,15 @@ impl Hearing {
             capture: state.condition,
             capture_reason: state.reason.clone(),
             n_reopened: self.n_opened.load(Relaxed).saturating_sub(1),
+            #[cfg(feature = "serial")]
+            node: self.node.snapshot(),
         }
+    }
+
+    /// Where a microcontroller's word on itself belongs.
+    #[cfg(feature = "serial")]
+    pub(super) fn node(&self) -> Arc<Report> {
+        self.node.clone()
     }
 
     /// The source was opened.

@@ -1,4 +1,4 @@
-//! Capture: a microphone, a recording or a pipe enters, mono samples leave in [rings](ring::ring).
+//! Capture: a microphone, a microcontroller, a recording or a pipe enters, mono samples leave in [rings](ring::ring).
 //!
 //! A device fills its ring from its audio callback; files and pipes from a reader thread. A [`Source`] gives one
 //! [`Session`] after another: a recording or a pipe has one, a microphone one each time that it is opened. A recording or pipe ends
@@ -7,6 +7,7 @@
 //!
 //! The only module that knows cpal.
 
+mod address;
 #[cfg(all(feature = "mic", target_os = "linux"))]
 mod alsa_messages;
 #[cfg(feature = "mic")]
@@ -20,16 +21,21 @@ mod mic;
 mod mono;
 #[cfg(feature = "mic")]
 mod pace;
+#[cfg(feature = "serial")]
+mod serial;
 mod spec;
 mod stdin;
-#[cfg(feature = "mic")]
+#[cfg(any(feature = "mic", feature = "serial"))]
 mod supervise;
 mod vitals;
 
+pub use address::Address;
 #[cfg(feature = "mic")]
 pub use device::{DeviceInfo, devices};
 pub use hearing::{Condition, Hearing, HearingSnapshot};
 pub use mono::Mono;
+#[cfg(feature = "serial")]
+pub use serial::{LampSink, Lamps, NodeSnapshot};
 pub use spec::{RawFormat, SourceSpec};
 pub(crate) use vitals::Vitals;
 
@@ -53,6 +59,9 @@ const TICK: Duration = Duration::from_millis(50);
 pub struct Source {
     /// Whether sound comes as it happens, so that its time is the world's.
     pub live: bool,
+    /// Words for the lamps of a microcontroller, if that is what it is.
+    #[cfg(feature = "serial")]
+    pub lamps: Option<Lamps>,
     sessions: Receiver<Session>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<()>>>,
@@ -70,8 +79,8 @@ pub struct Session {
     pub reader: Reader,
 }
 
-/// Opens the source and begins to listen. Files play in real time unless `fast`. A microphone is opened, and opened again, in the
-/// background.
+/// Opens the source and begins to listen. Files play in real time unless `fast`. A microphone or a microcontroller is opened, and
+/// opened again, in the background.
 ///
 /// # Errors
 ///
@@ -79,6 +88,7 @@ pub struct Session {
 pub fn start(spec: &SourceSpec, fast: bool, status: &Arc<Status>, hearing: &Arc<Hearing>) -> Result<Source> {
     let source = match spec {
         SourceSpec::Mic { device } => return start_mic(device.as_deref(), status, hearing),
+        SourceSpec::Serial(address) => return start_serial(address, status, hearing),
         SourceSpec::File(path) => file::start(path, fast, status),
         SourceSpec::Stdin { rate, format, channels } => {
             stdin::start(std::io::stdin(), *rate, *format, usize::from(*channels), status)
@@ -97,6 +107,20 @@ fn start_mic(device: Option<&str>, status: &Arc<Status>, hearing: &Arc<Hearing>)
 #[cfg(not(feature = "mic"))]
 fn start_mic(_: Option<&str>, _: &Arc<Status>, _: &Arc<Hearing>) -> Result<Source> {
     Err(Error::usage("source", "mic: this build has no microphone support (cargo feature `mic`)"))
+}
+
+#[cfg(feature = "serial")]
+fn start_serial(address: &Address, status: &Arc<Status>, hearing: &Arc<Hearing>) -> Result<Source> {
+    let lamps = Lamps::default();
+    let node = serial::SerialNode::new(address, lamps.clone(), hearing.node(), status);
+    let mut source = Source::supervised(node, hearing)?;
+    source.lamps = Some(lamps);
+    Ok(source)
+}
+
+#[cfg(not(feature = "serial"))]
+fn start_serial(_: &Address, _: &Arc<Status>, _: &Arc<Hearing>) -> Result<Source> {
+    Err(Error::usage("source", "serial: this build has no serial support (cargo feature `serial`)"))
 }
 
 impl Source {
@@ -138,7 +162,7 @@ impl Source {
     }
 
     /// A source that is kept open on a thread of its own.
-    #[cfg(feature = "mic")]
+    #[cfg(any(feature = "mic", feature = "serial"))]
     fn supervised(live: impl supervise::Live + Send + 'static, hearing: &Arc<Hearing>) -> Result<Source> {
         let (sender, sessions) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -152,7 +176,15 @@ impl Source {
                 }
             })
             .map_err(Error::io("start capture thread"))?;
-        Ok(Source { live: true, sessions, stop, thread: Some(thread), interruptible: true })
+        Ok(Source {
+            live: true,
+            #[cfg(feature = "serial")]
+            lamps: None,
+            sessions,
+            stop,
+            thread: Some(thread),
+            interruptible: true,
+        })
     }
 
     /// A source whose `body` fills a ring on a thread of its own.
@@ -175,7 +207,15 @@ impl Source {
                 move || body(writer, &stop)
             })
             .map_err(Error::io("start capture thread"))?;
-        Ok(Source { live: false, sessions, stop, thread: Some(thread), interruptible })
+        Ok(Source {
+            live: false,
+            #[cfg(feature = "serial")]
+            lamps: None,
+            sessions,
+            stop,
+            thread: Some(thread),
+            interruptible,
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::Address;
 use crate::error::{Error, Result};
 
 /// A source of samples.
@@ -14,6 +15,8 @@ pub enum SourceSpec {
         /// Its id, its name, or a part of its name; `None` for the default device.
         device: Option<String>,
     },
+    /// A microcontroller on a serial port.
+    Serial(Address),
     /// A recording: WAV, FLAC, Ogg Vorbis or MP3.
     File(PathBuf),
     /// Raw samples on standard input.
@@ -75,7 +78,7 @@ impl SourceSpec {
 impl FromStr for SourceSpec {
     type Err = Error;
 
-    /// `mic`, `file:PATH` or `stdin`. The default device, and 48 kHz, 16 bits, mono, are assumed until
+    /// `mic`, `file:PATH`, `stdin`, `serial:PATH`, `serial:PATH@BAUD` or `serial:tcp://HOST:PORT`. The default device, and 48 kHz, 16 bits, mono, are assumed until
     /// [`with_device`](SourceSpec::with_device) or [`with_raw`](SourceSpec::with_raw) says otherwise.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |reason: String| Err(Error::usage("source", reason));
@@ -84,10 +87,11 @@ impl FromStr for SourceSpec {
             None if text == "stdin" => Ok(SourceSpec::Stdin { rate: 48_000, format: RawFormat::S16Le, channels: 1 }),
             Some(("file", "")) => wrong("file: needs a path behind the colon".to_string()),
             Some(("file", path)) => Ok(SourceSpec::File(PathBuf::from(path))),
-            Some(("serial", _)) => {
-                wrong(format!("{text}: microphones on a serial port are not supported by this version"))
-            }
-            _ => wrong(format!("{text:?} is none of mic, file:PATH, stdin")),
+            Some(("serial", address)) => match address.parse() {
+                Ok(address) => Ok(SourceSpec::Serial(address)),
+                Err(reason) => wrong(format!("serial: {reason}")),
+            },
+            _ => wrong(format!("{text:?} is none of mic, file:PATH, stdin, serial:PATH@BAUD, serial:tcp://HOST:PORT")),
         }
     }
 }
@@ -96,6 +100,7 @@ impl fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SourceSpec::Mic { .. } => f.write_str("mic"),
+            SourceSpec::Serial(address) => write!(f, "serial:{address}"),
             SourceSpec::File(path) => write!(f, "file:{}", path.display()),
             SourceSpec::Stdin { .. } => f.write_str("stdin"),
         }
@@ -140,7 +145,7 @@ mod tests {
 
     #[test]
     fn sources_are_read_and_written_alike() {
-        for text in ["mic", "file:/a b/c:d.wav", "stdin"] {
+        for text in ["mic", "file:/a b/c:d.wav", "stdin", "serial:/dev/ttyACM0@115200", "serial:tcp://nook:4000"] {
             let spec: SourceSpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), text);
         }
@@ -161,7 +166,7 @@ mod tests {
     #[test]
     fn what_cannot_be_heard_is_refused_with_a_reason() {
         let error = |text: &str| text.parse::<SourceSpec>().unwrap_err().to_string();
-        assert!(error("serial:/dev/ttyUSB0").contains("not supported by this version"));
+        assert!(error("serial:/dev/ttyUSB0@fast").contains("\"fast\" is no rate"));
         assert!(error("file:").contains("path"));
         assert!(error("mick").contains("\"mick\" is none of"));
         assert!("u8".parse::<RawFormat>().is_err());

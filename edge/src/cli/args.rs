@@ -44,7 +44,7 @@ pub(super) struct RunArgs {
     /// Configuration file; the options below override it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// What to listen to: mic, file:PATH or stdin [default: mic]
+    /// What to listen to: mic, file:PATH, stdin, serial:PATH@BAUD or serial:tcp://HOST:PORT [default: mic]
     #[arg(long, value_name = "SOURCE")]
     source: Option<SourceSpec>,
     /// Which microphone: its id, its name or a part of its name [default: the system's]

@@ -84,6 +84,7 @@ fn spoken(source: &SourceSettings) -> String {
     match &source.spec {
         SourceSpec::Mic { device: None } => "the default microphone".into(),
         SourceSpec::Mic { device: Some(device) } => format!("the microphone {device:?}"),
+        SourceSpec::Serial(address) => format!("the microcontroller at {address}"),
         SourceSpec::File(path) if source.fast => format!("the recording {}, as fast as possible", path.display()),
         SourceSpec::File(path) => format!("the recording {}, in real time", path.display()),
         SourceSpec::Stdin { rate, format, channels } => {

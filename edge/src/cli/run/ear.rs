@@ -22,6 +22,9 @@ pub(super) struct Ear {
     pub(super) shared: Shared,
     /// Log-mel frames and pulses when the service was last told that they advance.
     pub(super) progress: (u64, u64),
+    /// Words for its lamps, if it is a microcontroller.
+    #[cfg(feature = "serial")]
+    pub(super) lamps: Option<capture::Lamps>,
     worker: Worker,
     quiet: QuietFilter,
     builder: EventBuilder,
@@ -41,6 +44,8 @@ impl Ear {
     ) -> Result<Self> {
         let shared = Shared::of(&settings.name);
         let source = capture::start(&settings.spec, settings.fast, &shared.status, &shared.hearing)?;
+        #[cfg(feature = "serial")]
+        let lamps = source.lamps.clone();
         // Until the source says at which rate it comes.
         let sample_rate = model.manifest.frontend.sample_rate;
         let chain = Chain::new(&model.manifest, rules.clone(), engine, sample_rate, Arc::clone(&shared.status))?;
@@ -54,6 +59,8 @@ impl Ear {
             quiet: QuietFilter::new(quiet_hours.to_vec(), Arc::clone(&shared.status)),
             builder: EventBuilder::new(&settings.name, model.id(), &model.manifest.labels),
             shared,
+            #[cfg(feature = "serial")]
+            lamps,
             worker,
             hears: true,
         })

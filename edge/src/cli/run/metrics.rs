@@ -121,7 +121,13 @@ mod tests {
     fn report() -> Report {
         let status = Status::default();
         status.add_gap(480);
-        let hearing = HearingSnapshot { capture: Condition::Lost, capture_reason: Some("gone".into()), n_reopened: 3 };
+        let hearing = HearingSnapshot {
+            capture: Condition::Lost,
+            capture_reason: Some("gone".into()),
+            n_reopened: 3,
+            #[cfg(feature = "serial")]
+            node: None,
+        };
         Report {
             stream: status.snapshot(),
             hearing,

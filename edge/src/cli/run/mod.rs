@@ -56,6 +56,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     for (index, (source, engine)) in settings.sources.iter().zip(engines).enumerate() {
         ears.push(Ear::start(source, &model, engine?, &rules, &quiet_hours, &signals.stop, (index, sender.clone()))?);
     }
+    #[cfg(feature = "serial")]
+    sinks::add_lamps(&mut publisher, &ears);
     // The channel ends with the last worker.
     drop(sender);
 

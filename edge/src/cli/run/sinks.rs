@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use edge::Result;
+#[cfg(feature = "serial")]
+use edge::capture::LampSink;
 use edge::capture::SourceSpec;
 use edge::config::Settings;
 use edge::decide::Rules;
@@ -10,6 +12,9 @@ use edge::event::Event;
 use edge::model::Model;
 use edge::publish::stdout::{Lines, WhenFull};
 use edge::publish::{Label, Publisher};
+
+#[cfg(feature = "serial")]
+use super::ear::Ear;
 
 #[cfg(feature = "mqtt")]
 pub(super) use edge::publish::mqtt::Link;
@@ -33,7 +38,8 @@ pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result
     // First the one that keeps what it is given: what is on standard output has been kept.
     add_mqtt(&mut sinks, settings, &labels(rules, model), model)?;
     // Sound that is being made does not wait for a slow reader; sound that was recorded does.
-    let live = settings.sources.iter().any(|source| matches!(source.spec, SourceSpec::Mic { .. }));
+    let live =
+        settings.sources.iter().any(|source| matches!(source.spec, SourceSpec::Mic { .. } | SourceSpec::Serial(_)));
     sinks.publisher.add(Lines::stdout(if live { WhenFull::Drop } else { WhenFull::Wait })?);
     Ok(sinks)
 }
@@ -42,6 +48,15 @@ pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result
 pub(super) fn labels(rules: &Rules, model: &Model) -> Vec<Label> {
     let label = |(name, is_reported): (&str, bool)| Label { name: name.to_string(), is_reported };
     rules.reported(&model.manifest.labels).map(label).collect()
+}
+
+/// Adds the lamps of microcontrollers that are sources.
+#[cfg(feature = "serial")]
+pub(super) fn add_lamps(publisher: &mut Publisher, ears: &[Ear]) {
+    let lamps: Vec<_> = ears.iter().filter_map(|ear| Some((ear.name.clone(), ear.lamps.clone()?))).collect();
+    if !lamps.is_empty() {
+        publisher.add(LampSink::new(lamps));
+    }
 }
 
 #[cfg(feature = "mqtt")]

@@ -90,10 +90,13 @@ fn refuse_idle_options(source: &SourceSpec, overrides: &Overrides) -> Result<()>
         SourceSpec::Mic { .. } if overrides.fast => {
             Some(("--fast", "a microphone cannot be read faster than real time"))
         }
-        SourceSpec::File(_) | SourceSpec::Stdin { .. } if overrides.device.is_some() => {
+        SourceSpec::Serial(_) if overrides.fast => {
+            Some(("--fast", "a microcontroller cannot be read faster than real time"))
+        }
+        SourceSpec::File(_) | SourceSpec::Stdin { .. } | SourceSpec::Serial(_) if overrides.device.is_some() => {
             Some(("--device", "only for --source mic"))
         }
-        SourceSpec::Mic { .. } | SourceSpec::File(_) if raw => {
+        SourceSpec::Mic { .. } | SourceSpec::File(_) | SourceSpec::Serial(_) if raw => {
             Some(("--rate, --format, --channels", "only for --source stdin"))
         }
         _ => None,

@@ -1,0 +1,175 @@
+//! Events on their way to a node's lamp: the publisher's thread puts them in, the node's thread takes words out.
+//!
+//! Words are not acknowledged. The onset of a sound that lasts is therefore repeated every [`REPEAT`], and to a node that was
+//! away everything that lasts is said again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use firmware_bridge::msg::MAX_TEXT_LEN;
+
+use crate::event::Phase;
+use crate::publish::{Message, Sink};
+
+/// Between two words on a sound that lasts: lamps hold for longer than twice that.
+const REPEAT: Duration = Duration::from_secs(2);
+
+/// Words that wait for a node at most; the oldest go, for a lamp shows what is.
+const MAX_WORDS: usize = 64;
+
+/// A word to a lamp.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) label: String,
+    pub(super) phase: Phase,
+    pub(super) score_percent: u8,
+}
+
+/// The words for one node; its clones are the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Lamps(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    words: VecDeque<Word>,
+    /// Score of each sound that lasts, percent.
+    lasting: BTreeMap<String, u8>,
+    repeated: Option<Instant>,
+}
+
+impl Lamps {
+    fn tell(&self, label: &str, phase: Phase, score: f64) {
+        if label.len() > MAX_TEXT_LEN {
+            tracing::debug!(label, "too long a label for a node's lamp");
+            return;
+        }
+        // In [0, 100] for scores in [0, 1]; the conversion stops at its limits.
+        let score_percent = (100.0 * score).round() as u8;
+        let mut state = self.lock();
+        match phase {
+            Phase::Onset => state.lasting.insert(label.to_string(), score_percent),
+            Phase::Offset => state.lasting.remove(label),
+        };
+        if state.words.len() == MAX_WORDS {
+            state.words.pop_front();
+        }
+        state.words.push_back(Word { label: label.to_string(), phase, score_percent });
+    }
+
+    /// What is to be said at `now`.
+    pub(super) fn take(&self, now: Instant) -> Vec<Word> {
+        let mut state = self.lock();
+        if state.repeated.is_none_or(|repeated| now.saturating_duration_since(repeated) >= REPEAT) {
+            state.repeated = Some(now);
+            let onset = |(label, &score_percent): (&String, &u8)| Word {
+                label: label.clone(),
+                phase: Phase::Onset,
+                score_percent,
+            };
+            let repeated: Vec<Word> = state.lasting.iter().map(onset).collect();
+            // What was news anyway need not be said twice.
+            let news = std::mem::take(&mut state.words);
+            let is_news = |word: &Word| news.iter().any(|other| other.label == word.label);
+            let mut all: Vec<Word> = repeated.into_iter().filter(|word| !is_news(word)).collect();
+            all.extend(news);
+            return all;
+        }
+        state.words.drain(..).collect()
+    }
+
+    /// A node has come that knows nothing yet: what is over is of no interest to it, and what lasts is said at once.
+    pub(super) fn begin_anew(&self) {
+        let mut state = self.lock();
+        state.words.clear();
+        state.repeated = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The lamps of all nodes as one sink: an event goes to the node that has heard it.
+pub struct LampSink(Vec<(String, Lamps)>);
+
+impl LampSink {
+    /// A sink for the lamps of sources, each with the source's name in events.
+    pub fn new(lamps: Vec<(String, Lamps)>) -> Self {
+        LampSink(lamps)
+    }
+}
+
+impl Sink for LampSink {
+    fn name(&self) -> &str {
+        "lamps"
+    }
+
+    fn publish(&mut self, messages: &[Arc<Message>]) {
+        for event in messages.iter().map(|message| &message.event) {
+            for (_, lamps) in self.0.iter().filter(|(name, _)| *name == event.device) {
+                lamps.tell(&event.label, event.phase, event.peak_score);
+            }
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    fn finish(&mut self, _deadline: Instant) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::tests::message;
+
+    fn said(words: &[Word]) -> String {
+        words
+            .iter()
+            .map(|word| format!("{:?} {} {}", word.phase, word.label, word.score_percent))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    #[test]
+    fn news_is_said_at_once_and_what_lasts_every_two_seconds() {
+        let (lamps, begin) = (Lamps::default(), Instant::now());
+        assert_eq!(said(&lamps.take(begin)), "");
+        lamps.tell("rain", Phase::Onset, 0.924);
+        let at = |ms: u64| said(&lamps.take(begin + Duration::from_millis(ms)));
+        assert_eq!(at(100), "Onset rain 92");
+        assert_eq!(at(1_900), "");
+        assert_eq!(at(2_000), "Onset rain 92");
+        lamps.tell("dog", Phase::Onset, 2.0);
+        lamps.tell("dog", Phase::Offset, 0.5);
+        assert_eq!(at(4_000), "Onset rain 92, Onset dog 200, Offset dog 50");
+        lamps.tell("rain", Phase::Offset, 0.9);
+        assert_eq!(at(6_000), "Offset rain 90");
+        assert_eq!(at(8_000), "");
+    }
+
+    #[test]
+    fn a_node_that_comes_anew_hears_what_lasts_and_nothing_else() {
+        let (lamps, begin) = (Lamps::default(), Instant::now());
+        lamps.take(begin);
+        (0..1_000).for_each(|_| lamps.tell("dog", Phase::Onset, 0.5));
+        assert_eq!(lamps.take(begin).len(), MAX_WORDS);
+        lamps.tell("dog", Phase::Offset, 0.5);
+        lamps.tell("rain", Phase::Onset, 0.5);
+        lamps.tell(&"m".repeat(MAX_TEXT_LEN + 1), Phase::Onset, 0.5);
+        lamps.begin_anew();
+        assert_eq!(said(&lamps.take(begin)), "Onset rain 50");
+    }
+
+    #[test]
+    fn an_event_goes_to_the_node_that_heard_it() {
+        let (here, there) = (Lamps::default(), Lamps::default());
+        let mut sink =
+            LampSink::new(vec![("test".to_string(), here.clone()), ("elsewhere".to_string(), there.clone())]);
+        sink.publish(&[message("rain")]);
+        assert_eq!(said(&here.take(Instant::now())), "Onset rain 50");
+        assert_eq!(said(&there.take(Instant::now())), "");
+    }
+}

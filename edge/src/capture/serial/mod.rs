@@ -1,0 +1,124 @@
+//! A microcontroller as a source: the frames of a node enter over a serial port or a socket, mono samples leave; events go back.
+//!
+//! The capture thread opens the port and waits for the node's hello (`supervise` opens it again whenever that or anything later
+//! fails); from then on a thread of its own reads, writes and fills the ring. What the node says is missing becomes a gap, so stream
+//! time stays true; what is missing between two openings is measured by the worker, as with any source.
+
+mod lamps;
+mod node;
+mod port;
+mod report;
+
+pub use lamps::{LampSink, Lamps};
+pub use report::NodeSnapshot;
+pub(super) use report::Report;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use self::node::Node;
+use self::port::Port;
+use super::supervise::{Live, Opened};
+use super::{Address, Session, ring_len};
+use crate::error::{Error, Result};
+use crate::ring;
+use crate::status::Status;
+
+/// How long a node may take to answer: two of its hellos, one of which may get lost.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// A node that says nothing for so long is gone: three of its reports.
+const STALLED: Duration = Duration::from_secs(3);
+
+/// A node that can be opened.
+pub(super) struct SerialNode {
+    address: Address,
+    lamps: Lamps,
+    report: Arc<Report>,
+    status: Arc<Status>,
+}
+
+impl SerialNode {
+    /// The node at `address`, which is told of what `lamps` holds.
+    pub(super) fn new(address: &Address, lamps: Lamps, report: Arc<Report>, status: &Arc<Status>) -> Self {
+        SerialNode { address: address.clone(), lamps, report, status: status.clone() }
+    }
+}
+
+impl Live for SerialNode {
+    type Opened = Listening;
+
+    fn open(&mut self) -> Result<(Session, Listening)> {
+        let name = self.address.to_string();
+        let port = Port::open(&self.address)?;
+        let mut node = Node::new(port, self.lamps.clone(), self.report.clone());
+        let deadline = Instant::now() + PATIENCE;
+        let introduction = loop {
+            match node.greet() {
+                Ok(Some(introduction)) => break introduction,
+                Ok(None) if Instant::now() < deadline => {}
+                Ok(None) => return Err(Error::device(name, node.why_silent())),
+                Err(error) => return Err(Error::device(name, error)),
+            }
+        };
+        let description = format!("{name}: {introduction}");
+        let sample_rate = introduction.rate_hz;
+        let (writer, reader) = ring::ring(ring_len(sample_rate), self.status.clone());
+        let (closing, n_heard) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let thread = thread::Builder::new()
+            .name("node".to_string())
+            .spawn({
+                let (closing, n_heard) = (closing.clone(), n_heard.clone());
+                move || node.listen(writer, &closing, &n_heard)
+            })
+            .map_err(Error::io("start node thread"))?;
+        let opened = Listening { name, closing, n_heard, n_seen: 0, heard: Instant::now(), thread: Some(thread) };
+        Ok((Session { sample_rate, description, reader }, opened))
+    }
+}
+
+/// A node that streams.
+pub(super) struct Listening {
+    name: String,
+    closing: Arc<AtomicBool>,
+    /// Frames that meant something so far, and how many there were at the last look that found more.
+    n_heard: Arc<AtomicU64>,
+    n_seen: u64,
+    heard: Instant,
+    thread: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Opened for Listening {
+    fn look(&mut self) -> Result<bool> {
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            let reason = match self.thread.take().map(JoinHandle::join) {
+                Some(Ok(Err(reason))) => reason,
+                Some(Err(_)) => "its thread panicked".to_string(),
+                Some(Ok(Ok(()))) | None => "it has ended".to_string(),
+            };
+            return Err(Error::device(&self.name, reason));
+        }
+        let n_heard = self.n_heard.load(Ordering::Relaxed);
+        let is_new = n_heard != self.n_seen;
+        if is_new {
+            self.n_seen = n_heard;
+            self.heard = Instant::now();
+        } else if self.heard.elapsed() > STALLED {
+            return Err(Error::device(&self.name, format!("no word from the node for {} s", STALLED.as_secs())));
+        }
+        Ok(is_new)
+    }
+
+    fn close(mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It looks at the flag between two reads, which end by themselves. What it says now is old news.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

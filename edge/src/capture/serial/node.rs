@@ -1,0 +1,216 @@
+//! The conversation with one node: bytes of the line enter, samples and gaps leave to the ring, words to the lamp leave to the line.
+//! Runs on the capture thread until the node has introduced itself, then on the node's.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use firmware_bridge::frame;
+use firmware_bridge::host::{Heard, Host, Wish};
+use firmware_bridge::msg::{self, Encoding, Encodings, Event};
+
+use super::lamps::Lamps;
+use super::port::Port;
+use super::report::Report;
+use crate::event::Phase;
+use crate::ring::Writer;
+
+/// Longest payload that is understood: 42 ms of 16-bit samples at 48 kHz.
+const MAX_PAYLOAD: usize = 4_096;
+
+/// What is read at once: what Linux keeps of a serial line.
+const BUFFER_LEN: usize = 4_096;
+
+/// Encodings that are samples, the best first.
+const WISH: Wish =
+    Wish { rate_hz: None, channel: 0, encodings: Encodings::of(&[Encoding::Pcm16, Encoding::MuLaw, Encoding::Adpcm]) };
+
+/// A node at the other end of an open line.
+pub(super) struct Node {
+    port: Port,
+    host: Host<{ frame::decoded_len(MAX_PAYLOAD) }>,
+    lamps: Lamps,
+    report: Arc<Report>,
+    /// What it calls itself.
+    name: String,
+    begin: Instant,
+    buffer: Vec<u8>,
+    n_bytes: u64,
+}
+
+/// What a node has said of itself, and what was asked of it.
+pub(super) struct Introduction {
+    name: String,
+    pub(super) rate_hz: u32,
+    encoding: Encoding,
+    n_lamps: u8,
+}
+
+impl fmt::Display for Introduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encoding = match self.encoding {
+            Encoding::Pcm16 => "16 bits",
+            Encoding::MuLaw => "mu-law",
+            Encoding::Adpcm => "ADPCM",
+            Encoding::LogMel => "log-mel",
+        };
+        write!(f, "node {:?}, {} Hz, {encoding}, {} lamps", self.name, self.rate_hz, self.n_lamps)
+    }
+}
+
+impl Node {
+    pub(super) fn new(port: Port, lamps: Lamps, report: Arc<Report>) -> Self {
+        Node {
+            port,
+            host: Host::new(WISH, session()),
+            lamps,
+            report,
+            name: String::new(),
+            begin: Instant::now(),
+            buffer: vec![0; BUFFER_LEN],
+            n_bytes: 0,
+        }
+    }
+
+    /// Listens for a moment; returns the node's introduction once it has come.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the line, or why the node is of no use.
+    pub(super) fn greet(&mut self) -> Result<Option<Introduction>, String> {
+        let mut introduction = None;
+        self.exchange(|heard| match heard {
+            Heard::Started { hello, start, .. } => {
+                introduction = Some(Ok(Introduction {
+                    name: hello.name.to_string(),
+                    rate_hz: start.rate_hz,
+                    encoding: start.encoding,
+                    n_lamps: hello.n_lamps,
+                }));
+            }
+            Heard::Unusable(hello) => {
+                introduction = Some(Err(format!("node {:?} streams no sound that is understood here", hello.name)));
+            }
+            // Comes in time, from the first frame on that is whole.
+            _ => {}
+        })
+        .map_err(|error| error.to_string())?;
+        let introduction = introduction.transpose()?;
+        if let Some(introduction) = &introduction {
+            self.name.clone_from(&introduction.name);
+            self.lamps.begin_anew();
+        }
+        Ok(introduction)
+    }
+
+    /// Why nothing has been understood, for a person.
+    pub(super) fn why_silent(&self) -> String {
+        let counts = self.host.counts();
+        match (self.n_bytes, counts.unknown_version) {
+            (0, _) => "nothing comes from it".to_string(),
+            (_, 1..) => format!("a node of another version than {} of the protocol", frame::VERSION),
+            (n_bytes, 0) => {
+                format!(
+                    "no node answers; {n_bytes} bytes came, {} damaged frames among them: is the rate right?",
+                    counts.damaged
+                )
+            }
+        }
+    }
+
+    /// Passes on what the node sends until `closing` is set, and counts in `n_heard` what it says.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot go on.
+    pub(super) fn listen(
+        mut self,
+        mut writer: Writer,
+        closing: &AtomicBool,
+        n_heard: &AtomicU64,
+    ) -> Result<(), String> {
+        let mut rate_hz = None;
+        while !closing.load(Ordering::Relaxed) {
+            for word in self.lamps.take(Instant::now()) {
+                let phase = match word.phase {
+                    Phase::Onset => msg::Phase::Onset,
+                    Phase::Offset => msg::Phase::Offset,
+                };
+                let event = Event { phase, score_percent: word.score_percent, label: &word.label };
+                self.host.event(event).map_err(|error| error.to_string())?;
+            }
+            let (mut stats, mut began_anew, mut other_rate) = (None, false, None);
+            self.exchange(|heard| {
+                n_heard.fetch_add(1, Ordering::Relaxed);
+                match heard {
+                    Heard::Samples(samples) => write(&mut writer, samples),
+                    Heard::Gap { n_samples, .. } => writer.mark_gap(n_samples),
+                    Heard::Quiet { n_samples } => write_quiet(&mut writer, n_samples),
+                    Heard::Stats(now) => stats = Some(now),
+                    Heard::Started { start, .. } => {
+                        began_anew = true;
+                        if *rate_hz.get_or_insert(start.rate_hz) != start.rate_hz {
+                            other_rate = Some(start.rate_hz);
+                        }
+                    }
+                    Heard::Unusable(_) | Heard::LogMel(_) => {}
+                }
+            })
+            .map_err(|error| error.to_string())?;
+            if let Some(rate_hz) = other_rate {
+                return Err(format!("the node comes with {rate_hz} Hz now"));
+            }
+            if began_anew {
+                self.lamps.begin_anew();
+            }
+            if let Some(stats) = stats {
+                let (counts, n_lost, n_unknown) = (self.host.counts(), self.host.n_lost(), self.host.n_unknown());
+                self.report.set(&self.name, &stats, &counts, n_lost, n_unknown);
+            }
+        }
+        self.host.stop();
+        // The node falls silent by itself if this does not reach it.
+        let _ = self.exchange(|_| {});
+        Ok(())
+    }
+
+    /// Writes what is to be said, and reads what has come.
+    fn exchange(&mut self, on_heard: impl FnMut(Heard<'_>)) -> io::Result<()> {
+        let now_ms = self.begin.elapsed().as_millis() as u64;
+        self.host.poll_with(now_ms, |bytes| self.port.write(bytes))?;
+        let n_read = self.port.read(&mut self.buffer)?;
+        self.n_bytes += n_read as u64;
+        let now_ms = self.begin.elapsed().as_millis() as u64;
+        self.host.push(now_ms, &self.buffer[..n_read], on_heard);
+        Ok(())
+    }
+}
+
+/// A number for the first session that another run of the daemon is unlikely to have had.
+fn session() -> u32 {
+    // The low half changes every nanosecond.
+    jiff::Timestamp::now().as_nanosecond() as u32
+}
+
+fn write(writer: &mut Writer, samples: &[i16]) {
+    let mut block = [0.0; 256];
+    for samples in samples.chunks(block.len()) {
+        for (value, &sample) in block.iter_mut().zip(samples) {
+            *value = f32::from(sample) / 32_768.0;
+        }
+        writer.write(&block[..samples.len()]);
+    }
+}
+
+/// Sound that was too faint to be sent is the faintest that 16 bits can hold: all zeros would be those of a dead microphone.
+fn write_quiet(writer: &mut Writer, n_samples: u64) {
+    const FAINT: [i16; 4] = [0, 1, 0, -1];
+    let mut n_left = n_samples;
+    while n_left > 0 {
+        let n = n_left.min(FAINT.len() as u64);
+        write(writer, &FAINT[..n as usize]);
+        n_left -= n;
+    }
+}

@@ -1,0 +1,115 @@
+//! What every board does: blocks of a microphone and the bytes of a port enter, frames and the state of a lamp leave.
+//!
+//! A board brings a port, a lamp, a clock and a microphone, and calls [`Ear::poll`] in its loop and [`Ear::capture`] with each block.
+//! Nothing waits.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+use embedded_io::{Read, ReadReady, Write, WriteReady};
+use firmware_bridge::frame;
+use firmware_bridge::indicator::{ANY, Indicator, Rule};
+use firmware_bridge::lamp::{Lamp, Pattern};
+use firmware_bridge::msg::{Encoding, Encodings, Phase, Stats};
+use firmware_bridge::node::{Abilities, Node, Notice, State, Timing};
+use firmware_bridge::pace::Pace;
+
+/// Samples a block: 20 ms at 24 kHz.
+pub const BLOCK_LEN: usize = 480;
+
+/// What the lamp shows, the most urgent first. The daemon repeats itself every two seconds, so that one word may get lost.
+const RULES: [Rule<'_>; 2] = [
+    Rule {
+        label: "crying_baby",
+        min_score_percent: 0,
+        pattern: Pattern::Blink { on_ms: 200, off_ms: 200 },
+        hold_ms: 5_000,
+        linger_ms: 1_000,
+    },
+    Rule { label: ANY, min_score_percent: 0, pattern: Pattern::Steady, hold_ms: 5_000, linger_ms: 200 },
+];
+
+/// A node with a lamp.
+pub struct Ear<'a, L> {
+    node: Node<'a, { frame::max_encoded_len(2 * BLOCK_LEN) }>,
+    indicator: Indicator<'a, L, 2>,
+}
+
+/// What went wrong in a poll.
+#[derive(Debug, defmt::Format)]
+pub enum Error<P, L> {
+    /// The port failed.
+    Port(P),
+    /// The lamp failed.
+    Lamp(L),
+}
+
+/// What a poll brought that the board may want to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Onsets.
+    pub n_onsets: u32,
+    /// The daemon wants no more sound.
+    pub stopped: bool,
+}
+
+impl<'a, L: Lamp> Ear<'a, L> {
+    /// An ear by the name of `name` whose microphone runs at `rate_hz`.
+    pub fn new(name: &'a str, rate_hz: u32, lamp: L) -> Self {
+        let abilities = Abilities {
+            name,
+            rates_hz: [rate_hz, 0, 0, 0],
+            n_channels: 1,
+            encodings: Encodings::of(&[Encoding::Pcm16]),
+            n_lamps: 1,
+        };
+        let node = Node::new(abilities, Timing::default(), Pace::unlimited());
+        Self { node, indicator: Indicator::new(lamp, RULES) }
+    }
+
+    /// Does what is due: reads, writes, and sets the lamp.
+    ///
+    /// # Errors
+    ///
+    /// The port's or the lamp's; the next call goes on.
+    pub fn poll<P: Read + ReadReady + Write + WriteReady>(
+        &mut self,
+        now_ms: u32,
+        port: &mut P,
+    ) -> Result<Heard, Error<P::Error, L::Error>> {
+        let mut heard = Heard::default();
+        let indicator = &mut self.indicator;
+        let on_notice = |notice: Notice<'_>| match notice {
+            Notice::Event(event) => {
+                defmt::info!("{}", event);
+                heard.n_onsets += u32::from(event.phase == Phase::Onset);
+                indicator.event(&event, now_ms);
+            }
+            Notice::Stopped => heard.stopped = true,
+            Notice::Started(_) | Notice::LinkLost => (),
+        };
+        self.node.poll(now_ms, port, on_notice).map_err(Error::Port)?;
+        self.indicator.poll(now_ms).map_err(Error::Lamp)?;
+        Ok(heard)
+    }
+
+    /// Takes the microphone's next samples.
+    pub fn capture(&mut self, samples: &[i16]) {
+        self.node.capture(samples);
+    }
+
+    /// The board was too late for so many samples.
+    pub fn overrun(&mut self, n_samples: usize) {
+        self.node.overrun(n_samples);
+    }
+
+    /// Whether the daemon listens.
+    pub fn is_streaming(&self) -> bool {
+        matches!(self.node.state(), State::Streaming(_))
+    }
+
+    /// How it goes.
+    pub fn stats(&self) -> Stats {
+        self.node.stats()
+    }
+}

@@ -1,0 +1,47 @@
+//! A node on the emulated board: streams the clip as if from a microphone, and lights LED 0 when the daemon hears something.
+//!
+//! Ends when the daemon says stop, with exit code 0 if nothing was dropped, damaged or not understood.
+#![no_std]
+#![no_main]
+
+use cortex_m as _; // the critical section
+use cortex_m_rt::entry;
+use defmt_semihosting as _; // the log, to standard output
+use ear::{BLOCK_LEN, Ear};
+use firmware_bridge::lamp::Switched;
+use firmware_bridge::msg::Stats;
+use mps2_an386::clip::{Clip, RATE_HZ};
+use mps2_an386::fpgaio::{Clock, Led};
+use mps2_an386::report;
+use mps2_an386::uart::Uart;
+
+#[entry]
+fn main() -> ! {
+    let clock = Clock::start();
+    let mut port = Uart::start(921_600);
+    let mut ear = Ear::new("mps2-an386", RATE_HZ, Switched(Led::new(0)));
+    let mut clip = Clip::<BLOCK_LEN>::start(clock.now_ms());
+    let mut n_onsets = 0;
+    loop {
+        let now_ms = clock.now_ms();
+        // A board that slept too long has several blocks to send.
+        while let Some(block) = clip.next(now_ms) {
+            ear.capture(block);
+        }
+        match ear.poll(now_ms, &mut port) {
+            Ok(heard) => {
+                n_onsets += heard.n_onsets;
+                if heard.stopped {
+                    finish(&ear.stats(), n_onsets, port.n_lost());
+                }
+            }
+            Err(error) => defmt::error!("{}", error),
+        }
+    }
+}
+
+fn finish(stats: &Stats, n_onsets: u32, n_lost: u32) -> ! {
+    defmt::info!("{}; {} onsets, {} bytes lost", stats, n_onsets, n_lost);
+    let well = stats.frames_dropped == 0 && stats.damaged == 0 && stats.unknown == 0 && n_lost == 0;
+    report::exit(well)
+}
