@@ -103,7 +103,7 @@ impl Firmware {
 fn listen() -> (TcpListener, Source, Arc<Hearing>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::Tcp { address: listener.local_addr().unwrap().to_string() };
-    let hearing = Arc::new(Hearing::default());
+    let hearing = Arc::new(Hearing::of("serial"));
     let source = crate::capture::start_serial(&address, &Arc::new(Status::default()), &hearing).unwrap();
     (listener, source, hearing)
 }
