@@ -52,13 +52,13 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
     let output_ms = manifest.network.pulse_frames as f64 * manifest.frontend.hop_seconds() * 1e3;
     let n_outputs = |ms: u32| ((f64::from(ms) / output_ms).round() as usize).max(1);
     let (window, held) = (n_outputs(manifest.decision.window_ms), n_outputs(manifest.decision.min_duration_ms));
-    let n_classes = manifest.labels.len();
+    let (n_classes, temperature) = (manifest.labels.len(), manifest.decision.temperature);
     let of_clip = |clip: &Clip| {
         let logits = engine.run(&clip.frames)?;
         let scores: Vec<Vec<f32>> = logits
             .windows(window * n_classes)
             .step_by(n_classes)
-            .map(|frames| clip_posteriors(manifest.network.activation, Average::Logits, 1.0, n_classes, frames))
+            .map(|frames| clip_posteriors(manifest.network.activation, Average::Logits, temperature, n_classes, frames))
             .collect();
         let least = |held: &[Vec<f32>], class: usize| held.iter().map(|s| s[class]).fold(1.0, f32::min);
         let peak = |class: usize| scores.windows(held).map(|held| least(held, class)).fold(0.0, f32::max);
