@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use sounds::Sound;
 use std::path::PathBuf;
 
-/// Generated clips a sound: one a fold.
-const N_CLIPS: usize = folds::N_FOLDS as usize;
+/// Generated clips a sound: two a fold.
+const N_CLIPS: usize = 2 * folds::N_FOLDS as usize;
 const CLIP_S: f64 = 4.0;
 /// Other seeds than those of generated clips in a recipe.
 const SEED: u64 = 300_000;
