@@ -68,7 +68,8 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
 }
 
 /// Sets the thresholds of the classes in `decision` from the peaks in the run folders `runs`, or right under them. `labels` are the
-/// model's; of `background` there are no events.
+/// model's; of `background` there are no events. A class of which nothing was held out
+/// keeps the thresholds that it has.
 ///
 /// # Errors
 ///
@@ -86,8 +87,11 @@ pub fn calibrate(decision: &mut Decision, runs: &[PathBuf], labels: &[String], b
     if peaks.is_empty() {
         return Err(Error::Usage("--thresholds: no peaks.json of a held-out fold in the folders given".to_owned()));
     }
-    let classes = labels.iter().enumerate().filter(|(_, label)| Some(label.as_str()) != background);
-    decision.classes = classes
+    // Where nothing was held out of a class, there is nothing to choose by.
+    decision.classes.retain(|label, _| labels.contains(label) && peaks.iter().all(|p| p.label != *label));
+    let chosen = |label: &String| Some(label.as_str()) != background && !decision.classes.contains_key(label);
+    let classes = labels.iter().enumerate().filter(|(_, label)| chosen(label));
+    let calibrated = classes
         .map(|(class, label)| {
             let threshold_on = threshold(&peaks, class, label);
             let off = (threshold_on * decision.threshold_off / decision.threshold_on * 100.0).round() / 100.0;
@@ -99,6 +103,7 @@ pub fn calibrate(decision: &mut Decision, runs: &[PathBuf], labels: &[String], b
             (label.clone(), set)
         })
         .collect::<BTreeMap<_, _>>();
+    decision.classes.extend(calibrated);
     Ok(())
 }
 

@@ -6,10 +6,11 @@
 use super::train::{Common, set_threads};
 use crate::error::Result;
 use crate::fit::MODEL;
-use crate::own::{self, OwnOptions};
+use crate::own::{self, OwnOptions, whole};
 use clap::Args;
 use sounds::Sound;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Arguments of `fit --data`.
 #[derive(Debug, Args)]
@@ -49,10 +50,15 @@ impl OwnArgs {
             like: self.like.clone(),
             seed: common.seed().unwrap_or(1),
         };
-        let figures = own::fit_head(&options)?;
-        print!("{}", figures.table());
-        let model = out.join(MODEL);
-        eprintln!("{:.0} s; listen with it: earwitness run --model {}", figures.seconds, model.display());
+        let started = Instant::now();
+        if self.whole {
+            let training = common.whole_training()?;
+            print!("{}", whole::fit_whole(&options, &training)?.table());
+        } else {
+            print!("{}", own::fit_head(&options)?.table());
+        }
+        let (seconds, model) = (started.elapsed().as_secs_f64(), out.join(MODEL));
+        eprintln!("{seconds:.0} s; listen with it: earwitness run --model {}", model.display());
         Ok(())
     }
 }

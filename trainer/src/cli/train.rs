@@ -6,6 +6,7 @@ use crate::data::{Places, data_root};
 use crate::error::{Error, Result};
 use crate::fit::{self, FitOptions};
 use crate::json;
+use crate::own::whole;
 use crate::recipe::{FoldMode, Overrides, Recipe};
 use crate::staged::recipe::Init;
 use crate::staged::run::{self, RunOptions};
@@ -177,6 +178,16 @@ impl Common {
     /// The recipe; empty only beside `fit --data`, which needs none.
     pub(super) fn recipe(&self) -> &Path {
         self.recipe.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// What of this concerns `fit --data --whole`.
+    pub(super) fn whole_training(&self) -> Result<whole::Training> {
+        Ok(whole::Training {
+            device: self.device.choose()?,
+            stop: stop_flag()?,
+            cache: self.cache.clone(),
+            epochs: self.epochs,
+        })
     }
 
     /// Threads as given.

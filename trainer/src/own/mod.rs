@@ -21,6 +21,7 @@ mod model;
 pub mod recordings;
 mod sounding;
 pub mod start;
+pub mod whole;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
