@@ -92,7 +92,7 @@ impl Recordings {
         for (class, label) in self.labels.iter().enumerate() {
             let n = self.files.iter().filter(|f| f.class == class).count();
             if n < LEAST {
-                let message = format!("has {n} recordings that are not silent, needs at least {LEAST}");
+                let message = format!("recordings that are not silent: {n}, at least {LEAST} are needed");
                 return Err(Error::input(&self.root.join(label), None, message));
             }
         }
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(found.files.len(), 12);
         assert_eq!(found.folds(), [1, 2, 3, 4, 5]);
         let error = found.without(&[root.path().join("a/8.wav")]).unwrap_err().to_string();
-        assert!(error.contains("a: has 1 recordings that are not silent"), "{error}");
+        assert!(error.contains("a: recordings that are not silent: 1"), "{error}");
     }
 
     #[test]
