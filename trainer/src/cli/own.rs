@@ -55,6 +55,8 @@ impl OwnArgs {
             let training = common.whole_training()?;
             print!("{}", whole::fit_whole(&options, &training)?.table());
         } else {
+            // Its products are too small to be shared out, and threads that wait for each other starve on a busy machine.
+            tch::set_num_threads(1);
             print!("{}", own::fit_head(&options)?.table());
         }
         let (seconds, model) = (started.elapsed().as_secs_f64(), out.join(MODEL));
