@@ -52,13 +52,13 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
     let output_ms = manifest.network.pulse_frames as f64 * manifest.frontend.hop_seconds() * 1e3;
     let n_outputs = |ms: u32| ((f64::from(ms) / output_ms).round() as usize).max(1);
     let (window, held) = (n_outputs(manifest.decision.window_ms), n_outputs(manifest.decision.min_duration_ms));
-    let n_classes = manifest.labels.len();
+    let (n_classes, temperature) = (manifest.labels.len(), manifest.decision.temperature);
     let of_clip = |clip: &Clip| {
         let logits = engine.run(&clip.frames)?;
         let scores: Vec<Vec<f32>> = logits
             .windows(window * n_classes)
             .step_by(n_classes)
-            .map(|frames| clip_posteriors(manifest.network.activation, Average::Logits, 1.0, n_classes, frames))
+            .map(|frames| clip_posteriors(manifest.network.activation, Average::Logits, temperature, n_classes, frames))
             .collect();
         let least = |held: &[Vec<f32>], class: usize| held.iter().map(|s| s[class]).fold(1.0, f32::min);
         let peak = |class: usize| scores.windows(held).map(|held| least(held, class)).fold(0.0, f32::max);
@@ -68,7 +68,8 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
 }
 
 /// Sets the thresholds of the classes in `decision` from the peaks in the run folders `runs`, or right under them. `labels` are the
-/// model's; of `background` there are no events.
+/// model's; of `background` there are no events. A class of which nothing was held out
+/// keeps the thresholds that it has.
 ///
 /// # Errors
 ///
@@ -86,8 +87,11 @@ pub fn calibrate(decision: &mut Decision, runs: &[PathBuf], labels: &[String], b
     if peaks.is_empty() {
         return Err(Error::Usage("--thresholds: no peaks.json of a held-out fold in the folders given".to_owned()));
     }
-    let classes = labels.iter().enumerate().filter(|(_, label)| Some(label.as_str()) != background);
-    decision.classes = classes
+    // Where nothing was held out of a class, there is nothing to choose by.
+    decision.classes.retain(|label, _| labels.contains(label) && peaks.iter().all(|p| p.label != *label));
+    let chosen = |label: &String| Some(label.as_str()) != background && !decision.classes.contains_key(label);
+    let classes = labels.iter().enumerate().filter(|(_, label)| chosen(label));
+    let calibrated = classes
         .map(|(class, label)| {
             let threshold_on = threshold(&peaks, class, label);
             let off = (threshold_on * decision.threshold_off / decision.threshold_on * 100.0).round() / 100.0;
@@ -99,6 +103,7 @@ pub fn calibrate(decision: &mut Decision, runs: &[PathBuf], labels: &[String], b
             (label.clone(), set)
         })
         .collect::<BTreeMap<_, _>>();
+    decision.classes.extend(calibrated);
     Ok(())
 }
 

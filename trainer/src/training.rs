@@ -108,6 +108,22 @@ impl Training {
         Ok(training)
     }
 
+    /// The network with the weights that the next step changes.
+    pub fn student(&self) -> &Student {
+        &self.student
+    }
+
+    /// Goes on from the weights of `student`, before the first step.
+    ///
+    /// # Errors
+    ///
+    /// If libtorch reports one.
+    pub fn begin_with(&mut self, student: &Student) -> Result<()> {
+        (self.student, self.average) = (student.thawed()?, student.frozen_copy()?);
+        self.optimizer = optimizer_for(&self.header.recipe, &self.student)?;
+        Ok(())
+    }
+
     /// The teachers, for another training.
     pub fn take_teachers(&mut self) -> Teachers {
         std::mem::take(&mut self.teachers)

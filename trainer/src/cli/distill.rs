@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `distill`.
 #[derive(Debug, Args)]
+#[command(mut_arg("recipe", |arg| arg.required(true)))]
 pub struct DistillArgs {
     #[command(flatten)]
     common: Common,

@@ -6,6 +6,7 @@
 mod calibrate;
 mod distill;
 mod export;
+mod own;
 mod report;
 mod scenes;
 mod scores;
@@ -27,8 +28,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train one model; with --fold, hold that fold out and evaluate on it.
-    Fit(train::FitArgs),
+    /// Train one model: by a recipe, or with --data of a folder of recordings a label.
+    Fit(Box<train::FitArgs>),
     /// Train and evaluate every fold of a recipe.
     Crossval(train::CrossvalArgs),
     /// Train a small network with all that its recipe names: teachers where they are missing, the student, its 8-bit form, model folders.

@@ -1,10 +1,12 @@
 //! Commands that train: `fit`, `crossval`, and `summary` of what they left.
 
+use super::own::OwnArgs;
 use crate::crossval::{self, Summary};
 use crate::data::{Places, data_root};
 use crate::error::{Error, Result};
 use crate::fit::{self, FitOptions};
 use crate::json;
+use crate::own::whole;
 use crate::recipe::{FoldMode, Overrides, Recipe};
 use crate::staged::recipe::Init;
 use crate::staged::run::{self, RunOptions};
@@ -17,9 +19,12 @@ use tch::Device;
 
 /// Arguments of `fit`.
 #[derive(Debug, Args)]
+#[command(mut_arg("recipe", |arg| arg.required_unless_present("data")))]
 pub struct FitArgs {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    own: Option<OwnArgs>,
     /// Fold to hold out; without it, everything is trained on.
     #[arg(long)]
     fold: Option<u32>,
@@ -33,6 +38,7 @@ pub struct FitArgs {
 
 /// Arguments of `crossval`.
 #[derive(Debug, Args)]
+#[command(mut_arg("recipe", |arg| arg.required(true)))]
 pub struct CrossvalArgs {
     #[command(flatten)]
     common: Common,
@@ -48,7 +54,7 @@ pub struct CrossvalArgs {
 #[derive(Debug, Args)]
 pub(super) struct Common {
     /// Recipe, a TOML file.
-    recipe: PathBuf,
+    recipe: Option<PathBuf>,
     /// What folds are: the tables' own, or regrouped so that no source is in two. Default: the recipe's.
     #[arg(long)]
     folds: Option<FoldsArg>,
@@ -106,7 +112,10 @@ pub(super) enum DeviceArg {
 ///
 /// As [`fit::fit`].
 pub fn fit(args: &FitArgs) -> Result<()> {
-    if StagedRecipe::is_staged(&args.common.recipe)? {
+    if let Some(own) = &args.own {
+        return own.fit(&args.common);
+    }
+    if StagedRecipe::is_staged(args.common.recipe())? {
         let options = RunOptions { stop_after: args.stop_after, ..args.common.staged(args.fold)? };
         match &args.stage {
             Some(stage) => run::fit_stage(&options, stage)?,
@@ -116,7 +125,7 @@ pub fn fit(args: &FitArgs) -> Result<()> {
         return Ok(());
     }
     if args.stage.is_some() {
-        return Err(Error::Usage(format!("--stage: {} has no [[stage]]", args.common.recipe.display())));
+        return Err(Error::Usage(format!("--stage: {} has no [[stage]]", args.common.recipe().display())));
     }
     let mut options = args.common.options(args.fold)?;
     options.stop_after = args.stop_after;
@@ -132,7 +141,7 @@ pub fn fit(args: &FitArgs) -> Result<()> {
 /// As [`fit::fit`].
 pub fn crossval(args: &CrossvalArgs) -> Result<()> {
     let base = |name: &str| args.common.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
-    if StagedRecipe::is_staged(&args.common.recipe)? {
+    if StagedRecipe::is_staged(args.common.recipe())? {
         let options = args.common.staged(None)?;
         let summary = staged::crossval::crossval(&options, &base(&options.recipe.name), args.only.as_deref())?;
         if args.json {
@@ -166,6 +175,31 @@ pub(super) fn print_summary(summary: &Summary, json: bool) -> Result<()> {
 }
 
 impl Common {
+    /// The recipe; empty only beside `fit --data`, which needs none.
+    pub(super) fn recipe(&self) -> &Path {
+        self.recipe.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// What of this concerns `fit --data --whole`.
+    pub(super) fn whole_training(&self) -> Result<whole::Training> {
+        Ok(whole::Training {
+            device: self.device.choose()?,
+            stop: stop_flag()?,
+            cache: self.cache.clone(),
+            epochs: self.epochs,
+        })
+    }
+
+    /// Threads as given.
+    pub(super) fn n_threads(&self) -> Option<usize> {
+        self.threads
+    }
+
+    /// Seed as given.
+    pub(super) fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+
     /// Run folder, or folder of run folders, as given.
     pub(super) fn out(&self) -> Option<&Path> {
         self.out.as_deref()
@@ -173,7 +207,7 @@ impl Common {
 
     pub(super) fn options(&self, fold: Option<u32>) -> Result<FitOptions> {
         let overrides = Overrides { without: self.without.clone(), set: self.set.clone() };
-        let (mut recipe, path) = Recipe::load_with(&self.recipe, &overrides)?;
+        let (mut recipe, path) = Recipe::load_with(self.recipe(), &overrides)?;
         recipe.train.epochs = self.epochs.unwrap_or(recipe.train.epochs);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         let (out, folds) = self.out_and_folds(&recipe.name, recipe.folds, fold);
@@ -186,7 +220,7 @@ impl Common {
         if !self.set.is_empty() || !self.without.is_empty() {
             return Err(Error::Usage("--set and --without are for recipes without stages".to_owned()));
         }
-        let (mut recipe, path) = StagedRecipe::load(&self.recipe)?;
+        let (mut recipe, path) = StagedRecipe::load(self.recipe())?;
         for stage in &mut recipe.stages {
             stage.epochs = self.epochs.unwrap_or(stage.epochs);
         }

@@ -152,7 +152,7 @@ impl Tables {
         let rows =
             recipe.data.iter().map(|set| csv::read_table(&root.join(&set.csv), &root.join(&set.audio), set.negatives));
         let rows = rows.collect::<Result<Vec<_>>>()?;
-        let mut labels: Vec<String> = Vec::new();
+        let mut labels = recipe.labels.clone();
         for rows in &rows {
             let mut own: Vec<&str> = rows.iter().map(|r| r.label.as_str()).filter(|l| !l.is_empty()).collect();
             own.sort_unstable();

@@ -61,7 +61,7 @@ pub fn foreign(settings: &Events, seed: u64, frontend: &FrontendConfig, backgrou
 }
 
 /// `n` clips of each sound with its label, with the seeds from `seed` on.
-fn render(
+pub(crate) fn render(
     wanted: Vec<(Sound, usize)>,
     n: usize,
     seconds: f64,

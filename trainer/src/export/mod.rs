@@ -6,10 +6,11 @@
 //! recipe with their weights.
 
 mod fused;
-mod golden;
+pub(crate) mod golden;
 mod graph;
 mod int8;
 mod onnx;
+pub mod reread;
 mod verify;
 
 use crate::checkpoint::{Checkpoint, Header};
@@ -202,6 +203,6 @@ fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }

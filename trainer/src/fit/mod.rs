@@ -5,6 +5,7 @@
 //! `result.json` and, of a held-out fold, `peaks.json` and `predictions.npz`. The held-out fold chooses nothing: the result is that of the last step's
 //! averaged weights. Runs on the calling thread; batches and features on the pool's.
 
+mod graft;
 mod steps;
 
 use crate::augment::{Batcher, Source};
@@ -147,7 +148,7 @@ impl<'a> Run<'a> {
         let batcher = Batcher::new(recipe, n_classes, background, recipe.n_teacher(), split.train, split.negatives);
         let header = Header {
             recipe: recipe.clone(),
-            labels,
+            labels: labels.clone(),
             fold: options.fold,
             folds: options.folds,
             step: 0,
@@ -157,7 +158,14 @@ impl<'a> Run<'a> {
         let mut training = if checkpoint.exists() {
             Training::resume(&checkpoint, &header, options.device)?
         } else {
-            Training::start(header, options.device)?
+            let mut training = Training::start(header, options.device)?;
+            if let Some(start) = &recipe.start {
+                let sample = crops(&batcher.batch(0), recipe, options.device)?;
+                let student =
+                    graft::grafted(training.student(), &labels, &options.places.recipe_folder.join(start), &sample)?;
+                training.begin_with(&student)?;
+            }
+            training
         };
         training.learn_from(teachers);
         let metrics = Metrics::open(&options.out.join(METRICS), training.header.step)?;

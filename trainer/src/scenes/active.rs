@@ -89,15 +89,15 @@ impl Levels {
 
 /// A sounding stretch of a recording.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Active {
+pub(crate) struct Active {
     /// Samples.
-    pub(super) range: Range<usize>,
+    pub(crate) range: Range<usize>,
     /// Level that it was cut off at, dBFS.
-    pub(super) threshold_db: f64,
+    pub(crate) threshold_db: f64,
 }
 
 /// The sounding stretches of a recording; none if it is silent.
-pub(super) fn active(samples: &[f32], sample_rate: u32, gap_s: f64) -> Vec<Active> {
+pub(crate) fn active(samples: &[f32], sample_rate: u32, gap_s: f64) -> Vec<Active> {
     let levels = Levels::of(samples, sample_rate);
     let loudest = levels.loudest_db();
     if loudest < SILENT_DBFS {

@@ -27,8 +27,10 @@ mod span;
 mod studio;
 mod write;
 
+pub(crate) use active::active;
 pub use compose::{Made, Scene, compose};
 pub use pool::{Pool, PoolSettings};
+pub(crate) use pool::{cut_low, folder};
 pub use settings::{MicrophoneSettings, SceneSettings, Unknown};
 pub use sounds::TruthEvent;
 pub use span::Span;

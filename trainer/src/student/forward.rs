@@ -11,9 +11,9 @@ use tch::{Kind, Tensor};
 /// Share of a batch's statistics in the running ones.
 const BN_MOMENTUM: f64 = 0.1;
 /// Tensors of a convolution layer: weight, batch-norm weight, bias, running mean and running variance.
-const TENSORS_A_LAYER: usize = 5;
+pub(super) const TENSORS_A_LAYER: usize = 5;
 /// Further ones with squeeze-and-excitation: weight and bias of both convolutions.
-const TENSORS_A_SQUEEZE: usize = 4;
+pub(super) const TENSORS_A_SQUEEZE: usize = 4;
 
 impl Student {
     /// Features before the head, pooled over frequency: `(B, T, n_mels)` to `(B, channels, T')`, single precision.
@@ -74,7 +74,7 @@ impl Student {
 }
 
 /// One layer with its tensors in `params`: `(B, C, T, F)` to `(B, C', T', F')`, both of `kind`.
-fn convolve(layer: &ConvLayer, params: &[Param], x: &Tensor, kind: Kind, training: bool) -> Result<Tensor> {
+pub(super) fn convolve(layer: &ConvLayer, params: &[Param], x: &Tensor, kind: Kind, training: bool) -> Result<Tensor> {
     let [weight, bn_weight, bn_bias, bn_mean, bn_variance, squeeze @ ..] = params else {
         unreachable!("five tensors a layer")
     };

@@ -10,6 +10,7 @@
 
 mod cost;
 mod forward;
+mod settle;
 
 use crate::error::{Error, Result};
 use crate::random::{Purpose, normal, rng_for, uniform};

@@ -136,7 +136,7 @@ pub(crate) fn regress(x: &Tensor, labels: &Tensor, n_classes: usize, c: f64) -> 
 }
 
 /// Largest eigenvalue of `x' x`, by power iteration, a little above so that the step stays safe.
-fn largest_curvature(x: &Tensor) -> Result<f64> {
+pub(crate) fn largest_curvature(x: &Tensor) -> Result<f64> {
     let mut v = Tensor::f_ones([x.size()[1]], (Kind::Float, x.device()))?;
     let mut norm = 1.0;
     for _ in 0..N_POWER_STEPS {

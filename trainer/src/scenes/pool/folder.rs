@@ -11,7 +11,7 @@ const ENDINGS: [&str; 5] = ["flac", "mp3", "oga", "ogg", "wav"];
 /// # Errors
 ///
 /// If `data` cannot be read, has no folders, or one of them no recordings.
-pub(super) fn classes(data: &Path) -> Result<Vec<(String, Vec<PathBuf>)>> {
+pub(crate) fn classes(data: &Path) -> Result<Vec<(String, Vec<PathBuf>)>> {
     let folders: Vec<PathBuf> = entries(data)?.into_iter().filter(|path| path.is_dir()).collect();
     if folders.is_empty() {
         return Err(Error::input(
@@ -32,7 +32,7 @@ pub(super) fn classes(data: &Path) -> Result<Vec<(String, Vec<PathBuf>)>> {
 /// # Errors
 ///
 /// If `path` cannot be read or holds no recordings.
-pub(super) fn recordings(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn recordings(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
     }

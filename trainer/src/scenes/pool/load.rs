@@ -76,14 +76,19 @@ fn read(path: &Path, sample_rate: u32) -> Result<Vec<f32>> {
     } else {
         edge_frontend::resample(audio.sample_rate, sample_rate, &audio.samples)?
     };
+    cut_low(&mut samples, sample_rate);
+    Ok(samples)
+}
+
+/// Takes rumble and DC away.
+pub(crate) fn cut_low(samples: &mut [f32], sample_rate: u32) {
     // y[n] = x[n] - x[n-1] + r y[n-1]
     let r = (-std::f64::consts::TAU * LOW_CUT_HZ / f64::from(sample_rate)).exp();
     let (mut before, mut y) = (0.0, 0.0);
-    for x in &mut samples {
+    for x in samples {
         let now = f64::from(*x);
         y = now - before + r * y;
         before = now;
         *x = y as f32;
     }
-    Ok(samples)
 }

@@ -4,9 +4,10 @@
 //! background, in memory at one sample rate. Recordings are decoded on all threads of the pool; their order does not depend on
 //! that.
 
-mod folder;
+pub(crate) mod folder;
 mod load;
 
+pub(crate) use load::cut_low;
 pub(super) use load::fade;
 
 use crate::data::{Tables, folds};
