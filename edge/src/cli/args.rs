@@ -37,6 +37,9 @@ pub(super) enum Command {
     Bench(BenchArgs),
     /// Validate a configuration and say what it means
     Check(CheckArgs),
+    /// Write the manual and the shells' completions, for packages
+    #[command(hide = true)]
+    Generate(GenerateArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -156,6 +159,13 @@ pub(super) struct CheckArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct GenerateArgs {
+    /// Folder to write into; made if need be
+    #[arg(value_name = "DIR")]
+    pub(super) dir: PathBuf,
 }
 
 impl EvaluateArgs {

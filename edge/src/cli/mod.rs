@@ -8,6 +8,7 @@ mod check;
 mod classify;
 mod devices;
 mod evaluate;
+mod generate;
 mod logging;
 mod run;
 
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
         Command::Devices => devices::devices(),
         Command::Bench(args) => bench::bench(&args, start),
         Command::Check(args) => check::check(&args),
+        Command::Generate(args) => generate::generate(&args),
     };
     finish(result.map(|()| ExitCode::SUCCESS))
 }

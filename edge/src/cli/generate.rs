@@ -1,0 +1,26 @@
+//! `earwitness generate`: the command line's definition enters, a manual page a command and a completion a shell leave, as files.
+//!
+//! For those who make packages. The files say the same whichever machine they are written on.
+
+use std::fs;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use edge::{Error, Result};
+
+use super::args::{Args, GenerateArgs};
+
+/// The shells that Debian's packages bring completions for.
+const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
+
+/// Writes the files into the folder.
+pub(super) fn generate(args: &GenerateArgs) -> Result<()> {
+    let dir = &args.dir;
+    let failed = || Error::io(dir.display().to_string());
+    fs::create_dir_all(dir).map_err(failed())?;
+    clap_mangen::generate_to(Args::command(), dir).map_err(failed())?;
+    for shell in SHELLS {
+        clap_complete::generate_to(shell, &mut Args::command(), env!("CARGO_BIN_NAME"), dir).map_err(failed())?;
+    }
+    Ok(())
+}
