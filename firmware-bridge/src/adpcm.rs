@@ -181,7 +181,7 @@ mod tests {
         /// As long as the step can follow, the error is less than a step.
         #[test]
         fn a_steady_sound_is_followed(level in 500..8_000_i16, period in 20..200_u32) {
-            let sine = |n: u32| (f64::from(level) * (f64::from(n) * 6.283 / f64::from(period)).sin()) as i16;
+            let sine = |n: u32| (f64::from(level) * (f64::from(n) * std::f64::consts::TAU / f64::from(period)).sin()) as i16;
             let samples: Vec<i16> = (0..4 * period).map(sine).collect();
             let mut out = vec![0; payload_len(samples.len())];
             let payload = Encoder::new().encode(&samples, &mut out).unwrap();

@@ -163,7 +163,7 @@ mod tests {
                 let t = f64::from(n) / 24_000.0;
                 let noise = f64::from(state >> 16) / 65_536.0 - 0.5;
                 let level = [0.0, 0.9, 0.001, 0.3][n as usize / 6_000];
-                (32_767.0 * level * ((6_000.0 * t * t * 6.283).sin() * 0.9 + 0.1 * noise)) as i16
+                (32_767.0 * level * ((6_000.0 * t * t * std::f64::consts::TAU).sin() * 0.9 + 0.1 * noise)) as i16
             })
             .collect();
         let floats: Vec<f32> = samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();

@@ -46,10 +46,9 @@ mod tests {
     /// Exponent and mantissa by search: the step of `8 << exponent` in which the biased magnitude lies.
     fn search(sample: i16) -> u8 {
         let magnitude = u32::from(sample.unsigned_abs().min(CLIP)) + 132;
-        let steps = (0..8_u32).flat_map(|exponent| (0..16_u32).map(move |mantissa| (exponent, mantissa)));
+        let mut steps = (0..8_u32).flat_map(|exponent| (0..16_u32).map(move |mantissa| (exponent, mantissa)));
         let (exponent, mantissa) = steps
-            .filter(|(exponent, mantissa)| (128 + 8 * mantissa) << exponent <= magnitude)
-            .next_back()
+            .rfind(|(exponent, mantissa)| (128 + 8 * mantissa) << exponent <= magnitude)
             .expect("the first step begins below 132");
         !((if sample < 0 { 0x80 } else { 0 }) | (exponent << 4 | mantissa) as u8)
     }

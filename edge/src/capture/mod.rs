@@ -158,7 +158,15 @@ impl Source {
     /// A source that gives these sessions.
     #[cfg(test)]
     pub(crate) fn scripted(sessions: Receiver<Session>) -> Source {
-        Source { live: false, sessions, stop: Arc::default(), thread: None, interruptible: true }
+        Source {
+            live: false,
+            #[cfg(feature = "serial")]
+            lamps: None,
+            sessions,
+            stop: Arc::default(),
+            thread: None,
+            interruptible: true,
+        }
     }
 
     /// A source that is kept open on a thread of its own.
