@@ -108,6 +108,11 @@ impl<'a, L: Lamp> Ear<'a, L> {
         matches!(self.node.state(), State::Streaming(_))
     }
 
+    /// Frames that wait for the line, at most four.
+    pub fn n_waiting(&self) -> usize {
+        self.node.n_waiting()
+    }
+
     /// How it goes.
     pub fn stats(&self) -> Stats {
         self.node.stats()
