@@ -7,6 +7,9 @@
 #   make bench-training      training throughput beside plain PyTorch's; BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network beside other engines; BENCH_FLAGS="--quick", --help for more
 #   make trainer             builds the trainer, target/release/earwitness-train
+#   make deb                 the Debian package, for this machine or with ARCH=arm64 or armhf
+#   make test-deb            installs the package into a small Debian of its own and uses it there; needs root
+#   make cross               the daemon for aarch64 and armv7, each run under qemu; TARGET=aarch64 for one of them
 #   make ablation            what each ingredient of models/home brings, in a shorter form; needs the data sets
 
 SHELL := /bin/bash
@@ -16,9 +19,9 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/earwitness
 VENV ?= $(CACHE)/venv
 PEERS_VENV ?= $(CACHE)/venv-peers
 REFERENCE_VENV ?= $(CACHE)/venv-reference
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILD := $(or $(CARGO_TARGET_DIR),target)
 MODEL ?= models/home
-SOURCE ?= file:$(TARGET)/demo/scene.wav
+SOURCE ?= file:$(BUILD)/demo/scene.wav
 SEED ?= 1
 
 # A Rust that this very run installs is found too.
@@ -31,10 +34,10 @@ WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
 	cargo build --release -p edge -p sounds
-	@mkdir -p $(TARGET)/demo
-	$(TARGET)/release/make-scene --seed $(SEED) --out $(TARGET)/demo/scene.wav --truth $(TARGET)/demo/scene.csv
-	@echo "== earwitness run: one JSON object an event; what is really in the scene: $(TARGET)/demo/scene.csv" >&2
-	$(TARGET)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
+	@mkdir -p $(BUILD)/demo
+	$(BUILD)/release/make-scene --seed $(SEED) --out $(BUILD)/demo/scene.wav --truth $(BUILD)/demo/scene.csv
+	@echo "== earwitness run: one JSON object an event; what is really in the scene: $(BUILD)/demo/scene.csv" >&2
+	$(BUILD)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
 
 test: lint tests test-firmware
 
@@ -42,23 +45,38 @@ lint: system-test torch
 	@echo "== formatting and lints" >&2
 	cargo fmt --check
 	$(WITH_TORCH) cargo clippy --release --workspace --all-targets -- -D warnings
+	@echo "== the service has no more rights than it needs" >&2
+	systemd-analyze security --offline=true --threshold=$(MAX_EXPOSURE) --no-pager packaging/systemd/earwitness.service >/dev/null
 
 # The end-to-end tests take the daemon from here instead of building it.
 tests: system-test torch reference
 	@echo "== building and testing everything" >&2
 	$(WITH_TORCH) cargo build --release --workspace
-	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(TARGET))/release/earwitness" \
+	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" \
 		EARWITNESS_REFERENCE_PYTHON="$(REFERENCE_VENV)/bin/python" cargo test --release --workspace
 
 test-firmware: system-test
 	@echo "== the firmware bridge builds for a Cortex-M4 without std" >&2
 	cargo build --release -p firmware-bridge --target thumbv7em-none-eabihf
 
+# Of the processors of the boards, the one that most of them have.
+test-cross:
+	@scripts/cross.sh aarch64
+
+cross:
+	@for target in $(or $(TARGET),aarch64 armv7); do scripts/cross.sh $$target; done
+
+deb:
+	@CACHE="$(CACHE)" scripts/deb.sh $(ARCH)
+
+test-deb:
+	@CACHE="$(CACHE)" scripts/test-deb.sh
+
 trainer: system-test torch
 	$(WITH_TORCH) cargo build --release -p trainer
 
 ablation: trainer
-	EARWITNESS_TRAIN="$(abspath $(TARGET))/release/earwitness-train" scripts/ablation.sh $(OUT)
+	EARWITNESS_TRAIN="$(abspath $(BUILD))/release/earwitness-train" scripts/ablation.sh $(OUT)
 
 bench: system-demo
 	cargo bench -p benches
@@ -70,7 +88,7 @@ bench-training: system-test torch
 bench-peers: system-test
 	@scripts/install-venv.sh $(PEERS_VENV) benches/peers/requirements.txt "the engines to compare with (about 300 MB)"
 	$(if $(EARWITNESS_BIN),,cargo build --release -p edge)
-	EARWITNESS_BIN="$(or $(EARWITNESS_BIN),$(abspath $(TARGET))/release/earwitness)" \
+	EARWITNESS_BIN="$(or $(EARWITNESS_BIN),$(abspath $(BUILD))/release/earwitness)" \
 		$(PEERS_VENV)/bin/python benches/peers/bench.py --model $(MODEL) $(BENCH_FLAGS)
 
 system-demo:

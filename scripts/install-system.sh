@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine lacks. Usage: install-system.sh demo|test
-#   demo  a C compiler, ALSA's headers, Rust
-#   test  also a broker, a virtual microphone, cmake (for the trainer's HDF5), Python's venv, and the target of the firmware crates
+# Installs what a fresh Debian machine lacks. Usage: install-system.sh PURPOSE
+#   demo      a C compiler, ALSA's headers, Rust
+#   test      also a broker, a virtual microphone, cmake (for the trainer's HDF5), Python's venv, systemd's checks of units, and the
+#             target of the firmware crates
+#   deb       what demo installs, and what finds out which packages a binary needs
+#   test-deb  also what unpacks a small Debian to install into, and Debian's checks of packages
+#   cross-aarch64, cross-armv7
+#             what demo installs, and compiler, ALSA, Rust's library and emulator of that processor
 # What is there already is left alone; every step says what it does.
 set -euo pipefail
 
@@ -9,11 +14,23 @@ set -euo pipefail
 MIN_RUST=1.91
 THUMB_TARGET=thumbv7em-none-eabihf
 
-purpose=${1:?usage: install-system.sh demo|test}
+purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|cross-aarch64|cross-armv7}
 packages=(build-essential ca-certificates curl libasound2-dev pkg-config)
-if [ "$purpose" = test ]; then
-    packages+=(cmake libasound2-plugins mosquitto openssl pulseaudio pulseaudio-utils python3-venv)
-fi
+case $purpose in
+demo) ;;
+test) packages+=(cmake libasound2-plugins mosquitto mosquitto-clients openssl pulseaudio pulseaudio-utils python3-venv systemd) ;;
+deb) packages+=(dpkg-dev python3) ;;
+test-deb) packages+=(debootstrap dpkg-dev lintian python3) ;;
+cross-*)
+    . "$(dirname "$0")/cross-env.sh"
+    cross_env "${purpose#cross-}"
+    packages+=("gcc-$GNU" "libasound2-dev:$DEB_ARCH" python3 qemu-user-static)
+    ;;
+*)
+    echo "install-system.sh: unknown purpose $purpose" >&2
+    exit 2
+    ;;
+esac
 
 say() { printf '== %s\n' "$*" >&2; }
 
@@ -27,6 +44,10 @@ install_packages() {
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         as_root=(sudo)
+    fi
+    if [ -n "${DEB_ARCH:-}" ] && ! dpkg --print-foreign-architectures | grep -qx "$DEB_ARCH"; then
+        say "adding Debian's architecture $DEB_ARCH, for its ALSA"
+        "${as_root[@]}" dpkg --add-architecture "$DEB_ARCH"
     fi
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
@@ -54,10 +75,14 @@ install_rust_parts() {
         say "adding the Rust component $component"
         rustup component add "$component"
     done
-    if ! rustup target list --installed | grep -qx "$THUMB_TARGET"; then
-        say "adding the Rust target $THUMB_TARGET"
-        rustup target add "$THUMB_TARGET"
-    fi
+    add_rust_target "$THUMB_TARGET"
+}
+
+add_rust_target() {
+    command -v rustup >/dev/null || return 0
+    rustup target list --installed | grep -qx "$1" && return 0
+    say "adding the Rust target $1"
+    rustup target add "$1"
 }
 
 if command -v apt-get >/dev/null; then
@@ -68,5 +93,7 @@ fi
 install_rust
 # A Rust that was installed a moment ago is not on the path of this shell yet.
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
-[ "$purpose" = test ] && install_rust_parts
-exit 0
+case $purpose in
+test) install_rust_parts ;;
+cross-*) add_rust_target "$TRIPLE" ;;
+esac
