@@ -8,6 +8,9 @@
 #   make bench-peers         the streaming network beside other engines; BENCH_FLAGS="--quick", --help for more
 #   make trainer             builds the trainer, target/release/earwitness-train
 #   make soak                a day of sound with faults of all kinds for the daemon and its broker; HOURS=24
+#   make deb                 the Debian package, for this machine or with ARCH=arm64 or armhf
+#   make test-deb            installs the package into a small Debian of its own and uses it there; needs root
+#   make cross               the daemon for aarch64 and armv7, each run under qemu; TARGET=aarch64 for one of them
 #   make ablation            what each ingredient of models/home brings, in a shorter form; needs the data sets
 
 SHELL := /bin/bash
@@ -17,9 +20,9 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/earwitness
 VENV ?= $(CACHE)/venv
 PEERS_VENV ?= $(CACHE)/venv-peers
 REFERENCE_VENV ?= $(CACHE)/venv-reference
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILD := $(or $(CARGO_TARGET_DIR),target)
 MODEL ?= models/home
-SOURCE ?= file:$(TARGET)/demo/scene.wav
+SOURCE ?= file:$(BUILD)/demo/scene.wav
 SEED ?= 1
 HOURS ?= 24
 
@@ -28,17 +31,17 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # One optimised build serves the demo, the tests, the lints and the benches.
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 # A target folder of its own: the tests look for it there.
-FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(TARGET))/firmware"
+FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 
 .PHONY: ablation demo test lint tests soak test-firmware trainer bench bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
 	cargo build --release -p edge -p sounds
-	@mkdir -p $(TARGET)/demo
-	$(TARGET)/release/make-scene --seed $(SEED) --out $(TARGET)/demo/scene.wav --truth $(TARGET)/demo/scene.csv
-	@echo "== earwitness run: one JSON object an event; what is really in the scene: $(TARGET)/demo/scene.csv" >&2
-	$(TARGET)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
+	@mkdir -p $(BUILD)/demo
+	$(BUILD)/release/make-scene --seed $(SEED) --out $(BUILD)/demo/scene.wav --truth $(BUILD)/demo/scene.csv
+	@echo "== earwitness run: one JSON object an event; what is really in the scene: $(BUILD)/demo/scene.csv" >&2
+	$(BUILD)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
 
 test: lint tests test-firmware
 
@@ -46,12 +49,14 @@ lint: system-test torch
 	@echo "== formatting and lints" >&2
 	cargo fmt --check
 	$(WITH_TORCH) cargo clippy --release --workspace --all-targets -- -D warnings
+	@echo "== the service has no more rights than it needs" >&2
+	systemd-analyze security --offline=true --threshold=$(MAX_EXPOSURE) --no-pager packaging/systemd/earwitness.service >/dev/null
 
 # The end-to-end tests take the daemon from here instead of building it.
 tests: system-test torch reference
 	@echo "== building and testing everything" >&2
 	$(WITH_TORCH) cargo build --release --workspace
-	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(TARGET))/release/earwitness" \
+	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" \
 		EARWITNESS_REFERENCE_PYTHON="$(REFERENCE_VENV)/bin/python" cargo test --release --workspace
 
 test-firmware: system-test
@@ -63,18 +68,31 @@ test-firmware: system-test
 	cd firmware-bridge/firmware && cargo fmt --check
 	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo clippy --release --all-targets -- -D warnings
 	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo build --release
-	scripts/firmware-size.sh $(TARGET)/firmware/thumbv7em-none-eabihf/release/node
+	scripts/firmware-size.sh $(BUILD)/firmware/thumbv7em-none-eabihf/release/node
+
+# Of the processors of the boards, the one that most of them have.
+test-cross:
+	@scripts/cross.sh aarch64
+
+cross:
+	@for target in $(or $(TARGET),aarch64 armv7); do scripts/cross.sh $$target; done
+
+deb:
+	@CACHE="$(CACHE)" scripts/deb.sh $(ARCH)
+
+test-deb:
+	@CACHE="$(CACHE)" scripts/test-deb.sh
 
 trainer: system-test torch
 	$(WITH_TORCH) cargo build --release -p trainer
 
 ablation: trainer
-	EARWITNESS_TRAIN="$(abspath $(TARGET))/release/earwitness-train" scripts/ablation.sh $(OUT)
+	EARWITNESS_TRAIN="$(abspath $(BUILD))/release/earwitness-train" scripts/ablation.sh $(OUT)
 
 # A day of sound and faults for the daemon, in minutes.
 soak: system-test
 	cargo build --release -p edge -p tests
-	EARWITNESS_BIN="$(abspath $(TARGET))/release/earwitness" $(TARGET)/release/soak $(HOURS) $(SEED)
+	EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" $(BUILD)/release/soak $(HOURS) $(SEED)
 
 bench: system-demo
 	cargo bench -p benches
@@ -86,7 +104,7 @@ bench-training: system-test torch
 bench-peers: system-test
 	@scripts/install-venv.sh $(PEERS_VENV) benches/peers/requirements.txt "the engines to compare with (about 300 MB)"
 	$(if $(EARWITNESS_BIN),,cargo build --release -p edge)
-	EARWITNESS_BIN="$(or $(EARWITNESS_BIN),$(abspath $(TARGET))/release/earwitness)" \
+	EARWITNESS_BIN="$(or $(EARWITNESS_BIN),$(abspath $(BUILD))/release/earwitness)" \
 		$(PEERS_VENV)/bin/python benches/peers/bench.py --model $(MODEL) $(BENCH_FLAGS)
 
 system-demo:

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine lacks. Usage: install-system.sh demo|test
-#   demo  a C compiler, ALSA's headers, Rust
-#   test  also a broker, a virtual microphone, cmake (for the trainer's HDF5), Python's venv, an emulator of Arm boards, and the targets of
-#         the firmware crates
+# Installs what a fresh Debian machine lacks. Usage: install-system.sh PURPOSE
+#   demo      a C compiler, ALSA's headers, Rust
+#   test      also a broker, a virtual microphone, cmake (for the trainer's HDF5), Python's venv, systemd's checks of units, an
+#             emulator of Arm boards, and the targets of the firmware crates
+#   deb       what demo installs, and what finds out which packages a binary needs
+#   test-deb  also what unpacks a small Debian to install into, and Debian's checks of packages
+#   cross-aarch64, cross-armv7
+#             what demo installs, and compiler, ALSA, Rust's library and emulator of that processor
 # What is there already is left alone; every step says what it does.
 set -euo pipefail
 
@@ -11,11 +15,26 @@ MIN_RUST=1.91
 # Cortex-M4 and M0+, and a RISC-V core of the smaller kind.
 BARE_TARGETS=(thumbv7em-none-eabihf thumbv6m-none-eabi riscv32imc-unknown-none-elf)
 
-purpose=${1:?usage: install-system.sh demo|test}
+purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|cross-aarch64|cross-armv7}
 packages=(build-essential ca-certificates curl libasound2-dev pkg-config)
-if [ "$purpose" = test ]; then
-    packages+=(cmake libasound2-plugins mosquitto openssl pulseaudio pulseaudio-utils python3-venv qemu-system-arm)
-fi
+case $purpose in
+demo) ;;
+test)
+    packages+=(cmake libasound2-plugins mosquitto mosquitto-clients openssl pulseaudio pulseaudio-utils python3-venv)
+    packages+=(qemu-system-arm systemd)
+    ;;
+deb) packages+=(dpkg-dev python3) ;;
+test-deb) packages+=(debootstrap dpkg-dev lintian python3) ;;
+cross-*)
+    . "$(dirname "$0")/cross-env.sh"
+    cross_env "${purpose#cross-}"
+    packages+=("gcc-$GNU" "libasound2-dev:$DEB_ARCH" python3 qemu-user-static)
+    ;;
+*)
+    echo "install-system.sh: unknown purpose $purpose" >&2
+    exit 2
+    ;;
+esac
 
 say() { printf '== %s\n' "$*" >&2; }
 
@@ -29,6 +48,10 @@ install_packages() {
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         as_root=(sudo)
+    fi
+    if [ -n "${DEB_ARCH:-}" ] && ! dpkg --print-foreign-architectures | grep -qx "$DEB_ARCH"; then
+        say "adding Debian's architecture $DEB_ARCH, for its ALSA"
+        "${as_root[@]}" dpkg --add-architecture "$DEB_ARCH"
     fi
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
@@ -58,10 +81,15 @@ install_rust_parts() {
     done
     local target
     for target in "${BARE_TARGETS[@]}"; do
-        rustup target list --installed | grep -qx "$target" && continue
-        say "adding the Rust target $target"
-        rustup target add "$target"
+        add_rust_target "$target"
     done
+}
+
+add_rust_target() {
+    command -v rustup >/dev/null || return 0
+    rustup target list --installed | grep -qx "$1" && return 0
+    say "adding the Rust target $1"
+    rustup target add "$1"
 }
 
 if command -v apt-get >/dev/null; then
@@ -72,5 +100,7 @@ fi
 install_rust
 # A Rust that was installed a moment ago is not on the path of this shell yet.
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
-[ "$purpose" = test ] && install_rust_parts
-exit 0
+case $purpose in
+test) install_rust_parts ;;
+cross-*) add_rust_target "$TRIPLE" ;;
+esac

@@ -60,7 +60,9 @@ fn broker(dir: &Path, port: u16, more: &str) -> Process {
 /// mosquitto's own client `tool` for the broker on `port`, with the certificate of `user`.
 fn client(tool: &str, dir: &Path, port: u16, user: &str) -> Command {
     let certificates = dir.join("certificates");
-    let mut command = Command::new(program(tool, "mosquitto-clients"));
+    // Every line when it is written, also into a pipe.
+    let mut command = Command::new(program("stdbuf", "coreutils"));
+    command.arg("-oL").arg(program(tool, "mosquitto-clients"));
     command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1"]);
     command.arg("--cafile").arg(certificates.join("ca.pem"));
     command.arg("--cert").arg(certificates.join(format!("{user}.pem")));

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use edge::{Error, Result};
 
@@ -20,7 +20,14 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<()> {
     fs::create_dir_all(dir).map_err(failed())?;
     clap_mangen::generate_to(Args::command(), dir).map_err(failed())?;
     for shell in SHELLS {
-        clap_complete::generate_to(shell, &mut Args::command(), env!("CARGO_BIN_NAME"), dir).map_err(failed())?;
+        clap_complete::generate_to(shell, &mut shown(), env!("CARGO_BIN_NAME"), dir).map_err(failed())?;
     }
     Ok(())
+}
+
+/// The command line without what is hidden, which completions would offer all the same.
+fn shown() -> Command {
+    let all = Args::command();
+    let shown: Vec<_> = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
+    Command::new(env!("CARGO_BIN_NAME")).version(env!("CARGO_PKG_VERSION")).subcommands(shown)
 }

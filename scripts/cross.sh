@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Builds the daemon for another processor without a container engine, and checks the binary: it needs no younger glibc than Debian 12's,
+# and under qemu it reports the same events on the demo's scene as this machine's own. Usage: cross.sh aarch64|armv7
+# From the environment: PROFILE (dist), SEED (1), CARGO_TARGET_DIR (target), BUILD_ONLY=1 to check nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Debian 12 and the Raspberry Pi OS that is made of it.
+MAX_GLIBC=2.36
+# Greater than this a stripped binary is not to be.
+MAX_BYTES=20000000
+
+. scripts/cross-env.sh
+target=${1:?usage: cross.sh aarch64|armv7}
+cross_env "$target"
+profile=${PROFILE:-dist}
+target_dir=${CARGO_TARGET_DIR:-target}
+binary=$target_dir/$TRIPLE/$profile/earwitness
+
+say() { printf '== %s\n' "$*" >&2; }
+fail() {
+    printf 'cross.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+scripts/install-system.sh "cross-$target"
+
+say "building the daemon for $TRIPLE, profile $profile (the first time takes many minutes: the inference engine is large)"
+cargo build --profile "$profile" -p edge --target "$TRIPLE"
+[ -z "${BUILD_ONLY:-}" ] || exit 0
+
+needs=$("$GNU-objdump" -T "$binary" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n1)
+say "glibc: needs ${needs#GLIBC_}, may need $MAX_GLIBC"
+[ "$(printf '%s\n' "${needs#GLIBC_}" "$MAX_GLIBC" | sort -V | tail -n1)" = "$MAX_GLIBC" ] || fail "$binary needs $needs"
+
+bytes=$(stat -c %s "$binary")
+say "size: $bytes bytes, may have $MAX_BYTES"
+[ "$profile" != dist ] || [ "$bytes" -le "$MAX_BYTES" ] || fail "$binary has $bytes bytes"
+
+if [ -n "$CPU_ARCH" ]; then
+    is=$("$GNU-readelf" -A "$binary" | sed -n 's/ *Tag_CPU_arch: //p')
+    say "processor: $is"
+    [ "$is" = "$CPU_ARCH" ] || fail "$binary is for ARM $is, expected $CPU_ARCH"
+fi
+
+say "building this machine's own daemon to compare with, and the scene"
+cargo build --release -p edge -p sounds
+work=$target_dir/cross
+mkdir -p "$work"
+"$target_dir/release/make-scene" --seed "${SEED:-1}" --out "$work/scene.wav" --truth "$work/scene.csv"
+run=(run --model models/home --precision f32 --source "file:$work/scene.wav" --fast)
+"$target_dir/release/earwitness" "${run[@]}" >"$work/host.jsonl" 2>"$work/host.log" || fail "$(cat "$work/host.log")"
+
+say "running the binary under $QEMU"
+"$QEMU" "$binary" "${run[@]}" >"$work/$target.jsonl" 2>"$work/$target.log" || fail "$(cat "$work/$target.log")"
+python3 scripts/compare-events.py "$work/host.jsonl" "$work/$target.jsonl"

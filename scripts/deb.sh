@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds the Debian package. Usage: deb.sh [amd64|arm64|armhf] [CARGO-DEB-OPTION...]; this machine's own architecture by default.
+# Its name is all that is written to standard output. From the environment: CACHE (where cargo-deb is installed if it is missing),
+# CARGO_TARGET_DIR (target), NO_BUILD=1 to take the binary that is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+CARGO_DEB=3.8.0
+
+. scripts/cross-env.sh
+own=$(dpkg --print-architecture)
+arch=${1:-$own}
+shift $(($# > 0 ? 1 : 0))
+target_dir=${CARGO_TARGET_DIR:-target}
+tools=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/earwitness}/tools
+export PATH="$tools/bin:$PATH:$HOME/.cargo/bin"
+
+say() { printf '== %s\n' "$*" >&2; }
+
+scripts/install-system.sh deb
+if ! command -v cargo-deb >/dev/null; then
+    say "installing cargo-deb $CARGO_DEB into $tools"
+    cargo install --quiet --locked --version "$CARGO_DEB" --root "$tools" cargo-deb >&2
+fi
+
+for_target=()
+emulator=()
+if [ "$arch" = "$own" ]; then
+    TRIPLE=$(rustc -vV | sed -n 's/^host: //p')
+    profile_dir=$target_dir/dist
+else
+    cross_env "$arch"
+    for_target=(--target "$TRIPLE")
+    emulator=("$QEMU")
+    profile_dir=$target_dir/$TRIPLE/dist
+fi
+if [ -z "${NO_BUILD:-}" ]; then
+    if [ "$arch" = "$own" ]; then
+        say "building the daemon for $arch (the first time takes many minutes: the inference engine is large)"
+        cargo build --profile dist -p edge >&2
+    else
+        BUILD_ONLY=1 scripts/cross.sh "$arch" >&2
+    fi
+fi
+
+say "writing manual, completions and licences"
+package=$profile_dir/package
+rm -rf "$package"
+"${emulator[@]}" "$profile_dir/earwitness" generate "$package"
+gzip -9n "$package"/*.1
+python3 scripts/third-party.py "$TRIPLE" | gzip -9n >"$package/third-party.txt.gz"
+
+say "packing"
+cargo-deb deb --quiet --no-build --no-strip -p edge --profile dist "${for_target[@]}" --output "$target_dir/debian/" "$@" >&2
+ls -t "$target_dir"/debian/earwitness_*_"$arch".deb | head -n1
