@@ -25,6 +25,8 @@ MODEL ?= models/home
 SOURCE ?= file:$(BUILD)/demo/scene.wav
 SEED ?= 1
 HOURS ?= 24
+# Of the service, as systemd-analyze counts it, in tenths.
+MAX_EXPOSURE := 20
 
 # A Rust that this very run installs is found too.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -33,7 +35,7 @@ WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 # A target folder of its own: the tests look for it there.
 FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 
-.PHONY: ablation demo test lint tests soak test-firmware trainer bench bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation demo test lint tests soak test-firmware test-cross cross deb test-deb trainer bench bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
