@@ -19,6 +19,9 @@ use tests::broker::{Broker, Subscriber, free_port};
 const RATE_HZ: u32 = 24_000;
 const BLOCK_LEN: usize = 480;
 
+/// Four times what 1,500 frames last.
+const LONG_ENOUGH_MS: u64 = 120_000;
+
 fn clip() -> Vec<i16> {
     let sound = sounds::render(sounds::Sound::CryingBaby, RATE_HZ, 4.0, 3);
     let silence = |seconds: usize| vec![0.0; seconds * RATE_HZ as usize];
@@ -44,6 +47,7 @@ fn every_sample_arrives_and_the_lamp_follows_every_event() {
     let mut heard: Vec<i16> = Vec::new();
     let mut told = 0;
     while heard.len() < N_FRAMES * BLOCK_LEN {
+        assert!(line.now_ms() < LONG_ENOUGH_MS, "only {} samples came: {:#?}", heard.len(), board.log());
         line.step(&mut heard);
         // On at 0.7 s, off at 1.4 s, and so on.
         let n_words = line.now_ms() / 700;

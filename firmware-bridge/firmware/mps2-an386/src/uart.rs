@@ -57,6 +57,10 @@ fn registers() -> &'static Registers {
 unsafe fn DefaultHandler(irq: i16) {
     assert!(irq == RX_IRQ, "interrupt {irq} was never enabled");
     let uart = registers();
+    // Before the receiver is emptied: a byte that comes behind the last look raises it again. Cleared afterwards, that byte would stay
+    // where it is for ever, and no other could come.
+    // SAFETY: writing this bit clears the interrupt and nothing else.
+    unsafe { uart.intclear.write(INT_RX) };
     critical_section::with(|cs| {
         let mut ring = RING.borrow_ref_mut(cs);
         let mut n_lost = 0;
@@ -72,8 +76,6 @@ unsafe fn DefaultHandler(irq: i16) {
             N_LOST.borrow(cs).set(N_LOST.borrow(cs).get().saturating_add(n_lost));
         }
     });
-    // SAFETY: writing this bit clears the interrupt and nothing else. A byte that came meanwhile raises it again.
-    unsafe { uart.intclear.write(INT_RX) };
 }
 
 /// The UART as a port. Reading never waits; writing a byte waits for the one before it, unless asked whether it is ready.
