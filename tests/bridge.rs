@@ -126,7 +126,7 @@ fn what_a_board_hears_reaches_the_broker_and_lights_its_lamp() {
     let config = dir.path().join("earwitness.toml");
     let text = format!(
         "name = \"nook\"\n[source]\ninput = \"serial:tcp://127.0.0.1:{port}\"\n[model]\ndir = \"{}\"\n\
-         [mqtt]\nurl = \"{}\"\nhealth_s = 1\n",
+         [mqtt]\nurl = \"{}\"\nhealth_s = 1\nspool.file = \"spool\"\n",
         model_dir().display(),
         broker.url()
     );

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use firmware_bridge::frame;
 use firmware_bridge::host::{Heard, Host, Wish};
@@ -16,6 +16,9 @@ use super::port::Port;
 use super::report::Report;
 use crate::event::Phase;
 use crate::ring::Writer;
+
+/// How long a node that was asked to stop may go on.
+const FALLING_SILENT: Duration = Duration::from_millis(500);
 
 /// Longest payload that is understood: 42 ms of 16-bit samples at 48 kHz.
 const MAX_PAYLOAD: usize = 4_096;
@@ -170,10 +173,22 @@ impl Node {
                 self.report.set(&self.name, &stats, &counts, n_lost, n_unknown);
             }
         }
-        self.host.stop();
-        // The node falls silent by itself if this does not reach it.
-        let _ = self.exchange(|_| {});
+        self.stop();
         Ok(())
+    }
+
+    /// Asks the node to stream no more, and reads until it has fallen silent: a socket that is closed with bytes unread is reset, and with it
+    /// goes what was just written. The node falls silent by itself if this does not reach it.
+    fn stop(&mut self) {
+        self.host.stop();
+        let until = Instant::now() + FALLING_SILENT;
+        let mut n_before = None;
+        while n_before != Some(self.n_bytes) && Instant::now() < until {
+            n_before = Some(self.n_bytes);
+            if self.exchange(|_| {}).is_err() {
+                return;
+            }
+        }
     }
 
     /// Writes what is to be said, and reads what has come.
