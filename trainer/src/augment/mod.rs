@@ -305,6 +305,6 @@ pub(crate) fn power_of(value: f32, frontend: &FrontendConfig) -> f32 {
 }
 
 /// A ratio of powers.
-fn decibels(db: f32) -> f32 {
+pub(crate) fn decibels(db: f32) -> f32 {
     10f32.powf(db / 10.0)
 }

@@ -3,6 +3,7 @@
 //! Enters: the power of each frame. Leaves: the stretches in which there is something to hear, so that truth is the sound and not its
 //! padding.
 
+use crate::augment::decibels;
 use std::ops::Range;
 
 /// A frame sounds if it is within this of the loudest...
@@ -21,8 +22,8 @@ pub fn active(powers: &[f32], gap: usize) -> Vec<Range<usize>> {
     let (Some(&loudest), Some(&floor)) = (sorted.last(), sorted.get(sorted.len() / FLOOR_SHARE)) else {
         return Vec::new();
     };
-    let below = |db: f32| loudest * super::ratio(-db);
-    let threshold = (floor * super::ratio(OVER_FLOOR_DB)).clamp(below(RANGE_DB), below(STEADY_DB));
+    let below = |db: f32| loudest * decibels(-db);
+    let threshold = (floor * decibels(OVER_FLOOR_DB)).clamp(below(RANGE_DB), below(STEADY_DB));
     let mut stretches: Vec<Range<usize>> = Vec::new();
     for (t, _) in powers.iter().enumerate().filter(|(_, power)| **power > 0.0 && **power >= threshold) {
         match stretches.last_mut() {

@@ -14,11 +14,6 @@ use crate::training::normalise;
 use scene::SceneBatch;
 use tch::{Device, Kind, Tensor};
 
-/// A ratio of powers.
-pub(crate) fn ratio(db: f32) -> f32 {
-    10f32.powf(db / 10.0)
-}
-
 /// The optimiser's settings in this stage: the recipe's, with the stage's own rate and average.
 pub fn optim(settings: &Events, recipe: &Optim) -> Optim {
     Optim { lr: settings.lr, ema: settings.ema, cycles: 1, ..recipe.clone() }

@@ -4,8 +4,7 @@
 //! share of its slot in which each class sounds `(B, T', C)`. Everything random derives from (seed, step, item).
 
 use super::activity::active;
-use super::ratio;
-use crate::augment::{Bands, Coloured, Cut, Ear, Equaliser, Source};
+use crate::augment::{Bands, Coloured, Cut, Ear, Equaliser, Source, decibels};
 use crate::random::{Purpose, Rng, rng_for, uniform};
 use crate::recipe::{Augment, Events, Head};
 use edge_frontend::{FrontendConfig, mel};
@@ -184,7 +183,7 @@ impl<'a> SceneBatcher<'a> {
             Equaliser::draw(rng, self.augment.eq_db, self.bands.n_mels).apply(&self.bands, power);
         }
         self.limit_bands(rng, power);
-        let gain = ratio(uniform(rng, -self.augment.gain_db, self.augment.gain_db));
+        let gain = decibels(uniform(rng, -self.augment.gain_db, self.augment.gain_db));
         power.iter_mut().for_each(|p| *p *= gain);
         self.mask_bands(rng, power);
         self.label(&activity, targets);
@@ -201,7 +200,7 @@ impl<'a> SceneBatcher<'a> {
         }
         let level = power.iter().sum::<f32>() / self.settings.scene_frames as f32;
         // From a quiet room to a loud one: the mean power of a frame of recorded clips spans this range.
-        let wanted = ratio(uniform(rng, -50.0, 10.0));
+        let wanted = decibels(uniform(rng, -50.0, 10.0));
         let gain = wanted / level.max(1e-12);
         power.iter_mut().for_each(|p| *p *= gain);
         wanted
@@ -240,7 +239,7 @@ impl<'a> SceneBatcher<'a> {
             Equaliser::draw(rng, settings.sound_eq_db, n_mels).apply(&self.bands, &mut sounded);
         }
         let level = sounded.iter().sum::<f32>() / length as f32;
-        let gain = bed_level * ratio(uniform(rng, snr_db[0], snr_db[1])) / level.max(1e-12);
+        let gain = bed_level * decibels(uniform(rng, snr_db[0], snr_db[1])) / level.max(1e-12);
         let tail = (rng.random::<f32>() < settings.reverb).then(|| Tail::draw(settings, rng));
         let mut carried = vec![0.0; n_mels];
         for t in start..n_frames as isize {
@@ -322,8 +321,8 @@ impl Tail {
     fn draw(settings: &Events, rng: &mut Rng) -> Self {
         let [[shortest, longest], [low, high]] = [settings.reverb_s, settings.reverb_db];
         let seconds = uniform(rng, shortest, longest);
-        let decay = ratio(-60.0 * FRAME_S / seconds.max(FRAME_S));
-        let energy = ratio(uniform(rng, low, high));
+        let decay = decibels(-60.0 * FRAME_S / seconds.max(FRAME_S));
+        let energy = decibels(uniform(rng, low, high));
         Self { decay, gain: energy * (1.0 - decay) }
     }
 }

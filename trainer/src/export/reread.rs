@@ -152,8 +152,8 @@ mod tests {
     use super::super::onnx;
     use super::*;
 
-    #[test]
-    fn a_written_network_is_read_back_and_takes_another_head() {
+    /// Of one layer, with a gate of `squeeze` channels.
+    fn network(squeeze: usize) -> Network {
         let layer = ConvLayer {
             channels: 4,
             kernel_t: 4,
@@ -162,9 +162,14 @@ mod tests {
             stride_f: 2,
             pad_f: None,
             residual: false,
-            squeeze: 0,
+            squeeze,
         };
-        let network = Network { layers: vec![layer], dropout: 0.0, pool: Pool::Mean };
+        Network { layers: vec![layer], dropout: 0.0, pool: Pool::Mean }
+    }
+
+    #[test]
+    fn a_written_network_is_read_back_and_takes_another_head() {
+        let network = network(0);
         let written = Student::new(&network, 16, 3, 0, 7, Device::Cpu).unwrap();
         let (path, x) = (Path::new("model.onnx"), Tensor::randn([1, 40, 16], (Kind::Float, Device::Cpu)));
         let file = onnx::encode(&written, &[0, 1, 2], "written").unwrap();
@@ -187,17 +192,7 @@ mod tests {
 
     #[test]
     fn networks_with_more_than_convolutions_are_refused() {
-        let layer = ConvLayer {
-            channels: 4,
-            kernel_t: 4,
-            kernel_f: 5,
-            stride_t: 8,
-            stride_f: 2,
-            pad_f: None,
-            residual: false,
-            squeeze: 2,
-        };
-        let network = Network { layers: vec![layer], dropout: 0.0, pool: Pool::Mean };
+        let network = network(2);
         let written = Student::new(&network, 16, 3, 0, 7, Device::Cpu).unwrap();
         let file = onnx::encode(&written, &[0, 1, 2], "written").unwrap();
         let message = student(&file, Path::new("model.onnx"), 16).unwrap_err().to_string();

@@ -4,7 +4,7 @@
 //! level. Powers of sounds add up, so all is done on frames of powers.
 
 use super::sounding::Sounding;
-use crate::augment::power_of;
+use crate::augment::{decibels, power_of};
 use crate::data::procedural;
 use crate::error::Result;
 use crate::random::{Rng, uniform};
@@ -47,7 +47,7 @@ impl Beds {
     /// The sound as it was recorded, over a quiet room.
     pub fn plain(&self, sounding: &Sounding) -> Vec<f32> {
         let mut power = sounding.power.clone();
-        self.add(&mut power, &self.beds[0], 0, level(sounding, self.n_mels) * ratio(QUIET_DB));
+        self.add(&mut power, &self.beds[0], 0, level(sounding, self.n_mels) * decibels(QUIET_DB));
         power
     }
 
@@ -56,9 +56,9 @@ impl Beds {
         let mut power = self.plain(sounding);
         let bed = &self.beds[rng.random_range(0..self.beds.len() as u32) as usize];
         let start = rng.random_range(0..(bed.len() / self.n_mels) as u32) as usize;
-        let under = ratio(uniform(rng, UNDER_DB[0], UNDER_DB[1]));
+        let under = decibels(uniform(rng, UNDER_DB[0], UNDER_DB[1]));
         self.add(&mut power, bed, start, level(sounding, self.n_mels) * under);
-        let gain = ratio(uniform(rng, -GAIN_DB, GAIN_DB));
+        let gain = decibels(uniform(rng, -GAIN_DB, GAIN_DB));
         power.iter_mut().for_each(|p| *p *= gain);
         power
     }
@@ -78,11 +78,6 @@ impl Beds {
 fn level(sounding: &Sounding, n_mels: usize) -> f32 {
     let frames = &sounding.frames;
     sounding.power[frames.start * n_mels..frames.end * n_mels].iter().sum::<f32>() / frames.len() as f32
-}
-
-/// A ratio of powers.
-fn ratio(db: f32) -> f32 {
-    10f32.powf(db / 10.0)
 }
 
 #[cfg(test)]
