@@ -11,6 +11,7 @@
 #   make deb                 the Debian package, for this machine or with ARCH=arm64 or armhf
 #   make test-deb            installs the package into a small Debian of its own and uses it there; needs root
 #   make cross               the daemon for aarch64 and armv7, each run under qemu; TARGET=aarch64 for one of them
+#   make fuzz                a million damaged files for each reader; RUNS=1000000
 #   make ablation            what each ingredient of models/home brings, in a shorter form; needs the data sets
 
 SHELL := /bin/bash
@@ -35,7 +36,7 @@ WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 # A target folder of its own: the tests look for it there.
 FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 
-.PHONY: ablation demo test lint tests soak test-firmware test-cross cross deb test-deb trainer bench bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation demo test lint tests soak fuzz test-firmware test-cross cross deb test-deb trainer bench bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -95,6 +96,10 @@ ablation: trainer
 soak: system-test
 	cargo build --release -p edge -p tests
 	EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" $(BUILD)/release/soak $(HOURS) $(SEED)
+
+# What the readers make of damaged files.
+fuzz:
+	@CACHE="$(CACHE)" RUNS=$(or $(RUNS),1000000) scripts/fuzz.sh
 
 bench: system-demo
 	cargo bench -p benches

@@ -5,6 +5,7 @@
 #             emulator of Arm boards, and the targets of the firmware crates
 #   deb       what demo installs, and what finds out which packages a binary needs
 #   test-deb  also what unpacks a small Debian to install into, and Debian's checks of packages
+#   fuzz      what demo installs, Rust's nightly compiler, and encoders of audio
 #   cross-aarch64, cross-armv7
 #             what demo installs, and compiler, ALSA, Rust's library and emulator of that processor
 # What is there already is left alone; every step says what it does.
@@ -15,7 +16,7 @@ MIN_RUST=1.91
 # Cortex-M4 and M0+, and a RISC-V core of the smaller kind.
 BARE_TARGETS=(thumbv7em-none-eabihf thumbv6m-none-eabi riscv32imc-unknown-none-elf)
 
-purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|cross-aarch64|cross-armv7}
+purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|fuzz|cross-aarch64|cross-armv7}
 packages=(build-essential ca-certificates curl libasound2-dev pkg-config)
 case $purpose in
 demo) ;;
@@ -25,6 +26,7 @@ test)
     ;;
 deb) packages+=(dpkg-dev python3) ;;
 test-deb) packages+=(debootstrap dpkg-dev lintian python3) ;;
+fuzz) packages+=(flac lame python3 vorbis-tools) ;;
 cross-*)
     . "$(dirname "$0")/cross-env.sh"
     cross_env "${purpose#cross-}"
@@ -92,6 +94,13 @@ add_rust_target() {
     rustup target add "$1"
 }
 
+# The sanitizers are not in a stable compiler.
+install_nightly() {
+    rustc +nightly --version >/dev/null 2>&1 && return 0
+    say "installing the nightly compiler (rustup, minimal profile)"
+    rustup toolchain install nightly --profile minimal
+}
+
 if command -v apt-get >/dev/null; then
     install_packages
 else
@@ -102,5 +111,6 @@ install_rust
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 case $purpose in
 test) install_rust_parts ;;
+fuzz) install_nightly ;;
 cross-*) add_rust_target "$TRIPLE" ;;
 esac

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::fit::{FitOptions, FitResult, RESULT, fit, run_name};
 use crate::json;
 use crate::recipe::FoldMode;
+use crate::spread::Spread;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -117,11 +118,9 @@ impl Summary {
             }
         }
         let row = |((recipe, source, measure), by_fold): ((String, bool, String), BTreeMap<u32, f64>)| {
-            let n = by_fold.len() as f64;
-            let mean = by_fold.values().sum::<f64>() / n;
-            let variance = by_fold.values().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+            let Spread { mean, std } = Spread::of(by_fold.values().copied());
             let folds = if source { FoldMode::Source } else { FoldMode::Official };
-            SummaryRow { recipe, folds, measure, mean, std: variance.sqrt(), by_fold }
+            SummaryRow { recipe, folds, measure, mean, std, by_fold }
         };
         Self { rows: measures.into_iter().map(row).collect() }
     }

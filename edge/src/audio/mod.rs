@@ -14,6 +14,15 @@ use symphonia::core::formats::Track;
 use crate::error::{Error, Result};
 use packets::{Next, Packets};
 
+/// Endings of the names of files that are looked for in folders, the preferred one first.
+pub const EXTENSIONS: [&str; 5] = ["wav", "flac", "ogg", "oga", "mp3"];
+
+/// Whether `path` looks like a recording, by the ending of its name in upper or lower case.
+pub fn is_recording(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+}
+
 /// A decoded file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audio {

@@ -3,10 +3,11 @@
 use std::io::{self, IsTerminal};
 
 use edge::{Error, Result};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 /// Overrides whatever else says what to log.
 const VARIABLE: &str = "EARWITNESS_LOG";
@@ -16,7 +17,7 @@ const JOURNAL: &str = "JOURNAL_STREAM";
 
 /// The running log.
 pub(super) struct Log {
-    filter: Handle<EnvFilter, Registry>,
+    filter: Handle<Targets, Registry>,
 }
 
 /// Starts logging by `filter`, a level or a list of directives. Only the program's own records are meant by a bare level: those of
@@ -41,12 +42,12 @@ impl Log {
     }
 }
 
-fn parse(filter: &str) -> Result<EnvFilter> {
+fn parse(filter: &str) -> Result<Targets> {
     let (origin, filter) = match std::env::var(VARIABLE) {
         Ok(value) if !value.is_empty() => (VARIABLE, value),
         _ => ("log.level", filter.to_string()),
     };
     let is_level = filter.parse::<tracing::Level>().is_ok() || filter == "off";
     let directives = if is_level { format!("warn,edge={filter},earwitness={filter}") } else { filter };
-    EnvFilter::try_new(&directives).map_err(|error| Error::usage(origin, format!("{directives:?}: {error}")))
+    directives.parse().map_err(|error| Error::usage(origin, format!("{directives:?}: {error}")))
 }

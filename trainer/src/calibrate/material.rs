@@ -4,6 +4,7 @@
 //! the pool's threads.
 
 use crate::error::{Error, Result};
+use edge::audio;
 use edge::decide::Rules;
 use edge::engine::PrecisionChoice;
 use edge::evaluate::{Heard, Sound, UnknownLabels, listen, truth};
@@ -76,9 +77,7 @@ fn recordings(folder: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(Error::io(folder))?.path();
-        let is_audio =
-            path.extension().is_some_and(|end| ["flac", "wav", "ogg", "mp3"].iter().any(|known| end == *known));
-        if is_audio {
+        if audio::is_recording(&path) {
             let csv = path.with_extension("csv");
             if !csv.is_file() {
                 return Err(Error::content(&path, format!("has no truth beside it: {} is missing", csv.display())));
@@ -87,7 +86,7 @@ fn recordings(folder: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
         }
     }
     if files.is_empty() {
-        return Err(Error::content(folder, "holds no recordings (flac, wav, ogg, mp3)"));
+        return Err(Error::content(folder, format!("holds no recordings ({})", audio::EXTENSIONS.join(", "))));
     }
     files.sort();
     Ok(files)

@@ -83,22 +83,3 @@ fn choose(manifest: &Manifest, parts: &[&Material], goal: &Goal) -> Decision {
     decision.temperature = temperature(manifest, parts);
     search(manifest, decision, parts, goal)
 }
-
-/// Means over the parts, as they are reported.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Spread {
-    /// Mean.
-    pub mean: f64,
-    /// Sample standard deviation.
-    pub std: f64,
-}
-
-impl Spread {
-    /// Of some values; NaN of none.
-    pub fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        Self { mean, std: variance.sqrt() }
-    }
-}

@@ -1,16 +1,19 @@
 //! The search for decision values.
 //!
-//! Enters: material and a decision to start from. Leaves: the decision with the best event-based F1 (of the usual collar and of a wider one) of each class at the price of a false
-//! alarm, where that price is the lowest at which all classes together keep the constraint.
+//! Enters: material and a decision to start from. Leaves: the decision with the best event-based F1 (of the usual collar and of a wider
+//! one) under the constraint.
 //!
 //! Classes do not influence each other in the decide stage, so that one replay with the same value for all classes tries it for each. One
-//! value is searched after the other (coordinate descent), for all classes at once; the threshold, which decides between finds and false
-//! alarms, comes last, under the constraint.
+//! value is searched after the other (coordinate descent), for all classes at once.
+//!
+//! A class has few sounds in some hours of scenes, and what is best for those is not what is best for others. Two things keep the choice
+//! from following them: a class's figures are counted together with [`PRIOR_SOUNDS`] of all classes' (so that it leaves the common choice
+//! only where its own sounds say so), and the constraint is met by one number, by which the logits of all thresholds are raised together.
 
-use super::measure::{Tally, tally};
+use super::measure::{Tally, alarms, tally};
 use super::{Goal, Material};
 use edge::decide::Rules;
-use edge::evaluate::macro_f1;
+use edge::evaluate::{Counts, macro_f1, micro};
 use edge_frontend::{Activation, ClassDecision, ClassValues, Decision, Manifest};
 use std::collections::BTreeMap;
 
@@ -29,11 +32,12 @@ const ENERGIES: [f32; 9] = [-2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0];
 const STRICT: f64 = 0.7;
 /// Price of a false alarm an hour, in F1 of the class, before the constraint is known.
 const FIRST_PRICE: f64 = 0.05;
-/// Prices that are tried for the constraint: each higher by a tenth.
-const PRICE_STEP: f64 = 1.1;
-const N_PRICES: usize = 160;
-/// The constraint is kept by this margin: what is chosen on some scenes does a little worse on others.
-const MARGIN: f64 = 0.7;
+/// Sounds of all classes that are counted with a class's own.
+const PRIOR_SOUNDS: f64 = 30.0;
+/// Thresholds are raised for the constraint in steps of this, in logits.
+const RISE_STEP: f32 = 0.05;
+/// And no further than by this.
+const MAX_RISE: f32 = 15.0;
 
 /// Searches from `decision`, whose temperature and smoothing stay. Classes without a sound in the scenes get the threshold that their
 /// false alarms ask for.
@@ -63,21 +67,8 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
         trial.improve(&mut decision, &GAPS.map(frames_ms), |class, ms| class.min_gap_ms = Some(ms));
         trial.improve(&mut decision, &DURATIONS.map(frames_ms), |class, ms| class.min_duration_ms = Some(ms));
     }
-    let options = trial.options(&decision, &THRESHOLDS, thresholds);
-    let prices = (0..N_PRICES).map(|k| 1e-3 * PRICE_STEP.powi(k as i32));
-    let mut best = trial.cheapest(&options, 0.0);
-    for price in std::iter::once(0.0).chain(prices) {
-        best = trial.cheapest(&options, price);
-        let n_alarms: usize = best.iter().map(|(class, at)| options[*at].tally.alarms[*class]).sum();
-        if n_alarms as f64 <= goal.max_false_alarms * MARGIN * quiet_hours {
-            break;
-        }
-    }
-    for (class, at) in best {
-        let label = &manifest.labels[class];
-        let chosen = options[at].decision.classes.get(label).cloned().unwrap_or_default();
-        decision.classes.insert(label.clone(), chosen);
-    }
+    trial.improve(&mut decision, &THRESHOLDS, thresholds);
+    trial.constrain(&mut decision, goal.max_false_alarms);
     // The values for all classes hold for a class that a user adds: the middle ones.
     common(&mut decision);
     decision
@@ -131,18 +122,47 @@ impl Trial<'_> {
         tried.collect()
     }
 
+    /// Raises all thresholds until no more than `max_false_alarms` an hour are left where there are no sounds.
+    fn constrain(&self, decision: &mut Decision, max_false_alarms: f64) {
+        let n_allowed = (max_false_alarms * self.quiet_hours) as usize;
+        let raised = |steps: u32| {
+            let mut decision = decision.clone();
+            decision.classes.values_mut().for_each(|class| raise(class, steps as f32 * RISE_STEP));
+            decision
+        };
+        let keeps = |steps: &u32| self.n_alarms(&raised(*steps)) <= n_allowed;
+        // A higher threshold hardly ever brings more alarms, so halving finds the least rise.
+        let (mut low, mut high) = (0, (MAX_RISE / RISE_STEP) as u32);
+        if keeps(&low) {
+            return;
+        }
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            if keeps(&middle) { high = middle } else { low = middle }
+        }
+        *decision = raised(high);
+    }
+
+    fn n_alarms(&self, decision: &Decision) -> usize {
+        alarms(&Rules::new(self.manifest, decision), self.parts).iter().sum()
+    }
+
     /// For each class the option with the best F1 less the price of its false alarms; of equal ones the middle one.
     fn cheapest(&self, options: &[Tried], price: f64) -> Vec<(usize, usize)> {
         let labels = self.manifest.labels.iter().enumerate();
         let classes = labels.filter(|(_, label)| self.manifest.background.as_ref() != Some(*label));
+        let classes: Vec<usize> = classes.map(|(class, _)| class).collect();
+        let alarms = |n: usize| n as f64 / self.quiet_hours.max(1e-9);
         let value = |class: usize, tried: &Tried| {
-            let an_hour = tried.tally.alarms[class] as f64 / self.quiet_hours.max(1e-9);
             // Where nothing fits the strict collar yet, the wide one says which way is better.
-            let f1 = [&tried.tally.counts, &tried.tally.wide].map(|counts| counts[class]);
-            let f1 = f1.map(|counts| if counts.n_truth() > 0 { counts.f1().unwrap_or(0.0) } else { 0.0 });
+            let f1 = [&tried.tally.counts, &tried.tally.wide].map(|counts| shrunk_f1(counts, class));
+            let n = tried.tally.counts[class].n_truth() as f64;
+            let own = n / (n + PRIOR_SOUNDS);
+            let everyones = alarms(tried.tally.alarms.iter().sum()) / classes.len().max(1) as f64;
+            let an_hour = own * alarms(tried.tally.alarms[class]) + (1.0 - own) * everyones;
             STRICT * f1[0] + (1.0 - STRICT) * f1[1] - price * an_hour
         };
-        let best = classes.map(|(class, _)| {
+        let best = classes.iter().map(|&class| {
             let values: Vec<f64> = options.iter().map(|tried| value(class, tried)).collect();
             let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let equal: Vec<usize> = (0..values.len()).filter(|at| values[*at] >= most - 1e-9).collect();
@@ -150,6 +170,26 @@ impl Trial<'_> {
         });
         best.collect()
     }
+}
+
+/// F1 of a class's decisions and of as many of all classes' as go with [`PRIOR_SOUNDS`] sounds. 0 where there is nothing.
+fn shrunk_f1(counts: &[Counts], class: usize) -> f64 {
+    let all = micro(counts);
+    let share = PRIOR_SOUNDS / all.n_truth().max(1) as f64;
+    let sum = |of: fn(&Counts) -> usize| of(&counts[class]) as f64 + share * of(&all) as f64;
+    let right = 2.0 * sum(|c| c.tp);
+    right / (right + sum(|c| c.fp) + sum(|c| c.fn_)).max(1e-9)
+}
+
+/// Raises both thresholds of a class by `rise` logits. The one at which an event begins stays below 1.
+fn raise(class: &mut ClassDecision, rise: f32) {
+    let raised = |threshold: f32| {
+        let p = threshold.clamp(1e-6, 1.0 - 1e-6);
+        1.0 / (1.0 + (-((p / (1.0 - p)).ln() + rise)).exp())
+    };
+    let (on, off) = (class.threshold_on.map(raised), class.threshold_off.map(raised));
+    class.threshold_on = on.map(finely_rounded);
+    class.threshold_off = off.zip(class.threshold_on).map(|(off, on)| finely_rounded(off).min(on));
 }
 
 fn complete(values: ClassValues) -> ClassDecision {
@@ -194,6 +234,11 @@ fn common(decision: &mut Decision) {
 
 fn rounded(threshold: f32) -> f32 {
     ((threshold * 1e3).round() / 1e3).max(1e-3)
+}
+
+/// To five digits: close to 1, the third is a matter of a logit.
+fn finely_rounded(threshold: f32) -> f32 {
+    ((threshold * 1e5).round() / 1e5).clamp(1e-5, 1.0)
 }
 
 #[cfg(test)]
@@ -273,5 +318,27 @@ mod tests {
         let again = measure(&manifest(), &calibration.decision, &[&other]);
         assert_eq!(calibration.held_out, [("a".to_owned(), again)]);
         assert!(calibration.held_out[0].1.n_false_alarms > 300);
+    }
+
+    #[test]
+    fn a_class_of_few_sounds_is_judged_with_all_and_one_of_many_by_its_own() {
+        let counts = |tp, fp, fn_| Counts { tp, fp, fn_ };
+        let all = [counts(2, 0, 0), counts(300, 100, 100), counts(0, 0, 1000)];
+        let (few, many) = (shrunk_f1(&all, 0), shrunk_f1(&all, 1));
+        let together = micro(&all).f1().unwrap();
+        assert!((few - together).abs() < 0.1 && few > together, "{few} {together}");
+        assert!((many - 0.75).abs() < 0.05 && many < 0.75, "{many}");
+        assert_eq!(shrunk_f1(&[Counts::default()], 0), 0.0);
+    }
+
+    #[test]
+    fn thresholds_rise_together_and_stay_in_range() {
+        let mut class = ClassDecision { threshold_on: Some(0.5), threshold_off: Some(0.25), ..Default::default() };
+        raise(&mut class, 1.0);
+        let sigmoid = |z: f32| 1.0 / (1.0 + (-z).exp());
+        assert!((class.threshold_on.unwrap() - sigmoid(1.0)).abs() < 1e-5);
+        assert!((class.threshold_off.unwrap() - sigmoid((1.0f32 / 3.0).ln() + 1.0)).abs() < 1e-5);
+        raise(&mut class, 30.0);
+        assert!(class.threshold_on.unwrap() <= 1.0 && class.threshold_off <= class.threshold_on);
     }
 }

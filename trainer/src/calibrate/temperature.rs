@@ -3,6 +3,7 @@
 //! Enters: what networks said of scenes, with the truth. Leaves: the temperature at which the truth is most likely.
 
 use super::Material;
+use crate::golden_section::minimise;
 use edge::decide::Rules;
 use edge::evaluate::{Heard, Sound};
 use edge_frontend::{Activation, Manifest};
@@ -10,33 +11,17 @@ use rayon::prelude::*;
 
 /// Range of the logarithm of the temperature that is searched.
 const RANGE: [f64; 2] = [-2.0, 2.0];
-/// The range is narrowed this often by the golden section: to a ten-thousandth.
-const N_STEPS: usize = 22;
-const GOLDEN: f64 = 0.618_033_988_749_895;
+/// So exactly is it sought.
+const WIDTH: f64 = 1e-4;
 
 /// The temperature with the least [`nll`] on the scenes of `parts`; 1 where there are none.
 pub fn temperature(manifest: &Manifest, parts: &[&Material]) -> f32 {
     if parts.iter().all(|part| part.scenes.heard.is_empty()) {
         return 1.0;
     }
-    let loss = |log: f64| nll(manifest, parts, log.exp() as f32);
-    let [mut low, mut high] = RANGE;
-    let place = |low: f64, high: f64, share: f64| low + (high - low) * share;
-    let (mut a, mut b) = (place(low, high, 1.0 - GOLDEN), place(low, high, GOLDEN));
-    let (mut loss_a, mut loss_b) = (loss(a), loss(b));
-    for _ in 0..N_STEPS {
-        if loss_a < loss_b {
-            (high, b, loss_b) = (b, a, loss_a);
-            a = place(low, high, 1.0 - GOLDEN);
-            loss_a = loss(a);
-        } else {
-            (low, a, loss_a) = (a, b, loss_b);
-            b = place(low, high, GOLDEN);
-            loss_b = loss(b);
-        }
-    }
+    let log = minimise(RANGE, WIDTH, |log| nll(manifest, parts, log.exp() as f32));
     // Three digits are enough to be told, and to be written into a manifest.
-    ((0.5 * (low + high)).exp() as f32 * 1e3).round() / 1e3
+    (log.exp() as f32 * 1e3).round() / 1e3
 }
 
 /// Mean negative log likelihood of what sounds in an output's slot, summed over classes.

@@ -1,10 +1,12 @@
 //! Command `calibrate`.
 
-use crate::calibrate::{Calibration, Goal, Material, Measured, Spread, calibrate as choose};
+use super::PrecisionArg;
+use crate::calibrate::{Calibration, Goal, Material, Measured, calibrate as choose};
 use crate::crossval;
 use crate::error::{Error, Result};
 use crate::fit::{MODEL, RESULT};
 use crate::json;
+use crate::spread::Spread;
 use clap::{Args, ValueEnum};
 use edge::engine::PrecisionChoice;
 use edge::model::{MANIFEST_FILE, Model};
@@ -55,12 +57,6 @@ enum SmoothingArg {
     NOfM,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PrecisionArg {
-    F32,
-    Int8,
-}
-
 /// Calibrates, tells how it does, and writes the manifests.
 ///
 /// # Errors
@@ -70,10 +66,7 @@ pub fn calibrate(args: &CalibrateArgs) -> Result<()> {
     if !(args.max_false_alarms > 0.0 && args.max_false_alarms.is_finite()) {
         return Err(Error::Usage("--max-false-alarms: must be positive".to_owned()));
     }
-    let precision = match args.precision {
-        PrecisionArg::F32 => PrecisionChoice::F32,
-        PrecisionArg::Int8 => PrecisionChoice::Int8,
-    };
+    let precision = PrecisionChoice::from(args.precision.precision());
     let (mut material, mut tests) = (Vec::new(), Vec::new());
     let mut manifest: Option<Manifest> = None;
     for Part { name, model: folder, scenes, test } in parts(args)? {
@@ -194,7 +187,7 @@ fn table(calibration: &Calibration) -> String {
         text += &row(&format!("{name}, held out"), measured);
     }
     if !held_out.is_empty() {
-        let of = |value: fn(&Measured) -> f64| Spread::of(&held_out.iter().map(|(_, m)| value(m)).collect::<Vec<_>>());
+        let of = |value: fn(&Measured) -> f64| Spread::of(held_out.iter().map(|(_, m)| value(m)));
         let [f1, alarms] = [of(|m| m.event_f1), of(|m| m.false_alarms)];
         text += &format!(
             "{:<24} F1 {:.3} +- {:.3}, false alarms an hour {:.2} +- {:.2}\n",

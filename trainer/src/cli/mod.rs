@@ -15,8 +15,25 @@ mod staged;
 mod train;
 
 use crate::error::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use edge::engine::Precision;
 use std::path::PathBuf;
+
+/// Which of a model's files.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    F32,
+    Int8,
+}
+
+impl PrecisionArg {
+    fn precision(self) -> Precision {
+        match self {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Int8 => Precision::Int8,
+        }
+    }
+}
 
 /// Trains, evaluates and exports Earwitness models.
 #[derive(Debug, Parser)]

@@ -1,11 +1,11 @@
 //! Command `report`.
 
+use super::PrecisionArg;
 use super::train::FoldsArg;
 use crate::error::{Error, Result};
 use crate::report::figures::Bootstrap;
 use crate::report::{self, ReportOptions};
-use clap::{Args, ValueEnum};
-use edge::engine::Precision;
+use clap::Args;
 use std::path::PathBuf;
 
 /// Arguments of `report`.
@@ -46,12 +46,6 @@ pub struct ReportArgs {
     seed: u64,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PrecisionArg {
-    F32,
-    Int8,
-}
-
 /// Writes the page.
 ///
 /// # Errors
@@ -62,15 +56,11 @@ pub fn report(args: &ReportArgs) -> Result<()> {
         return Err(Error::Usage("--resamples: must be at least 1".to_owned()));
     }
     let out = args.out.clone().unwrap_or_else(|| args.run.join("report.html"));
-    let precision = match args.precision {
-        PrecisionArg::F32 => Precision::F32,
-        PrecisionArg::Int8 => Precision::Int8,
-    };
     let n_bytes = report::report(&ReportOptions {
         run: args.run.clone(),
         out: out.clone(),
         folds: args.folds.map(FoldsArg::mode),
-        precision,
+        precision: args.precision.precision(),
         data_root: args.data_root.clone(),
         cache: args.cache.clone(),
         search: args.search.clone(),

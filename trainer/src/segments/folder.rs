@@ -4,13 +4,11 @@
 //! decoded stays in memory up to a number of bytes; then the recording that was not used for longest goes, and is decoded again
 //! when it is asked for. Any thread may ask; two that want one recording wait for one decoding.
 
+use edge::audio;
 use edge_frontend::resample;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Extensions that are looked for, the preferred one first.
-const EXTENSIONS: [&str; 4] = ["wav", "flac", "ogg", "mp3"];
 
 type Decoded = Arc<Vec<f32>>;
 
@@ -57,7 +55,7 @@ impl Folder {
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
             let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-            let rank = EXTENSIONS.iter().position(|e| Some(*e) == extension.as_deref());
+            let rank = audio::EXTENSIONS.iter().position(|e| Some(*e) == extension.as_deref());
             let (Some(rank), Some(name)) = (rank, path.file_stem().and_then(|n| n.to_str())) else { continue };
             match found.get(name) {
                 Some((other, _)) if *other <= rank => {}

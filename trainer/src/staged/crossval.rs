@@ -12,6 +12,7 @@ use crate::fit::run_name;
 use crate::json;
 use crate::recipe::FoldMode;
 use crate::scores::{Ensemble, HeldOut, Measures, Scores, Truth, search};
+use crate::spread::Spread;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -92,7 +93,7 @@ fn summarise(options: &RunOptions, base: &Path, results: &[RunResult]) -> Result
     for (model, _) in &first.models {
         let of = |r: &RunResult| r.models.iter().find(|m| m.0 == *model).map(|m| m.1.clone());
         let measures: Vec<Measures> = results.iter().filter_map(of).collect();
-        let mean = |value: &dyn Fn(&Measures) -> f64| mean(&measures.iter().map(value).collect::<Vec<_>>());
+        let mean = |value: &dyn Fn(&Measures) -> f64| Spread::of(measures.iter().map(value)).mean;
         let others = [mean(&|m| m.top5), mean(&|m| m.mca), mean(&|m| m.map), mean(&|m| m.mauc.unwrap_or(f64::NAN))];
         rows.push(Row::new(model, measures.iter().map(|m| m.top1).collect(), Some(others)));
     }
@@ -136,15 +137,9 @@ fn searched(options: &RunOptions, base: &Path, results: &[RunResult]) -> Result<
 
 impl Row {
     fn new(model: &str, top1_by_fold: Vec<f64>, others: Option<[f64; 4]>) -> Self {
-        let top1 = mean(&top1_by_fold);
-        let squares: f64 = top1_by_fold.iter().map(|v| (v - top1).powi(2)).sum();
-        let top1_std = (squares / (top1_by_fold.len() as f64 - 1.0).max(1.0)).sqrt();
+        let Spread { mean: top1, std: top1_std } = Spread::of(top1_by_fold.iter().copied());
         Self { model: model.to_owned(), top1, top1_std, top1_by_fold, others }
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 impl Summary {

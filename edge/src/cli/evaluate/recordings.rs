@@ -3,10 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use edge::audio;
 use edge::{Error, Result};
-
-/// What of a folder is audio.
-const AUDIO_EXTENSIONS: [&str; 5] = ["flac", "mp3", "oga", "ogg", "wav"];
 
 /// A recording and the file that says what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +56,12 @@ fn audio_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed())? {
         let path = entry.map_err(failed())?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-        if path.is_file() && extension.is_some_and(|extension| AUDIO_EXTENSIONS.contains(&extension.as_str())) {
+        if path.is_file() && audio::is_recording(&path) {
             files.push(path);
         }
     }
     if files.is_empty() {
-        let reason = format!("{} holds no {} file", folder.display(), AUDIO_EXTENSIONS.join(", "));
+        let reason = format!("{} holds no {} file", folder.display(), audio::EXTENSIONS.join(", "));
         return Err(Error::usage("--audio", reason));
     }
     files.sort();

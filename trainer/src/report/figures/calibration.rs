@@ -5,6 +5,7 @@
 //! temperature that a clip's logits are divided by is fitted on other folds, or, of a single fold, on other sources: never on the
 //! clip itself.
 
+use crate::golden_section::minimise;
 use crate::report::pool::{Pool, Row, log_posteriors, posteriors};
 use edge_frontend::Activation;
 
@@ -115,22 +116,7 @@ fn temperature(activation: Activation, rows: &[&Row]) -> f64 {
         let temperature = log_temperature.exp();
         -rows.iter().map(|row| log_likelihood(activation, row, temperature)).sum::<f64>()
     };
-    let golden = (5f64.sqrt() - 1.0) / 2.0;
-    let [mut low, mut high] = TEMPERATURES.map(f64::ln);
-    let (mut a, mut b) = (high - golden * (high - low), low + golden * (high - low));
-    let (mut at_a, mut at_b) = (loss(a), loss(b));
-    while high - low > 1e-4 {
-        if at_a < at_b {
-            (high, b, at_b) = (b, a, at_a);
-            a = high - golden * (high - low);
-            at_a = loss(a);
-        } else {
-            (low, a, at_a) = (a, b, at_b);
-            b = low + golden * (high - low);
-            at_b = loss(b);
-        }
-    }
-    ((low + high) / 2.0).exp()
+    minimise(TEMPERATURES.map(f64::ln), 1e-4, loss).exp()
 }
 
 /// Of a row's label; of independent classes, that all others are absent, too.

@@ -1,10 +1,8 @@
 //! Folders of recordings: paths enter, the recordings in them leave, in order of their names.
 
 use crate::error::{Error, Result};
+use edge::audio;
 use std::path::{Path, PathBuf};
-
-/// Endings of the formats that `edge::audio` decodes.
-const ENDINGS: [&str; 5] = ["flac", "mp3", "oga", "ogg", "wav"];
 
 /// The folders in `data` with the recordings in each: label and files.
 ///
@@ -39,17 +37,16 @@ pub(crate) fn recordings(path: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     collect(path, &mut found)?;
     if found.is_empty() {
-        return Err(Error::input(path, None, format!("holds no recordings ({})", ENDINGS.join(", "))));
+        return Err(Error::input(path, None, format!("holds no recordings ({})", audio::EXTENSIONS.join(", "))));
     }
     Ok(found)
 }
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for path in entries(folder)? {
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         if path.is_dir() {
             collect(&path, found)?;
-        } else if ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
+        } else if audio::is_recording(&path) {
             found.push(path);
         }
     }
