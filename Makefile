@@ -46,7 +46,7 @@ demo: system-demo
 	@echo "== earwitness run: one JSON object an event; what is really in the scene: $(BUILD)/demo/scene.csv" >&2
 	$(BUILD)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
 
-test: lint tests test-firmware
+test: lint tests test-firmware test-cross
 
 lint: system-test torch
 	@echo "== formatting and lints" >&2
