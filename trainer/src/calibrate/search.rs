@@ -10,7 +10,7 @@
 //! from following them: a class's figures are counted together with [`PRIOR_SOUNDS`] of all classes' (so that it leaves the common choice
 //! only where its own sounds say so), and the constraint is met by one number, by which the logits of all thresholds are raised together.
 
-use super::measure::{Tally, alarms, tally};
+use super::measure::{Tally, tally};
 use super::{Goal, Material};
 use edge::decide::Rules;
 use edge::evaluate::{Counts, macro_f1, micro};
@@ -34,10 +34,11 @@ const STRICT: f64 = 0.7;
 const FIRST_PRICE: f64 = 0.05;
 /// Sounds of all classes that are counted with a class's own.
 const PRIOR_SOUNDS: f64 = 30.0;
-/// Thresholds are raised for the constraint in steps of this, in logits.
-const RISE_STEP: f32 = 0.05;
-/// And no further than by this.
-const MAX_RISE: f32 = 15.0;
+/// Share of a class's own false alarms in what is counted for it.
+const OWN_ALARMS: f64 = 0.5;
+/// Prices that are tried for the constraint: each higher by a tenth.
+const PRICE_STEP: f64 = 1.1;
+const N_PRICES: i32 = 160;
 
 /// Searches from `decision`, whose temperature and smoothing stay. Classes without a sound in the scenes get the threshold that their
 /// false alarms ask for.
@@ -51,12 +52,8 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
     let frames_ms = |n: u32| (f64::from(n) * period_ms).floor() as u32;
     let windows: Vec<u32> = WINDOWS.iter().map(|n| frames_ms(*n)).filter(|ms| *ms <= goal.max_window_ms).collect();
 
-    let thresholds = |class: &mut ClassDecision, on: f32| {
-        let share = class.threshold_off.unwrap_or(0.5) / class.threshold_on.unwrap_or(1.0);
-        (class.threshold_on, class.threshold_off) = (Some(on), Some(rounded(on * share)));
-    };
     for _ in 0..2 {
-        trial.improve(&mut decision, &THRESHOLDS, thresholds);
+        trial.improve(&mut decision, &THRESHOLDS, set_thresholds);
         if manifest.network.activation == Activation::Softmax {
             decision.min_energy = trial.least_energy(&decision);
         }
@@ -67,7 +64,7 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
         trial.improve(&mut decision, &GAPS.map(frames_ms), |class, ms| class.min_gap_ms = Some(ms));
         trial.improve(&mut decision, &DURATIONS.map(frames_ms), |class, ms| class.min_duration_ms = Some(ms));
     }
-    trial.improve(&mut decision, &THRESHOLDS, thresholds);
+    trial.improve(&mut decision, &THRESHOLDS, set_thresholds);
     trial.constrain(&mut decision, goal.max_false_alarms);
     // The values for all classes hold for a class that a user adds: the middle ones.
     common(&mut decision);
@@ -122,29 +119,31 @@ impl Trial<'_> {
         tried.collect()
     }
 
-    /// Raises all thresholds until no more than `max_false_alarms` an hour are left where there are no sounds.
+    /// Sets the thresholds so that where there are no sounds no more than `max_false_alarms` an hour are left: the lowest price of a false
+    /// alarm at which that is so.
     fn constrain(&self, decision: &mut Decision, max_false_alarms: f64) {
-        let n_allowed = (max_false_alarms * self.quiet_hours) as usize;
-        let raised = |steps: u32| {
-            let mut decision = decision.clone();
-            decision.classes.values_mut().for_each(|class| raise(class, steps as f32 * RISE_STEP));
-            decision
-        };
-        let keeps = |steps: &u32| self.n_alarms(&raised(*steps)) <= n_allowed;
-        // A higher threshold hardly ever brings more alarms, so halving finds the least rise.
-        let (mut low, mut high) = (0, (MAX_RISE / RISE_STEP) as u32);
-        if keeps(&low) {
-            return;
+        let options = self.options(decision, &strict_thresholds(), set_thresholds);
+        let n_allowed = max_false_alarms * self.quiet_hours;
+        let prices = (0..N_PRICES).map(|k| 1e-3 * PRICE_STEP.powi(k));
+        for price in std::iter::once(0.0).chain(prices) {
+            let chosen = self.cheapest(&options, price);
+            let n_alarms: f64 = chosen.iter().map(|(class, at)| self.shrunk_alarms(&options[*at].tally, *class)).sum();
+            for (class, at) in chosen {
+                let label = &self.manifest.labels[class];
+                let values = options[at].decision.classes.get(label).cloned().unwrap_or_default();
+                decision.classes.insert(label.clone(), values);
+            }
+            if n_alarms <= n_allowed {
+                return;
+            }
         }
-        while high - low > 1 {
-            let middle = low.midpoint(high);
-            if keeps(&middle) { high = middle } else { low = middle }
-        }
-        *decision = raised(high);
     }
 
-    fn n_alarms(&self, decision: &Decision) -> usize {
-        alarms(&Rules::new(self.manifest, decision), self.parts).iter().sum()
+    /// False alarms of a class, half of them its own, half what a class has in the mean at these values.
+    fn shrunk_alarms(&self, tally: &Tally, class: usize) -> f64 {
+        let n_classes = self.manifest.labels.len() - usize::from(self.manifest.background.is_some());
+        let mean = tally.alarms.iter().sum::<usize>() as f64 / n_classes.max(1) as f64;
+        OWN_ALARMS * tally.alarms[class] as f64 + (1.0 - OWN_ALARMS) * mean
     }
 
     /// For each class the option with the best F1 less the price of its false alarms; of equal ones the middle one.
@@ -152,14 +151,10 @@ impl Trial<'_> {
         let labels = self.manifest.labels.iter().enumerate();
         let classes = labels.filter(|(_, label)| self.manifest.background.as_ref() != Some(*label));
         let classes: Vec<usize> = classes.map(|(class, _)| class).collect();
-        let alarms = |n: usize| n as f64 / self.quiet_hours.max(1e-9);
         let value = |class: usize, tried: &Tried| {
             // Where nothing fits the strict collar yet, the wide one says which way is better.
             let f1 = [&tried.tally.counts, &tried.tally.wide].map(|counts| shrunk_f1(counts, class));
-            let n = tried.tally.counts[class].n_truth() as f64;
-            let own = n / (n + PRIOR_SOUNDS);
-            let everyones = alarms(tried.tally.alarms.iter().sum()) / classes.len().max(1) as f64;
-            let an_hour = own * alarms(tried.tally.alarms[class]) + (1.0 - own) * everyones;
+            let an_hour = self.shrunk_alarms(&tried.tally, class) / self.quiet_hours.max(1e-9);
             STRICT * f1[0] + (1.0 - STRICT) * f1[1] - price * an_hour
         };
         let best = classes.iter().map(|&class| {
@@ -181,15 +176,15 @@ fn shrunk_f1(counts: &[Counts], class: usize) -> f64 {
     right / (right + sum(|c| c.fp) + sum(|c| c.fn_)).max(1e-9)
 }
 
-/// Raises both thresholds of a class by `rise` logits. The one at which an event begins stays below 1.
-fn raise(class: &mut ClassDecision, rise: f32) {
-    let raised = |threshold: f32| {
-        let p = threshold.clamp(1e-6, 1.0 - 1e-6);
-        1.0 / (1.0 + (-((p / (1.0 - p)).ln() + rise)).exp())
-    };
-    let (on, off) = (class.threshold_on.map(raised), class.threshold_off.map(raised));
-    class.threshold_on = on.map(finely_rounded);
-    class.threshold_off = off.zip(class.threshold_on).map(|(off, on)| finely_rounded(off).min(on));
+/// Thresholds for the constraint, half a logit apart: those of before end where it begins to bite.
+fn strict_thresholds() -> Vec<f32> {
+    (-6..=26).map(|k| finely_rounded(1.0 / (1.0 + (-0.5 * k as f32).exp()))).collect()
+}
+
+/// The threshold at which an event begins; that at which it ends keeps its ratio to it.
+fn set_thresholds(class: &mut ClassDecision, on: f32) {
+    let share = class.threshold_off.unwrap_or(0.5) / class.threshold_on.unwrap_or(1.0);
+    (class.threshold_on, class.threshold_off) = (Some(on), Some(rounded(on * share).min(on)));
 }
 
 fn complete(values: ClassValues) -> ClassDecision {
@@ -329,16 +324,5 @@ mod tests {
         assert!((few - together).abs() < 0.1 && few > together, "{few} {together}");
         assert!((many - 0.75).abs() < 0.05 && many < 0.75, "{many}");
         assert_eq!(shrunk_f1(&[Counts::default()], 0), 0.0);
-    }
-
-    #[test]
-    fn thresholds_rise_together_and_stay_in_range() {
-        let mut class = ClassDecision { threshold_on: Some(0.5), threshold_off: Some(0.25), ..Default::default() };
-        raise(&mut class, 1.0);
-        let sigmoid = |z: f32| 1.0 / (1.0 + (-z).exp());
-        assert!((class.threshold_on.unwrap() - sigmoid(1.0)).abs() < 1e-5);
-        assert!((class.threshold_off.unwrap() - sigmoid((1.0f32 / 3.0).ln() + 1.0)).abs() < 1e-5);
-        raise(&mut class, 30.0);
-        assert!(class.threshold_on.unwrap() <= 1.0 && class.threshold_off <= class.threshold_on);
     }
 }
