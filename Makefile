@@ -70,7 +70,11 @@ test-firmware: system-test
 	cd firmware-bridge/firmware && cargo fmt --check
 	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo clippy --release --all-targets -- -D warnings
 	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo build --release
-	scripts/firmware-size.sh $(BUILD)/firmware/thumbv7em-none-eabihf/release/node
+	cd firmware-bridge/firmware/pico && $(FIRMWARE) cargo clippy --release -- -D warnings
+	cd firmware-bridge/firmware/pico && $(FIRMWARE) cargo build --release
+	for program in thumbv7em-none-eabihf/release/node thumbv6m-none-eabi/release/pico; do \
+		scripts/firmware-size.sh $(BUILD)/firmware/$$program; \
+	done
 
 # Of the processors of the boards, the one that most of them have.
 test-cross:

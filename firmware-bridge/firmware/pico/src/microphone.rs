@@ -5,7 +5,7 @@
 //! one bit early, as the standard has it (Philips, *I2S bus specification*, 1996). The right channel's bits are clocked and not kept.
 
 use ear::BLOCK_LEN;
-use rp2040_hal::dma::double_buffer::{self, ReadNext, Transfer, WriteNext};
+use rp2040_hal::dma::double_buffer::{self, Transfer, WriteNext};
 use rp2040_hal::dma::{CH0, CH1, Channel};
 use rp2040_hal::pac::PIO0;
 use rp2040_hal::pio::{PIO, PIOBuilder, PinDir, Rx, SM0, ShiftDirection, UninitStateMachine};

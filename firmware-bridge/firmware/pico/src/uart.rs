@@ -22,9 +22,9 @@ impl<D: UartDevice, P: ValidUartPinout<D>> Read for Port<D, P> {
         loop {
             match self.0.read_raw(buffer) {
                 Ok(n) => return Ok(n),
-                Err(rp2040_hal::nb::Error::WouldBlock) => {}
+                Err(nb::Error::WouldBlock) => {}
                 // Bytes were lost or damaged, which the frames' sums will tell.
-                Err(rp2040_hal::nb::Error::Other(error)) => match error.err_type {
+                Err(nb::Error::Other(error)) => match error.err_type {
                     ReadErrorType::Overrun | ReadErrorType::Break | ReadErrorType::Parity | ReadErrorType::Framing => {
                         return Ok(error.discarded.len().max(1).min(buffer.len()));
                     }
@@ -45,8 +45,8 @@ impl<D: UartDevice, P: ValidUartPinout<D>> Write for Port<D, P> {
         loop {
             match self.0.write_raw(bytes) {
                 Ok(rest) => return Ok(bytes.len() - rest.len()),
-                Err(rp2040_hal::nb::Error::WouldBlock) => {}
-                Err(rp2040_hal::nb::Error::Other(never)) => match never {},
+                Err(nb::Error::WouldBlock) => {}
+                Err(nb::Error::Other(never)) => match never {},
             }
         }
     }
