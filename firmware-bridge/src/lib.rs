@@ -38,6 +38,7 @@ pub mod host;
 pub mod indicator;
 pub mod lamp;
 pub mod log_mel;
+pub mod microphone;
 pub mod msg;
 pub mod mu_law;
 pub mod node;

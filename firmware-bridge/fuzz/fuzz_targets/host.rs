@@ -6,10 +6,12 @@ use firmware_bridge::host::{Heard, Host, Wish};
 use firmware_bridge::msg::Encodings;
 use libfuzzer_sys::fuzz_target;
 
+const WISH: Wish = Wish { rate_hz: None, channel: 0, encodings: Encodings(u8::MAX), features: Some(1), gate_db: 50 };
+
 const KINDS: [Kind; 5] = [Kind::Audio, Kind::Control, Kind::MuLaw, Kind::Adpcm, Kind::LogMel];
 
 fuzz_target!(|frames: Vec<(u8, u16, u32, u16, Vec<u8>)>| {
-    let mut host = Host::<300>::new(Wish { rate_hz: None, channel: 0, encodings: Encodings(u8::MAX) }, 1);
+    let mut host = Host::<300>::new(WISH, 1);
     let mut now_ms = 0;
     for (kind, seq, stamp, pause_ms, payload) in frames {
         now_ms += u64::from(pause_ms);

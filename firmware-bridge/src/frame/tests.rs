@@ -8,7 +8,7 @@ fn the_layout_is_as_documented() {
     let n = encode(&HEADER, &[0x11, 0x00, 0x22], &mut wire).unwrap();
     let mut body = [0; 64];
     let n_body = cobs::decode(&wire[..n - 1], &mut body).unwrap().frame_size();
-    assert_eq!(body[..11], [0x11, 0xa5, 0x01, 0x02, 0x05, 0x06, 0x07, 0x08, 0x11, 0x00, 0x22]);
+    assert_eq!(body[..11], [0x21, 0xa5, 0x01, 0x02, 0x05, 0x06, 0x07, 0x08, 0x11, 0x00, 0x22]);
     assert_eq!(n_body, decoded_len(3));
     assert_eq!(wire[n - 1], DELIMITER);
     assert!(!wire[..n - 1].contains(&DELIMITER));
@@ -71,13 +71,13 @@ fn errors_say_what_is_wrong() {
     let mut buffer = [0; 16];
     let mut error = |wire: &[u8]| decode(wire, &mut buffer).unwrap_err();
     assert_eq!(error(&[]), DecodeError::TooShort { actual: 0 });
-    assert_eq!(error(&framed(&[0x11; 7])), DecodeError::TooShort { actual: 11 });
-    assert_eq!(error(&framed(&[0x11; 13])), DecodeError::TooLong { capacity: 16 });
-    assert_eq!(error(&framed(&[0x21; 8])), DecodeError::Version { actual: 2 });
-    assert_eq!(error(&framed(&[0x1f; 8])), DecodeError::Kind { actual: 15 });
+    assert_eq!(error(&framed(&[0x21; 7])), DecodeError::TooShort { actual: 11 });
+    assert_eq!(error(&framed(&[0x21; 13])), DecodeError::TooLong { capacity: 16 });
+    assert_eq!(error(&framed(&[0x11; 8])), DecodeError::Version { actual: 1 });
+    assert_eq!(error(&framed(&[0x2f; 8])), DecodeError::Kind { actual: 15 });
     assert_eq!(error(&[9, 1, 2]), DecodeError::Stuffing);
     assert_eq!(error(&[2, 1, 0, 2, 1]), DecodeError::Stuffing);
-    let mut damaged = framed(&[0x11; 8]);
+    let mut damaged = framed(&[0x21; 8]);
     damaged[3] ^= 0x40;
     assert!(matches!(error(&damaged), DecodeError::Crc { .. }));
 }

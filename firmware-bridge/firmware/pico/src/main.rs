@@ -68,10 +68,11 @@ fn main() -> ! {
     let rates = (clocks.system_clock.freq().to_Hz(), RATE_HZ);
     let mut microphone = Microphone::start((pio, sm), (dma.ch0, dma.ch1), numbers, rates, blocks);
 
-    let mut ear = Ear::new("pico", RATE_HZ, Switched(pins.gpio25.into_push_pull_output()));
+    let mut ear = Ear::new("pico", RATE_HZ, Switched(pins.gpio25.into_push_pull_output()), None);
     loop {
         if let Some(block) = microphone.next() {
-            ear.capture(block);
+            // Only features can be too long for the link.
+            let _ = ear.capture(block);
         }
         // The clock in milliseconds wraps with its lower half, as the link allows for.
         let now_ms = (timer.get_counter().ticks() / 1_000) as u32;

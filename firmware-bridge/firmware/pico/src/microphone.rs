@@ -92,7 +92,7 @@ impl Microphone {
     }
 
     /// The next block, if it is full.
-    pub fn next(&mut self) -> Option<&[i16]> {
+    pub fn next(&mut self) -> Option<&[i16; BLOCK_LEN]> {
         let running = self.running.take()?;
         if !running.is_done() {
             self.running = Some(running);

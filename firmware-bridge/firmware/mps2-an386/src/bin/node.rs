@@ -1,5 +1,7 @@
 //! A node on the emulated board: streams the clip as if from a microphone, and lights LED 0 when the daemon hears something.
 //!
+//! The daemon says how the sound is to travel: as samples, mu-law, ADPCM or features, all of it or what is loud enough.
+//!
 //! Ends when the daemon says stop, with exit code 0 if nothing was dropped, damaged or not understood.
 #![no_std]
 #![no_main]
@@ -13,13 +15,14 @@ use firmware_bridge::msg::Stats;
 use mps2_an386::clip::{Clip, RATE_HZ};
 use mps2_an386::fpgaio::{Clock, Led};
 use mps2_an386::report;
+use mps2_an386::tables::TABLES;
 use mps2_an386::uart::Uart;
 
 #[entry]
 fn main() -> ! {
     let clock = Clock::start();
     let mut port = Uart::start(921_600);
-    let mut ear = Ear::new("mps2-an386", RATE_HZ, Switched(Led::new(0)));
+    let mut ear = Ear::new("mps2-an386", RATE_HZ, Switched(Led::new(0)), Some(TABLES));
     let mut clip = Clip::<BLOCK_LEN>::start(clock.now_ms());
     let mut n_onsets = 0;
     loop {
@@ -28,7 +31,9 @@ fn main() -> ! {
         if ear.n_waiting() < 3
             && let Some(block) = clip.next(now_ms)
         {
-            ear.capture(block);
+            if let Err(error) = ear.capture(block) {
+                defmt::error!("{}", error);
+            }
         }
         match ear.poll(now_ms, &mut port) {
             Ok(heard) => {
