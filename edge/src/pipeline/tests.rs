@@ -13,7 +13,7 @@ use edge_frontend::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::capture::{SourceSpec, start};
+use crate::capture::{Content, Session, SourceSpec, start};
 use crate::decide::Rules;
 use crate::engine::{Engine, Precision};
 use crate::event::Phase;
@@ -72,6 +72,10 @@ impl Engine for Loudness {
     fn precision(&self) -> Precision {
         Precision::F32
     }
+}
+
+fn session(sample_rate: u32, content: Content, reader: crate::ring::Reader) -> Session {
+    Session { sample_rate, content, description: String::new(), reader }
 }
 
 fn manifest() -> Manifest {
@@ -337,7 +341,9 @@ fn listen(
     shared: &Shared,
     stop: &Arc<AtomicBool>,
 ) -> (Worker, Receiver<Transition>) {
-    let source = start(&SourceSpec::File(path.to_path_buf()), fast, &shared.status, &shared.hearing).unwrap();
+    let source =
+        start(&SourceSpec::File(path.to_path_buf()), fast, &FrontendConfig::student(), &shared.status, &shared.hearing)
+            .unwrap();
     let (sender, heard) = channel();
     let worker = Worker::spawn(source, chain, shared.clone(), stop.clone(), move |transition| {
         sender.send(transition).unwrap();
@@ -429,7 +435,7 @@ proptest! {
         for fate in fates {
             let open = writer.get_or_insert_with(|| {
                 let (writer, reader) = crate::ring::ring(rate as usize * 100, status.clone());
-                sender.send(Session { sample_rate: rate, description: String::new(), reader }).unwrap();
+                sender.send(session(rate, Content::Samples, reader)).unwrap();
                 writer
             });
             match fate {

@@ -50,7 +50,9 @@ fn main() -> ! {
     let mut encoder = adpcm::Encoder::new();
     tell("IMA ADPCM of 480 samples", || _ = black_box(encoder.encode(&block, &mut codes)));
     let mut gate = Gate::<BLOCK_LEN, 2>::new(100, 5);
-    tell("level gate for 480 samples", || gate.push(&block, |decision| _ = black_box(decision)));
+    tell("level gate for 480 samples", || {
+        black_box(&mut gate).push(&block, |decision| _ = black_box(decision));
+    });
     let mut log_mel = LogMel::new(TABLES);
     let (hop_length, n_mels) = (TABLES.hop_length, TABLES.bands.len());
     // All but the last hop of the first window.
