@@ -37,10 +37,14 @@ fn restart() -> impl Strategy<Value = Incident> {
     prop_oneof![Just(Incident::NodeRestarts), Just(Incident::HostRestarts)]
 }
 
-/// As many cases as `PROPTEST_CASES` says, or 48: about 200,000 frames.
+/// As many cases as `PROPTEST_CASES` says, or 48: about 200,000 frames. Miri, a thousand times slower, has one.
 fn config() -> ProptestConfig {
     let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    if std::env::var_os("PROPTEST_CASES").is_some() { default } else { ProptestConfig { cases: 48, ..default } }
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        default
+    } else {
+        ProptestConfig { cases: if cfg!(miri) { 1 } else { 48 }, ..default }
+    }
 }
 
 proptest! {
