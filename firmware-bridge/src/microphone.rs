@@ -17,33 +17,67 @@ use crate::node::{Node, State};
 /// Longest payload that is made here. Longer blocks leave as several frames.
 const MAX_PAYLOAD: usize = 512;
 
+/// What turns samples into features: [`LogMel`], or `()` on a node that computes none, which then has no transform in its flash.
+pub trait FrontEnd {
+    /// What it is made of; `None` for `()`.
+    fn tables(&self) -> Option<&Tables<'_>>;
+
+    /// As [`LogMel::push`].
+    fn push(&mut self, samples: &[i16], on_band: impl FnMut(usize, f32));
+
+    /// As [`LogMel::reset`].
+    fn reset(&mut self) -> usize;
+}
+
+impl FrontEnd for LogMel<'_> {
+    fn tables(&self) -> Option<&Tables<'_>> {
+        Some(self.tables())
+    }
+
+    fn push(&mut self, samples: &[i16], on_band: impl FnMut(usize, f32)) {
+        self.push(samples, on_band);
+    }
+
+    fn reset(&mut self) -> usize {
+        self.reset()
+    }
+}
+
+impl FrontEnd for () {
+    fn tables(&self) -> Option<&Tables<'_>> {
+        None
+    }
+
+    fn push(&mut self, _: &[i16], _: impl FnMut(usize, f32)) {}
+
+    fn reset(&mut self) -> usize {
+        0
+    }
+}
+
 /// A microphone whose blocks have `N` samples and whose gate holds `PRE` of them, which are sent with a sound that begins behind them.
 #[derive(Debug)]
-pub struct Microphone<'t, const N: usize, const PRE: usize> {
+pub struct Microphone<F, const N: usize, const PRE: usize> {
     /// Blocks that are sent after the last loud one.
     hold_blocks: u32,
     /// What is being sent; `None` while nothing is.
     start: Option<Start>,
     gate: Option<Gate<N, PRE>>,
-    coder: Coder<'t>,
+    coder: Coder<F>,
 }
 
 /// The stage behind the gate.
 #[derive(Debug)]
-struct Coder<'t> {
+struct Coder<F> {
     adpcm: adpcm::Encoder,
-    log_mel: Option<LogMel<'t>>,
+    front_end: F,
 }
 
-impl<'t, const N: usize, const PRE: usize> Microphone<'t, N, PRE> {
-    /// A microphone whose gate, if one is asked for, stays open for `hold_blocks` after a loud one. `tables` are those of the features that
+impl<F: FrontEnd, const N: usize, const PRE: usize> Microphone<F, N, PRE> {
+    /// A microphone whose gate, if one is asked for, stays open for `hold_blocks` after a loud one. `front_end` computes the features that
     /// the node's hello offers, if it does.
-    ///
-    /// # Panics
-    ///
-    /// As [`LogMel::new`].
-    pub fn new(hold_blocks: u32, tables: Option<Tables<'t>>) -> Self {
-        let coder = Coder { adpcm: adpcm::Encoder::new(), log_mel: tables.map(LogMel::new) };
+    pub fn new(hold_blocks: u32, front_end: F) -> Self {
+        let coder = Coder { adpcm: adpcm::Encoder::new(), front_end };
         Self { hold_blocks, start: None, gate: None, coder }
     }
 
@@ -101,7 +135,7 @@ impl<'t, const N: usize, const PRE: usize> Microphone<'t, N, PRE> {
     }
 }
 
-impl Coder<'_> {
+impl<F: FrontEnd> Coder<F> {
     fn send<const TX: usize, const DEPTH: usize>(
         &mut self,
         node: &mut Node<'_, TX, DEPTH>,
@@ -141,11 +175,10 @@ impl Coder<'_> {
         samples: &[i16],
         payload: &mut [u8],
     ) -> Result<(), EncodeError> {
-        let Some(log_mel) = &mut self.log_mel else {
+        let Some(&Tables { hop_length, bands, .. }) = self.front_end.tables() else {
             node.skip(samples.len());
             return Ok(());
         };
-        let Tables { hop_length, bands, .. } = *log_mel.tables();
         let n_mels = bands.len();
         if 1 + n_mels > payload.len() {
             node.skip(samples.len());
@@ -157,7 +190,7 @@ impl Coder<'_> {
         // A hop completes one frame at most.
         for samples in samples.chunks(hop_length) {
             let mut is_complete = false;
-            log_mel.push(samples, |band, value| {
+            self.front_end.push(samples, |band, value| {
                 is_complete = true;
                 payload[n_payload + band] = log_mel::quantise(value);
             });
@@ -178,15 +211,15 @@ impl Coder<'_> {
 
     /// The next `n_samples` are not sent, nor are those that wait for the end of a window.
     fn skip<const TX: usize, const DEPTH: usize>(&mut self, node: &mut Node<'_, TX, DEPTH>, n_samples: usize) {
-        let n_waiting = self.log_mel.as_mut().map_or(0, LogMel::reset);
-        node.skip(n_waiting + n_samples);
+        node.skip(self.front_end.reset() + n_samples);
     }
 }
 
 /// The effective value, of 32768, that lies so many decibels below full scale.
 fn threshold(gate_db: u8) -> u16 {
-    // At most 29,205; the conversion stops at 0.
-    (32_768.0 * libm::powf(10.0, -f32::from(gate_db) / 20.0)) as u16
+    // 10^(-1/20); the library's power would take more flash than all else here.
+    const DECIBEL: f32 = 0.891_250_9;
+    (0..gate_db).fold(32_768.0, |level, _| level * DECIBEL) as u16
 }
 
 #[cfg(test)]

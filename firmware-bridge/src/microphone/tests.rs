@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use edge_frontend::mel::MelBank;
 use edge_frontend::window::hann_periodic;
 use edge_frontend::{FrontendConfig, log_mel};
@@ -17,19 +19,31 @@ const PRE: usize = 2;
 const HOLD: u32 = 1;
 const ALL: [Encoding; 4] = [Encoding::Pcm16, Encoding::MuLaw, Encoding::Adpcm, Encoding::LogMel];
 
-/// The front end's tables, in memory for the whole test run.
-fn tables(config: &FrontendConfig) -> Tables<'static> {
-    let bank: &'static MelBank = Box::leak(Box::new(MelBank::new(config)));
-    let bands: Vec<Band<'static>> = bank.bands().map(|(first_bin, weights)| Band { first_bin, weights }).collect();
-    Tables {
-        hash: config.raw_hash(),
-        n_fft: config.n_fft,
-        window: hann_periodic(config.win_length).leak(),
-        hop_length: config.hop_length,
-        bands: bands.leak(),
-        log_offset: config.log_offset as f32,
+/// What the tables of a front end borrow.
+struct Made {
+    config: FrontendConfig,
+    bank: MelBank,
+    window: Vec<f32>,
+}
+
+impl Made {
+    fn of(config: FrontendConfig) -> Self {
+        Self { bank: MelBank::new(&config), window: hann_periodic(config.win_length), config }
+    }
+
+    fn bands(&self) -> Vec<Band<'_>> {
+        self.bank.bands().map(|(first_bin, weights)| Band { first_bin, weights }).collect()
+    }
+
+    fn tables<'t>(&'t self, bands: &'t [Band<'t>]) -> Tables<'t> {
+        let FrontendConfig { n_fft, hop_length, log_offset, .. } = self.config;
+        let log_offset = log_offset as f32;
+        Tables { hash: self.config.raw_hash(), n_fft, window: &self.window, hop_length, bands, log_offset }
     }
 }
+
+static MADE: LazyLock<Made> = LazyLock::new(|| Made::of(frontend()));
+static BANDS: LazyLock<Vec<Band<'static>>> = LazyLock::new(|| MADE.bands());
 
 /// Whose hop divides no block.
 fn frontend() -> FrontendConfig {
@@ -46,7 +60,7 @@ fn frontend() -> FrontendConfig {
 
 /// A node with a microphone, its daemon, and what the daemon has heard in each place of the stream: `None` where that was nothing.
 struct Bench<const TX: usize> {
-    microphone: Microphone<'static, N, PRE>,
+    microphone: Microphone<LogMel<'static>, N, PRE>,
     node: Node<'static, TX, 64>,
     host: Host<{ decoded_len(2 * N) }>,
     port: Port,
@@ -57,7 +71,7 @@ struct Bench<const TX: usize> {
 
 impl<const TX: usize> Bench<TX> {
     fn new(encoding: Encoding, gate_db: u8) -> Self {
-        let tables = tables(&frontend());
+        let tables = MADE.tables(&BANDS);
         let abilities = Abilities {
             name: "nook",
             rates_hz: [8_000, 0, 0, 0],
@@ -69,7 +83,7 @@ impl<const TX: usize> Bench<TX> {
         let encodings = Encodings::of(&[encoding]);
         let wish = Wish { rate_hz: None, channel: 0, encodings, features: Some(tables.hash), gate_db };
         let mut bench = Self {
-            microphone: Microphone::new(HOLD, Some(tables)),
+            microphone: Microphone::new(HOLD, LogMel::new(tables)),
             node: Node::new(abilities, Timing::default(), Pace::unlimited()),
             host: Host::new(wish, 1),
             port: Port::new(),
@@ -253,10 +267,29 @@ fn features_that_fit_no_frame_are_an_error_and_time_goes_by() {
         features: None,
     };
     let mut node = Node::<'_, TIGHT>::new(abilities, Timing::default(), Pace::unlimited());
-    let mut coder = Coder { adpcm: adpcm::Encoder::new(), log_mel: Some(LogMel::new(tables(&config))) };
+    let made = Made::of(config);
+    let bands = made.bands();
+    let mut coder = Coder { adpcm: adpcm::Encoder::new(), front_end: LogMel::new(made.tables(&bands)) };
     let error = coder.send(&mut node, Encoding::LogMel, &[0; N]).unwrap_err();
     assert_eq!(error, EncodeError::BufferTooSmall { expected: max_encoded_len(111), actual: TIGHT });
     assert_eq!(node.stamp() as usize, N);
+}
+
+#[test]
+fn a_node_without_a_front_end_sends_no_features_and_time_goes_by() {
+    let abilities = Abilities {
+        name: "nook",
+        rates_hz: [8_000, 0, 0, 0],
+        n_channels: 1,
+        encodings: Encodings::of(&ALL),
+        n_lamps: 0,
+        features: None,
+    };
+    let mut node = Node::<'_, ROOM>::new(abilities, Timing::default(), Pace::unlimited());
+    let mut coder = Coder { adpcm: adpcm::Encoder::new(), front_end: () };
+    coder.send(&mut node, Encoding::LogMel, &[0; N]).unwrap();
+    coder.skip(&mut node, 5);
+    assert_eq!((node.n_waiting(), node.stamp() as usize), (0, N + 5));
 }
 
 #[test]

@@ -232,6 +232,11 @@ impl World {
         self.host.n_lost()
     }
 
+    /// Frames that have arrived.
+    pub fn n_frames(&self) -> usize {
+        self.seqs.len()
+    }
+
     /// The numbers missing among those that arrived. Numbers do not wrap in the time of a test.
     pub fn n_lost_by_numbers(&self) -> u64 {
         self.seqs.windows(2).map(|pair| u64::from(pair[1] - pair[0] - 1)).sum()

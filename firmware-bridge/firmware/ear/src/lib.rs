@@ -11,7 +11,7 @@ use firmware_bridge::frame::{self, EncodeError};
 use firmware_bridge::indicator::{ANY, Indicator, Rule};
 use firmware_bridge::lamp::{Lamp, Pattern};
 use firmware_bridge::log_mel::Tables;
-use firmware_bridge::microphone::Microphone;
+use firmware_bridge::microphone::{FrontEnd, Microphone};
 use firmware_bridge::msg::{Encoding, Encodings, Phase, Stats};
 use firmware_bridge::node::{Abilities, Node, Notice, State, Timing};
 use firmware_bridge::pace::Pace;
@@ -36,8 +36,8 @@ const RULES: [Rule<'_>; 2] = [
 ];
 
 /// A node with a lamp.
-pub struct Ear<'a, L> {
-    microphone: Microphone<'a, BLOCK_LEN, PRE_BLOCKS>,
+pub struct Ear<'a, L, F> {
+    microphone: Microphone<F, BLOCK_LEN, PRE_BLOCKS>,
     node: Node<'a, { frame::max_encoded_len(2 * BLOCK_LEN) }>,
     indicator: Indicator<'a, L, 2>,
 }
@@ -60,21 +60,17 @@ pub struct Heard {
     pub stopped: bool,
 }
 
-impl<'a, L: Lamp> Ear<'a, L> {
-    /// An ear by the name of `name` whose microphone runs at `rate_hz`. With the `tables` of a front end it computes features too, if the
+impl<'a, L: Lamp, F: FrontEnd> Ear<'a, L, F> {
+    /// An ear by the name of `name` whose microphone runs at `rate_hz`. With a `front_end` other than `()` it computes features too, if the
     /// daemon asks for them.
-    ///
-    /// # Panics
-    ///
-    /// For tables of which no front end can be made.
-    pub fn new(name: &'a str, rate_hz: u32, lamp: L, tables: Option<Tables<'a>>) -> Self {
+    pub fn new(name: &'a str, rate_hz: u32, lamp: L, front_end: F) -> Self {
         let samples = Encodings::of(&[Encoding::Pcm16, Encoding::MuLaw, Encoding::Adpcm]);
-        let features = tables.as_ref().map(Tables::features);
+        let features = front_end.tables().map(Tables::features);
         let encodings = if features.is_some() { samples.with(Encoding::LogMel) } else { samples };
         let abilities =
             Abilities { name, rates_hz: [rate_hz, 0, 0, 0], n_channels: 1, encodings, n_lamps: 1, features };
         let node = Node::new(abilities, Timing::default(), Pace::unlimited());
-        Self { microphone: Microphone::new(HOLD_BLOCKS, tables), node, indicator: Indicator::new(lamp, RULES) }
+        Self { microphone: Microphone::new(HOLD_BLOCKS, front_end), node, indicator: Indicator::new(lamp, RULES) }
     }
 
     /// Does what is due: reads, writes, and sets the lamp.

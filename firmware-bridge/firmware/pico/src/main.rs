@@ -68,7 +68,7 @@ fn main() -> ! {
     let rates = (clocks.system_clock.freq().to_Hz(), RATE_HZ);
     let mut microphone = Microphone::start((pio, sm), (dma.ch0, dma.ch1), numbers, rates, blocks);
 
-    let mut ear = Ear::new("pico", RATE_HZ, Switched(pins.gpio25.into_push_pull_output()), None);
+    let mut ear = Ear::new("pico", RATE_HZ, Switched(pins.gpio25.into_push_pull_output()), ());
     loop {
         if let Some(block) = microphone.next() {
             // Only features can be too long for the link.

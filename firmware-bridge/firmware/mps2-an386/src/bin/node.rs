@@ -11,6 +11,7 @@ use cortex_m_rt::entry;
 use defmt_semihosting as _; // the log, to standard output
 use ear::{BLOCK_LEN, Ear};
 use firmware_bridge::lamp::Switched;
+use firmware_bridge::log_mel::LogMel;
 use firmware_bridge::msg::Stats;
 use mps2_an386::clip::{Clip, RATE_HZ};
 use mps2_an386::fpgaio::{Clock, Led};
@@ -22,7 +23,7 @@ use mps2_an386::uart::Uart;
 fn main() -> ! {
     let clock = Clock::start();
     let mut port = Uart::start(921_600);
-    let mut ear = Ear::new("mps2-an386", RATE_HZ, Switched(Led::new(0)), Some(TABLES));
+    let mut ear = Ear::new("mps2-an386", RATE_HZ, Switched(Led::new(0)), LogMel::new(TABLES));
     let mut clip = Clip::<BLOCK_LEN>::start(clock.now_ms());
     let mut n_onsets = 0;
     loop {
@@ -30,10 +31,9 @@ fn main() -> ! {
         // A recording can wait for the line, as a microphone could not: an emulator that was held up loses nothing.
         if ear.n_waiting() < 3
             && let Some(block) = clip.next(now_ms)
+            && let Err(error) = ear.capture(block)
         {
-            if let Err(error) = ear.capture(block) {
-                defmt::error!("{}", error);
-            }
+            defmt::error!("{}", error);
         }
         match ear.poll(now_ms, &mut port) {
             Ok(heard) => {
