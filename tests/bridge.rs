@@ -141,8 +141,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Seconds of the clip that the node sends as `encoding`; what is heard: samples, and log-mel frames. Returns them, and the bytes that came
-/// a second of the stream.
+/// Has the node send so many seconds of the clip as `encoding`. Returns what was heard, and the bytes that came for a second of it.
 fn streamed(encoding: Encoding, gate_db: u8, seconds: u64) -> (Stream, u64) {
     let (board, mut stream) = Board::start_connected(board::node());
     let wish = Wish {
@@ -184,14 +183,16 @@ fn snr_db(got: &[i16], sent: &[i16]) -> f64 {
     10.0 * (sound / noise).log10()
 }
 
-/// How many times the clip, eight seconds long, is played at least.
+/// More than the clip has, eight of them.
 const SECONDS: u64 = 10;
 
 #[test]
 fn each_encoding_brings_the_clip_with_as_many_bytes_as_it_promises() {
     let clip = clip();
     // Bytes a second on the line, frames' overhead and messages included.
-    for (encoding, bytes, snr) in [(Encoding::MuLaw, 24_000, 30.0), (Encoding::Adpcm, 12_000, 15.0)] {
+    let promised =
+        [(Encoding::Pcm16, 48_000, f64::INFINITY), (Encoding::MuLaw, 24_000, 30.0), (Encoding::Adpcm, 12_000, 15.0)];
+    for (encoding, bytes, snr) in promised {
         let (heard, n_bytes) = streamed(encoding, 0, SECONDS);
         let near = |start: usize| {
             let sent: Vec<i16> = (0..heard.samples.len()).map(|n| clip[(start + n) % clip.len()]).collect();
@@ -199,7 +200,7 @@ fn each_encoding_brings_the_clip_with_as_many_bytes_as_it_promises() {
         };
         let best = (0..clip.len()).step_by(BLOCK_LEN).map(near).fold(f64::MIN, f64::max);
         println!("{encoding:?}: {n_bytes} bytes a second, noise {best:.1} dB below the sound");
-        assert!(best > snr, "{encoding:?}: {best} dB");
+        assert!(best >= snr, "{encoding:?}: {best} dB");
         assert!((bytes..bytes * 112 / 100).contains(&n_bytes), "{encoding:?}: {n_bytes} bytes a second");
     }
 }
@@ -211,8 +212,8 @@ fn features_of_the_board_are_those_of_the_daemon_and_no_sound_comes_with_them() 
     println!("features: {n_bytes} bytes a second");
     assert!((6_400..7_400).contains(&n_bytes), "{n_bytes} bytes a second");
     let floats: Vec<f32> = clip().iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
-    let twice = [&floats[..], &floats[..], &floats[..]].concat();
-    let expected = log_mel(&FrontendConfig::student(), &twice).unwrap();
+    let thrice = [&floats[..], &floats[..], &floats[..]].concat();
+    let expected = log_mel(&FrontendConfig::student(), &thrice).unwrap();
     let expected: Vec<u8> = expected.into_iter().map(quantise).collect();
     // The stream begins with any block of the clip, two frames each.
     let far = |start: usize| {

@@ -35,11 +35,13 @@ fn main() -> ! {
         {
             defmt::error!("{}", error);
         }
+        let Stats { frames_dropped, .. } = ear.stats();
         match ear.poll(now_ms, &mut port) {
             Ok(heard) => {
                 n_onsets += heard.n_onsets;
                 if heard.stopped {
-                    finish(&ear.stats(), n_onsets, port.n_lost());
+                    // What waits when the daemon says stop is let go of, and that is no loss.
+                    finish(&Stats { frames_dropped, ..ear.stats() }, n_onsets, port.n_lost());
                 }
             }
             Err(error) => defmt::error!("{}", error),
