@@ -134,6 +134,9 @@ impl<const TX: usize> Bench<TX> {
 
 const ROOM: usize = max_encoded_len(2 * N);
 
+/// Blocks of a test; Miri is a thousand times slower.
+const N_BLOCKS: usize = if cfg!(miri) { 8 } else { 40 };
+
 /// Blocks of a loud or of a faint tone.
 fn sound(loud: &[bool]) -> Vec<i16> {
     let level = |n: usize| if loud[n / N] { 9_000.0 } else { 20.0 };
@@ -179,7 +182,7 @@ fn sound_arrives_in_its_place_in_every_encoding() {
 
 #[test]
 fn features_are_those_of_the_front_end() {
-    let sound = sound(&(0..40).map(|n| n % 7 < 3).collect::<Vec<_>>());
+    let sound = sound(&(0..N_BLOCKS).map(|n| n % 7 < 3).collect::<Vec<_>>());
     let floats: Vec<f32> = sound.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
     let expected = log_mel(&frontend(), &floats).unwrap();
     let mut bench = Bench::<ROOM>::new(Encoding::LogMel, 0);
@@ -196,7 +199,7 @@ fn features_are_those_of_the_front_end() {
 proptest! {
     #[test]
     fn a_gate_keeps_back_what_is_faint_and_time_stays_true(
-        loud in prop::collection::vec(prop::bool::weighted(0.2), 0..40),
+        loud in prop::collection::vec(prop::bool::weighted(0.2), 0..N_BLOCKS),
         encoding in prop_oneof![Just(Encoding::Pcm16), Just(Encoding::MuLaw), Just(Encoding::Adpcm)],
     ) {
         let sound = sound(&loud);
@@ -214,7 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn gated_features_are_of_whole_windows_of_what_is_sent(loud in prop::collection::vec(prop::bool::weighted(0.2), 0..40)) {
+    fn gated_features_are_of_whole_windows_of_what_is_sent(loud in prop::collection::vec(prop::bool::weighted(0.2), 0..N_BLOCKS)) {
         let sound = sound(&loud);
         let mut bench = Bench::<ROOM>::new(Encoding::LogMel, 30);
         bench.hear(&sound);
