@@ -27,7 +27,7 @@ static BOOT2: [u8; 256] = rp2040_boot2::BOOT_LOADER_W25Q080;
 const CRYSTAL_HZ: u32 = 12_000_000;
 const BAUD: u32 = 921_600;
 
-/// Speech and most sounds of a house; what the network was trained with goes to 24 kHz, where the line has room for it too.
+/// That of the shipped models; the daemon resamples any other.
 const RATE_HZ: u32 = 24_000;
 
 #[rp2040_hal::entry]
