@@ -8,8 +8,10 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use edge_frontend::{FrontendConfig, log_mel};
 use firmware_bridge::frame;
 use firmware_bridge::host::{Heard, Host, Wish};
+use firmware_bridge::log_mel::quantise;
 use firmware_bridge::msg::{Encoding, Encodings, Event, Phase};
 use tests::binary::{Process, earwitness_bin, model_dir};
 use tests::board::{self, Board, Serial};
@@ -83,13 +85,16 @@ struct Line<'a> {
     host: Host<{ frame::decoded_len(2 * BLOCK_LEN) }>,
     stream: &'a mut TcpStream,
     begin: Instant,
+    /// That have come.
+    n_bytes: u64,
 }
 
 impl<'a> Line<'a> {
     fn new(stream: &'a mut TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-        let wish = Wish { rate_hz: Some(RATE_HZ), channel: 0, encodings: Encodings::of(&[Encoding::Pcm16]) };
-        Self { host: Host::new(wish, 1), stream, begin: Instant::now() }
+        let encodings = Encodings::of(&[Encoding::Pcm16]);
+        let wish = Wish { rate_hz: Some(RATE_HZ), channel: 0, encodings, features: None, gate_db: 0 };
+        Self { host: Host::new(wish, 1), stream, begin: Instant::now(), n_bytes: 0 }
     }
 
     fn now_ms(&self) -> u64 {
@@ -98,6 +103,14 @@ impl<'a> Line<'a> {
 
     /// Writes what is to be said and reads what has come.
     fn step(&mut self, heard: &mut Vec<i16>) {
+        let mut stream = Stream::default();
+        self.step_with(&mut stream);
+        assert_eq!((stream.n_quiet, stream.frames.len()), (0, 0));
+        heard.extend(stream.samples);
+    }
+
+    /// Writes what is to be said and reads what has come.
+    fn step_with(&mut self, heard: &mut Stream) {
         let now_ms = self.now_ms();
         self.host.poll_with(now_ms, |bytes| self.stream.write(bytes)).unwrap();
         let mut buffer = [0; 4096];
@@ -107,8 +120,20 @@ impl<'a> Line<'a> {
             Err(error) => panic!("read: {error}"),
         };
         assert!(n > 0, "the board has ended");
+        self.n_bytes += n as u64;
         self.host.push(now_ms, &buffer[..n], |what| match what {
-            Heard::Samples(samples) => heard.extend_from_slice(samples),
+            Heard::Samples(samples) => {
+                heard.samples.extend_from_slice(samples);
+                heard.n_samples += samples.len() as u64;
+            }
+            Heard::LogMel { n_mels, frames } => {
+                heard.frames.extend_from_slice(frames);
+                heard.n_samples += (frames.len() / n_mels * 240) as u64;
+            }
+            Heard::Quiet { n_samples } => {
+                heard.n_quiet += n_samples;
+                heard.n_samples += n_samples;
+            }
             Heard::Started { hello, .. } => assert_eq!((hello.name, hello.n_lamps), ("mps2-an386", 1)),
             Heard::Stats(stats) => assert_eq!((stats.frames_dropped, stats.damaged), (0, 0)),
             other => panic!("{other:?}"),
@@ -116,8 +141,143 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Has the node send so many seconds of the clip as `encoding`. Returns what was heard, and the bytes that came for a second of it.
+fn streamed(encoding: Encoding, gate_db: u8, seconds: u64) -> (Stream, u64) {
+    let (board, mut stream) = Board::start_connected(board::node());
+    let wish = Wish {
+        rate_hz: Some(RATE_HZ),
+        channel: 0,
+        encodings: Encodings::of(&[encoding]),
+        features: Some(FrontendConfig::student().raw_hash()),
+        gate_db,
+    };
+    let mut line = Line { host: Host::new(wish, 1), ..Line::new(&mut stream) };
+    let mut heard = Stream::default();
+    while heard.n_samples < seconds * u64::from(RATE_HZ) {
+        assert!(line.now_ms() < LONG_ENOUGH_MS, "only {} samples came: {:#?}", heard.n_samples, board.log());
+        line.step_with(&mut heard);
+    }
+    line.host.stop();
+    line.step_with(&mut heard);
+    assert_eq!((line.host.n_lost(), line.host.counts().damaged), (0, 0));
+    let n_bytes = line.n_bytes * u64::from(RATE_HZ) / heard.n_samples;
+    let (status, log) = board.finish();
+    assert!(status.success(), "{log:#?}");
+    (heard, n_bytes)
+}
+
+/// What was heard, and the samples that it stands for.
+#[derive(Default)]
+struct Stream {
+    samples: Vec<i16>,
+    frames: Vec<u8>,
+    n_samples: u64,
+    n_quiet: u64,
+}
+
+/// Noise of `got` against `sent`, decibels below the sound.
+fn snr_db(got: &[i16], sent: &[i16]) -> f64 {
+    let power = |a: i16, b: i16| (f64::from(a) - f64::from(b)).powi(2);
+    let noise: f64 = got.iter().zip(sent).map(|(&got, &sent)| power(got, sent)).sum();
+    let sound: f64 = sent.iter().map(|&sent| power(sent, 0)).sum();
+    10.0 * (sound / noise).log10()
+}
+
+/// More than the clip has, eight of them.
+const SECONDS: u64 = 10;
+
+#[test]
+fn each_encoding_brings_the_clip_with_as_many_bytes_as_it_promises() {
+    let clip = clip();
+    // Bytes a second on the line, frames' overhead and messages included.
+    let promised =
+        [(Encoding::Pcm16, 48_000, f64::INFINITY), (Encoding::MuLaw, 24_000, 30.0), (Encoding::Adpcm, 12_000, 15.0)];
+    for (encoding, bytes, snr) in promised {
+        let (heard, n_bytes) = streamed(encoding, 0, SECONDS);
+        let near = |start: usize| {
+            let sent: Vec<i16> = (0..heard.samples.len()).map(|n| clip[(start + n) % clip.len()]).collect();
+            snr_db(&heard.samples, &sent)
+        };
+        let best = (0..clip.len()).step_by(BLOCK_LEN).map(near).fold(f64::MIN, f64::max);
+        println!("{encoding:?}: {n_bytes} bytes a second, noise {best:.1} dB below the sound");
+        assert!(best >= snr, "{encoding:?}: {best} dB");
+        assert!((bytes..bytes * 112 / 100).contains(&n_bytes), "{encoding:?}: {n_bytes} bytes a second");
+    }
+}
+
+#[test]
+fn features_of_the_board_are_those_of_the_daemon_and_no_sound_comes_with_them() {
+    let (heard, n_bytes) = streamed(Encoding::LogMel, 0, SECONDS);
+    assert!(heard.samples.is_empty());
+    println!("features: {n_bytes} bytes a second");
+    assert!((6_400..7_400).contains(&n_bytes), "{n_bytes} bytes a second");
+    let floats: Vec<f32> = clip().iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
+    let thrice = [&floats[..], &floats[..], &floats[..]].concat();
+    let expected = log_mel(&FrontendConfig::student(), &thrice).unwrap();
+    let expected: Vec<u8> = expected.into_iter().map(quantise).collect();
+    // The stream begins with any block of the clip, two frames each.
+    let far = |start: usize| {
+        heard.frames.iter().zip(&expected[start..]).filter(|(got, sent)| got.abs_diff(**sent) > 1).count()
+    };
+    let n_far = (0..floats.len()).step_by(BLOCK_LEN).map(|sample| far(sample / 240 * 64)).min();
+    assert_eq!(n_far, Some(0), "bytes more than one off");
+}
+
+#[test]
+fn a_gated_node_is_silent_in_silence_and_its_time_stays_true() {
+    let (heard, n_bytes) = streamed(Encoding::Pcm16, 50, 3 * SECONDS);
+    println!("16 bits, gate at 50 dB: {n_bytes} bytes a second");
+    // Of eight seconds four are a cry, and the gate holds for one.
+    let share = heard.n_quiet as f64 / heard.n_samples as f64;
+    assert!((0.2..0.6).contains(&share), "{share} of the time is kept back");
+    assert_eq!(heard.samples.len() as u64 + heard.n_quiet, heard.n_samples);
+}
+
+#[test]
+fn features_of_another_front_end_are_refused_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let _board = Board::start(board::node(), &Serial::Listen(port));
+    // A model whose lowest band begins elsewhere.
+    for file in
+        std::fs::read_dir(tests::tiny::model()).unwrap().map(Result::unwrap).filter(|file| file.path().is_file())
+    {
+        std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    let manifest = dir.path().join("manifest.toml");
+    let other = FrontendConfig { f_min_hz: 60.0, ..FrontendConfig::student() };
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let text =
+        text.replace("f_min_hz = 50.0", "f_min_hz = 60.0").replace(&FrontendConfig::student().hash(), &other.hash());
+    std::fs::write(&manifest, text).unwrap();
+    let source = format!("serial:tcp://127.0.0.1:{port}?encoding=features");
+    let mut command = Command::new(earwitness_bin());
+    let mut daemon = Process::start(command.args(["run", "--source", &source, "--model"]).arg(dir.path()));
+    let reason = "the features of node \"mps2-an386\" are not the model's: f_min_hz";
+    daemon.wait_until("the reason", Duration::from_secs(20), |daemon| {
+        daemon.stderr().iter().any(|line| line.replace('\\', "").contains(reason))
+    });
+    daemon.signal("TERM");
+    assert!(daemon.finish(Duration::from_secs(20)).status.success());
+}
+
 #[test]
 fn what_a_board_hears_reaches_the_broker_and_lights_its_lamp() {
+    the_whole_loop("", "16 bits");
+}
+
+#[test]
+fn so_does_what_it_hears_over_a_slow_line() {
+    the_whole_loop("?encoding=adpcm&gate=50", "ADPCM");
+}
+
+#[test]
+fn so_does_what_it_hears_in_features_and_no_sound_leaves_it() {
+    the_whole_loop("?encoding=features", "features");
+}
+
+/// Board, daemon, event, broker, and back to the lamp, with a source's options and the encoding that the daemon then speaks of.
+fn the_whole_loop(options: &str, encoding: &str) {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path(), free_port(), "allow_anonymous true");
     let subscriber = Subscriber::start(broker.port, None);
@@ -125,7 +285,7 @@ fn what_a_board_hears_reaches_the_broker_and_lights_its_lamp() {
     let board = Board::start(board::node(), &Serial::Listen(port));
     let config = dir.path().join("earwitness.toml");
     let text = format!(
-        "name = \"nook\"\n[source]\ninput = \"serial:tcp://127.0.0.1:{port}\"\n[model]\ndir = \"{}\"\n\
+        "name = \"nook\"\n[source]\ninput = \"serial:tcp://127.0.0.1:{port}{options}\"\n[model]\ndir = \"{}\"\n\
          [mqtt]\nurl = \"{}\"\nhealth_s = 1\nspool.file = \"spool\"\n",
         model_dir().display(),
         broker.url()
@@ -163,6 +323,8 @@ fn what_a_board_hears_reaches_the_broker_and_lights_its_lamp() {
     daemon.signal("TERM");
     let output = daemon.finish(Duration::from_secs(20));
     assert!(output.status.success(), "{output:#?}");
+    let log = output.stderr.join("\n");
+    assert!(log.contains(&format!("24000 Hz, {encoding}")), "{log}");
     // It has told the node to stop, and the node has found nothing amiss.
     let (status, log) = board.finish();
     assert!(status.success(), "{log:#?}");

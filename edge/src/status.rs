@@ -153,6 +153,14 @@ impl Status {
         }
     }
 
+    /// The worker took log-mel frames from the ring which stand for `n_samples`, with `mean_square` by their bands; the ring holds those of
+    /// `n_queued` more.
+    pub fn add_frames(&self, n_samples: u64, n_queued: u64, mean_square: f64) {
+        self.n_samples.fetch_add(n_samples, Relaxed);
+        self.n_queued.store(n_queued, Relaxed);
+        self.rms.store((mean_square.sqrt() as f32).to_bits(), Relaxed);
+    }
+
     /// The worker replaced samples that were not numbers, or infinite.
     pub fn add_non_finite(&self, n_samples: u64) {
         self.n_non_finite.fetch_add(n_samples, Relaxed);

@@ -23,8 +23,8 @@ use core::fmt;
 use cobs::CobsEncoder;
 use crc::{CRC_32_ISO_HDLC, Crc, Digest};
 
-/// Version of the format that this crate writes and reads.
-pub const VERSION: u8 = 1;
+/// Version of the format that this crate writes and reads. Version 1 had neither the features in a hello nor the gate in a start.
+pub const VERSION: u8 = 2;
 
 /// Ends a frame, and occurs nowhere inside one.
 pub const DELIMITER: u8 = 0x00;

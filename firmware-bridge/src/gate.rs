@@ -62,6 +62,11 @@ impl<const N: usize, const PRE: usize> Gate<N, PRE> {
         self.head = (self.head + 1) % PRE;
     }
 
+    /// Blocks whose fate is not known yet, at most `PRE`.
+    pub fn n_waiting(&self) -> usize {
+        self.n_waiting
+    }
+
     /// Whether what comes next is sent.
     pub fn is_open(&self) -> bool {
         self.n_due > 0

@@ -17,7 +17,7 @@
 
 use crate::adpcm;
 use crate::frame::{self, Frame, Kind};
-use crate::msg::{self, Encoding, Encodings, Event, Hello, Message, MessageError, Start, Stats};
+use crate::msg::{self, Encoding, Encodings, Event, Features, Hello, Message, MessageError, Start, Stats};
 use crate::mu_law;
 use crate::pace::Pace;
 use crate::reader::{Counts, FrameReader};
@@ -43,6 +43,10 @@ pub struct Wish {
     pub channel: u8,
     /// Encodings that may be asked for; of those that the node has, the one with the lowest number is taken.
     pub encodings: Encodings,
+    /// Of log-mel frames, those with this [`Features::hash`]; `None` if none are of use.
+    pub features: Option<u64>,
+    /// Sound fainter than so many decibels below full scale need not be sent; 0: all is wanted.
+    pub gate_db: u8,
 }
 
 /// What came from a node.
@@ -73,8 +77,13 @@ pub enum Heard<'a> {
         /// How many.
         n_samples: u64,
     },
-    /// Log-mel frames; their samples count as told by the stamps of the frames.
-    LogMel(&'a [u8]),
+    /// The next log-mel frames, each as long as a hop.
+    LogMel {
+        /// Bands of a frame.
+        n_mels: usize,
+        /// `(n_frames, n_mels)`, row-major, see [`log_mel::restore`](crate::log_mel::restore).
+        frames: &'a [u8],
+    },
     /// How the node does.
     Stats(Stats),
 }
@@ -96,6 +105,8 @@ struct Link {
     session: u32,
     /// What was asked of the node; `None` before its hello.
     start: Option<Start>,
+    /// What the node's log-mel frames are.
+    features: Option<Features>,
     /// Nothing has come of the start yet: until then the node sends no sound, be there any or not.
     is_idle: bool,
     /// Where the stream stands; `None` until the first frame of a run of the node.
@@ -126,6 +137,7 @@ impl<const N: usize> Host<N> {
             sequence: Sequence::new(),
             session: if session == 0 { 1 } else { session },
             start: None,
+            features: None,
             is_idle: true,
             place: None,
             stream_ms: None,
@@ -248,6 +260,7 @@ impl Link {
             self.session = self.session.checked_add(1).unwrap_or(1);
         }
         self.start = wish.of(&hello, self.session, frame.header.seq);
+        self.features = hello.features;
         self.is_idle = true;
         if same_run {
             self.catch_up(now_ms, frame, on_heard);
@@ -306,15 +319,28 @@ impl Link {
             Kind::Audio => deliver(frame.samples(), on_heard),
             Kind::MuLaw => deliver(frame.payload.iter().map(|&code| mu_law::decode(code)), on_heard),
             Kind::Adpcm => deliver(adpcm::decode(frame.payload), on_heard),
-            Kind::Control | Kind::LogMel => {
-                self.strange = self.strange.saturating_add(1);
-                return;
-            }
+            Kind::LogMel => match self.log_mel_frames(frame.payload) {
+                Some((Features { n_mels, hop_length, .. }, frames)) => {
+                    let n_mels = usize::from(n_mels);
+                    on_heard(Heard::LogMel { n_mels, frames });
+                    frames.len() / n_mels * usize::from(hop_length)
+                }
+                None => return self.strange = self.strange.saturating_add(1),
+            },
+            Kind::Control => return self.strange = self.strange.saturating_add(1),
         };
         if let Some(place) = &mut self.place {
             place.stamp = place.stamp.wrapping_add(n_samples as u32);
             place.n_samples += n_samples as u64;
         }
+    }
+
+    /// The frames in a payload, if they are those that the node's hello has announced.
+    fn log_mel_frames<'f>(&self, payload: &'f [u8]) -> Option<(Features, &'f [u8])> {
+        let features = self.features?;
+        let (&n_mels, frames) = payload.split_first()?;
+        let is_announced = n_mels == features.n_mels && n_mels > 0;
+        (is_announced && frames.len().is_multiple_of(n_mels.into())).then_some((features, frames))
     }
 }
 
@@ -325,11 +351,21 @@ impl Wish {
             Some(rate_hz) => rate_hz,
             None => hello.rates_hz[0],
         };
-        let encoding = [Encoding::Pcm16, Encoding::MuLaw, Encoding::Adpcm, Encoding::LogMel]
-            .into_iter()
-            .find(|&encoding| self.encodings.has(encoding) && hello.encodings.has(encoding))?;
+        let encoding =
+            [Encoding::Pcm16, Encoding::MuLaw, Encoding::Adpcm, Encoding::LogMel].into_iter().find(|&encoding| {
+                let is_of_use = encoding != Encoding::LogMel
+                    || hello.features.is_some_and(|features| self.features == Some(features.hash));
+                is_of_use && self.encodings.has(encoding) && hello.encodings.has(encoding)
+            })?;
         let possible = rate_hz != 0 && hello.rates_hz.contains(&rate_hz) && self.channel < hello.n_channels;
-        possible.then_some(Start { session, rate_hz, channel: self.channel, encoding, hello_seq })
+        possible.then_some(Start {
+            session,
+            rate_hz,
+            channel: self.channel,
+            encoding,
+            hello_seq,
+            gate_db: self.gate_db,
+        })
     }
 }
 

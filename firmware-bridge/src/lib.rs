@@ -8,6 +8,12 @@
 //! | [`frame`] | header and payload, or one frame's bytes | one frame's bytes, or header and payload |
 //! | [`reader`] | bytes as they come, cut anywhere, damaged anywhere | whole frames, and counts of what was wrong |
 //! | [`sequence`] | the sequence number of each frame | how many frames are missing before it |
+//! | [`msg`] | a message of one program to the other | its bytes, and back |
+//! | [`sender`], [`pace`] | payloads | numbered frames, as fast as the port takes them or slower |
+//! | [`microphone`] | blocks of samples | what the daemon has asked for, by [`gate`], [`mu_law`], [`adpcm`] and [`log_mel`] |
+//! | [`node`] | samples or their encodings, the port | the stream, and notices for the firmware |
+//! | [`indicator`], [`lamp`] | events | the state of a pin |
+//! | [`host`] | the port | the daemon's side of it: samples or features, what is missing, what the node says |
 //!
 //! ```
 //! use firmware_bridge::frame::{self, Header, Kind};
@@ -38,6 +44,7 @@ pub mod host;
 pub mod indicator;
 pub mod lamp;
 pub mod log_mel;
+pub mod microphone;
 pub mod msg;
 pub mod mu_law;
 pub mod node;

@@ -14,12 +14,15 @@
 //!
 //! The stamp is the index of the sample with which the first frame begins.
 
-use microfft::real::rfft_1024;
+use microfft::Complex32;
+use microfft::real::{rfft_256, rfft_512, rfft_1024};
 
-/// Length of the transform: that of the shipped models.
-pub const N_FFT: usize = 1024;
+use crate::msg::Features;
 
-/// Value of the byte 0: below the logarithm of any offset in use.
+/// Points of the longest transform: that of the shipped models.
+pub const MAX_N_FFT: usize = 1024;
+
+/// Value of the byte 0: a little below the logarithm of the shipped models' offset, 1e-6.
 const FLOOR: f32 = -14.0;
 
 /// From one byte to the next; 255 stands for 11.5, which a full-scale sine does not reach.
@@ -28,23 +31,42 @@ const STEP: f32 = 0.1;
 /// One triangle of the filter bank.
 #[derive(Clone, Copy, Debug)]
 pub struct Band<'t> {
-    /// Bin of the first weight, 0-512.
+    /// Bin of the first weight, 0 to half the transform's points.
     pub first_bin: usize,
     /// Weights of the bins from there on.
     pub weights: &'t [f32],
 }
 
-/// What a front end is made of, computed by `edge-frontend` where the firmware is built and kept in flash.
+/// What a front end is made of, computed by `edge-frontend` where the firmware is built and kept in flash. Its spectrum is of power, and its
+/// frames begin with their first sample: `power = 2` and `centre_padding = false` in a manifest.
 #[derive(Clone, Copy, Debug)]
 pub struct Tables<'t> {
-    /// The taper, `win_length` values, at most [`N_FFT`].
+    /// `FrontendConfig::raw_hash` of the front end.
+    pub hash: u64,
+    /// Points of the transform: 256, 512 or 1024.
+    pub n_fft: usize,
+    /// The taper, `win_length` values, at most `n_fft`.
     pub window: &'t [f32],
     /// Samples from one frame to the next, at most `win_length`.
     pub hop_length: usize,
-    /// The filter bank over the power spectrum.
+    /// The filter bank over the power spectrum, at most 255 bands.
     pub bands: &'t [Band<'t>],
     /// Added to each band before the logarithm.
     pub log_offset: f32,
+}
+
+impl Tables<'_> {
+    /// What a hello says of them.
+    pub const fn features(&self) -> Features {
+        Features {
+            hash: self.hash,
+            // `LogMel::new` takes no larger ones.
+            n_fft: self.n_fft as u16,
+            win_length: self.window.len() as u16,
+            hop_length: self.hop_length as u16,
+            n_mels: self.bands.len() as u8,
+        }
+    }
 }
 
 /// Turns a stream of samples into frames of log-mel bands.
@@ -52,7 +74,7 @@ pub struct Tables<'t> {
 pub struct LogMel<'t> {
     tables: Tables<'t>,
     /// The last samples, up to one window.
-    history: [f32; N_FFT],
+    history: [f32; MAX_N_FFT],
     n_history: usize,
 }
 
@@ -61,11 +83,23 @@ impl<'t> LogMel<'t> {
     ///
     /// # Panics
     ///
-    /// When the window is longer than the transform, the hop is 0 or longer than the window, or a band reaches past bin 512.
+    /// When the transform has none of the three lengths, the window is longer than it, the hop is 0 or longer than the window, there are
+    /// more than 255 bands, or one reaches past the last bin.
     pub fn new(tables: Tables<'t>) -> Self {
-        assert!(tables.window.len() <= N_FFT && (1..=tables.window.len()).contains(&tables.hop_length));
-        assert!(tables.bands.iter().all(|band| band.first_bin + band.weights.len() <= N_FFT / 2 + 1));
-        Self { tables, history: [0.0; N_FFT], n_history: 0 }
+        assert!(matches!(tables.n_fft, 256 | 512 | 1024) && tables.window.len() <= tables.n_fft);
+        assert!((1..=tables.window.len()).contains(&tables.hop_length) && tables.bands.len() <= 255);
+        assert!(tables.bands.iter().all(|band| band.first_bin + band.weights.len() <= tables.n_fft / 2 + 1));
+        Self { tables, history: [0.0; MAX_N_FFT], n_history: 0 }
+    }
+
+    /// What it is made of.
+    pub fn tables(&self) -> &Tables<'t> {
+        &self.tables
+    }
+
+    /// Forgets the samples that wait for their frame, and returns their number; the next sample is the first of a stream.
+    pub fn reset(&mut self) -> usize {
+        core::mem::take(&mut self.n_history)
     }
 
     /// Takes the next samples and calls `on_band` with each band of the frames that they complete, in order: its index and its
@@ -73,7 +107,7 @@ impl<'t> LogMel<'t> {
     ///
     /// # Real-time
     ///
-    /// Never waits; one transform of 1024 points a frame.
+    /// Never waits; one transform a frame.
     pub fn push(&mut self, samples: &[i16], mut on_band: impl FnMut(usize, f32)) {
         let win_length = self.tables.window.len();
         for &sample in samples {
@@ -88,11 +122,11 @@ impl<'t> LogMel<'t> {
     }
 
     fn frame(&self, on_band: &mut impl FnMut(usize, f32)) {
-        let mut buffer = [0.0; N_FFT];
+        let mut buffer = [0.0; MAX_N_FFT];
         for ((value, sample), weight) in buffer.iter_mut().zip(&self.history).zip(self.tables.window) {
             *value = sample * weight;
         }
-        let spectrum = rfft_1024(&mut buffer);
+        let spectrum = transform(&mut buffer, self.tables.n_fft);
         // The bin of half the rate is real and comes in the place of the first one's imaginary part, which is 0.
         let last = spectrum[0].im;
         spectrum[0].im = 0.0;
@@ -102,6 +136,21 @@ impl<'t> LogMel<'t> {
             let weighted = band.weights.iter().enumerate().map(|(n, weight)| weight * power(band.first_bin + n));
             on_band(index, libm::logf(weighted.sum::<f32>() + self.tables.log_offset));
         }
+    }
+}
+
+/// The spectrum of the first `n_fft` values, half as many bins.
+fn transform(buffer: &mut [f32; MAX_N_FFT], n_fft: usize) -> &mut [Complex32] {
+    match n_fft {
+        256 => match buffer.first_chunk_mut() {
+            Some(buffer) => rfft_256(buffer),
+            None => &mut [],
+        },
+        512 => match buffer.first_chunk_mut() {
+            Some(buffer) => rfft_512(buffer),
+            None => &mut [],
+        },
+        _ => rfft_1024(buffer),
     }
 }
 
@@ -120,44 +169,14 @@ pub fn restore(byte: u8) -> f32 {
 mod tests {
     use edge_frontend::mel::MelBank;
     use edge_frontend::window::hann_periodic;
-    use edge_frontend::{FrontendConfig, log_mel};
+    use edge_frontend::{FrontendConfig, MelNorm, log_mel};
 
     use super::*;
 
-    /// The filter bank, bin by bin: what a band makes of a spectrum that is 1 there and 0 elsewhere.
-    fn bands(config: &FrontendConfig) -> Vec<(usize, Vec<f32>)> {
-        let bank = MelBank::new(config);
-        let mut columns = vec![vec![0.0; config.n_mels]; N_FFT / 2 + 1];
-        for (bin, column) in columns.iter_mut().enumerate() {
-            let mut spectrum = vec![0.0; N_FFT / 2 + 1];
-            spectrum[bin] = 1.0;
-            bank.apply(&spectrum, column);
-        }
-        let band = |band: usize| {
-            let weights: Vec<f32> = columns.iter().map(|column| column[band]).collect();
-            let first = weights.iter().position(|&weight| weight > 0.0).unwrap();
-            let n = weights[first..].iter().take_while(|&&weight| weight > 0.0).count();
-            (first, weights[first..first + n].to_vec())
-        };
-        (0..config.n_mels).map(band).collect()
-    }
-
-    #[test]
-    fn frames_are_those_of_the_daemon_to_a_thousandth() {
-        let config = FrontendConfig { mean: 0.0, std: 1.0, ..FrontendConfig::student() };
-        assert_eq!(config.n_fft, N_FFT);
-        let (window, owned) = (hann_periodic(config.win_length), bands(&config));
-        let borrowed: Vec<Band<'_>> =
-            owned.iter().map(|(first_bin, weights)| Band { first_bin: *first_bin, weights }).collect();
-        let tables = Tables {
-            window: &window,
-            hop_length: config.hop_length,
-            bands: &borrowed,
-            log_offset: config.log_offset as f32,
-        };
-        // A sweep over silence, a loud tone and noise.
+    /// A sweep over silence, a loud tone and noise.
+    fn samples() -> Vec<i16> {
         let mut state = 1_u32;
-        let samples: Vec<i16> = (0..24_000_u32)
+        (0..if cfg!(miri) { 1_500 } else { 24_000_u32 })
             .map(|n| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let t = f64::from(n) / 24_000.0;
@@ -165,18 +184,57 @@ mod tests {
                 let level = [0.0, 0.9, 0.001, 0.3][n as usize / 6_000];
                 (32_767.0 * level * ((6_000.0 * t * t * std::f64::consts::TAU).sin() * 0.9 + 0.1 * noise)) as i16
             })
-            .collect();
-        let floats: Vec<f32> = samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
-        let expected = log_mel(&config, &floats).unwrap();
-        let mut stream = LogMel::new(tables);
-        let mut got = Vec::new();
-        for block in samples.chunks(331) {
-            stream.push(block, |_, value| got.push(value));
-        }
-        assert_eq!(got.len(), expected.len());
-        for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
-            assert!((got - expected).abs() < 1e-3, "{index}: {got} {expected}");
-            assert!((restore(quantise(*got)) - got).abs() <= 0.0501, "{index}: {got}");
+            .collect()
+    }
+
+    #[test]
+    fn frames_are_those_of_the_daemon_to_a_thousandth() {
+        let student = FrontendConfig::student();
+        let at_16_khz = FrontendConfig {
+            sample_rate: 16_000,
+            n_fft: 512,
+            win_length: 400,
+            hop_length: 160,
+            n_mels: 40,
+            f_max_hz: 8_000.0,
+            ..student.clone()
+        };
+        let slaney = FrontendConfig { mel_norm: MelNorm::Slaney, n_mels: 64, n_fft: 1024, ..at_16_khz.clone() };
+        let at_8_khz = FrontendConfig {
+            sample_rate: 8_000,
+            n_fft: 256,
+            win_length: 256,
+            n_mels: 20,
+            f_max_hz: 4_000.0,
+            ..at_16_khz.clone()
+        };
+        for config in [student, at_16_khz, slaney, at_8_khz] {
+            let (window, bank) = (hann_periodic(config.win_length), MelBank::new(&config));
+            let bands: Vec<Band<'_>> = bank.bands().map(|(first_bin, weights)| Band { first_bin, weights }).collect();
+            let tables = Tables {
+                hash: config.raw_hash(),
+                n_fft: config.n_fft,
+                window: &window,
+                hop_length: config.hop_length,
+                bands: &bands,
+                log_offset: config.log_offset as f32,
+            };
+            let samples = samples();
+            let floats: Vec<f32> = samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
+            let expected = log_mel(&config, &floats).unwrap();
+            let mut stream = LogMel::new(tables);
+            // What a stream before it left behind.
+            stream.push(&[i16::MAX; 77], |_, _| ());
+            assert_eq!(stream.reset(), 77);
+            let mut got = Vec::new();
+            for block in samples.chunks(331) {
+                stream.push(block, |_, value| got.push(value));
+            }
+            assert_eq!(got.len(), expected.len());
+            for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                assert!((got - expected).abs() < 1e-3, "{config:?}, {index}: {got} {expected}");
+                assert!((restore(quantise(*got)) - got).abs() <= 0.0501, "{config:?}, {index}: {got}");
+            }
         }
     }
 

@@ -7,8 +7,8 @@
 //!
 //! | first byte | message | from | fields |
 //! |---|---|---|---|
-//! | 0 | [`Hello`] | node | session varint; name text; four rates in Hz, varints, 0 where there is none; channels u8; encodings u8; greatest number of samples in a frame, varint; lamps u8 |
-//! | 1 | [`Start`] | daemon | session varint; rate in Hz, varint; channel u8; encoding: number of the bit in the hello, u8; seq of the hello, varint |
+//! | 0 | [`Hello`] | node | session varint; name text; four rates in Hz, varints, 0 where there is none; channels u8; encodings u8; greatest number of samples in a frame, varint; lamps u8; features: 0, or 1 and the fields of [`Features`], varints, but bands u8 |
+//! | 1 | [`Start`] | daemon | session varint; rate in Hz, varint; channel u8; encoding: number of the bit in the hello, u8; seq of the hello, varint; gate u8 |
 //! | 2 | stop | daemon | |
 //! | 3 | [`Event`] | daemon | phase: 0 onset, 1 offset; score in percent, u8; label text |
 //! | 4 | [`Stats`] | node | the eight counts of the struct in order, varints |
@@ -27,7 +27,7 @@ pub const MAX_RATES: usize = 4;
 pub const MAX_TEXT_LEN: usize = 48;
 
 /// Greatest length of a message, bytes: that of a [`Hello`] whose every number is as long as it gets.
-pub const MAX_LEN: usize = 1 + 5 + (1 + MAX_TEXT_LEN) + 5 * MAX_RATES + 1 + 1 + 3 + 1;
+pub const MAX_LEN: usize = 1 + 5 + (1 + MAX_TEXT_LEN) + 5 * MAX_RATES + 1 + 1 + 3 + 1 + (1 + 10 + 3 * 3 + 1);
 
 /// A message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,25 @@ pub struct Hello<'a> {
     pub max_frame_samples: u16,
     /// Lamps that it has; 0 for a node that has no use for events.
     pub n_lamps: u8,
+    /// What its log-mel frames are; `None` for a node that computes none.
+    pub features: Option<Features>,
+}
+
+/// What the log-mel frames of a node are. With equal hashes they mean the same; the lengths say what differs where the hashes do, and tell
+/// the time of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Features {
+    /// Of all parameters but the normalisation, which is the daemon's: `FrontendConfig::raw_hash` of the crate edge-frontend.
+    pub hash: u64,
+    /// Points of the transform.
+    pub n_fft: u16,
+    /// Samples under the window.
+    pub win_length: u16,
+    /// Samples from one frame to the next.
+    pub hop_length: u16,
+    /// Bands of a frame.
+    pub n_mels: u8,
 }
 
 /// What a node shall stream.
@@ -88,6 +107,8 @@ pub struct Start {
     /// Number of the frame with the hello that this answers. A node takes an answer to its last hello only, so that one that was meant
     /// for the run before a restart starts nothing.
     pub hello_seq: u16,
+    /// Sound fainter than so many decibels below full scale need not be sent; 0: all is wanted. A node without a gate sends all.
+    pub gate_db: u8,
 }
 
 /// How sound travels; each has a frame kind of its own.
@@ -119,6 +140,12 @@ impl Encodings {
             i += 1;
         }
         Self(bits)
+    }
+
+    /// The set with one more.
+    #[must_use]
+    pub const fn with(self, encoding: Encoding) -> Self {
+        Self(self.0 | 1 << encoding as u8)
     }
 
     /// Whether the set has `encoding`.

@@ -55,7 +55,9 @@ mod tests {
 
     #[test]
     fn every_sample_gets_the_code_of_its_step_and_comes_back_within_half_of_it() {
-        for sample in i16::MIN..=i16::MAX {
+        // Miri is a thousand times slower.
+        let stride = if cfg!(miri) { 997 } else { 1 };
+        for sample in (i16::MIN..=i16::MAX).step_by(stride) {
             let code = encode(sample);
             assert_eq!(code, search(sample), "{sample}");
             let half_a_step = 4 << (!code >> 4 & 0x07);

@@ -19,7 +19,7 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 
 use crate::fmt::{info, warning};
 use crate::frame::{self, EncodeError, Frame, Kind};
-use crate::msg::{self, Encoding, Encodings, Event, Hello, Message, Start, Stats};
+use crate::msg::{self, Encoding, Encodings, Event, Features, Hello, Message, Start, Stats};
 use crate::pace::Pace;
 use crate::reader::FrameReader;
 use crate::sender::Sender;
@@ -43,6 +43,8 @@ pub struct Abilities<'a> {
     pub encodings: Encodings,
     /// Lamps.
     pub n_lamps: u8,
+    /// What its log-mel frames are; `None` where it computes none.
+    pub features: Option<Features>,
 }
 
 /// How often and how long, ms.
@@ -357,10 +359,19 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
             }
             self.hello_ms = Some(now_ms);
             self.hello_seq = Some(self.sender.next_seq());
-            let Abilities { name, rates_hz, n_channels, encodings, n_lamps } = self.abilities;
+            let Abilities { name, rates_hz, n_channels, encodings, n_lamps, features } = self.abilities;
             let max_frame_samples = u16::try_from(Self::MAX_FRAME_SAMPLES).unwrap_or(u16::MAX);
             let session = self.session;
-            Message::Hello(Hello { session, name, rates_hz, n_channels, encodings, max_frame_samples, n_lamps })
+            Message::Hello(Hello {
+                session,
+                name,
+                rates_hz,
+                n_channels,
+                encodings,
+                max_frame_samples,
+                n_lamps,
+                features,
+            })
         };
         match message.encode(&mut [0; msg::MAX_LEN]) {
             // Cannot fail: `TX` has room for it.

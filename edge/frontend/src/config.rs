@@ -223,6 +223,14 @@ impl FrontendConfig {
         Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The hash of the features as they are before the normalisation, as a number: that of the same fields with mean 0 and standard
+    /// deviation 1. A microcontroller that computes features says which with it.
+    pub fn raw_hash(&self) -> u64 {
+        let raw = Self { mean: 0.0, std: 1.0, ..self.clone() };
+        // Sixteen hexadecimal digits are a number of 64 bits.
+        u64::from_str_radix(&raw.hash(), 16).unwrap_or(0)
+    }
+
     /// Frames that a clip of `n_samples` gives.
     pub fn n_frames(&self, n_samples: usize) -> usize {
         if self.centre_padding {

@@ -48,6 +48,11 @@ impl MelBank {
         Self { bands }
     }
 
+    /// Each band, the lowest first: the first bin that has a weight, and the weights from there on.
+    pub fn bands(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        self.bands.iter().map(|band| (band.first_bin, band.weights.as_slice()))
+    }
+
     /// Bands of the bank.
     pub fn n_mels(&self) -> usize {
         self.bands.len()

@@ -1,4 +1,4 @@
-//! Where a node is, as written in a source behind `serial:`.
+//! Where a node is and what it is to send, as written in a source behind `serial:`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,6 +6,88 @@ use std::str::FromStr;
 
 /// Rate of a port whose address names none, baud.
 const DEFAULT_BAUD: u32 = 921_600;
+
+/// A node as a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Where it is.
+    pub address: Address,
+    /// How its sound is to travel; `None` for the best that it has, of those that are sound.
+    pub encoding: Option<NodeEncoding>,
+    /// Sound fainter than so many decibels below full scale need not be sent; 0: all is wanted.
+    pub gate_db: u8,
+}
+
+/// How a node's sound travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeEncoding {
+    /// 16-bit samples.
+    Pcm,
+    /// 8-bit mu-law.
+    MuLaw,
+    /// IMA ADPCM, half a byte a sample.
+    Adpcm,
+    /// Log-mel frames, which the node computes: no sound leaves it.
+    Features,
+}
+
+impl NodeEncoding {
+    const ALL: [Self; 4] = [Self::Pcm, Self::MuLaw, Self::Adpcm, Self::Features];
+
+    /// As it is written in a source.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pcm => "pcm",
+            Self::MuLaw => "mulaw",
+            Self::Adpcm => "adpcm",
+            Self::Features => "features",
+        }
+    }
+}
+
+impl From<Address> for NodeSpec {
+    /// The node at `address`, of which the best that it has is wanted.
+    fn from(address: Address) -> Self {
+        NodeSpec { address, encoding: None, gate_db: 0 }
+    }
+}
+
+impl FromStr for NodeSpec {
+    type Err = String;
+
+    /// An [`Address`], and behind a question mark, joined by `&`, `encoding=pcm|mulaw|adpcm|features` and `gate=DECIBELS`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, options) = text.split_once('?').unwrap_or((text, ""));
+        let mut spec = NodeSpec::from(address.parse::<Address>()?);
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            match option.split_once('=') {
+                Some(("encoding", name)) => {
+                    let encoding = NodeEncoding::ALL.into_iter().find(|encoding| encoding.name() == name);
+                    let names = NodeEncoding::ALL.map(NodeEncoding::name).join(", ");
+                    spec.encoding = Some(encoding.ok_or(format!("encoding {name:?} is none of {names}"))?);
+                }
+                Some(("gate", level)) => match level.parse() {
+                    Ok(gate_db @ 1..) => spec.gate_db = gate_db,
+                    _ => return Err(format!("gate {level:?} is not 1 to 255 dB below full scale")),
+                },
+                _ => return Err(format!("{option:?} is neither encoding=NAME nor gate=DECIBELS")),
+            }
+        }
+        Ok(spec)
+    }
+}
+
+impl fmt::Display for NodeSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encoding = self.encoding.map(|encoding| format!("encoding={}", encoding.name()));
+        let gate = (self.gate_db > 0).then(|| format!("gate={}", self.gate_db));
+        let options: Vec<String> = encoding.into_iter().chain(gate).collect();
+        match options.is_empty() {
+            true => write!(f, "{}", self.address),
+            false => write!(f, "{}?{}", self.address, options.join("&")),
+        }
+    }
+}
 
 /// Where a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +158,28 @@ mod tests {
             [("", "path"), ("@9600", "path"), ("/dev/x@fast", "\"fast\""), ("/dev/x@0", "baud"), ("tcp://nook", "HOST")]
         {
             assert!(text.parse::<Address>().unwrap_err().contains(reason), "{text}");
+        }
+    }
+    #[test]
+    fn what_a_node_is_to_send_is_read_and_written_alike() {
+        for text in [
+            "/dev/ttyACM0@921600",
+            "/dev/ttyACM0@115200?encoding=features",
+            "tcp://nook:1?encoding=adpcm&gate=50",
+            "COM3@9600?gate=1",
+        ] {
+            assert_eq!(text.parse::<NodeSpec>().unwrap().to_string(), text);
+        }
+        let spec: NodeSpec = "/dev/x?gate=40&encoding=mulaw".parse().unwrap();
+        assert_eq!((spec.encoding, spec.gate_db), (Some(NodeEncoding::MuLaw), 40));
+        for (text, reason) in [
+            ("/dev/x?encoding=mp3", "encoding \"mp3\" is none of pcm, mulaw, adpcm, features"),
+            ("/dev/x?gate=-50", "gate \"-50\" is not 1 to 255"),
+            ("/dev/x?gate=0", "gate \"0\""),
+            ("/dev/x?loud", "\"loud\" is neither encoding=NAME nor gate=DECIBELS"),
+            ("?gate=3", "path"),
+        ] {
+            assert!(text.parse::<NodeSpec>().unwrap_err().contains(reason), "{text}");
         }
     }
 }

@@ -71,6 +71,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use edge_frontend::FrontendConfig;
+
     use super::*;
     use crate::capture::{Hearing, Session, SourceSpec, start};
     use crate::ring::Chunk;
@@ -92,7 +94,14 @@ mod tests {
     /// A source on the file at `path`, and its session.
     fn opened(path: std::path::PathBuf, fast: bool) -> (Source, Session) {
         let spec = SourceSpec::File(path);
-        let mut source = start(&spec, fast, &Arc::new(Status::default()), &Arc::new(Hearing::of("file"))).unwrap();
+        let mut source = start(
+            &spec,
+            fast,
+            &FrontendConfig::student(),
+            &Arc::new(Status::default()),
+            &Arc::new(Hearing::of("file")),
+        )
+        .unwrap();
         let session = source.next_session(&AtomicBool::new(false)).unwrap();
         (source, session)
     }

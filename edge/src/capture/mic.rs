@@ -25,7 +25,7 @@ use ringbuf::{HeapCons, HeapProd, HeapRb};
 use super::device::{self, Format};
 use super::pace::Pace;
 use super::supervise::{Live, Opened};
-use super::{Mono, Session, ring_len};
+use super::{Content, Mono, Session, ring_len};
 use crate::error::{Error, Result};
 use crate::ring::{self, Closer, Reader, Writer};
 use crate::status::Status;
@@ -122,7 +122,7 @@ fn open_quietly(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Session, 
         n_xruns: status.n_xruns(),
         xruns_logged: None,
     };
-    Ok((Session { sample_rate: format.sample_rate, description, reader }, opened))
+    Ok((Session { sample_rate: format.sample_rate, content: Content::Samples, description, reader }, opened))
 }
 
 type Parts = (cpal::Stream, Arc<AtomicU64>, HeapCons<cpal::Error>, Closer);

@@ -3,7 +3,8 @@
 //! A device fills its ring from its audio callback; files and pipes from a reader thread. A [`Source`] gives one
 //! [`Session`] after another: a recording or a pipe has one, a microphone one each time that it is opened. A recording or pipe ends
 //! by closing its end of the ring, and [`Source::finish`] then says why; a microphone never ends (`supervise`). How it is doing
-//! is in its [`Hearing`]: an error of the source is never silence.
+//! is in its [`Hearing`]: an error of the source is never silence. A microcontroller may send log-mel frames instead of sound: what is in a
+//! ring is its session's [`Content`].
 //!
 //! The only module that knows cpal.
 
@@ -29,7 +30,7 @@ mod stdin;
 mod supervise;
 mod vitals;
 
-pub use address::Address;
+pub use address::{Address, NodeEncoding, NodeSpec};
 #[cfg(feature = "mic")]
 pub use device::{DeviceInfo, devices};
 pub use hearing::{Condition, Hearing, HearingSnapshot};
@@ -44,6 +45,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use edge_frontend::FrontendConfig;
 
 use crate::error::{Error, Result};
 use crate::ring::{self, Reader, Writer};
@@ -73,22 +76,63 @@ pub struct Source {
 pub struct Session {
     /// Samples a second.
     pub sample_rate: u32,
+    /// What is in the ring.
+    pub content: Content,
     /// For the log: what was opened, and how.
     pub description: String,
     /// The worker's end of the ring.
     pub reader: Reader,
 }
 
+/// What the values in a ring are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Samples.
+    Samples,
+    /// Log-mel frames of the model's front end before its normalisation, `(n_frames, n_mels)`, row-major. They enter whole, and are to
+    /// be read whole; the length of a gap is in values, too.
+    Frames {
+        /// Values of a frame.
+        n_mels: usize,
+        /// Samples from one frame to the next.
+        hop_length: usize,
+    },
+}
+
+impl Content {
+    /// Values that `n_samples` are.
+    pub fn n_values(self, n_samples: f64) -> f64 {
+        match self {
+            Content::Samples => n_samples,
+            Content::Frames { n_mels, hop_length } => n_samples / hop_length as f64 * n_mels as f64,
+        }
+    }
+
+    /// Samples that `n_values`, whole frames if it is frames, stand for.
+    pub fn n_samples(self, n_values: u64) -> u64 {
+        match self {
+            Content::Samples => n_values,
+            Content::Frames { n_mels, hop_length } => n_values / n_mels as u64 * hop_length as u64,
+        }
+    }
+}
+
 /// Opens the source and begins to listen. Files play in real time unless `fast`. A microphone or a microcontroller is opened, and
-/// opened again, in the background.
+/// opened again, in the background. `frontend` is the model's, which a microcontroller's features must be those of.
 ///
 /// # Errors
 ///
-/// When the file or pipe cannot be opened or has a format that cannot be processed.
-pub fn start(spec: &SourceSpec, fast: bool, status: &Arc<Status>, hearing: &Arc<Hearing>) -> Result<Source> {
+/// When the file or pipe cannot be opened or has a format that cannot be processed, or no microcontroller could compute the features.
+pub fn start(
+    spec: &SourceSpec,
+    fast: bool,
+    frontend: &FrontendConfig,
+    status: &Arc<Status>,
+    hearing: &Arc<Hearing>,
+) -> Result<Source> {
     let source = match spec {
         SourceSpec::Mic { device } => return start_mic(device.as_deref(), status, hearing),
-        SourceSpec::Serial(address) => return start_serial(address, status, hearing),
+        SourceSpec::Serial(node) => return start_serial(node, frontend, status, hearing),
         SourceSpec::File(path) => file::start(path, fast, status),
         SourceSpec::Stdin { rate, format, channels } => {
             stdin::start(std::io::stdin(), *rate, *format, usize::from(*channels), status)
@@ -110,16 +154,21 @@ fn start_mic(_: Option<&str>, _: &Arc<Status>, _: &Arc<Hearing>) -> Result<Sourc
 }
 
 #[cfg(feature = "serial")]
-fn start_serial(address: &Address, status: &Arc<Status>, hearing: &Arc<Hearing>) -> Result<Source> {
+fn start_serial(
+    node: &NodeSpec,
+    frontend: &FrontendConfig,
+    status: &Arc<Status>,
+    hearing: &Arc<Hearing>,
+) -> Result<Source> {
     let lamps = Lamps::default();
-    let node = serial::SerialNode::new(address, lamps.clone(), hearing.node(), status);
+    let node = serial::SerialNode::new(node, frontend, lamps.clone(), hearing.node(), status)?;
     let mut source = Source::supervised(node, hearing)?;
     source.lamps = Some(lamps);
     Ok(source)
 }
 
 #[cfg(not(feature = "serial"))]
-fn start_serial(_: &Address, _: &Arc<Status>, _: &Arc<Hearing>) -> Result<Source> {
+fn start_serial(_: &NodeSpec, _: &FrontendConfig, _: &Arc<Status>, _: &Arc<Hearing>) -> Result<Source> {
     Err(Error::usage("source", "serial: this build has no serial support (cargo feature `serial`)"))
 }
 
@@ -206,7 +255,7 @@ impl Source {
         let (writer, reader) = ring::ring(ring_len(sample_rate), status.clone());
         let (sender, sessions) = mpsc::channel();
         // The receiver is here.
-        let _ = sender.send(Session { sample_rate, description, reader });
+        let _ = sender.send(Session { sample_rate, content: Content::Samples, description, reader });
         let stop = Arc::new(AtomicBool::new(false));
         let thread = thread::Builder::new()
             .name("capture".to_string())

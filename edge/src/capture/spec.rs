@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::Address;
+use super::NodeSpec;
 use crate::error::{Error, Result};
 
 /// A source of samples.
@@ -16,7 +16,7 @@ pub enum SourceSpec {
         device: Option<String>,
     },
     /// A microcontroller on a serial port.
-    Serial(Address),
+    Serial(NodeSpec),
     /// A recording: WAV, FLAC, Ogg Vorbis or MP3.
     File(PathBuf),
     /// Raw samples on standard input.
@@ -78,7 +78,7 @@ impl SourceSpec {
 impl FromStr for SourceSpec {
     type Err = Error;
 
-    /// `mic`, `file:PATH`, `stdin`, `serial:PATH`, `serial:PATH@BAUD` or `serial:tcp://HOST:PORT`. The default device, and 48 kHz, 16 bits, mono, are assumed until
+    /// `mic`, `file:PATH`, `stdin`, `serial:PATH`, `serial:PATH@BAUD` or `serial:tcp://HOST:PORT`, with a [`NodeSpec`]'s options. The default device, and 48 kHz, 16 bits, mono, are assumed until
     /// [`with_device`](SourceSpec::with_device) or [`with_raw`](SourceSpec::with_raw) says otherwise.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |reason: String| Err(Error::usage("source", reason));
@@ -87,8 +87,8 @@ impl FromStr for SourceSpec {
             None if text == "stdin" => Ok(SourceSpec::Stdin { rate: 48_000, format: RawFormat::S16Le, channels: 1 }),
             Some(("file", "")) => wrong("file: needs a path behind the colon".to_string()),
             Some(("file", path)) => Ok(SourceSpec::File(PathBuf::from(path))),
-            Some(("serial", address)) => match address.parse() {
-                Ok(address) => Ok(SourceSpec::Serial(address)),
+            Some(("serial", node)) => match node.parse() {
+                Ok(node) => Ok(SourceSpec::Serial(node)),
                 Err(reason) => wrong(format!("serial: {reason}")),
             },
             _ => wrong(format!("{text:?} is none of mic, file:PATH, stdin, serial:PATH@BAUD, serial:tcp://HOST:PORT")),
@@ -100,7 +100,7 @@ impl fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SourceSpec::Mic { .. } => f.write_str("mic"),
-            SourceSpec::Serial(address) => write!(f, "serial:{address}"),
+            SourceSpec::Serial(node) => write!(f, "serial:{node}"),
             SourceSpec::File(path) => write!(f, "file:{}", path.display()),
             SourceSpec::Stdin { .. } => f.write_str("stdin"),
         }
@@ -145,7 +145,9 @@ mod tests {
 
     #[test]
     fn sources_are_read_and_written_alike() {
-        for text in ["mic", "file:/a b/c:d.wav", "stdin", "serial:/dev/ttyACM0@115200", "serial:tcp://nook:4000"] {
+        for text in
+            ["mic", "file:/a b/c:d.wav", "stdin", "serial:/dev/ttyACM0@115200", "serial:tcp://nook:4000?gate=40"]
+        {
             let spec: SourceSpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), text);
         }

@@ -127,6 +127,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
+    use crate::capture::Content;
     use crate::ring;
     use crate::status::Status;
 
@@ -152,7 +153,8 @@ mod tests {
             match self.0.pop_front() {
                 Some(Step::Delivers { n_looks }) => {
                     let (writer, reader) = ring::ring(100, Arc::new(Status::default()));
-                    let session = Session { sample_rate: 8_000, description: "script".into(), reader };
+                    let session =
+                        Session { sample_rate: 8_000, content: Content::Samples, description: "script".into(), reader };
                     Ok((session, Delivering { n_looks, writer }))
                 }
                 Some(Step::Busy) | None => Err(Error::device("script", "busy")),

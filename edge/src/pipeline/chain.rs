@@ -1,4 +1,5 @@
-//! The stages of recognition in a row: samples and gaps at the source's rate enter, onsets and offsets leave.
+//! The stages of recognition in a row: samples and gaps at the source's rate enter, onsets and offsets leave. A source that computes its
+//! log-mel frames itself enters behind the front end.
 //!
 //! Runs on the worker thread, or on any other: it starts none and does no I/O. What it puts out depends on the samples
 //! and gaps alone, never on their division into blocks nor on when they come.
@@ -19,7 +20,7 @@ use std::time::Instant;
 
 use edge_frontend::{LogMel, Manifest, Resampler};
 
-use super::level::LevelMeter;
+use super::level::{BandLevel, LevelMeter};
 use crate::decide::{Decider, Output, Rules, Transition};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -43,6 +44,7 @@ pub struct Chain {
     /// Where the chain was started last.
     restart: u64,
     geometry: Geometry,
+    features: Features,
     /// Samples a second that the front end takes.
     model_rate: u32,
     /// Silence at the model's rate that gets the last sound through the network and the sliding mean.
@@ -68,6 +70,19 @@ impl Geometry {
         let n_frames = self.receptive_field_frames + (rules.longest_window() + 1) * self.pulse_frames;
         n_frames * self.hop_length + self.win_length
     }
+}
+
+/// What log-mel frames need that come without their samples.
+struct Features {
+    /// Frames are what comes now.
+    come: bool,
+    band_level: BandLevel,
+    mean: f32,
+    std: f32,
+    /// A frame of silence, before the normalisation.
+    silence: Box<[f32]>,
+    /// A frame being normalised.
+    frame: Box<[f32]>,
 }
 
 /// The front end, and how loud it is.
@@ -151,6 +166,14 @@ impl Chain {
             restart: 0,
             n_flush,
             geometry,
+            features: Features {
+                come: false,
+                band_level: BandLevel::new(frontend),
+                mean: frontend.mean,
+                std: frontend.std,
+                silence: vec![(frontend.log_offset as f32).ln(); n_mels].into(),
+                frame: vec![0.0; n_mels].into(),
+            },
             model_rate: frontend.sample_rate,
             zeros: vec![0.0; ZEROS_LEN].into(),
             status,
@@ -194,6 +217,56 @@ impl Chain {
         result
     }
 
+    /// Takes the next log-mel frames, `(n_frames, n_mels)`, row-major, before the normalisation; each stands for a hop. Returns the mean
+    /// square of the sound that they tell of.
+    ///
+    /// # Errors
+    ///
+    /// When the network fails.
+    pub fn push_frames(&mut self, frames: &[f32], on_transition: &mut dyn FnMut(Transition)) -> Result<f64> {
+        let begin = Instant::now();
+        let mut result = Ok(());
+        let n_mels = self.features.silence.len();
+        let mut sum = 0.0;
+        for frame in frames.chunks_exact(n_mels) {
+            self.position += self.geometry.hop_length as u64;
+            sum += self.push_raw_frame(frame, &mut result, on_transition);
+        }
+        self.report_work(begin);
+        result.map(|()| sum / (frames.len() / n_mels).max(1) as f64)
+    }
+
+    /// As [`Stage::push_frame`], of a frame before the normalisation; returns its mean square.
+    fn push_raw_frame(
+        &mut self,
+        frame: &[f32],
+        result: &mut Result<()>,
+        on_transition: &mut dyn FnMut(Transition),
+    ) -> f64 {
+        let Chain { features, front_end, stage, .. } = self;
+        let mean_square = features.band_level.mean_square(frame);
+        let level_dbfs = front_end.level.process_frame(mean_square);
+        for (value, raw) in features.frame.iter_mut().zip(frame) {
+            *value = (raw - features.mean) / features.std;
+        }
+        stage.push_frame(&features.frame, level_dbfs, result, on_transition);
+        mean_square
+    }
+
+    /// Passes `n_frames` of silence.
+    fn push_silent_frames(
+        &mut self,
+        n_frames: usize,
+        result: &mut Result<()>,
+        on_transition: &mut dyn FnMut(Transition),
+    ) {
+        let silence = std::mem::take(&mut self.features.silence);
+        for _ in 0..n_frames {
+            self.push_raw_frame(&silence, result, on_transition);
+        }
+        self.features.silence = silence;
+    }
+
     /// Passes `n_samples` that are missing from the stream.
     ///
     /// A short gap is bridged by silence. A long one ends what was open where it begins, and recognition starts afresh
@@ -209,6 +282,14 @@ impl Chain {
             self.position += n_samples;
             self.restart();
             return Ok(());
+        }
+        if self.features.come {
+            let begin = Instant::now();
+            let mut result = Ok(());
+            self.position += n_samples;
+            self.push_silent_frames(n_samples as usize / self.geometry.hop_length, &mut result, on_transition);
+            self.report_work(begin);
+            return result;
         }
         let zeros = std::mem::take(&mut self.zeros);
         let mut result = Ok(());
@@ -242,22 +323,26 @@ impl Chain {
         };
         let mut result = Ok(());
         let mut n_left = self.n_flush;
-        let Chain { resampler, front_end, stage, zeros, .. } = self;
-        let mut push_frame = |frame: &[f32], level| stage.push_frame(frame, level, &mut result, &mut until_end);
-        resampler.finish(|block| front_end.process(block, &mut push_frame));
-        while n_left > 0 {
-            let n = n_left.min(zeros.len());
-            front_end.process(&zeros[..n], &mut push_frame);
-            n_left -= n;
+        if self.features.come {
+            self.push_silent_frames(n_left.div_ceil(self.geometry.hop_length), &mut result, &mut until_end);
+        } else {
+            let Chain { resampler, front_end, stage, zeros, .. } = self;
+            let mut push_frame = |frame: &[f32], level| stage.push_frame(frame, level, &mut result, &mut until_end);
+            resampler.finish(|block| front_end.process(block, &mut push_frame));
+            while n_left > 0 {
+                let n = n_left.min(zeros.len());
+                front_end.process(&zeros[..n], &mut push_frame);
+                n_left -= n;
+            }
         }
-        stage.decider.flush(&mut until_end);
+        self.stage.decider.flush(&mut until_end);
         self.restart();
         let reset = self.stage.engine.reset();
         self.report_work(begin);
         result.and(reset)
     }
 
-    /// Ends what was heard so far and goes on with samples at `sample_rate`, behind `missing_s` seconds of which nothing is known.
+    /// Ends what was heard so far and goes on with samples at `sample_rate`, or with log-mel frames if `frames_come`, behind `missing_s` seconds of which nothing is known.
     ///
     /// # Errors
     ///
@@ -265,10 +350,12 @@ impl Chain {
     pub fn resume(
         &mut self,
         sample_rate: u32,
+        frames_come: bool,
         missing_s: f64,
         on_transition: &mut dyn FnMut(Transition),
     ) -> Result<()> {
         self.finish(on_transition)?;
+        self.features.come = frames_come;
         if sample_rate != self.sample_rate {
             let position_s = self.position_s();
             self.resampler =

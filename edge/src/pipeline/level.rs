@@ -10,12 +10,17 @@
 //! do: a bark may be over before the score that speaks for it has risen. What stands for missing samples, behind the end of a
 //! stream or in a short gap, is silence here, too.
 //!
+//! Where log-mel frames come instead of samples, the level is that of their bands ([`BandLevel`]): what the taper and the filter bank let
+//! through, within a decibel for sound that lies in the bands.
+//!
 //! # Real-time
 //!
 //! Allocates nothing after construction. Squares are added one by one in double precision, so that the division of the stream into
 //! blocks does not change a bit.
 
-use edge_frontend::{FrontendConfig, Network};
+use edge_frontend::mel::centres_hz;
+use edge_frontend::window::hann_periodic;
+use edge_frontend::{FrontendConfig, MelNorm, Network};
 
 use crate::status::LEVEL_FLOOR_DBFS;
 
@@ -24,6 +29,8 @@ use crate::status::LEVEL_FLOOR_DBFS;
 pub(super) struct LevelMeter {
     /// Samples from the end of a pulse to the end of the next.
     n_pulse: usize,
+    /// Log-mel frames of a pulse.
+    pulse_frames: usize,
     /// Samples from the start of the stream to the end of its first pulse.
     n_first: usize,
     /// Samples to the end of the pulse under way.
@@ -45,6 +52,7 @@ impl LevelMeter {
         let n_pulses = network.receptive_field_frames.div_ceil(network.pulse_frames);
         let mut meter = LevelMeter {
             n_pulse,
+            pulse_frames: network.pulse_frames,
             n_first,
             n_left: 0,
             energy: 0.0,
@@ -90,13 +98,60 @@ impl LevelMeter {
         self.n_measured += piece.len() - n_early;
         self.n_left -= piece.len();
         if self.n_left == 0 {
-            self.mean_squares[self.oldest] = self.energy / self.n_measured as f64;
-            self.oldest = (self.oldest + 1) % self.mean_squares.len();
-            self.level_dbfs = dbfs(self.mean_squares.iter().copied().fold(0.0, f64::max));
-            self.n_left = self.n_pulse;
-            self.energy = 0.0;
-            self.n_measured = 0;
+            self.end_pulse();
         }
+    }
+
+    /// Takes a log-mel frame's mean square instead of its samples, and returns the level in dBFS of the output that the pulse may give
+    /// which the frame ends, or of the output before.
+    pub(super) fn process_frame(&mut self, mean_square: f64) -> f32 {
+        self.energy += mean_square;
+        self.n_measured += 1;
+        if self.n_measured == self.pulse_frames {
+            self.end_pulse();
+        }
+        self.level_dbfs
+    }
+
+    fn end_pulse(&mut self) {
+        self.mean_squares[self.oldest] = self.energy / self.n_measured as f64;
+        self.oldest = (self.oldest + 1) % self.mean_squares.len();
+        self.level_dbfs = dbfs(self.mean_squares.iter().copied().fold(0.0, f64::max));
+        self.n_left = self.n_pulse;
+        self.energy = 0.0;
+        self.n_measured = 0;
+    }
+}
+
+/// The mean square of the samples under a log-mel frame's window, from its bands: by Parseval's theorem the power spectrum's sum over all
+/// bins, those of negative frequencies too, is `n_fft` times the windowed samples' energy.
+#[derive(Debug)]
+pub(super) struct BandLevel {
+    log_offset: f64,
+    /// From each band's energy to its part of the mean square.
+    weights: Box<[f64]>,
+}
+
+impl BandLevel {
+    /// For frames of `frontend`, of a power spectrum, before the normalisation.
+    pub(super) fn new(frontend: &FrontendConfig) -> Self {
+        let taper: f64 = hann_periodic(frontend.win_length).iter().map(|&weight| f64::from(weight).powi(2)).sum();
+        let scale = 2.0 / (frontend.n_fft as f64 * taper);
+        let centres = centres_hz(frontend);
+        let edges: Vec<f64> = [&[frontend.f_min_hz][..], &centres, &[frontend.f_max_hz]].concat();
+        // Overlapping triangles of height 1 add up to 1.
+        let height = |edge: &[f64]| match frontend.mel_norm {
+            MelNorm::None => 1.0,
+            MelNorm::Slaney => 2.0 / (edge[2] - edge[0]),
+        };
+        let weights = edges.windows(3).map(|edge| scale / height(edge)).collect();
+        BandLevel { log_offset: frontend.log_offset, weights }
+    }
+
+    /// The mean square of a frame, `(n_mels)`, before the normalisation.
+    pub(super) fn mean_square(&self, frame: &[f32]) -> f64 {
+        let energy = |value: &f32| (f64::from(*value).exp() - self.log_offset).max(0.0);
+        frame.iter().zip(&self.weights).map(|(value, weight)| energy(value) * weight).sum()
     }
 }
 
@@ -176,6 +231,29 @@ mod tests {
                 amplitude(at) * ((state >> 8) as f32 / (1 << 23) as f32 - 1.0)
             })
             .collect()
+    }
+
+    #[test]
+    fn log_mel_frames_tell_the_level_of_their_samples() {
+        let network = network(8, 8);
+        for mel_norm in [MelNorm::None, MelNorm::Slaney] {
+            let frontend = FrontendConfig { mel_norm, ..FrontendConfig::student() };
+            let tone = (0..48_000).map(|at| 0.25 * (at as f32 * 0.37).sin()).collect();
+            for samples in [noise(48_000, |at| if at < 24_000 { 0.5 } else { 0.01 }), tone] {
+                let (bands, mut meter) = (BandLevel::new(&frontend), LevelMeter::new(&frontend, &network));
+                let frames = edge_frontend::log_mel(&frontend, &samples).unwrap();
+                let by_frames: Vec<f32> =
+                    frames.chunks(frontend.n_mels).map(|frame| meter.process_frame(bands.mean_square(frame))).collect();
+                let by_samples = levels(&frontend, &network, &samples, &[4096]);
+                for (pulse, level) in by_samples.iter().enumerate().filter(|(pulse, _)| *pulse != 12) {
+                    // At the edge of pulse 12 the taper weighs the two halves otherwise.
+                    let got = by_frames[8 * pulse + 7];
+                    assert!((got - level).abs() < 1.0, "{mel_norm:?}, pulse {pulse}: {got} dBFS, {level}");
+                }
+            }
+            let (bands, silence) = (BandLevel::new(&frontend), [(frontend.log_offset as f32).ln(); 64]);
+            assert!(LevelMeter::new(&frontend, &network).process_frame(bands.mean_square(&silence)) <= -110.0);
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::capture::{Hearing, Session, Source, Vitals};
+use crate::capture::{Content, Hearing, Session, Source, Vitals};
 use crate::clock::Clock;
 use crate::decide::{Rules, Transition};
 use crate::error::{Error, Result};
@@ -185,41 +185,53 @@ impl<'a> Pump<'a> {
         stop: &AtomicBool,
         on_transition: &mut dyn FnMut(Transition),
     ) -> Result<bool> {
-        let Session { sample_rate, reader, .. } = &mut session;
-        let rate = f64::from(*sample_rate);
+        let Session { sample_rate, content, reader, .. } = &mut session;
+        let (sample_rate, content) = (*sample_rate, *content);
+        // Of the ring's values, samples or not.
+        let rate = content.n_values(f64::from(sample_rate));
+        let n_at_once = match content {
+            Content::Samples => BLOCK_LEN,
+            Content::Frames { n_mels, .. } => BLOCK_LEN / n_mels * n_mels,
+        };
         let mut begun = false;
         while !stop.load(Ordering::Relaxed) {
             if let Some(rules) = self.shared.take_rules() {
                 self.chain.set_rules(rules, on_transition);
             }
-            match reader.read(&mut self.buffer) {
+            match reader.read(&mut self.buffer[..n_at_once]) {
                 Chunk::Samples(n) => {
                     let n_queued = reader.n_queued();
                     // The newest sample of the ring was captured just now.
                     let ahead_s = (n + n_queued) as f64 / rate;
                     if !begun {
                         begun = true;
-                        self.begin(*sample_rate, ahead_s, on_transition)?;
+                        self.begin(sample_rate, content, ahead_s, on_transition)?;
                     }
                     self.follow(ahead_s, on_transition)?;
                     let samples = &mut self.buffer[..n];
+                    if content != Content::Samples {
+                        let mean_square = self.chain.push_frames(samples, on_transition)?;
+                        let (n_samples, n_queued) = (content.n_samples(n as u64), content.n_samples(n_queued as u64));
+                        self.shared.status.add_frames(n_samples, n_queued, mean_square);
+                        continue;
+                    }
                     let n_non_finite = repair(samples);
                     if n_non_finite > 0 {
                         self.shared.status.add_non_finite(n_non_finite);
                     }
                     self.shared.status.add_block(samples, n_queued as u64);
                     if let Some(live) = &mut self.live {
-                        live.vitals.push(samples, *sample_rate, &self.shared.hearing);
+                        live.vitals.push(samples, sample_rate, &self.shared.hearing);
                     }
                     self.chain.push(samples, on_transition)?;
                 }
                 Chunk::Gap(n) => {
                     if !begun {
                         begun = true;
-                        self.begin(*sample_rate, n as f64 / rate, on_transition)?;
+                        self.begin(sample_rate, content, n as f64 / rate, on_transition)?;
                     }
                     self.gap_log.add(n as f64 / rate);
-                    self.chain.gap(n, on_transition)?;
+                    self.chain.gap(content.n_samples(n), on_transition)?;
                 }
                 Chunk::Empty => thread::sleep(EMPTY_SLEEP),
                 Chunk::Ended => return Ok(true),
@@ -229,7 +241,13 @@ impl<'a> Pump<'a> {
     }
 
     /// The first samples of a session have come; its newest is `ahead_s` behind what the chain has had.
-    fn begin(&mut self, sample_rate: u32, ahead_s: f64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+    fn begin(
+        &mut self,
+        sample_rate: u32,
+        content: Content,
+        ahead_s: f64,
+        on_transition: &mut dyn FnMut(Transition),
+    ) -> Result<()> {
         let position_s = self.chain.position_s();
         let missing_s = self.live.as_mut().map_or(0.0, |live| {
             let first_s = live.uptime.now_s() - ahead_s;
@@ -238,7 +256,7 @@ impl<'a> Pump<'a> {
         if missing_s > 0.0 {
             tracing::warn!("nothing was heard for {missing_s:.1} s");
         }
-        self.chain.resume(sample_rate, missing_s, on_transition)
+        self.chain.resume(sample_rate, content != Content::Samples, missing_s, on_transition)
     }
 
     /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has had.

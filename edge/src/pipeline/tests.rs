@@ -13,7 +13,7 @@ use edge_frontend::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::capture::{SourceSpec, start};
+use crate::capture::{Content, Session, SourceSpec, start};
 use crate::decide::Rules;
 use crate::engine::{Engine, Precision};
 use crate::event::Phase;
@@ -72,6 +72,10 @@ impl Engine for Loudness {
     fn precision(&self) -> Precision {
         Precision::F32
     }
+}
+
+fn session(sample_rate: u32, content: Content, reader: crate::ring::Reader) -> Session {
+    Session { sample_rate, content, description: String::new(), reader }
 }
 
 fn manifest() -> Manifest {
@@ -229,6 +233,74 @@ fn a_long_gap_ends_what_is_open_and_keeps_time() {
     assert!((chain.position_s() - behind - 3.0).abs() < 1e-9);
 }
 
+/// As a microcontroller would send them.
+fn frames(samples: &[f32]) -> Vec<f32> {
+    edge_frontend::log_mel(&FrontendConfig::student(), samples).unwrap()
+}
+
+#[test]
+fn frames_are_heard_as_their_samples_are() {
+    let samples = scene(RATE, 8.0, &[(1.0, 2.0), (5.0, 6.5)]);
+    let (mut chain, _) = gated_chain(48_000, Some(-30.0));
+    let mut all = Vec::new();
+    chain.resume(RATE, true, 0.0, &mut |t| all.push(t)).unwrap();
+    let frames = frames(&samples);
+    for block in frames.chunks(64 * 7) {
+        chain.push_frames(block, &mut |t| all.push(t)).unwrap();
+    }
+    assert!((chain.position_s() - 8.0).abs() < 0.03, "{}", chain.position_s());
+    // Samples come again, as from another microphone.
+    chain.resume(48_000, false, 0.0, &mut |t| all.push(t)).unwrap();
+    let resumed_s = chain.position_s();
+    chain.push(&scene(48_000, 3.0, &[(1.0, 2.0)]), &mut |t| all.push(t)).unwrap();
+    chain.finish(&mut |t| all.push(t)).unwrap();
+    let mut expected = events(&recognise_gated(RATE, Some(-30.0), &samples));
+    assert_near(&expected, &[(1.0, 2.0), (5.0, 6.5)], 0.12);
+    expected.push((resumed_s + 1.0, resumed_s + 2.0));
+    assert_near(&events(&all), &expected, 0.081);
+}
+
+#[test]
+fn frames_that_are_missing_keep_time() {
+    const HOUR: u64 = 3_600 * RATE as u64;
+    let sound = frames(&scene(RATE, 3.0, &[(1.0, 2.0)]));
+    let (mut chain, _) = chain(RATE);
+    let mut all = Vec::new();
+    chain.resume(RATE, true, 0.0, &mut |t| all.push(t)).unwrap();
+    chain.push_frames(&sound, &mut |t| all.push(t)).unwrap();
+    let short_s = chain.position_s() + 1.0;
+    chain.gap(RATE.into(), &mut |t| all.push(t)).unwrap();
+    chain.push_frames(&sound, &mut |t| all.push(t)).unwrap();
+    let long_s = chain.position_s() + 3_600.0;
+    chain.gap(HOUR, &mut |t| all.push(t)).unwrap();
+    chain.push_frames(&sound, &mut |t| all.push(t)).unwrap();
+    chain.finish(&mut |t| all.push(t)).unwrap();
+    let expected = [0.0, short_s, long_s].map(|t| (t + 1.0, t + 2.0));
+    assert_near(&events(&all), &expected, 0.12);
+}
+
+#[test]
+fn a_session_of_frames_keeps_time_in_samples() {
+    let (chain, status) = chain(48_000);
+    let (sender, sessions) = channel();
+    let frames = frames(&scene(RATE, 4.0, &[(1.0, 2.0)]));
+    let content = Content::Frames { n_mels: 64, hop_length: 240 };
+    let (mut writer, reader) = crate::ring::ring(frames.len() + 64, status.clone());
+    sender.send(session(RATE, content, reader)).unwrap();
+    // Half a second is missing ahead of it all, as frames.
+    writer.mark_gap(64 * 50);
+    frames.chunks(64).for_each(|frame| writer.write(frame));
+    drop((writer, sender));
+    let mut transitions = Vec::new();
+    let source = Source::scripted(sessions);
+    run(source, chain, &of(&status), &AtomicBool::new(false), &mut |transition| transitions.push(transition)).unwrap();
+    assert_near(&events(&transitions), &[(1.5, 2.5)], 0.12);
+    let snapshot = status.snapshot();
+    assert_eq!((snapshot.n_samples, snapshot.n_gap_samples), (frames.len() as u64 / 64 * 240, 12_000));
+    // What the last block tells is next to nothing.
+    assert!((-120.0..-80.0).contains(&snapshot.level_dbfs), "{}", snapshot.level_dbfs);
+}
+
 #[test]
 fn finishing_twice_and_finishing_nothing_emit_nothing() {
     let (mut chain, _) = chain(RATE);
@@ -337,7 +409,9 @@ fn listen(
     shared: &Shared,
     stop: &Arc<AtomicBool>,
 ) -> (Worker, Receiver<Transition>) {
-    let source = start(&SourceSpec::File(path.to_path_buf()), fast, &shared.status, &shared.hearing).unwrap();
+    let source =
+        start(&SourceSpec::File(path.to_path_buf()), fast, &FrontendConfig::student(), &shared.status, &shared.hearing)
+            .unwrap();
     let (sender, heard) = channel();
     let worker = Worker::spawn(source, chain, shared.clone(), stop.clone(), move |transition| {
         sender.send(transition).unwrap();
@@ -429,7 +503,7 @@ proptest! {
         for fate in fates {
             let open = writer.get_or_insert_with(|| {
                 let (writer, reader) = crate::ring::ring(rate as usize * 100, status.clone());
-                sender.send(Session { sample_rate: rate, description: String::new(), reader }).unwrap();
+                sender.send(session(rate, Content::Samples, reader)).unwrap();
                 writer
             });
             match fate {

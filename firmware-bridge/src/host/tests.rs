@@ -1,7 +1,13 @@
 use super::*;
 use crate::frame::{Header, decoded_len};
 
-const WISH: Wish = Wish { rate_hz: None, channel: 0, encodings: Encodings::of(&[Encoding::Pcm16, Encoding::MuLaw]) };
+const WISH: Wish = Wish {
+    rate_hz: None,
+    channel: 0,
+    encodings: Encodings::of(&[Encoding::Pcm16, Encoding::MuLaw]),
+    features: None,
+    gate_db: 0,
+};
 const HELLO: Hello<'_> = Hello {
     session: 0,
     name: "nook",
@@ -10,6 +16,7 @@ const HELLO: Hello<'_> = Hello {
     encodings: Encodings::of(&[Encoding::Pcm16]),
     max_frame_samples: 320,
     n_lamps: 1,
+    features: None,
 };
 
 /// A host, and the node's end of the line.
@@ -80,7 +87,7 @@ fn a_hello_is_answered_with_a_start_and_every_second_it_says_alive() {
     bench.hello(0, 320);
     assert_eq!(
         bench.said(),
-        ["Start(Start { session: 40, rate_hz: 16000, channel: 0, encoding: Pcm16, hello_seq: 1 })"]
+        ["Start(Start { session: 40, rate_hz: 16000, channel: 0, encoding: Pcm16, hello_seq: 1, gate_db: 0 })"]
     );
     bench.now_ms = 999;
     assert_eq!(bench.said(), [""; 0]);
@@ -120,7 +127,7 @@ fn a_node_that_is_found_again_has_lost_exactly_what_its_stamp_says() {
     let heard = bench.hello(40, 100_000);
     assert!(heard.starts_with("Gap { n_samples: 99680, n_frames: 5 } Started"), "{heard}");
     assert!(heard.ends_with("restarted: false }"), "{heard}");
-    let start = "Start(Start { session: 40, rate_hz: 16000, channel: 0, encoding: Pcm16, hello_seq: 18 })";
+    let start = "Start(Start { session: 40, rate_hz: 16000, channel: 0, encoding: Pcm16, hello_seq: 18, gate_db: 0 })";
     assert_eq!(bench.said(), [start, "Alive { session: 40 }"]);
     assert_eq!(bench.audio(100_000), "256 samples 64 samples");
 }
@@ -181,6 +188,34 @@ fn events_and_a_stop_are_said() {
     assert_eq!(bench.said(), ["Event(Event { phase: Onset, score_percent: 5, label: \"rain\" })", "Stop"]);
     let label = "m".repeat(msg::MAX_TEXT_LEN + 1);
     assert!(bench.host.event(Event { phase: msg::Phase::Onset, score_percent: 5, label: &label }).is_err());
+}
+
+#[test]
+fn log_mel_frames_of_the_announced_kind_pass_time_by_hops() {
+    let features = Features { hash: 7, n_fft: 512, win_length: 400, hop_length: 160, n_mels: 3 };
+    let wish = Wish { encodings: Encodings::of(&[Encoding::LogMel]), features: Some(7), ..WISH };
+    let encodings = Encodings::of(&[Encoding::Pcm16, Encoding::LogMel]);
+    let hello = Hello { encodings, features: Some(features), ..HELLO };
+    let mut bench = Bench { host: Host::new(wish, 1), now_ms: 0, seq: 0 };
+    for hello in [
+        Hello { features: None, ..hello },
+        Hello { features: Some(Features { hash: 8, ..features }), ..hello },
+        Hello { encodings: Encodings::of(&[Encoding::Pcm16]), ..hello },
+    ] {
+        assert!(bench.message(0, Message::Hello(hello)).starts_with("Unusable"));
+    }
+    assert!(bench.message(0, Message::Hello(hello)).starts_with("Started"));
+    let two = "LogMel { n_mels: 3, frames: [9, 8, 7, 6, 5, 4] }";
+    assert_eq!(bench.frame(Kind::LogMel, 0, &[3, 9, 8, 7, 6, 5, 4]), [two]);
+    bench.now_ms += 1_000;
+    assert_eq!(bench.frame(Kind::LogMel, 480, &[3, 9, 8, 7, 6, 5, 4]), ["Quiet { n_samples: 160 }", two]);
+    bench.seq += 1;
+    assert_eq!(bench.frame(Kind::LogMel, 1_120, &[3, 9, 8, 7, 6, 5, 4]), ["Gap { n_samples: 320, n_frames: 1 }", two]);
+    let before = bench.host.n_unknown();
+    for payload in [&[][..], &[4, 1, 2, 3, 4], &[3, 1, 2], &[0]] {
+        assert_eq!(bench.frame(Kind::LogMel, 1_440, payload), [""; 0]);
+    }
+    assert_eq!(bench.host.n_unknown() - before, 4);
 }
 
 #[test]

@@ -10,6 +10,7 @@ const HELLO: Hello<'_> = Hello {
     encodings: Encodings::of(&[Encoding::Pcm16, Encoding::Adpcm]),
     max_frame_samples: 320,
     n_lamps: 1,
+    features: None,
 };
 
 fn bytes(message: Message<'_>) -> Vec<u8> {
@@ -18,10 +19,14 @@ fn bytes(message: Message<'_>) -> Vec<u8> {
 
 #[test]
 fn the_layout_is_as_documented() {
-    let hello = [0, 0xac, 2, 4, b'n', b'o', b'o', b'k', 0x80, 0x7d, 0xc0, 0x3e, 0, 0, 2, 0b101, 0xc0, 2, 1];
+    let hello = [0, 0xac, 2, 4, b'n', b'o', b'o', b'k', 0x80, 0x7d, 0xc0, 0x3e, 0, 0, 2, 0b101, 0xc0, 2, 1, 0];
     assert_eq!(bytes(Message::Hello(HELLO)), hello);
-    let start = Start { session: 1, rate_hz: 8_000, channel: 1, encoding: Encoding::LogMel, hello_seq: 129 };
-    assert_eq!(bytes(Message::Start(start)), [1, 1, 0xc0, 0x3e, 1, 3, 0x81, 1]);
+    let features = Features { hash: 200, n_fft: 1024, win_length: 600, hop_length: 240, n_mels: 64 };
+    let with_features = bytes(Message::Hello(Hello { features: Some(features), ..HELLO }));
+    assert_eq!(with_features[hello.len() - 1..], [1, 0xc8, 1, 0x80, 8, 0xd8, 4, 0xf0, 1, 64]);
+    let start =
+        Start { session: 1, rate_hz: 8_000, channel: 1, encoding: Encoding::LogMel, hello_seq: 129, gate_db: 50 };
+    assert_eq!(bytes(Message::Start(start)), [1, 1, 0xc0, 0x3e, 1, 3, 0x81, 1, 50]);
     assert_eq!(bytes(Message::Stop), [2]);
     let event = Event { phase: Phase::Offset, score_percent: 93, label: "rain" };
     assert_eq!(bytes(Message::Event(event)), [3, 1, 93, 4, b'r', b'a', b'i', b'n']);
@@ -42,6 +47,13 @@ fn the_longest_messages_fit() {
         encodings: Encodings(u8::MAX),
         max_frame_samples: u16::MAX,
         n_lamps: u8::MAX,
+        features: Some(Features {
+            hash: u64::MAX,
+            n_fft: u16::MAX,
+            win_length: u16::MAX,
+            hop_length: u16::MAX,
+            n_mels: u8::MAX,
+        }),
     };
     assert_eq!(bytes(Message::Hello(hello)).len(), MAX_LEN);
     let max = u32::MAX;

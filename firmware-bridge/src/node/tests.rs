@@ -4,8 +4,9 @@ use crate::msg::Phase;
 use crate::testing::Port;
 
 const N_SAMPLES: usize = 40;
-const TX: usize = max_encoded_len(100);
-const START: Start = Start { session: 7, rate_hz: 8_000, channel: 1, encoding: Encoding::Pcm16, hello_seq: 0 };
+const TX: usize = max_encoded_len(120);
+const START: Start =
+    Start { session: 7, rate_hz: 8_000, channel: 1, encoding: Encoding::Pcm16, hello_seq: 0, gate_db: 0 };
 
 /// What a node said, in order.
 #[derive(Debug, PartialEq)]
@@ -20,7 +21,7 @@ enum Said {
 struct Bench {
     node: Node<'static, TX>,
     port: Port,
-    reader: FrameReader<{ decoded_len(100) }>,
+    reader: FrameReader<{ decoded_len(120) }>,
     now_ms: u32,
     seq: u16,
     last_seq: u16,
@@ -35,6 +36,7 @@ impl Bench {
             n_channels: 2,
             encodings: Encodings::of(&[Encoding::Pcm16, Encoding::LogMel]),
             n_lamps: 1,
+            features: None,
         };
         let node = Node::new(abilities, Timing::default(), Pace::unlimited());
         // The clock wraps within the tests.
@@ -133,15 +135,15 @@ fn a_start_makes_it_stream_and_stamps_count_what_was_not_sent() {
 #[test]
 fn a_long_block_becomes_several_frames() {
     let mut bench = Bench::started();
-    bench.node.capture(&[5; 120]);
+    bench.node.capture(&[5; 140]);
     bench.wait(0);
     let n_longest = Node::<TX>::MAX_FRAME_SAMPLES;
-    assert_eq!(n_longest, 50);
+    assert_eq!(n_longest, 60);
     let stamps = bench.said().into_iter().map(|said| match said {
         Said::Audio { stamp, samples } => (stamp, samples.len()),
         other => panic!("{other:?}"),
     });
-    assert!(stamps.eq([(0, 50), (50, 50), (100, 20)]));
+    assert!(stamps.eq([(0, 60), (60, 60), (120, 20)]));
 }
 
 #[test]
@@ -270,7 +272,7 @@ fn other_encodings_are_sent_only_where_they_are_wanted() {
     bench.said();
     bench.node.capture(&[1; N_SAMPLES]);
     bench.node.capture_encoded(Encoding::LogMel, 160, &[1; 64]).unwrap();
-    assert!(bench.node.capture_encoded(Encoding::LogMel, 160, &[1; 101]).is_err());
+    assert!(bench.node.capture_encoded(Encoding::LogMel, 160, &[1; 121]).is_err());
     bench.wait(0);
     assert_eq!(bench.said(), [Said::Encoded(Kind::LogMel)]);
     assert_eq!(bench.node.stamp(), 520);

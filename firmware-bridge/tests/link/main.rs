@@ -2,12 +2,16 @@
 //! microphone heard, with exactly what is missing named, and after the faults everything is as before.
 //!
 //! Time is simulated, a millisecond a step: nothing here depends on the machine's speed.
+// Minutes of simulated time are hours to Miri.
+#![cfg(not(miri))]
 #![allow(clippy::unwrap_used)]
 
 mod line;
 mod world;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use line::Fault;
 use world::{Incident, World};
@@ -113,4 +117,33 @@ proptest! {
         world.run(5_000);
         world.check_recovered();
     }
+}
+
+/// Faults of every kind but restarts, until a million frames have arrived.
+#[test]
+#[ignore = "a million frames take long in a debug build"]
+fn of_a_million_frames_none_is_wrong_and_every_one_that_is_missing_is_counted() {
+    const N_FRAMES: usize = 1_000_000;
+    let mut runner = TestRunner::deterministic();
+    let mut draw = |strategy: &BoxedStrategy<(u32, Incident)>| strategy.new_tree(&mut runner).unwrap().current();
+    let strategy = (0..600_u32, incident()).boxed();
+    let (mut n_frames, mut n_lost, mut seed) = (0, 0, 0);
+    while n_frames < N_FRAMES {
+        seed += 1;
+        let mut world = World::new(seed);
+        world.run(1_000);
+        for _ in 0..40 {
+            let (pause_ms, incident) = draw(&strategy);
+            world.suffer(incident);
+            world.run(pause_ms);
+        }
+        world.run(5_000);
+        world.check_recovered();
+        world.check_complete();
+        assert_eq!(world.n_lost(), world.n_lost_by_numbers());
+        n_frames += world.n_frames();
+        n_lost += world.n_lost();
+    }
+    println!("{n_frames} frames arrived, {n_lost} were lost");
+    assert!(n_lost > 10_000, "the line was too good: {n_lost} lost");
 }

@@ -74,12 +74,14 @@ fn node() -> Node<'static, { frame::max_encoded_len(2 * BLOCK_LEN) }> {
         n_channels: 1,
         encodings: Encodings::of(&[Encoding::Pcm16]),
         n_lamps: 1,
+        features: None,
     };
     Node::new(abilities, Timing::default(), Pace::unlimited())
 }
 
 fn host(session: u32) -> Host<N_BODY> {
-    Host::new(Wish { rate_hz: None, channel: 0, encodings: Encodings::of(&[Encoding::Pcm16]) }, session)
+    let encodings = Encodings::of(&[Encoding::Pcm16]);
+    Host::new(Wish { rate_hz: None, channel: 0, encodings, features: None, gate_db: 0 }, session)
 }
 
 impl World {
@@ -194,7 +196,8 @@ impl World {
             Heard::Quiet { n_samples } => panic!("{n_samples} samples kept back"),
             Heard::Unusable(hello) => panic!("{hello:?}"),
             Heard::Started { restarted: true, .. } => *heard_to = None,
-            Heard::Started { .. } | Heard::Stats(_) | Heard::LogMel(_) => (),
+            Heard::LogMel { .. } => panic!("log-mel frames that nobody asked for"),
+            Heard::Started { .. } | Heard::Stats(_) => (),
         });
         let to_node = &mut self.to_node;
         let write = |bytes: &[u8]| {
@@ -227,6 +230,11 @@ impl World {
 
     pub fn n_lost(&self) -> u64 {
         self.host.n_lost()
+    }
+
+    /// Frames that have arrived.
+    pub fn n_frames(&self) -> usize {
+        self.seqs.len()
     }
 
     /// The numbers missing among those that arrived. Numbers do not wrap in the time of a test.

@@ -1,4 +1,5 @@
-//! A microcontroller as a source: the frames of a node enter over a serial port or a socket, mono samples leave; events go back.
+//! A microcontroller as a source: the frames of a node enter over a serial port or a socket, mono samples or log-mel frames leave; events go
+//! back.
 //!
 //! The capture thread opens the port and waits for the node's hello (`supervise` opens it again whenever that or anything later
 //! fails); from then on a thread of its own reads, writes and fills the ring. What the node says is missing becomes a gap, so stream
@@ -8,6 +9,8 @@ mod lamps;
 mod node;
 mod port;
 mod report;
+mod sound;
+mod wish;
 
 pub use lamps::{LampSink, Lamps};
 pub use report::NodeSnapshot;
@@ -18,10 +21,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use edge_frontend::FrontendConfig;
+
 use self::node::Node;
 use self::port::Port;
 use super::supervise::{Live, Opened};
-use super::{Address, Session, ring_len};
+use super::{Content, NodeEncoding, NodeSpec, RING_S, Session};
 use crate::error::{Error, Result};
 use crate::ring;
 use crate::status::Status;
@@ -34,16 +39,30 @@ const STALLED: Duration = Duration::from_secs(3);
 
 /// A node that can be opened.
 pub(super) struct SerialNode {
-    address: Address,
+    spec: NodeSpec,
+    frontend: FrontendConfig,
     lamps: Lamps,
     report: Arc<Report>,
     status: Arc<Status>,
 }
 
 impl SerialNode {
-    /// The node at `address`, which is told of what `lamps` holds.
-    pub(super) fn new(address: &Address, lamps: Lamps, report: Arc<Report>, status: &Arc<Status>) -> Self {
-        SerialNode { address: address.clone(), lamps, report, status: status.clone() }
+    /// The node of `spec`, which is told of what `lamps` holds. Its features must be those of `frontend`.
+    ///
+    /// # Errors
+    ///
+    /// If features are wanted that no node computes.
+    pub(super) fn new(
+        spec: &NodeSpec,
+        frontend: &FrontendConfig,
+        lamps: Lamps,
+        report: Arc<Report>,
+        status: &Arc<Status>,
+    ) -> Result<Self> {
+        if spec.encoding == Some(NodeEncoding::Features) {
+            wish::check(frontend).map_err(|reason| Error::usage("source", reason))?;
+        }
+        Ok(SerialNode { spec: spec.clone(), frontend: frontend.clone(), lamps, report, status: status.clone() })
     }
 }
 
@@ -51,9 +70,9 @@ impl Live for SerialNode {
     type Opened = Listening;
 
     fn open(&mut self) -> Result<(Session, Listening)> {
-        let name = self.address.to_string();
-        let port = Port::open(&self.address)?;
-        let mut node = Node::new(port, self.lamps.clone(), self.report.clone());
+        let name = self.spec.to_string();
+        let port = Port::open(&self.spec.address)?;
+        let mut node = Node::new(port, &self.spec, &self.frontend, self.lamps.clone(), self.report.clone());
         let deadline = Instant::now() + PATIENCE;
         let introduction = loop {
             match node.greet() {
@@ -64,18 +83,27 @@ impl Live for SerialNode {
             }
         };
         let description = format!("{name}: {introduction}");
-        let sample_rate = introduction.rate_hz;
-        let (writer, reader) = ring::ring(ring_len(sample_rate), self.status.clone());
+        let (sample_rate, content) = (introduction.rate_hz, introduction.content);
+        let (writer, reader) = ring::ring(ring_len(sample_rate, content), self.status.clone());
         let (closing, n_heard) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let thread = thread::Builder::new()
             .name("node".to_string())
             .spawn({
                 let (closing, n_heard) = (closing.clone(), n_heard.clone());
-                move || node.listen(writer, &closing, &n_heard)
+                move || node.listen(&introduction, writer, &closing, &n_heard)
             })
             .map_err(Error::io("start node thread"))?;
         let opened = Listening { name, closing, n_heard, n_seen: 0, heard: Instant::now(), thread: Some(thread) };
-        Ok((Session { sample_rate, description, reader }, opened))
+        Ok((Session { sample_rate, content, description, reader }, opened))
+    }
+}
+
+/// Room for a ring's time of whole frames, or of samples.
+fn ring_len(sample_rate: u32, content: Content) -> usize {
+    let n_samples = sample_rate as usize * RING_S;
+    match content {
+        Content::Samples => n_samples,
+        Content::Frames { n_mels, hop_length } => n_samples.div_ceil(hop_length) * n_mels,
     }
 }
 

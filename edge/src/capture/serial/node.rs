@@ -7,13 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use edge_frontend::FrontendConfig;
 use firmware_bridge::frame;
-use firmware_bridge::host::{Heard, Host, Wish};
-use firmware_bridge::msg::{self, Encoding, Encodings, Event};
+use firmware_bridge::host::{Heard, Host};
+use firmware_bridge::msg::{self, Encoding, Event};
 
 use super::lamps::Lamps;
 use super::port::Port;
 use super::report::Report;
+use super::sound::Sound;
+use super::wish;
+use crate::capture::{Content, NodeSpec};
 use crate::event::Phase;
 use crate::ring::Writer;
 
@@ -26,14 +30,12 @@ const MAX_PAYLOAD: usize = 4_096;
 /// What is read at once: what Linux keeps of a serial line.
 const BUFFER_LEN: usize = 4_096;
 
-/// Encodings that are samples, the best first.
-const WISH: Wish =
-    Wish { rate_hz: None, channel: 0, encodings: Encodings::of(&[Encoding::Pcm16, Encoding::MuLaw, Encoding::Adpcm]) };
-
 /// A node at the other end of an open line.
 pub(super) struct Node {
     port: Port,
     host: Host<{ frame::decoded_len(MAX_PAYLOAD) }>,
+    spec: NodeSpec,
+    frontend: FrontendConfig,
     lamps: Lamps,
     report: Arc<Report>,
     /// What it calls itself.
@@ -47,6 +49,7 @@ pub(super) struct Node {
 pub(super) struct Introduction {
     name: String,
     pub(super) rate_hz: u32,
+    pub(super) content: Content,
     encoding: Encoding,
     n_lamps: u8,
 }
@@ -57,17 +60,25 @@ impl fmt::Display for Introduction {
             Encoding::Pcm16 => "16 bits",
             Encoding::MuLaw => "mu-law",
             Encoding::Adpcm => "ADPCM",
-            Encoding::LogMel => "log-mel",
+            Encoding::LogMel => "features",
         };
         write!(f, "node {:?}, {} Hz, {encoding}, {} lamps", self.name, self.rate_hz, self.n_lamps)
     }
 }
 
 impl Node {
-    pub(super) fn new(port: Port, lamps: Lamps, report: Arc<Report>) -> Self {
+    pub(super) fn new(
+        port: Port,
+        spec: &NodeSpec,
+        frontend: &FrontendConfig,
+        lamps: Lamps,
+        report: Arc<Report>,
+    ) -> Self {
         Node {
             port,
-            host: Host::new(WISH, session()),
+            host: Host::new(wish::wish(spec, frontend), session()),
+            spec: spec.clone(),
+            frontend: frontend.clone(),
             lamps,
             report,
             name: String::new(),
@@ -84,17 +95,19 @@ impl Node {
     /// What is wrong with the line, or why the node is of no use.
     pub(super) fn greet(&mut self) -> Result<Option<Introduction>, String> {
         let mut introduction = None;
+        let (spec, frontend) = (self.spec.clone(), self.frontend.clone());
         self.exchange(|heard| match heard {
             Heard::Started { hello, start, .. } => {
                 introduction = Some(Ok(Introduction {
                     name: hello.name.to_string(),
                     rate_hz: start.rate_hz,
+                    content: content(start.encoding, &frontend),
                     encoding: start.encoding,
                     n_lamps: hello.n_lamps,
                 }));
             }
             Heard::Unusable(hello) => {
-                introduction = Some(Err(format!("node {:?} streams no sound that is understood here", hello.name)));
+                introduction = Some(Err(wish::why_unusable(&spec, &frontend, &hello)));
             }
             // Comes in time, from the first frame on that is whole.
             _ => {}
@@ -130,11 +143,14 @@ impl Node {
     /// Why it cannot go on.
     pub(super) fn listen(
         mut self,
-        mut writer: Writer,
+        introduction: &Introduction,
+        writer: Writer,
         closing: &AtomicBool,
         n_heard: &AtomicU64,
     ) -> Result<(), String> {
-        let mut rate_hz = None;
+        let (rate_hz, content) = (introduction.rate_hz, introduction.content);
+        let mut sound = Sound::new(writer, content, &self.frontend);
+        let frontend = self.frontend.clone();
         while !closing.load(Ordering::Relaxed) {
             for word in self.lamps.take(Instant::now()) {
                 let phase = match word.phase {
@@ -144,26 +160,28 @@ impl Node {
                 let event = Event { phase, score_percent: word.score_percent, label: &word.label };
                 self.host.event(event).map_err(|error| error.to_string())?;
             }
-            let (mut stats, mut began_anew, mut other_rate) = (None, false, None);
+            let (mut stats, mut began_anew, mut other) = (None, false, None);
             self.exchange(|heard| {
                 n_heard.fetch_add(1, Ordering::Relaxed);
                 match heard {
-                    Heard::Samples(samples) => write(&mut writer, samples),
-                    Heard::Gap { n_samples, .. } => writer.mark_gap(n_samples),
-                    Heard::Quiet { n_samples } => write_quiet(&mut writer, n_samples),
+                    Heard::Samples(samples) => sound.write(samples),
+                    Heard::LogMel { frames, .. } => sound.write_frames(frames),
+                    Heard::Gap { n_samples, .. } => sound.gap(n_samples),
+                    Heard::Quiet { n_samples } => sound.quiet(n_samples),
                     Heard::Stats(now) => stats = Some(now),
                     Heard::Started { start, .. } => {
                         began_anew = true;
-                        if *rate_hz.get_or_insert(start.rate_hz) != start.rate_hz {
-                            other_rate = Some(start.rate_hz);
+                        if (start.rate_hz, self::content(start.encoding, &frontend)) != (rate_hz, content) {
+                            other =
+                                Some(format!("the node comes with {} Hz now, or with another encoding", start.rate_hz));
                         }
                     }
-                    Heard::Unusable(_) | Heard::LogMel(_) => {}
+                    Heard::Unusable(_) => {}
                 }
             })
             .map_err(|error| error.to_string())?;
-            if let Some(rate_hz) = other_rate {
-                return Err(format!("the node comes with {rate_hz} Hz now"));
+            if let Some(reason) = other {
+                return Err(reason);
             }
             if began_anew {
                 self.lamps.begin_anew();
@@ -209,23 +227,11 @@ fn session() -> u32 {
     jiff::Timestamp::now().as_nanosecond() as u32
 }
 
-fn write(writer: &mut Writer, samples: &[i16]) {
-    let mut block = [0.0; 256];
-    for samples in samples.chunks(block.len()) {
-        for (value, &sample) in block.iter_mut().zip(samples) {
-            *value = f32::from(sample) / 32_768.0;
-        }
-        writer.write(&block[..samples.len()]);
-    }
-}
-
-/// Sound that was too faint to be sent is the faintest that 16 bits can hold: all zeros would be those of a dead microphone.
-fn write_quiet(writer: &mut Writer, n_samples: u64) {
-    const FAINT: [i16; 4] = [0, 1, 0, -1];
-    let mut n_left = n_samples;
-    while n_left > 0 {
-        let n = n_left.min(FAINT.len() as u64);
-        write(writer, &FAINT[..n as usize]);
-        n_left -= n;
+/// What comes of a start.
+fn content(encoding: Encoding, frontend: &FrontendConfig) -> Content {
+    match encoding {
+        Encoding::Pcm16 | Encoding::MuLaw | Encoding::Adpcm => Content::Samples,
+        // Only those of the model's front end are asked for.
+        Encoding::LogMel => Content::Frames { n_mels: frontend.n_mels, hop_length: frontend.hop_length },
     }
 }

@@ -4,8 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use firmware_bridge::frame::max_encoded_len;
-use firmware_bridge::msg::{Encoding, Encodings};
-use firmware_bridge::node::{Abilities, Notice, Timing};
+use firmware_bridge::msg::{Encoding, Encodings, Features};
+use firmware_bridge::node::{Abilities, Notice, State, Timing};
 use firmware_bridge::pace::Pace;
 
 use super::*;
@@ -16,6 +16,21 @@ use crate::ring::Chunk;
 
 const BLOCK_LEN: usize = 160;
 type Node = firmware_bridge::node::Node<'static, { max_encoded_len(2 * BLOCK_LEN) }>;
+
+const FEATURES: Features = Features { hash: 0, n_fft: 512, win_length: 400, hop_length: 160, n_mels: 8 };
+
+/// The model's.
+fn frontend() -> FrontendConfig {
+    FrontendConfig {
+        sample_rate: 16_000,
+        n_fft: 512,
+        win_length: 400,
+        hop_length: 160,
+        n_mels: 8,
+        f_max_hz: 8_000.0,
+        ..FrontendConfig::student()
+    }
+}
 
 /// A socket as a microcontroller's port.
 struct Uart(TcpStream);
@@ -74,6 +89,7 @@ impl Firmware {
             n_channels: 1,
             encodings: Encodings::of(encodings),
             n_lamps: 1,
+            features: Some(Features { hash: frontend().raw_hash(), ..FEATURES }),
         };
         let node = Node::new(abilities, Timing::default(), Pace::unlimited());
         Firmware { node, uart: Uart(stream), begin: Instant::now(), notices: Vec::new() }
@@ -100,11 +116,12 @@ impl Firmware {
     }
 }
 
-fn listen() -> (TcpListener, Source, Arc<Hearing>) {
+/// With the options of a source behind its address.
+fn listen(options: &str) -> (TcpListener, Source, Arc<Hearing>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = Address::Tcp { address: listener.local_addr().unwrap().to_string() };
+    let spec = format!("tcp://{}{options}", listener.local_addr().unwrap()).parse().unwrap();
     let hearing = Arc::new(Hearing::of("serial"));
-    let source = crate::capture::start_serial(&address, &Arc::new(Status::default()), &hearing).unwrap();
+    let source = crate::capture::start_serial(&spec, &frontend(), &Arc::new(Status::default()), &hearing).unwrap();
     (listener, source, hearing)
 }
 
@@ -131,7 +148,7 @@ fn heard(session: &mut Session, firmware: &mut Firmware, n_samples: u64) -> (Vec
 
 #[test]
 fn samples_arrive_in_their_places_and_events_go_back() {
-    let (listener, mut source, hearing) = listen();
+    let (listener, mut source, hearing) = listen("");
     let mut firmware = Firmware::new(&listener, 16_000, &[Encoding::Pcm16]);
     let mut session = next_session(&mut source, &mut firmware);
     assert_eq!(session.sample_rate, 16_000);
@@ -163,7 +180,7 @@ fn samples_arrive_in_their_places_and_events_go_back() {
 
 #[test]
 fn a_line_that_breaks_is_opened_again_and_told_what_lasts() {
-    let (listener, mut source, hearing) = listen();
+    let (listener, mut source, hearing) = listen("");
     let mut firmware = Firmware::new(&listener, 16_000, &[Encoding::MuLaw]);
     let first = next_session(&mut source, &mut firmware);
     LampSink::new(vec![("test".to_string(), source.lamps.clone().unwrap())]).publish(&[message("rain")]);
@@ -180,7 +197,7 @@ fn a_line_that_breaks_is_opened_again_and_told_what_lasts() {
 
 #[test]
 fn a_node_that_is_of_no_use_says_why() {
-    let (listener, source, hearing) = listen();
+    let (listener, source, hearing) = listen("");
     let mut firmware = Firmware::new(&listener, 16_000, &[Encoding::LogMel]);
     let reason = |_: &Firmware| {
         hearing.snapshot().capture_reason.is_some_and(|reason| reason.contains("no sound that is understood"))
@@ -191,7 +208,7 @@ fn a_node_that_is_of_no_use_says_why() {
 
 #[test]
 fn noise_is_taken_for_a_wrong_rate() {
-    let (listener, source, hearing) = listen();
+    let (listener, source, hearing) = listen("");
     let (mut stream, _) = listener.accept().unwrap();
     stream.write_all(&[0, 3, 99, 7, 0, 9, 9, 9, 0]).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -204,4 +221,55 @@ fn noise_is_taken_for_a_wrong_rate() {
     };
     assert!(reason.contains("9 bytes came, 2 damaged frames among them: is the rate right?"), "{reason}");
     drop(source);
+}
+
+#[test]
+fn a_node_that_lacks_the_encoding_says_what_it_has() {
+    let (listener, source, hearing) = listen("?encoding=adpcm");
+    let mut firmware = Firmware::new(&listener, 16_000, &[Encoding::Pcm16, Encoding::MuLaw]);
+    let reason = |_: &Firmware| {
+        hearing
+            .snapshot()
+            .capture_reason
+            .is_some_and(|reason| reason.contains("no encoding adpcm; it offers pcm, mulaw"))
+    };
+    firmware.poll_until("a reason", reason);
+    drop(source);
+}
+
+#[test]
+fn the_encoding_and_the_gate_of_the_source_are_asked_for() {
+    let all = [Encoding::Pcm16, Encoding::MuLaw, Encoding::Adpcm, Encoding::LogMel];
+    for (name, encoding) in ["pcm", "mulaw", "adpcm", "features"].into_iter().zip(all) {
+        let (listener, mut source, _) = listen(&format!("?encoding={name}&gate=45"));
+        let mut firmware = Firmware::new(&listener, 16_000, &all);
+        let session = next_session(&mut source, &mut firmware);
+        let State::Streaming(start) = firmware.node.state() else { panic!("{name}: it does not stream") };
+        assert_eq!((start.encoding, start.gate_db), (encoding, 45));
+        let is_features = encoding == Encoding::LogMel;
+        assert_eq!(session.content == Content::Frames { n_mels: 8, hop_length: 160 }, is_features);
+        source.finish(false).unwrap();
+    }
+}
+
+#[test]
+fn features_arrive_in_their_places() {
+    let (listener, mut source, _) = listen("?encoding=features");
+    let mut firmware = Firmware::new(&listener, 16_000, &[Encoding::Pcm16, Encoding::LogMel]);
+    let mut session = next_session(&mut source, &mut firmware);
+    assert!(session.description.contains("16000 Hz, features"), "{}", session.description);
+    let frames = |byte: u8| [&[8][..], &[byte; 16]].concat();
+    firmware.node.capture_encoded(Encoding::LogMel, 320, &frames(100)).unwrap();
+    // A hop and a half was faint, and then another half.
+    firmware.node.skip(240);
+    firmware.node.capture_encoded(Encoding::LogMel, 320, &frames(110)).unwrap();
+    firmware.node.skip(80);
+    firmware.node.capture_encoded(Encoding::LogMel, 320, &frames(120)).unwrap();
+    let (values, n_missing) = heard(&mut session, &mut firmware, 8 * 8);
+    let silence = (frontend().log_offset as f32).ln();
+    let expected: Vec<f32> =
+        [-4.0, -4.0, silence, -3.0, -3.0, silence, -2.0, -2.0].iter().flat_map(|&v| [v; 8]).collect();
+    assert_eq!((values.len(), n_missing), (expected.len(), 0));
+    assert!(values.iter().zip(&expected).all(|(value, expected)| (value - expected).abs() < 1e-5), "{values:?}");
+    source.finish(false).unwrap();
 }

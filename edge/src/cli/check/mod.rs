@@ -84,7 +84,14 @@ fn spoken(source: &SourceSettings) -> String {
     match &source.spec {
         SourceSpec::Mic { device: None } => "the default microphone".into(),
         SourceSpec::Mic { device: Some(device) } => format!("the microphone {device:?}"),
-        SourceSpec::Serial(address) => format!("the microcontroller at {address}"),
+        SourceSpec::Serial(node) => {
+            let encoding = node.encoding.map_or(String::new(), |encoding| format!(", as {}", encoding.name()));
+            let gate = match node.gate_db {
+                0 => String::new(),
+                gate_db => format!(", what is louder than -{gate_db} dBFS"),
+            };
+            format!("the microcontroller at {}{encoding}{gate}", node.address)
+        }
         SourceSpec::File(path) if source.fast => format!("the recording {}, as fast as possible", path.display()),
         SourceSpec::File(path) => format!("the recording {}, in real time", path.display()),
         SourceSpec::Stdin { rate, format, channels } => {

@@ -43,12 +43,13 @@ impl Ear {
         (index, sender): (usize, SyncSender<(usize, Transition)>),
     ) -> Result<Self> {
         let shared = Shared::of(&settings.name);
-        let source = capture::start(&settings.spec, settings.fast, &shared.status, &shared.hearing)?;
+        let frontend = &model.manifest.frontend;
+        let source = capture::start(&settings.spec, settings.fast, frontend, &shared.status, &shared.hearing)?;
         #[cfg(feature = "serial")]
         let lamps = source.lamps.clone();
         // Until the source says at which rate it comes.
-        let sample_rate = model.manifest.frontend.sample_rate;
-        let chain = Chain::new(&model.manifest, rules.clone(), engine, sample_rate, Arc::clone(&shared.status))?;
+        let chain =
+            Chain::new(&model.manifest, rules.clone(), engine, frontend.sample_rate, Arc::clone(&shared.status))?;
         let worker = Worker::spawn(source, chain, shared.clone(), Arc::clone(stop), move |transition| {
             // Nobody listens any more only when the program is about to end.
             let _ = sender.send((index, transition));

@@ -7,15 +7,21 @@
 #![deny(missing_docs)]
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
-use firmware_bridge::frame;
+use firmware_bridge::frame::{self, EncodeError};
 use firmware_bridge::indicator::{ANY, Indicator, Rule};
 use firmware_bridge::lamp::{Lamp, Pattern};
+use firmware_bridge::log_mel::Tables;
+use firmware_bridge::microphone::{FrontEnd, Microphone};
 use firmware_bridge::msg::{Encoding, Encodings, Phase, Stats};
 use firmware_bridge::node::{Abilities, Node, Notice, State, Timing};
 use firmware_bridge::pace::Pace;
 
 /// Samples a block: 20 ms at 24 kHz.
 pub const BLOCK_LEN: usize = 480;
+
+/// Blocks that the gate holds, which are sent with the sound behind them, and for how many it stays open: 0.1 s and 1 s.
+const PRE_BLOCKS: usize = 5;
+const HOLD_BLOCKS: u32 = 50;
 
 /// What the lamp shows, the most urgent first. The daemon repeats itself every two seconds, so that one word may get lost.
 const RULES: [Rule<'_>; 2] = [
@@ -30,7 +36,8 @@ const RULES: [Rule<'_>; 2] = [
 ];
 
 /// A node with a lamp.
-pub struct Ear<'a, L> {
+pub struct Ear<'a, L, F> {
+    microphone: Microphone<F, BLOCK_LEN, PRE_BLOCKS>,
     node: Node<'a, { frame::max_encoded_len(2 * BLOCK_LEN) }>,
     indicator: Indicator<'a, L, 2>,
 }
@@ -53,18 +60,17 @@ pub struct Heard {
     pub stopped: bool,
 }
 
-impl<'a, L: Lamp> Ear<'a, L> {
-    /// An ear by the name of `name` whose microphone runs at `rate_hz`.
-    pub fn new(name: &'a str, rate_hz: u32, lamp: L) -> Self {
-        let abilities = Abilities {
-            name,
-            rates_hz: [rate_hz, 0, 0, 0],
-            n_channels: 1,
-            encodings: Encodings::of(&[Encoding::Pcm16]),
-            n_lamps: 1,
-        };
+impl<'a, L: Lamp, F: FrontEnd> Ear<'a, L, F> {
+    /// An ear by the name of `name` whose microphone runs at `rate_hz`. With a `front_end` other than `()` it computes features too, if the
+    /// daemon asks for them.
+    pub fn new(name: &'a str, rate_hz: u32, lamp: L, front_end: F) -> Self {
+        let samples = Encodings::of(&[Encoding::Pcm16, Encoding::MuLaw, Encoding::Adpcm]);
+        let features = front_end.tables().map(Tables::features);
+        let encodings = if features.is_some() { samples.with(Encoding::LogMel) } else { samples };
+        let abilities =
+            Abilities { name, rates_hz: [rate_hz, 0, 0, 0], n_channels: 1, encodings, n_lamps: 1, features };
         let node = Node::new(abilities, Timing::default(), Pace::unlimited());
-        Self { node, indicator: Indicator::new(lamp, RULES) }
+        Self { microphone: Microphone::new(HOLD_BLOCKS, front_end), node, indicator: Indicator::new(lamp, RULES) }
     }
 
     /// Does what is due: reads, writes, and sets the lamp.
@@ -93,14 +99,18 @@ impl<'a, L: Lamp> Ear<'a, L> {
         Ok(heard)
     }
 
-    /// Takes the microphone's next samples.
-    pub fn capture(&mut self, samples: &[i16]) {
-        self.node.capture(samples);
+    /// Takes the microphone's next block and sends it the way that the daemon has asked for.
+    ///
+    /// # Errors
+    ///
+    /// If a frame of the features is too long for a frame of the link.
+    pub fn capture(&mut self, block: &[i16; BLOCK_LEN]) -> Result<(), EncodeError> {
+        self.microphone.capture(&mut self.node, block)
     }
 
     /// The board was too late for so many samples.
     pub fn overrun(&mut self, n_samples: usize) {
-        self.node.overrun(n_samples);
+        self.microphone.overrun(&mut self.node, n_samples);
     }
 
     /// Whether the daemon listens.

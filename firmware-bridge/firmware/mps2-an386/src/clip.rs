@@ -25,13 +25,13 @@ impl<const N: usize> Clip<N> {
     }
 
     /// The next block, if a microphone would have it by `now_ms`.
-    pub fn next(&mut self, now_ms: u32) -> Option<&'static [i16]> {
+    pub fn next(&mut self, now_ms: u32) -> Option<&'static [i16; N]> {
         self.elapsed_ms += u64::from(now_ms.wrapping_sub(self.last_ms));
         self.last_ms = now_ms;
         if self.elapsed_ms * u64::from(RATE_HZ) < (self.n_samples + N as u64) * 1_000 {
             return None;
         }
-        let block = &CLIP[self.place..self.place + N];
+        let block = CLIP[self.place..].first_chunk()?;
         self.n_samples += N as u64;
         self.place = (self.place + N) % CLIP.len();
         Some(block)

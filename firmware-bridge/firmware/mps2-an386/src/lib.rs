@@ -6,6 +6,7 @@
 //! | [`uart`] | bytes, by interrupt | bytes, as the transmitter takes them |
 //! | [`fpgaio`] | the state of an LED | the time in milliseconds |
 //! | [`clip`] | the time | blocks of a recording in flash, in place of a microphone |
+//! | [`tables`] | | the front end of a model, for features |
 //! | [`report`] | what went wrong | an exit code, by semihosting |
 #![no_std]
 #![deny(missing_docs)]
@@ -13,4 +14,5 @@
 pub mod clip;
 pub mod fpgaio;
 pub mod report;
+pub mod tables;
 pub mod uart;

@@ -13,11 +13,13 @@ use defmt_semihosting as _; // the log, to standard output
 use ear::BLOCK_LEN;
 use firmware_bridge::frame::{self, Header, Kind};
 use firmware_bridge::gate::Gate;
+use firmware_bridge::log_mel::{LogMel, quantise};
 use firmware_bridge::reader::FrameReader;
 use firmware_bridge::{adpcm, mu_law};
 use mps2_an386::clip::CLIP;
 use mps2_an386::fpgaio::Cycles;
 use mps2_an386::report;
+use mps2_an386::tables::TABLES;
 
 /// A loud block from the middle of the clip's sound.
 fn block() -> [i16; BLOCK_LEN] {
@@ -48,7 +50,19 @@ fn main() -> ! {
     let mut encoder = adpcm::Encoder::new();
     tell("IMA ADPCM of 480 samples", || _ = black_box(encoder.encode(&block, &mut codes)));
     let mut gate = Gate::<BLOCK_LEN, 2>::new(100, 5);
-    tell("level gate for 480 samples", || gate.push(&block, |decision| _ = black_box(decision)));
+    tell("level gate for 480 samples", || {
+        black_box(&mut gate).push(&block, |decision| _ = black_box(decision));
+    });
+    let mut log_mel = LogMel::new(TABLES);
+    let (hop_length, n_mels) = (TABLES.hop_length, TABLES.bands.len());
+    // All but the last hop of the first window.
+    log_mel.push(&CLIP[CLIP.len() / 4..][..TABLES.window.len() - hop_length], |_, _| ());
+    let hop = black_box(&block[..hop_length]);
+    let mut frame = [0; 255];
+    tell("a log-mel frame of 64 bands as bytes", || {
+        log_mel.push(hop, |band, value| frame[band] = quantise(value));
+    });
+    defmt::assert!(frame[..n_mels].iter().any(|&byte| byte > 0));
     report::exit(true)
 }
 

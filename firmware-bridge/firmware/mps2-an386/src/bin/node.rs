@@ -1,5 +1,7 @@
 //! A node on the emulated board: streams the clip as if from a microphone, and lights LED 0 when the daemon hears something.
 //!
+//! The daemon says how the sound is to travel: as samples, mu-law, ADPCM or features, all of it or what is loud enough.
+//!
 //! Ends when the daemon says stop, with exit code 0 if nothing was dropped, damaged or not understood.
 #![no_std]
 #![no_main]
@@ -9,17 +11,19 @@ use cortex_m_rt::entry;
 use defmt_semihosting as _; // the log, to standard output
 use ear::{BLOCK_LEN, Ear};
 use firmware_bridge::lamp::Switched;
+use firmware_bridge::log_mel::LogMel;
 use firmware_bridge::msg::Stats;
 use mps2_an386::clip::{Clip, RATE_HZ};
 use mps2_an386::fpgaio::{Clock, Led};
 use mps2_an386::report;
+use mps2_an386::tables::TABLES;
 use mps2_an386::uart::Uart;
 
 #[entry]
 fn main() -> ! {
     let clock = Clock::start();
     let mut port = Uart::start(921_600);
-    let mut ear = Ear::new("mps2-an386", RATE_HZ, Switched(Led::new(0)));
+    let mut ear = Ear::new("mps2-an386", RATE_HZ, Switched(Led::new(0)), LogMel::new(TABLES));
     let mut clip = Clip::<BLOCK_LEN>::start(clock.now_ms());
     let mut n_onsets = 0;
     loop {
@@ -27,14 +31,17 @@ fn main() -> ! {
         // A recording can wait for the line, as a microphone could not: an emulator that was held up loses nothing.
         if ear.n_waiting() < 3
             && let Some(block) = clip.next(now_ms)
+            && let Err(error) = ear.capture(block)
         {
-            ear.capture(block);
+            defmt::error!("{}", error);
         }
+        let Stats { frames_dropped, .. } = ear.stats();
         match ear.poll(now_ms, &mut port) {
             Ok(heard) => {
                 n_onsets += heard.n_onsets;
                 if heard.stopped {
-                    finish(&ear.stats(), n_onsets, port.n_lost());
+                    // What waits when the daemon says stop is let go of, and that is no loss.
+                    finish(&Stats { frames_dropped, ..ear.stats() }, n_onsets, port.n_lost());
                 }
             }
             Err(error) => defmt::error!("{}", error),
