@@ -70,10 +70,12 @@ test-firmware: system-test
 	@echo "== firmware: formatting, lints, size; tests/bridge.rs runs it" >&2
 	cd firmware-bridge/firmware && cargo fmt --check
 	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo clippy --release --all-targets -- -D warnings
+	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo build --release --no-default-features --bin node
+	scripts/firmware-size.sh $(BUILD)/firmware/thumbv7em-none-eabihf/release/node 32768
 	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo build --release
+	scripts/firmware-size.sh $(BUILD)/firmware/thumbv7em-none-eabihf/release/node 40960 # with the features' tables and transform
 	cd firmware-bridge/firmware/pico && $(FIRMWARE) cargo clippy --release -- -D warnings
 	cd firmware-bridge/firmware/pico && $(FIRMWARE) cargo build --release
-	scripts/firmware-size.sh $(BUILD)/firmware/thumbv7em-none-eabihf/release/node 40960 # with the features' tables and transform
 	scripts/firmware-size.sh $(BUILD)/firmware/thumbv6m-none-eabi/release/pico 32768
 
 # Of the processors of the boards, the one that most of them have.

@@ -6,9 +6,10 @@
 //! Classes do not influence each other in the decide stage, so that one replay with the same value for all classes tries it for each. One
 //! value is searched after the other (coordinate descent), for all classes at once.
 //!
-//! A class has few sounds in some hours of scenes, and what is best for those is not what is best for others. Two things keep the choice
-//! from following them: a class's figures are counted together with [`PRIOR_SOUNDS`] of all classes' (so that it leaves the common choice
-//! only where its own sounds say so), and the constraint is met by one number, by which the logits of all thresholds are raised together.
+//! A class has few sounds in some hours of scenes, and fewer false alarms; what is best for those is not what is best for others. So its
+//! finds are counted together with [`PRIOR_SOUNDS`] of all classes' sounds, and its alarms, by halves, with what a class has in the mean:
+//! it leaves the common choice where its own sounds say so. The threshold, which decides between finds and alarms, comes last: each
+//! alarm costs something, and that price is raised until the constraint is kept.
 
 use super::measure::{Tally, tally};
 use super::{Goal, Material};

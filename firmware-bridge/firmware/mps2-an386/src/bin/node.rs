@@ -11,19 +11,21 @@ use cortex_m_rt::entry;
 use defmt_semihosting as _; // the log, to standard output
 use ear::{BLOCK_LEN, Ear};
 use firmware_bridge::lamp::Switched;
-use firmware_bridge::log_mel::LogMel;
 use firmware_bridge::msg::Stats;
 use mps2_an386::clip::{Clip, RATE_HZ};
 use mps2_an386::fpgaio::{Clock, Led};
 use mps2_an386::report;
-use mps2_an386::tables::TABLES;
 use mps2_an386::uart::Uart;
 
 #[entry]
 fn main() -> ! {
     let clock = Clock::start();
     let mut port = Uart::start(921_600);
-    let mut ear = Ear::new("mps2-an386", RATE_HZ, Switched(Led::new(0)), LogMel::new(TABLES));
+    #[cfg(feature = "log-mel")]
+    let front_end = firmware_bridge::log_mel::LogMel::new(mps2_an386::tables::TABLES);
+    #[cfg(not(feature = "log-mel"))]
+    let front_end = ();
+    let mut ear = Ear::new("mps2-an386", RATE_HZ, Switched(Led::new(0)), front_end);
     let mut clip = Clip::<BLOCK_LEN>::start(clock.now_ms());
     let mut n_onsets = 0;
     loop {
