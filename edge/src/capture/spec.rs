@@ -78,7 +78,8 @@ impl SourceSpec {
 impl FromStr for SourceSpec {
     type Err = Error;
 
-    /// `mic`, `file:PATH`, `stdin`, `serial:PATH`, `serial:PATH@BAUD` or `serial:tcp://HOST:PORT`, with a [`NodeSpec`]'s options. The default device, and 48 kHz, 16 bits, mono, are assumed until
+    /// `mic`, `file:PATH`, `stdin`, `serial:PATH`, `serial:PATH@BAUD` or `serial:tcp://HOST:PORT`, the last three with a [`NodeSpec`]'s
+    /// options. The default device, and 48 kHz, 16 bits, mono, are assumed until
     /// [`with_device`](SourceSpec::with_device) or [`with_raw`](SourceSpec::with_raw) says otherwise.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |reason: String| Err(Error::usage("source", reason));

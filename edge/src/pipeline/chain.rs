@@ -342,7 +342,8 @@ impl Chain {
         result.and(reset)
     }
 
-    /// Ends what was heard so far and goes on with samples at `sample_rate`, or with log-mel frames if `frames_come`, behind `missing_s` seconds of which nothing is known.
+    /// Ends what was heard so far and goes on with samples at `sample_rate`, or with log-mel frames if `frames_come`, behind `missing_s`
+    /// seconds of which nothing is known.
     ///
     /// # Errors
     ///

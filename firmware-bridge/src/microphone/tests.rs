@@ -9,7 +9,7 @@ use super::*;
 use crate::frame::{decoded_len, max_encoded_len};
 use crate::host::{Heard, Host, Wish};
 use crate::log_mel::{Band, quantise};
-use crate::msg::Encodings;
+use crate::msg::{Encodings, Features};
 use crate::node::{Abilities, Timing};
 use crate::pace::Pace;
 use crate::testing::Port;
@@ -69,17 +69,22 @@ struct Bench<const TX: usize> {
     frames: Vec<Option<Vec<u8>>>,
 }
 
+/// Of a node with all encodings at 8 kHz.
+fn abilities(features: Option<Features>) -> Abilities<'static> {
+    Abilities {
+        name: "nook",
+        rates_hz: [8_000, 0, 0, 0],
+        n_channels: 1,
+        encodings: Encodings::of(&ALL),
+        n_lamps: 0,
+        features,
+    }
+}
+
 impl<const TX: usize> Bench<TX> {
     fn new(encoding: Encoding, gate_db: u8) -> Self {
         let tables = MADE.tables(&BANDS);
-        let abilities = Abilities {
-            name: "nook",
-            rates_hz: [8_000, 0, 0, 0],
-            n_channels: 1,
-            encodings: Encodings::of(&ALL),
-            n_lamps: 0,
-            features: Some(tables.features()),
-        };
+        let abilities = abilities(Some(tables.features()));
         let encodings = Encodings::of(&[encoding]);
         let wish = Wish { rate_hz: None, channel: 0, encodings, features: Some(tables.hash), gate_db };
         let mut bench = Self {
@@ -261,15 +266,7 @@ fn across_streams_and_overruns_the_stamp_counts_every_sample() {
 fn features_that_fit_no_frame_are_an_error_and_time_goes_by() {
     const TIGHT: usize = max_encoded_len(crate::msg::MAX_LEN) + 1;
     let config = FrontendConfig { n_mels: 110, n_fft: 1024, win_length: 1024, ..frontend() };
-    let abilities = Abilities {
-        name: "nook",
-        rates_hz: [8_000, 0, 0, 0],
-        n_channels: 1,
-        encodings: Encodings::of(&ALL),
-        n_lamps: 0,
-        features: None,
-    };
-    let mut node = Node::<'_, TIGHT>::new(abilities, Timing::default(), Pace::unlimited());
+    let mut node = Node::<'_, TIGHT>::new(abilities(None), Timing::default(), Pace::unlimited());
     let made = Made::of(config);
     let bands = made.bands();
     let mut coder = Coder { adpcm: adpcm::Encoder::new(), front_end: LogMel::new(made.tables(&bands)) };
@@ -280,15 +277,7 @@ fn features_that_fit_no_frame_are_an_error_and_time_goes_by() {
 
 #[test]
 fn a_node_without_a_front_end_sends_no_features_and_time_goes_by() {
-    let abilities = Abilities {
-        name: "nook",
-        rates_hz: [8_000, 0, 0, 0],
-        n_channels: 1,
-        encodings: Encodings::of(&ALL),
-        n_lamps: 0,
-        features: None,
-    };
-    let mut node = Node::<'_, ROOM>::new(abilities, Timing::default(), Pace::unlimited());
+    let mut node = Node::<'_, ROOM>::new(abilities(None), Timing::default(), Pace::unlimited());
     let mut coder = Coder { adpcm: adpcm::Encoder::new(), front_end: () };
     coder.send(&mut node, Encoding::LogMel, &[0; N]).unwrap();
     coder.skip(&mut node, 5);

@@ -54,19 +54,13 @@ impl Sound {
 
     /// So many samples are missing.
     pub(super) fn gap(&mut self, n_samples: u64) {
-        let n_values = match self.content {
-            Content::Samples => n_samples,
-            Content::Frames { n_mels, hop_length } => self.whole_frames(n_samples, hop_length) * n_mels as u64,
-        };
+        let n_values = self.n_values(n_samples);
         self.writer.mark_gap(n_values);
     }
 
     /// So many samples were too faint to be sent.
     pub(super) fn quiet(&mut self, n_samples: u64) {
-        let mut n_left = match self.content {
-            Content::Samples => n_samples,
-            Content::Frames { n_mels, hop_length } => self.whole_frames(n_samples, hop_length) * n_mels as u64,
-        };
+        let mut n_left = self.n_values(n_samples);
         while n_left > 0 {
             let n = n_left.min(self.quiet.len() as u64);
             self.writer.write(&self.quiet[..n as usize]);
@@ -74,10 +68,12 @@ impl Sound {
         }
     }
 
-    /// A gate opens and closes where it must, in the middle of a hop: what is left over counts with the next.
-    fn whole_frames(&mut self, n_samples: u64, hop_length: usize) -> u64 {
+    /// Values that `n_samples` are, whole frames if it is frames. A gate opens and closes where it must, in the middle of a hop: what is
+    /// left over counts with the next.
+    fn n_values(&mut self, n_samples: u64) -> u64 {
+        let Content::Frames { n_mels, hop_length } = self.content else { return n_samples };
         let n_samples = self.n_rest + n_samples;
         self.n_rest = n_samples % hop_length as u64;
-        n_samples / hop_length as u64
+        n_samples / hop_length as u64 * n_mels as u64
     }
 }
