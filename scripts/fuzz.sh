@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Feeds the daemon's readers with damaged files: configuration, manifest, network, recording, event, raw samples. Usage: fuzz.sh [TARGET...];
-# all targets by default. A finding is written to edge/fuzz/artifacts, and the script fails.
+# Feeds the daemon's readers with damaged files (configuration, manifest, event, samples, recording, network) and both ends of the
+# microcontroller's link with damaged bytes. Usage: fuzz.sh [TARGET...]; all targets by default. A finding is written to artifacts/ beside
+# the targets, and the script fails.
 # From the environment: RUNS (1000000, for each target), CACHE (where the corpora grow), CARGO_TARGET_DIR (target).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +12,7 @@ target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz
 cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/earwitness}
 export PATH="$cache/tools/bin:$PATH:$HOME/.cargo/bin" CARGO_TARGET_DIR="$target_dir"
 targets=("$@")
-[ $# -gt 0 ] || targets=(config manifest event raw audio network)
+[ $# -gt 0 ] || targets=(config manifest event raw audio network reader host)
 
 say() { printf '== %s\n' "$*" >&2; }
 
@@ -24,7 +25,7 @@ fi
 # What is right to begin with, so that not everything fails at the first byte.
 seeds=$(mktemp -d)
 trap 'rm -rf "$seeds"' EXIT
-mkdir -p "$seeds"/{config,manifest,event,raw,audio,network}
+mkdir -p "$seeds"/{config,manifest,event,raw,audio,network,reader,host}
 sed 's/^#\([a-z[]\)/\1/' edge/earwitness.example.toml >"$seeds/config/all.toml"
 cp edge/earwitness.example.toml "$seeds/config/"
 for manifest in models/home tests/fixtures/tiny tests/fixtures/tiny_window; do
@@ -52,12 +53,16 @@ lame --silent "$seeds/audio/clip.wav" "$seeds/audio/clip.mp3"
 cp Cargo.lock edge/fuzz/Cargo.lock
 say "building the targets (the first time takes some minutes)"
 for target in "${targets[@]}"; do
-    cargo +nightly fuzz build --fuzz-dir edge/fuzz "$target" >&2
+    case $target in
+    reader | host) fuzz_dir=firmware-bridge/fuzz ;;
+    *) fuzz_dir=edge/fuzz ;;
+    esac
+    cargo +nightly fuzz build --fuzz-dir "$fuzz_dir" "$target" >&2
     corpus=$cache/fuzz/$target
     mkdir -p "$corpus"
     say "$target: $RUNS executions"
     # A network may ask for gigabytes in a few bytes: that is for the system to refuse.
-    cargo +nightly fuzz run --fuzz-dir edge/fuzz "$target" "$corpus" "$seeds/$target" -- \
+    cargo +nightly fuzz run --fuzz-dir "$fuzz_dir" "$target" "$corpus" "$seeds/$target" -- \
         -runs="$RUNS" -max_len=16384 -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 -verbosity=0 2>&1 |
         tee "$target_dir/$target.log" | sed '/^INFO\|NEW_FUNC/d' >&2
 done

@@ -109,6 +109,6 @@ mod tests {
         let mixed = refused(&[dir.path().to_path_buf()], &two[..1]);
         assert!(mixed.ends_with("is a folder, whose recordings have their truth beside them"), "{mixed}");
         let empty = folder(&["notes.txt"]);
-        assert!(refused(&[empty.path().to_path_buf()], &[]).ends_with("holds no flac, mp3, oga, ogg, wav file"));
+        assert!(refused(&[empty.path().to_path_buf()], &[]).ends_with("holds no wav, flac, ogg, oga, mp3 file"));
     }
 }
