@@ -177,9 +177,9 @@ fn shrunk_f1(counts: &[Counts], class: usize) -> f64 {
     right / (right + sum(|c| c.fp) + sum(|c| c.fn_)).max(1e-9)
 }
 
-/// Thresholds for the constraint, half a logit apart: those of before end where it begins to bite.
+/// Thresholds for the constraint, a fifth of a logit apart: those of before end where it begins to bite.
 fn strict_thresholds() -> Vec<f32> {
-    (-6..=26).map(|k| finely_rounded(1.0 / (1.0 + (-0.5 * k as f32).exp()))).collect()
+    (-15..=60).map(|k| finely_rounded(1.0 / (1.0 + (-0.2 * k as f32).exp()))).collect()
 }
 
 /// The threshold at which an event begins; that at which it ends keeps its ratio to it.
