@@ -32,7 +32,8 @@ pub enum NodeEncoding {
 }
 
 impl NodeEncoding {
-    const ALL: [Self; 4] = [Self::Pcm, Self::MuLaw, Self::Adpcm, Self::Features];
+    /// All of them, as a person is told of them.
+    pub(super) const ALL: [Self; 4] = [Self::Pcm, Self::MuLaw, Self::Adpcm, Self::Features];
 
     /// As it is written in a source.
     pub fn name(self) -> &'static str {
@@ -160,6 +161,7 @@ mod tests {
             assert!(text.parse::<Address>().unwrap_err().contains(reason), "{text}");
         }
     }
+
     #[test]
     fn what_a_node_is_to_send_is_read_and_written_alike() {
         for text in [

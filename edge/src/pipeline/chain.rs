@@ -20,7 +20,8 @@ use std::time::Instant;
 
 use edge_frontend::{LogMel, Manifest, Resampler};
 
-use super::level::{BandLevel, LevelMeter};
+use super::features::Features;
+use super::level::LevelMeter;
 use crate::decide::{Decider, Output, Rules, Transition};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -70,19 +71,6 @@ impl Geometry {
         let n_frames = self.receptive_field_frames + (rules.longest_window() + 1) * self.pulse_frames;
         n_frames * self.hop_length + self.win_length
     }
-}
-
-/// What log-mel frames need that come without their samples.
-struct Features {
-    /// Frames are what comes now.
-    come: bool,
-    band_level: BandLevel,
-    mean: f32,
-    std: f32,
-    /// A frame of silence, before the normalisation.
-    silence: Box<[f32]>,
-    /// A frame being normalised.
-    frame: Box<[f32]>,
 }
 
 /// The front end, and how loud it is.
@@ -166,14 +154,7 @@ impl Chain {
             restart: 0,
             n_flush,
             geometry,
-            features: Features {
-                come: false,
-                band_level: BandLevel::new(frontend),
-                mean: frontend.mean,
-                std: frontend.std,
-                silence: vec![(frontend.log_offset as f32).ln(); n_mels].into(),
-                frame: vec![0.0; n_mels].into(),
-            },
+            features: Features::new(frontend),
             model_rate: frontend.sample_rate,
             zeros: vec![0.0; ZEROS_LEN].into(),
             status,
@@ -244,12 +225,9 @@ impl Chain {
         on_transition: &mut dyn FnMut(Transition),
     ) -> f64 {
         let Chain { features, front_end, stage, .. } = self;
-        let mean_square = features.band_level.mean_square(frame);
+        let (normalised, mean_square) = features.take(frame);
         let level_dbfs = front_end.level.process_frame(mean_square);
-        for (value, raw) in features.frame.iter_mut().zip(frame) {
-            *value = (raw - features.mean) / features.std;
-        }
-        stage.push_frame(&features.frame, level_dbfs, result, on_transition);
+        stage.push_frame(normalised, level_dbfs, result, on_transition);
         mean_square
     }
 

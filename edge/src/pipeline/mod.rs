@@ -5,6 +5,7 @@
 //! whether there is sound at all, and reports to the [status](Status).
 
 mod chain;
+mod features;
 mod level;
 mod track;
 

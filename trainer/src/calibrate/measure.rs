@@ -107,29 +107,21 @@ pub fn measure(manifest: &Manifest, decision: &Decision, parts: &[&Material]) ->
     }
 }
 
-/// False alarms by class in quiet recordings.
-pub(super) fn alarms(rules: &Rules, parts: &[&Material]) -> Vec<usize> {
-    let n_classes = rules.classes.len();
-    let of_part = |part: &&Material| false_alarms(&part.quiet.truth, &detections(rules, &part.quiet.heard), n_classes);
-    let none = || vec![0; n_classes];
-    let add = |mut sum: Vec<usize>, other: Vec<usize>| {
-        sum.iter_mut().zip(other).for_each(|(sum, n)| *sum += n);
-        sum
-    };
-    parts.par_iter().map(of_part).reduce(none, add)
-}
-
 pub(super) fn tally(rules: &Rules, parts: &[&Material]) -> Tally {
     let n_classes = rules.classes.len();
     let of_part = |part: &&Material| {
         let found = detections(rules, &part.scenes.heard);
-        [Collar::default(), WIDE].map(|collar| event_based(&part.scenes.truth, &found, &collar, n_classes))
+        let counts =
+            [Collar::default(), WIDE].map(|collar| event_based(&part.scenes.truth, &found, &collar, n_classes));
+        let found = detections(rules, &part.quiet.heard);
+        (counts, false_alarms(&part.quiet.truth, &found, n_classes))
     };
     let none = || vec![Counts::default(); n_classes];
-    let mut sum = Tally { counts: none(), wide: none(), alarms: alarms(rules, parts) };
-    for [counts, wide] in parts.par_iter().map(of_part).collect::<Vec<_>>() {
+    let mut sum = Tally { counts: none(), wide: none(), alarms: vec![0; n_classes] };
+    for ([counts, wide], alarms) in parts.par_iter().map(of_part).collect::<Vec<_>>() {
         sum.counts.iter_mut().zip(counts).for_each(|(sum, counts)| *sum += counts);
         sum.wide.iter_mut().zip(wide).for_each(|(sum, counts)| *sum += counts);
+        sum.alarms.iter_mut().zip(alarms).for_each(|(sum, alarms)| *sum += alarms);
     }
     sum
 }

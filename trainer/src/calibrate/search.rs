@@ -65,7 +65,6 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
         trial.improve(&mut decision, &GAPS.map(frames_ms), |class, ms| class.min_gap_ms = Some(ms));
         trial.improve(&mut decision, &DURATIONS.map(frames_ms), |class, ms| class.min_duration_ms = Some(ms));
     }
-    trial.improve(&mut decision, &THRESHOLDS, set_thresholds);
     trial.constrain(&mut decision, goal.max_false_alarms);
     // The values for all classes hold for a class that a user adds: the middle ones.
     common(&mut decision);
@@ -151,14 +150,13 @@ impl Trial<'_> {
     fn cheapest(&self, options: &[Tried], price: f64) -> Vec<(usize, usize)> {
         let labels = self.manifest.labels.iter().enumerate();
         let classes = labels.filter(|(_, label)| self.manifest.background.as_ref() != Some(*label));
-        let classes: Vec<usize> = classes.map(|(class, _)| class).collect();
         let value = |class: usize, tried: &Tried| {
             // Where nothing fits the strict collar yet, the wide one says which way is better.
             let f1 = [&tried.tally.counts, &tried.tally.wide].map(|counts| shrunk_f1(counts, class));
             let an_hour = self.shrunk_alarms(&tried.tally, class) / self.quiet_hours.max(1e-9);
             STRICT * f1[0] + (1.0 - STRICT) * f1[1] - price * an_hour
         };
-        let best = classes.iter().map(|&class| {
+        let best = classes.map(|(class, _)| {
             let values: Vec<f64> = options.iter().map(|tried| value(class, tried)).collect();
             let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let equal: Vec<usize> = (0..values.len()).filter(|at| values[*at] >= most - 1e-9).collect();

@@ -40,7 +40,7 @@ pub(super) fn check(frontend: &FrontendConfig) -> Result<(), String> {
 /// Why the node that says `hello` cannot do what is asked, for a person.
 pub(super) fn why_unusable(spec: &NodeSpec, frontend: &FrontendConfig, hello: &Hello<'_>) -> String {
     let name = hello.name;
-    let offered: Vec<&str> = [NodeEncoding::Pcm, NodeEncoding::MuLaw, NodeEncoding::Adpcm, NodeEncoding::Features]
+    let offered: Vec<&str> = NodeEncoding::ALL
         .into_iter()
         .filter(|offered| hello.encodings.has(encoding(*offered)))
         .map(NodeEncoding::name)
