@@ -1,10 +1,8 @@
 //! Samples of any value at any rate: the whole pipeline goes through, and events lie within the recording.
 #![no_main]
 
-use std::cell::RefCell;
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use edge::decide::Rules;
 use edge::engine::{Engine, Precision, StreamEngine};
@@ -21,44 +19,49 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
 });
 
 /// One engine for all executions: optimising a network takes longer than running it.
-struct Shared(Rc<RefCell<StreamEngine>>);
+struct Shared(Arc<Mutex<StreamEngine>>);
 
-// SAFETY: a fuzzer's process runs its target on one thread.
-unsafe impl Send for Shared {}
+static ENGINE: LazyLock<Arc<Mutex<StreamEngine>>> = LazyLock::new(|| {
+    Arc::new(Mutex::new(StreamEngine::load(&MODEL, Precision::F32).expect("the fixture's network")))
+});
+
+impl Shared {
+    fn engine(&self) -> MutexGuard<'_, StreamEngine> {
+        self.0.lock().expect("a panic ends the fuzzer")
+    }
+}
 
 impl Engine for Shared {
     fn n_classes(&self) -> usize {
-        self.0.borrow().n_classes()
+        self.engine().n_classes()
     }
     fn n_mels(&self) -> usize {
-        self.0.borrow().n_mels()
+        self.engine().n_mels()
     }
     fn pulse_frames(&self) -> usize {
-        self.0.borrow().pulse_frames()
+        self.engine().pulse_frames()
     }
     fn receptive_field_frames(&self) -> usize {
-        self.0.borrow().receptive_field_frames()
+        self.engine().receptive_field_frames()
     }
     fn output_delay(&self) -> usize {
-        self.0.borrow().output_delay()
+        self.engine().output_delay()
     }
     fn push(&mut self, frames: &[f32], logits: &mut [f32]) -> edge::Result<bool> {
-        self.0.borrow_mut().push(frames, logits)
+        self.engine().push(frames, logits)
     }
     fn clip_logits(&mut self, frames: &[f32]) -> edge::Result<Vec<f32>> {
-        self.0.borrow_mut().clip_logits(frames)
+        self.engine().clip_logits(frames)
     }
     fn reset(&mut self) -> edge::Result<()> {
-        self.0.borrow_mut().reset()
+        self.engine().reset()
     }
     fn precision(&self) -> Precision {
-        self.0.borrow().precision()
+        self.engine().precision()
     }
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    thread_local!(static ENGINE: Rc<RefCell<StreamEngine>> =
-        Rc::new(RefCell::new(StreamEngine::load(&MODEL, Precision::F32).expect("the fixture's network"))));
     let Some((first, bytes)) = bytes.split_first() else { return };
     let rate = RATES[usize::from(*first) % RATES.len()];
     // Half of the inputs are floats of any bits, half 16-bit samples.
@@ -67,10 +70,8 @@ fuzz_target!(|bytes: &[u8]| {
     } else {
         bytes.chunks_exact(2).map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0).collect()
     };
-    let engine = ENGINE.with(|engine| {
-        engine.borrow_mut().reset().expect("it can begin anew");
-        Shared(engine.clone())
-    });
+    let mut engine = Shared(ENGINE.clone());
+    engine.reset().expect("it can begin anew");
     let manifest = &MODEL.manifest;
     let rules = Rules::new(manifest, &manifest.decision);
     let chain = Chain::new(manifest, rules, Box::new(engine), rate, Default::default()).expect("a usual rate");
