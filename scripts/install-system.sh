@@ -5,6 +5,7 @@
 #             emulator of Arm boards, and the targets of the firmware crates
 #   deb       what demo installs, and what finds out which packages a binary needs
 #   test-deb  also what unpacks a small Debian to install into, and Debian's checks of packages
+#   test-vm   also what makes a virtual machine and runs it
 #   fuzz      what demo installs, Rust's nightly compiler, and encoders of audio
 #   cross-aarch64, cross-armv7
 #             what demo installs, and compiler, ALSA, Rust's library and emulator of that processor
@@ -16,7 +17,7 @@ MIN_RUST=1.91
 # Cortex-M4 and M0+, and a RISC-V core of the smaller kind.
 BARE_TARGETS=(thumbv7em-none-eabihf thumbv6m-none-eabi riscv32imc-unknown-none-elf)
 
-purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|fuzz|cross-aarch64|cross-armv7}
+purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|test-vm|fuzz|cross-aarch64|cross-armv7}
 packages=(build-essential ca-certificates curl libasound2-dev pkg-config)
 case $purpose in
 demo) ;;
@@ -26,6 +27,7 @@ test)
     ;;
 deb) packages+=(dpkg-dev python3) ;;
 test-deb) packages+=(debootstrap dpkg-dev lintian python3) ;;
+test-vm) packages+=(debootstrap dpkg-dev e2fsprogs python3 qemu-system-x86) ;;
 fuzz) packages+=(flac lame python3 vorbis-tools) ;;
 cross-*)
     . "$(dirname "$0")/cross-env.sh"
@@ -55,7 +57,13 @@ install_packages() {
         say "adding Debian's architecture $DEB_ARCH, for its ALSA"
         "${as_root[@]}" dpkg --add-architecture "$DEB_ARCH"
     fi
-    "${as_root[@]}" apt-get update -qq
+    # A mirror that is just being renewed is whole again a little later; and often an old list will do.
+    local attempt
+    for attempt in 1 2 3; do
+        "${as_root[@]}" apt-get update -qq && break
+        say "the lists of packages cannot be fetched (attempt $attempt of 3)"
+        sleep 20
+    done
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 

@@ -177,6 +177,24 @@ fn damaged_networks() {
     contains(&model_refusal(model.path()), &["model.onnx: not a network that can be run: "]);
 }
 
+/// Files that `make fuzz` has found, each of which brought something down once.
+#[test]
+fn networks_that_fuzzing_has_found() {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../edge/fuzz/found/network");
+    let mut n_files = 0;
+    for file in fs::read_dir(found).unwrap() {
+        let file = file.unwrap().path();
+        let model = model();
+        fs::copy(&file, model.path().join("model.onnx")).unwrap();
+        edit_manifest(&model, |manifest| manifest.files.f32.sha256 = sha256sum(&file));
+        let message = model_refusal(model.path());
+        contains(&message, &["model.onnx: not a network that can be run: "]);
+        assert!(!message.contains("backtrace"), "{message}");
+        n_files += 1;
+    }
+    assert!(n_files > 0);
+}
+
 fn sha256sum(path: &Path) -> String {
     let output = Command::new("sha256sum").arg(path).output().unwrap();
     String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().to_string()

@@ -125,7 +125,7 @@ fn another_configuration_is_taken_between_two_pulses_and_a_bad_one_is_refused() 
 
     write_config(dir.path(), &format!("{FILE}{mqtt}health_s = 7\n[decide]\ndeny = [\"tone\"]\n"));
     process.signal("HUP");
-    process.wait_until("the reload", 5 * SECOND, |process| said(process, "configuration read again") == 1);
+    process.wait_until("the reload", 5 * SECOND, |process| said(process, " read again") == 1);
     assert_eq!(said(&process, "wants a restart"), 1, "{:#?}", process.stderr());
     // An event that was open has been closed; what is not reported has no state.
     subscriber.wait_until("no state", |subscriber| {

@@ -94,6 +94,11 @@ impl Hearing {
         }
     }
 
+    /// What the source is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Takes note of a condition, and logs it if it is news.
     pub(crate) fn set(&self, condition: Condition, reason: impl Into<Option<String>>) {
         let reason = reason.into();
@@ -102,8 +107,10 @@ impl Hearing {
             return;
         }
         match (&reason, condition) {
-            (Some(reason), _) => tracing::warn!(source = self.name, "{reason}"),
-            (None, Condition::Listening) if state.reason.is_some() => tracing::info!(source = self.name, "heard again"),
+            (Some(reason), _) => tracing::warn!(source = self.name, "{}: {reason}", self.name),
+            (None, Condition::Listening) if state.reason.is_some() => {
+                tracing::info!(source = self.name, "{}: heard again", self.name)
+            }
             (None, _) => {}
         }
         *state = State { condition, reason };

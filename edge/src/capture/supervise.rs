@@ -114,7 +114,7 @@ fn watch(opened: &mut impl Opened, hearing: &Hearing, stop: &AtomicBool) -> End 
             Err(error) => return End::Failed(error),
         }
         if hearing.is_asked_to_reopen() {
-            tracing::info!("opening the source again");
+            tracing::info!(source = hearing.name(), "{}: opening the source again", hearing.name());
             return End::Reopened;
         }
     }

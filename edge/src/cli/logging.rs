@@ -1,9 +1,10 @@
-//! Logs on standard error, or, as a service of systemd, in its journal with all fields.
+//! Logs on standard error, or, as a service of systemd, in its journal: lines for people, and there with all fields for programs.
 
 use std::io::{self, IsTerminal};
 
 use edge::{Error, Result};
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -25,7 +26,12 @@ pub(super) struct Log {
 pub(super) fn start(filter: &str) -> Result<Log> {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
     let journal = std::env::var_os(JOURNAL).and_then(|_| tracing_journald::layer().ok());
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // What is to be known of a record is in its text: journalctl shows nothing else, either.
+    let text = format::debug_fn(|writer, field, value| match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        _ => Ok(()),
+    });
+    let lines = fmt::layer().fmt_fields(text).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let output = match journal {
         Some(journal) => journal.boxed(),
         None => lines.boxed(),

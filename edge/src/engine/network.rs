@@ -1,9 +1,10 @@
 //! Reading a streaming network's file: a model folder enters, a network that keeps what the manifest promises leaves. What reading
 //! any network's file needs is here, too.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use tract_onnx::prelude::{DatumExt, Framework, InferenceModel, InferenceModelExt, TypedModel, TypedRunnableModel};
 use tract_onnx::tract_core::internal::{
@@ -179,10 +180,33 @@ fn to_typed(mut onnx: InferenceModel, n_mels: usize) -> TractResult<(Symbol, Typ
 
 /// The inference library asserts here and there on what it finds in a file; to us that is a bad file like any other.
 pub(super) fn guard<T>(read: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+    be_silent_when_guarded();
+    GUARDED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(read));
+    GUARDED.set(false);
+    result.unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        // Where backtraces are asked for, the library's errors carry theirs.
+        let what = what.and_then(|what| what.split("\n\n").next());
         Err(format_err!("{}", what.unwrap_or("unknown reason")))
     })
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic that [`guard`] makes an error of is not to be reported as one.
+fn be_silent_when_guarded() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                report(info);
+            }
+        }));
+    });
 }
 
 pub(super) fn unreadable(path: &Path, error: &TractError) -> Error {

@@ -135,7 +135,8 @@ pub fn run(
     let mut result = Ok(());
     let mut ended = true;
     while let (Ok(()), Some(session)) = (&result, source.next_session(stop)) {
-        tracing::info!(source = session.description, sample_rate = session.sample_rate, "listening");
+        let (name, device, sample_rate) = (shared.hearing.name(), &session.description, session.sample_rate);
+        tracing::info!(source = name, device, sample_rate, "{name}: listening to {device}, {sample_rate} Hz");
         (result, ended) = match pump.session(session, stop, on_transition) {
             Ok(ended) => (Ok(()), ended),
             Err(error) => (Err(error), false),
@@ -144,7 +145,8 @@ pub fn run(
     }
     // The source is asked even if the network failed: its thread has to end.
     let source_result = source.finish(ended);
-    tracing::info!("stream ended: {}", shared.status.snapshot().to_json());
+    let name = shared.hearing.name();
+    tracing::info!(source = name, "{name}: stream ended: {}", shared.status.snapshot().to_json());
     result.and(source_result)
 }
 
@@ -231,7 +233,7 @@ impl<'a> Pump<'a> {
                         begun = true;
                         self.begin(sample_rate, content, n as f64 / rate, on_transition)?;
                     }
-                    self.gap_log.add(n as f64 / rate);
+                    self.gap_log.add(self.shared.hearing.name(), n as f64 / rate);
                     self.chain.gap(content.n_samples(n), on_transition)?;
                 }
                 Chunk::Empty => thread::sleep(EMPTY_SLEEP),
@@ -255,7 +257,8 @@ impl<'a> Pump<'a> {
             live.tracker.resume(position_s, first_s)
         });
         if missing_s > 0.0 {
-            tracing::warn!("nothing was heard for {missing_s:.1} s");
+            let name = self.shared.hearing.name();
+            tracing::warn!(source = name, missing_s, "{name}: nothing was heard for {missing_s:.1} s");
         }
         self.chain.resume(sample_rate, content != Content::Samples, missing_s, on_transition)
     }
@@ -274,7 +277,7 @@ impl<'a> Pump<'a> {
         let uptime_s = live.uptime.now_s();
         if let Some(missing_s) = live.tracker.arrival(newest_s, uptime_s) {
             let n_missing = (missing_s * f64::from(self.chain.sample_rate())).round() as u64;
-            self.gap_log.add(missing_s);
+            self.gap_log.add(self.shared.hearing.name(), missing_s);
             self.chain.gap(n_missing, on_transition)?;
         }
         if live.anchored.is_none_or(|at| at.elapsed() >= ANCHOR)
@@ -314,11 +317,12 @@ struct GapLog {
 }
 
 impl GapLog {
-    fn add(&mut self, seconds: f64) {
+    fn add(&mut self, source: &str, seconds: f64) {
         self.n_gaps += 1;
         self.seconds += seconds;
         if self.last.is_none_or(|last| last.elapsed() >= GAP_LOG) {
-            tracing::warn!("samples missing: {} gaps, {:.3} s in all", self.n_gaps, self.seconds);
+            let (n_gaps, seconds) = (self.n_gaps, self.seconds);
+            tracing::warn!(source, n_gaps, seconds, "{source}: samples missing: {n_gaps} gaps, {seconds:.3} s in all");
             *self = GapLog { n_gaps: 0, seconds: 0.0, last: Some(Instant::now()) };
         }
     }

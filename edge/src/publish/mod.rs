@@ -123,7 +123,7 @@ impl Publisher {
     pub fn finish(mut self) {
         let deadline = Instant::now() + FINISH_TIMEOUT;
         for sink in &mut self.sinks {
-            tracing::debug!(sink = sink.name(), "closing");
+            tracing::debug!(sink = sink.name(), "closing {}", sink.name());
             sink.finish(deadline);
         }
     }

@@ -74,7 +74,10 @@ impl Sink for Lines {
                         self.n_dropped += 1;
                         if self.n_dropped.is_power_of_two() {
                             let n_dropped = self.n_dropped;
-                            tracing::warn!(n_dropped, "the reader of the event lines does not keep up, lines dropped");
+                            tracing::warn!(
+                                n_dropped,
+                                "the reader of the event lines does not keep up: {n_dropped} lines dropped"
+                            );
                         }
                     }
                 }
@@ -106,7 +109,7 @@ fn write_lines(mut writer: impl Write, receiver: &Receiver<Arc<Message>>) {
         if let Err(error) = written {
             // The reader went away, as `head` does: that is its way of saying that it has had enough.
             if error.kind() != ErrorKind::BrokenPipe {
-                tracing::error!(%error, "event lines cannot be written any more");
+                tracing::error!(%error, "event lines cannot be written any more: {error}");
             }
             return;
         }

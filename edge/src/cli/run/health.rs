@@ -59,7 +59,7 @@ impl Health {
         for ear in ears {
             match serde_json::to_string(&self.reporter.report(&ear.shared)) {
                 Ok(json) => publisher.health(&ear.name, &json),
-                Err(error) => tracing::error!(%error, "the daemon's own state cannot be written as JSON"),
+                Err(error) => tracing::error!(%error, "the daemon's own state cannot be written as JSON: {error}"),
             }
         }
     }

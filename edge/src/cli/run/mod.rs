@@ -43,7 +43,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let rules = settings.rules(&model.manifest)?;
     let quiet_hours = settings.quiet_hours(&model.manifest)?;
     log_quiet_hours(&quiet_hours);
-    tracing::info!(model = %model.id(), dir = %model.dir.display(), precision = %engine.precision(), "model");
+    let (id, dir, precision) = (model.id(), model.dir.display(), engine.precision());
+    tracing::info!(model = %id, %dir, %precision, "model {id} of {dir}, {precision}");
 
     // The first engine was chosen by its speed; the others need not be timed again.
     let choice = PrecisionChoice::from(engine.precision());
@@ -122,7 +123,12 @@ fn tell_who_listens(ears: &mut [Ear], publisher: &mut Publisher) {
 fn log_quiet_hours(hours: &[Option<QuietHours>]) {
     let n_labels = hours.iter().flatten().count();
     if let Some(first) = hours.iter().flatten().next() {
-        tracing::info!(n_labels, time_zone = first.zone_name(), "quiet hours");
+        tracing::info!(
+            n_labels,
+            time_zone = first.zone_name(),
+            "quiet hours for {n_labels} labels, time zone {}",
+            first.zone_name()
+        );
         if first.zone().is_unknown() {
             tracing::warn!(
                 "this machine has no time zone: quiet hours are in UTC unless quiet_hours.time_zone names one"

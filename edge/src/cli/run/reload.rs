@@ -51,9 +51,9 @@ impl Reloader {
         super::log_quiet_hours(&hours);
         ears.iter_mut().for_each(|ear| ear.set_quiet_hours(&hours));
         for part in self.settings.take_over(settings) {
-            tracing::warn!(part, "has changed, which wants a restart: until then the old value holds");
+            tracing::warn!(part, "{part} has changed, which wants a restart: until then the old value holds");
         }
-        tracing::info!(config = %path.display(), "configuration read again");
+        tracing::info!(config = %path.display(), "configuration {} read again", path.display());
     }
 
     /// What the file says now. The log's level is set already.

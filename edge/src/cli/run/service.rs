@@ -48,6 +48,8 @@ pub(super) struct Service {
     /// Time from one feeding to the next.
     watchdog: Option<Duration>,
     fed: Instant,
+    /// What `systemctl status` shows.
+    status: String,
 }
 
 impl Service {
@@ -55,7 +57,11 @@ impl Service {
     pub(super) fn ready() -> Self {
         tell(&[NotifyState::Ready]);
         // Twice as often as it must be.
-        Service { watchdog: sd_notify::watchdog_enabled().map(|period| period / 2), fed: Instant::now() }
+        Service {
+            watchdog: sd_notify::watchdog_enabled().map(|period| period / 2),
+            fed: Instant::now(),
+            status: String::new(),
+        }
     }
 
     pub(super) fn reloading(&self) {
@@ -72,8 +78,14 @@ impl Service {
         tell(&[NotifyState::Stopping]);
     }
 
-    /// Feeds the watchdog when it is time to and everything advances, and says how the sources are doing.
+    /// Says how the sources are doing when it has changed, and feeds the watchdog when it is time to and everything advances.
     pub(super) fn look_after(&mut self, ears: &mut [Ear]) {
+        let deaf: Vec<String> = ears.iter().filter_map(complaint).collect();
+        let status = if deaf.is_empty() { "listening".to_string() } else { deaf.join("; ") };
+        if status != self.status {
+            tell(&[NotifyState::Status(&status)]);
+            self.status = status;
+        }
         let Some(period) = self.watchdog.filter(|period| self.fed.elapsed() >= *period) else { return };
         // Also when it is not fed: then it is looked at anew only after another period, so that a slow pulse is no hang.
         self.fed = Instant::now();
@@ -81,13 +93,17 @@ impl Service {
         let progress = ears.iter_mut().map(|ear| (advances(ear), ear.name.as_str()));
         let stuck: Vec<&str> = progress.filter(|(advances, _)| !advances).map(|(_, name)| name).collect();
         if !stuck.is_empty() {
-            tracing::error!(sources = stuck.join(", "), ?period, "no progress: the watchdog is not fed");
+            let sources = stuck.join(", ");
+            tracing::error!(sources, ?period, "no progress of {sources} for {period:?}: the watchdog is not fed");
             return;
         }
-        let deaf: Vec<String> = ears.iter().filter_map(|ear| ear.shared.hearing.snapshot().capture_reason).collect();
-        let status = if deaf.is_empty() { "listening".to_string() } else { deaf.join("; ") };
-        tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+        tell(&[NotifyState::Watchdog]);
     }
+}
+
+/// What is wrong with a source, if anything.
+fn complaint(ear: &Ear) -> Option<String> {
+    Some(format!("{}: {}", ear.name, ear.shared.hearing.snapshot().capture_reason?))
 }
 
 /// Whether a source has made progress since the last look, or cannot for a reason that is being looked after.

@@ -72,7 +72,7 @@ fn add_mqtt(sinks: &mut Sinks, settings: &Settings, labels: &[Label], model: &Mo
     let n_waiting = backlog.depth().n_events;
     let spool = mqtt.spool.as_ref().map(|spool| tracing::field::display(spool.file.display().to_string()));
     let topic = format!("{}/{}", mqtt.topic, settings.name);
-    tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic, spool, n_waiting, "mqtt");
+    tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic, spool, n_waiting, "events go to {} at {topic}; {n_waiting} wait", mqtt.url);
     sinks.owed = backlog.interrupted();
     let device = |source: &edge::config::SourceSettings| Device { name: source.name.clone(), model: model.id() };
     let devices: Vec<_> = settings.sources.iter().map(device).collect();

@@ -218,10 +218,11 @@ impl Sink for MqttSink {
         }
         let (n_left, n_lost) = (state.outbox.n_undelivered(), state.outbox.n_lost());
         if n_left > n_lost {
-            tracing::info!(peer = self.shared.peer, n_kept = n_left - n_lost, "events are kept for the next start");
+            let n_kept = n_left - n_lost;
+            tracing::info!(peer = self.shared.peer, n_kept, "{n_kept} events are kept for the next start");
         }
         if n_lost > 0 {
-            tracing::warn!(peer = self.shared.peer, n_lost, "events not delivered");
+            tracing::warn!(peer = self.shared.peer, n_lost, "{n_lost} events not delivered");
         }
         let done = state.ending == Ending::Done;
         drop(state);
@@ -245,7 +246,7 @@ impl Shared {
             match connection.recv() {
                 Ok(Ok(packet)) => {
                     if matches!(packet, Packet::Incoming(Incoming::ConnAck(_))) {
-                        tracing::info!(peer = self.peer, "connected");
+                        tracing::info!(peer = self.peer, "connected to {}", self.peer);
                         self.link.connected();
                         backoff = FIRST_BACKOFF;
                         last_failure.clear();
@@ -354,9 +355,14 @@ impl Shared {
     fn report(&self, error: &ConnectionError, last_failure: &mut String, backoff: Duration) {
         let failure = describe(error);
         if failure == *last_failure {
-            tracing::debug!(peer = self.peer, failure, ?backoff, "still not connected");
+            tracing::debug!(peer = self.peer, failure, ?backoff, "still not connected to {}: {failure}", self.peer);
         } else {
-            tracing::warn!(peer = self.peer, failure, "not connected, trying again until it works");
+            tracing::warn!(
+                peer = self.peer,
+                failure,
+                "not connected to {}, trying again until it works: {failure}",
+                self.peer
+            );
             *last_failure = failure;
         }
     }

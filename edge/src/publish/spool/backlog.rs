@@ -101,7 +101,11 @@ impl Backlog {
             self.memory.pop_front();
             self.n_dropped += 1;
             if self.n_dropped.is_power_of_two() {
-                tracing::warn!(n_dropped = self.n_dropped, "no room for more events in memory, the oldest are dropped");
+                tracing::warn!(
+                    n_dropped = self.n_dropped,
+                    "no room for more events in memory, the oldest are dropped: {} so far",
+                    self.n_dropped
+                );
             }
         }
     }

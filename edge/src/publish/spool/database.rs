@@ -86,8 +86,10 @@ impl Spool {
                 let found = rescue::set_aside(path)?;
                 tracing::error!(
                     spool = %path.display(), kept_as = %found.kept_as.display(), n_rescued = found.records.len(),
-                    "the spool is damaged ({}): a new one is begun, with what could be read of the old one",
-                    crate::error::one_line(&error)
+                    "the spool is damaged ({}): a new one is begun, with what could be read of the old one: {} events; it is kept as {}",
+                    crate::error::one_line(&error),
+                    found.records.len(),
+                    found.kept_as.display()
                 );
                 let mut spool = Self::open_sound(path, limits, above)?;
                 spool.restore(&found)?;
@@ -231,7 +233,8 @@ impl Spool {
             tracing::warn!(
                 n,
                 in_all = self.n_dropped,
-                "the broker is away for too long: the oldest events are dropped"
+                "the broker is away for too long: the {n} oldest events are dropped, {} in all",
+                self.n_dropped
             );
         }
         Ok(())
@@ -263,7 +266,7 @@ impl Spool {
             match Event::from_json(&payload) {
                 Ok(event) => ended.push(event.ended_at(alive)),
                 Err(error) => {
-                    tracing::error!(spool = %self.path.display(), id, %error, "an open event cannot be read");
+                    tracing::error!(spool = %self.path.display(), id, %error, "an open event cannot be read: {error}");
                     strange.push(id);
                 }
             }
