@@ -10,7 +10,8 @@
 #   make soak                a day of sound with faults of all kinds for the daemon and its broker; HOURS=24
 #   make deb                 the Debian package, for this machine or with ARCH=arm64 or armhf
 #   make test-deb            installs the package into a small Debian of its own and uses it there; needs root
-#   make cross               the daemon for aarch64 and armv7, each run under qemu; TARGET=aarch64 for one of them
+#   make test-vm             installs it into a virtual machine: systemd, USB microphones with faults, a watchdog, a night's sleep; needs root
+#   make cross               the daemon for aarch64, armv7 and arm (ARMv6), each run under qemu; TARGET=aarch64 for one of them
 #   make fuzz                a million damaged files for each reader; RUNS=1000000
 #   make ablation            what each ingredient of models/home brings, in a shorter form; needs the data sets
 
@@ -36,7 +37,7 @@ WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 # A target folder of its own: the tests look for it there.
 FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 
-.PHONY: ablation demo test lint tests soak fuzz test-firmware test-cross cross deb test-deb trainer bench bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation demo test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -83,13 +84,16 @@ test-cross:
 	@scripts/cross.sh aarch64
 
 cross:
-	@for target in $(or $(TARGET),aarch64 armv7); do scripts/cross.sh $$target; done
+	@for target in $(or $(TARGET),aarch64 armv7 arm); do CACHE="$(CACHE)" scripts/cross.sh $$target; done
 
 deb:
 	@CACHE="$(CACHE)" scripts/deb.sh $(ARCH)
 
 test-deb:
 	@CACHE="$(CACHE)" scripts/test-deb.sh
+
+test-vm:
+	@CACHE="$(CACHE)" scripts/test-vm.sh
 
 trainer: system-test torch
 	$(WITH_TORCH) cargo build --release -p trainer

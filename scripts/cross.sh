@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the daemon for another processor without a container engine, and checks the binary: it needs no younger glibc than Debian 12's,
-# and under qemu it reports the same events on the demo's scene as this machine's own. Usage: cross.sh aarch64|armv7
-# From the environment: PROFILE (dist), SEED (1), CARGO_TARGET_DIR (target), BUILD_ONLY=1 to check nothing.
+# and under qemu it reports the same events on the demo's scene as this machine's own. Usage: cross.sh aarch64|armv7|arm
+# From the environment: PROFILE (dist), SEED (1), CARGO_TARGET_DIR (target), CACHE (where Zig and what uses it are installed), BUILD_ONLY=1
+# to check nothing, BUILD_STD=1 to compile Rust's library, too (component rust-src), for a rustup that has none for the target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,9 +10,10 @@ cd "$(dirname "$0")/.."
 MAX_GLIBC=2.36
 # Greater than this a stripped binary is not to be.
 MAX_BYTES=20000000
+CARGO_ZIGBUILD=0.24.1
 
 . scripts/cross-env.sh
-target=${1:?usage: cross.sh aarch64|armv7}
+target=${1:?usage: cross.sh aarch64|armv7|arm}
 cross_env "$target"
 profile=${PROFILE:-dist}
 target_dir=${CARGO_TARGET_DIR:-target}
@@ -25,8 +27,22 @@ fail() {
 
 scripts/install-system.sh "cross-$target"
 
+if [ -n "${BUILD_STD:-}" ]; then
+    export RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_unwind
+fi
 say "building the daemon for $TRIPLE, profile $profile (the first time takes many minutes: the inference engine is large)"
-cargo build --profile "$profile" -p edge --target "$TRIPLE"
+if [ -z "$ZIG" ]; then
+    cargo build --profile "$profile" -p edge --target "$TRIPLE"
+else
+    cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/earwitness}
+    scripts/install-venv.sh "$cache/venv-zig" scripts/requirements-zig.txt "Zig, for its linker and start-up code"
+    export PATH="$cache/tools/bin:$PATH:$HOME/.cargo/bin" CARGO_ZIGBUILD_PYTHON_PATH="$cache/venv-zig/bin/python"
+    if ! command -v cargo-zigbuild >/dev/null; then
+        say "installing cargo-zigbuild $CARGO_ZIGBUILD into $cache/tools"
+        env -u CARGO_TARGET_DIR cargo install --quiet --locked --version "$CARGO_ZIGBUILD" --root "$cache/tools" cargo-zigbuild >&2
+    fi
+    cargo zigbuild --profile "$profile" -p edge --target "$TRIPLE.$ZIG"
+fi
 [ -z "${BUILD_ONLY:-}" ] || exit 0
 
 needs=$("$GNU-objdump" -T "$binary" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n1)

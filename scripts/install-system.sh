@@ -7,7 +7,7 @@
 #   test-deb  also what unpacks a small Debian to install into, and Debian's checks of packages
 #   test-vm   also what makes a virtual machine and runs it
 #   fuzz      what demo installs, Rust's nightly compiler, and encoders of audio
-#   cross-aarch64, cross-armv7
+#   cross-aarch64, cross-armv7, cross-arm
 #             what demo installs, and compiler, ALSA, Rust's library and emulator of that processor
 # What is there already is left alone; every step says what it does.
 set -euo pipefail
@@ -17,7 +17,7 @@ MIN_RUST=1.91
 # Cortex-M4 and M0+, and a RISC-V core of the smaller kind.
 BARE_TARGETS=(thumbv7em-none-eabihf thumbv6m-none-eabi riscv32imc-unknown-none-elf)
 
-purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|test-vm|fuzz|cross-aarch64|cross-armv7}
+purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|test-vm|fuzz|cross-aarch64|cross-armv7|cross-arm}
 packages=(build-essential ca-certificates curl libasound2-dev pkg-config)
 case $purpose in
 demo) ;;
@@ -32,7 +32,7 @@ fuzz) packages+=(flac lame python3 vorbis-tools) ;;
 cross-*)
     . "$(dirname "$0")/cross-env.sh"
     cross_env "${purpose#cross-}"
-    packages+=("gcc-$GNU" "libasound2-dev:$DEB_ARCH" python3 qemu-user-static)
+    packages+=("gcc-$GNU" "libc6-dev-$DEB_ARCH-cross" "libasound2-dev:$DEB_ARCH" python3 python3-venv qemu-user-static)
     ;;
 *)
     echo "install-system.sh: unknown purpose $purpose" >&2
@@ -120,5 +120,5 @@ install_rust
 case $purpose in
 test) install_rust_parts ;;
 fuzz) install_nightly ;;
-cross-*) add_rust_target "$TRIPLE" ;;
+cross-*) [ -n "${BUILD_STD:-}" ] || add_rust_target "$TRIPLE" ;;
 esac
