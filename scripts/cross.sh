@@ -27,12 +27,11 @@ fail() {
 
 scripts/install-system.sh "cross-$target"
 
-if [ -n "${BUILD_STD:-}" ]; then
-    export RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_unwind
-fi
+with_std=()
+[ -z "${BUILD_STD:-}" ] || with_std=(env RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_unwind)
 say "building the daemon for $TRIPLE, profile $profile (the first time takes many minutes: the inference engine is large)"
 if [ -z "$ZIG" ]; then
-    cargo build --profile "$profile" -p edge --target "$TRIPLE"
+    "${with_std[@]}" cargo build --profile "$profile" -p edge --target "$TRIPLE"
 else
     cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/earwitness}
     scripts/install-venv.sh "$cache/venv-zig" scripts/requirements-zig.txt "Zig, for its linker and start-up code"
@@ -41,7 +40,7 @@ else
         say "installing cargo-zigbuild $CARGO_ZIGBUILD into $cache/tools"
         env -u CARGO_TARGET_DIR cargo install --quiet --locked --version "$CARGO_ZIGBUILD" --root "$cache/tools" cargo-zigbuild >&2
     fi
-    cargo zigbuild --profile "$profile" -p edge --target "$TRIPLE.$ZIG"
+    "${with_std[@]}" cargo zigbuild --profile "$profile" -p edge --target "$TRIPLE.$ZIG"
 fi
 [ -z "${BUILD_ONLY:-}" ] || exit 0
 

@@ -51,8 +51,9 @@ StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/ttyS1
 TimeoutStartSec=infinity
-SuccessAction=poweroff-force
-FailureAction=poweroff-force
+# With -no-reboot that ends the emulator; after a sleep the power cannot be switched off in all of them.
+SuccessAction=reboot-force
+FailureAction=reboot-force
 
 [Install]
 WantedBy=multi-user.target

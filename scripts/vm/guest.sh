@@ -4,10 +4,6 @@
 set -euo pipefail
 
 export SYSTEMD_COLORS=0 DEBIAN_FRONTEND=noninteractive
-export SYSTEMD_COLORS=0 DEBIAN_FRONTEND=noninteractive
-export SYSTEMD_COLORS=0 DEBIAN_FRONTEND=noninteractive
-export SYSTEMD_COLORS=0 DEBIAN_FRONTEND=noninteractive
-export SYSTEMD_COLORS=0 DEBIAN_FRONTEND=noninteractive
 UNIT=earwitness.service
 CONFIG=/etc/earwitness/earwitness.toml
 MESSAGES=/run/messages
@@ -20,7 +16,8 @@ fail() {
     grep '/health ' "$MESSAGES" | tail -n 2 || true
     exit 1
 }
-# until_s LIMIT_S WHAT COMMAND...: waits until the command succeeds, and says how long it took, to half a second (looking costs time, too).
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+# until_s LIMIT_S WHAT COMMAND...: waits until the command succeeds, and says how long that took; looking takes its time, too.
 until_s() {
     local limit_s=$1 what=$2 start
     shift 2
@@ -140,21 +137,22 @@ until_s 5 "what was missed is marked as a gap" journal_says "kitchen: nothing wa
 same_process "$pid"
 
 say "faults that look healthy"
-for fault in stalled zeros clipped dc fast; do
-    case $fault in
-    stalled | fast) word=lost ;;
-    zeros) word=dead ;;
-    *) word=$fault ;;
-    esac
+# fault FAULT CONDITION WORDS: what the health message and the journal say of it.
+fault() {
     mark
-    echo "$fault" >/run/kitchen.fault
-    until_s 12 "$fault: health says $word" health kitchen capture "\"$word\""
-    until_s 3 "and so does the journal" journal_says "kitchen: "
-    journalctl --unit "$UNIT" --since "@$SINCE" --output cat | grep -m 1 '^kitchen: '
+    echo "$1" >/run/kitchen.fault
+    until_s 12 "$1: health says $2" health kitchen capture "\"$2\""
+    until_s 5 "and the journal has it in words" journal_says_like "^kitchen: .*$3"
+    journalctl --unit "$UNIT" --since "@$SINCE" --output cat | grep -m 1 "^kitchen: .*$3"
     : >/run/kitchen.fault
     until_s 25 "mended: it listens again" health kitchen capture '"listening"'
-    until_s 2 "kitchen is online" retained kitchen/status online
-done
+    until_s 5 "kitchen is online" retained kitchen/status online
+}
+fault stalled lost "delivered no samples for"
+fault zeros dead "nothing but zeros"
+fault clipped clipped "it clips"
+fault dc dc "a large DC offset"
+fault fast lost "samples a second instead of"
 same_process "$pid"
 
 say "held by another program when it is opened: busy, and waited for"
