@@ -177,22 +177,33 @@ fn damaged_networks() {
     contains(&model_refusal(model.path()), &["model.onnx: not a network that can be run: "]);
 }
 
-/// Files that `make fuzz` has found, each of which brought something down once.
+/// What `make fuzz` has found in the reader of that name: files that brought something down once.
+fn found(reader: &str) -> Vec<PathBuf> {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../edge/fuzz/found").join(reader);
+    let files: Vec<_> = fs::read_dir(found).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    files
+}
+
 #[test]
 fn networks_that_fuzzing_has_found() {
-    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../edge/fuzz/found/network");
-    let mut n_files = 0;
-    for file in fs::read_dir(found).unwrap() {
-        let file = file.unwrap().path();
+    for file in found("network") {
         let model = model();
         fs::copy(&file, model.path().join("model.onnx")).unwrap();
         edit_manifest(&model, |manifest| manifest.files.f32.sha256 = sha256sum(&file));
         let message = model_refusal(model.path());
         contains(&message, &["model.onnx: not a network that can be run: "]);
         assert!(!message.contains("backtrace"), "{message}");
-        n_files += 1;
     }
-    assert!(n_files > 0);
+}
+
+#[test]
+fn recordings_that_fuzzing_has_found() {
+    let model = tiny::model();
+    for file in found("audio") {
+        let file = file.to_str().unwrap();
+        contains(&refusal(1, &["classify", "--model", model.to_str().unwrap(), file]), &[file]);
+    }
 }
 
 fn sha256sum(path: &Path) -> String {

@@ -181,9 +181,9 @@ fn to_typed(mut onnx: InferenceModel, n_mels: usize) -> TractResult<(Symbol, Typ
 /// The inference library asserts here and there on what it finds in a file; to us that is a bad file like any other.
 pub(super) fn guard<T>(read: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
     be_silent_when_guarded();
-    GUARDED.set(true);
+    let outer = GUARDED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(read));
-    GUARDED.set(false);
+    GUARDED.set(outer);
     result.unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         // Where backtraces are asked for, the library's errors carry theirs.

@@ -136,7 +136,7 @@ pub fn run(
     let mut ended = true;
     while let (Ok(()), Some(session)) = (&result, source.next_session(stop)) {
         let (name, device, sample_rate) = (shared.hearing.name(), &session.description, session.sample_rate);
-        tracing::info!(source = name, device, sample_rate, "{name}: listening to {device}, {sample_rate} Hz");
+        tracing::info!(source = name, device, sample_rate, "{name}: listening to {device}");
         (result, ended) = match pump.session(session, stop, on_transition) {
             Ok(ended) => (Ok(()), ended),
             Err(error) => (Err(error), false),
