@@ -44,8 +44,8 @@ messages() { tail -n "+$LINE" "$MESSAGES" | grep -c -- "$1"; }
 some() { [ "$(messages "$2")" -ge "$1" ]; }
 # What is retained, as somebody would see it who looks now.
 retained() { [ "$(mosquitto_sub -t "earwitness/$1" -C 1 -W 2 --retained-only)" = "$2" ]; }
-# Whether the source's last health message has a figure or word: KEY VALUE.
-health() { grep "/$1/health " "$MESSAGES" | tail -n 1 | grep -qE "\"$2\":$3[,}]"; }
+# SOURCE KEY VALUE: whether the newest health message since the mark says so.
+health() { tail -n "+$LINE" "$MESSAGES" | grep "/$1/health " | tail -n 1 | grep -qE "\"$2\":$3[,}]"; }
 
 # microphone NAME SOCKET SERIAL: a USB microphone is plugged in, and is as healthy as /run/NAME.fault says.
 microphone() {
@@ -140,9 +140,11 @@ say "faults that look healthy"
 # fault FAULT CONDITION WORDS: what the health message and the journal say of it.
 fault() {
     mark
+    until_s 25 "it listens" health kitchen capture '"listening"'
+    mark
     echo "$1" >/run/kitchen.fault
     until_s 12 "$1: health says $2" health kitchen capture "\"$2\""
-    until_s 5 "and the journal has it in words" journal_says_like "^kitchen: .*$3"
+    until_s 10 "and the journal has it in words" journal_says_like "^kitchen: .*$3"
     journalctl --unit "$UNIT" --since "@$SINCE" --output cat | grep -m 1 "^kitchen: .*$3"
     : >/run/kitchen.fault
     until_s 25 "mended: it listens again" health kitchen capture '"listening"'
