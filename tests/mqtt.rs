@@ -173,7 +173,7 @@ fn a_wrong_password_is_said_and_tried_again() {
     broker.signal("HUP");
     let subscriber = Subscriber::start_as(broker.port, None, Some(("ear", "right")));
     process.wait_until("the connection", 15 * SECOND, |process| {
-        process.stderr().iter().any(|line| line.contains("connected peer"))
+        process.stderr().iter().any(|line| line.contains(": connected to "))
     });
     // The subscriber may have come too late for the events; the states are kept for it.
     subscriber.wait_until("the state", |subscriber| !subscriber.payloads(TONE).is_empty());
