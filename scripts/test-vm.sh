@@ -83,7 +83,7 @@ mke2fs -q -t ext4 -d "$payload" "$work/payload.img" 256M
 
 # Emulated, the machine's time is what its processor has done, two nanoseconds an instruction, and what it waits for is there at once:
 # then it is never too slow for a microphone, however busy this machine is. Wide vectors cost more than they bring there.
-machine=(-accel tcg -cpu Nehalem -smp 1 -icount shift=1,sleep=off -rtc clock=vm)
+machine=(-accel tcg -cpu Nehalem -smp 1 -icount shift=1,sleep=off)
 if [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
     machine=(-accel kvm -cpu host -smp 2)
 fi
