@@ -36,10 +36,7 @@ else
     cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/earwitness}
     scripts/install-venv.sh "$cache/venv-zig" scripts/requirements-zig.txt "Zig, for its linker and start-up code"
     export PATH="$cache/tools/bin:$PATH:$HOME/.cargo/bin" CARGO_ZIGBUILD_PYTHON_PATH="$cache/venv-zig/bin/python"
-    if ! command -v cargo-zigbuild >/dev/null; then
-        say "installing cargo-zigbuild $CARGO_ZIGBUILD into $cache/tools"
-        env -u CARGO_TARGET_DIR cargo install --quiet --locked --version "$CARGO_ZIGBUILD" --root "$cache/tools" cargo-zigbuild >&2
-    fi
+    scripts/install-cargo-tool.sh cargo-zigbuild "$CARGO_ZIGBUILD" "$cache/tools"
     "${with_std[@]}" cargo zigbuild --profile "$profile" -p edge --target "$TRIPLE.$ZIG"
 fi
 [ -z "${BUILD_ONLY:-}" ] || exit 0

@@ -18,10 +18,7 @@ export PATH="$tools/bin:$PATH:$HOME/.cargo/bin"
 say() { printf '== %s\n' "$*" >&2; }
 
 scripts/install-system.sh deb
-if ! command -v cargo-deb >/dev/null; then
-    say "installing cargo-deb $CARGO_DEB into $tools"
-    cargo install --quiet --locked --version "$CARGO_DEB" --root "$tools" cargo-deb >&2
-fi
+scripts/install-cargo-tool.sh cargo-deb "$CARGO_DEB" "$tools"
 
 for_target=()
 emulator=()

@@ -21,10 +21,7 @@ targets=("$@")
 say() { printf '== %s\n' "$*" >&2; }
 
 scripts/install-system.sh fuzz
-if ! command -v cargo-fuzz >/dev/null; then
-    say "installing cargo-fuzz $CARGO_FUZZ into $cache/tools"
-    env -u CARGO_TARGET_DIR cargo install --quiet --locked --version "$CARGO_FUZZ" --root "$cache/tools" cargo-fuzz >&2
-fi
+scripts/install-cargo-tool.sh cargo-fuzz "$CARGO_FUZZ" "$cache/tools"
 
 # What is right to begin with, so that not everything fails at the first byte.
 seeds=$(mktemp -d)

@@ -32,7 +32,6 @@ daemon() { inside setpriv --reuid=earwitness --regid=earwitness --clear-groups e
 
 scripts/install-system.sh test-deb
 deb=$(scripts/deb.sh | tail -n1)
-# The same once more as a later version, whose example of a configuration is another, too.
 later=$work/later.deb
 
 say "what is in $deb"
@@ -44,14 +43,12 @@ for path in usr/bin/earwitness etc/earwitness/earwitness.toml systemd/system/ear
     doc/earwitness/copyright doc/earwitness/third-party.txt.gz; do
     grep -q "/$path\$" "$work/contents" || fail "$deb has no $path"
 done
-dpkg-deb --raw-extract "$deb" "$work/later"
-[ "$(cat "$work/later/DEBIAN/conffiles")" = /etc/earwitness/earwitness.toml ] || fail "the configuration is no conffile"
-bytes=$(stat -c %s "$work/later/usr/bin/earwitness")
+dpkg-deb --raw-extract "$deb" "$work/first"
+[ "$(cat "$work/first/DEBIAN/conffiles")" = /etc/earwitness/earwitness.toml ] || fail "the configuration is no conffile"
+bytes=$(stat -c %s "$work/first/usr/bin/earwitness")
 say "the program has $bytes bytes, may have $MAX_BYTES"
 [ "$bytes" -le "$MAX_BYTES" ] || fail "the program has $bytes bytes"
-sed -i 's/^Version: .*/Version: 99.0.0-1/' "$work/later/DEBIAN/control"
-echo "# A later example." >>"$work/later/etc/earwitness/earwitness.toml"
-dpkg-deb --root-owner-group --build "$work/later" "$later" >&2
+scripts/later-deb.sh "$deb" "$later"
 
 say "lintian"
 lintian --allow-root --fail-on error "$deb" >&2

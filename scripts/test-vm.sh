@@ -72,10 +72,7 @@ say "the disk with $deb and what is to be done with it"
 payload=$work/payload
 mkdir -p "$payload"
 cp "$deb" "$payload/first.deb"
-# The same once more as a later version.
-dpkg-deb --raw-extract "$deb" "$work/later"
-sed -i 's/^Version: .*/Version: 99.0.0-1/' "$work/later/DEBIAN/control"
-dpkg-deb --root-owner-group --build "$work/later" "$payload/later.deb" >/dev/null
+scripts/later-deb.sh "$deb" "$payload/later.deb"
 cp scripts/vm/guest.sh "$target_dir/release/usb_microphone" "$payload/"
 cp -r tests/fixtures/tiny "$payload/"
 "$target_dir/release/make-scene" --seed 1 --out "$payload/scene.wav" --truth "$work/scene.csv"
