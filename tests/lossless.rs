@@ -133,10 +133,8 @@ fn a_broker_that_is_killed_in_mid_stream_gets_it_all_once_it_is_back() {
     let port = free_port();
     let ear = Ear::new(dir.path(), port, 1_500);
     let reported = ear.run();
-    // A session that the broker knows from its disk, also after it was killed: what comes before the subscriber is back, waits. All
-    // that it acknowledges it has passed on before: there is no window for what is on its way to a subscriber.
-    let config = format!("{ANYBODY}max_inflight_messages 0\n");
-    let broker = Broker::start(dir.path(), port, &config);
+    // A session that the broker knows from its disk, also after it was killed: what comes before the subscriber is back, waits.
+    let broker = Broker::start(dir.path(), port, ANYBODY);
     drop(Subscriber::start(port, Some("listener")));
     broker.stop();
 
@@ -144,13 +142,21 @@ fn a_broker_that_is_killed_in_mid_stream_gets_it_all_once_it_is_back() {
     let daemon = ear.start();
     let mut arrived = Vec::new();
     for life in 1..=8 {
-        let broker = Broker::start(dir.path(), port, &config);
+        let broker = Broker::start(dir.path(), port, ANYBODY);
         let subscriber = Subscriber::start(port, Some("listener"));
         let before: HashSet<String> = arrived.iter().cloned().collect();
         let n_left = reported.len() - before.len();
         let n_more = if life < 8 { n_left.min(200) } else { n_left };
         let n_new = |subscriber: &Subscriber| once(subscriber).iter().filter(|event| !before.contains(*event)).count();
         subscriber.wait_until("more events", |subscriber| n_new(subscriber) >= n_more);
+        // What it has for a subscriber that reads slowly is in its memory alone, and dies with it: acknowledged and lost, which is the
+        // broker's fault and not looked for here. So the daemon pauses until all of that has been read.
+        daemon.signal("STOP");
+        all_that_is_under_way(&subscriber);
+        // Then it finds acknowledgements that it had not read, and sends what nobody will acknowledge.
+        broker.signal("STOP");
+        daemon.signal("CONT");
+        thread::sleep(Duration::from_millis(200));
         // Killed, not stopped.
         drop(broker);
         arrived.extend(all_that_is_under_way(&subscriber));
@@ -160,7 +166,7 @@ fn a_broker_that_is_killed_in_mid_stream_gets_it_all_once_it_is_back() {
     assert_eq!(distinct(&arrived), reported);
 }
 
-/// The events that a subscriber has, when none of those that were sent to it before the broker died is still to be read.
+/// The events that a subscriber has, when none of those that were sent to it is still to be read.
 fn all_that_is_under_way(subscriber: &Subscriber) -> Vec<String> {
     loop {
         let n_before = subscriber.payloads(EVENT).len();

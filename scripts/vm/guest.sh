@@ -33,9 +33,10 @@ active() { [ "$(property ActiveState)" = active ]; }
 status_says() { [[ $(property StatusText) == *"$1"* ]]; }
 same_process() { [ "$(property MainPID)" = "$1" ] || fail "systemd has started the daemon anew"; }
 another_process() { active && [ "$(property MainPID)" != "$1" ]; }
-journal_says() { journalctl --unit "$UNIT" --since "@$SINCE" --output cat | grep -qF -- "$1"; }
-journal_says_like() { journalctl --unit "$UNIT" --since "@$SINCE" --output cat | grep -qE -- "$1"; }
-# From here on, for journal_says and messages.
+# What the journal has had since the mark, and whether a line of it is like this.
+journal() { journalctl --unit "$UNIT" --since "@$SINCE" --output cat; }
+journal_says() { journal | grep -qE -- "$1"; }
+# From here on, for journal and messages.
 mark() {
     SINCE=$(date +%s)
     LINE=$(($(wc -l <"$MESSAGES") + 1))
@@ -144,8 +145,8 @@ fault() {
     mark
     echo "$1" >/run/kitchen.fault
     until_s 12 "$1: health says $2" health kitchen capture "\"$2\""
-    until_s 10 "and the journal has it in words" journal_says_like "^kitchen: .*$3"
-    journalctl --unit "$UNIT" --since "@$SINCE" --output cat | grep -m 1 "^kitchen: .*$3"
+    until_s 10 "and the journal has it in words" journal_says "^kitchen: .*$3"
+    journal | grep -m 1 "^kitchen: .*$3"
     : >/run/kitchen.fault
     until_s 25 "mended: it listens again" health kitchen capture '"listening"'
     until_s 5 "kitchen is online" retained kitchen/status online
@@ -200,7 +201,7 @@ say "the daemon hangs: the watchdog has it started anew"
 mark
 systemctl kill --signal STOP "$UNIT"
 until_s 60 "another process" another_process "$pid"
-journalctl --unit "$UNIT" --since "@$SINCE" --output cat | grep -qi watchdog || fail "it was not the watchdog"
+journal | grep -qi watchdog || fail "it was not the watchdog"
 until_s 20 "kitchen is online" retained kitchen/status online
 
 say "killed in the middle of a sound: nothing sticks"
@@ -238,8 +239,8 @@ until_s 60 "it listens" health attic capture '"listening"'
 sleep 3
 mark
 rtcwake --mode mem --seconds 10 >/dev/null
-until_s 20 "the gap is marked" journal_says_like '^attic: (samples missing: 1 gaps|nothing was heard for) .*\b(9|1[0-9])\.[0-9]+ s'
-journalctl --unit "$UNIT" --since "@$SINCE" --output cat | grep '^attic: '
+until_s 20 "the gap is marked" journal_says '^attic: (samples missing: 1 gaps|nothing was heard for) .*\b(9|1[0-9])\.[0-9]+ s'
+journal | grep '^attic: '
 until_s 20 "attic is online" retained attic/status online
 until_s 60 "it goes on" some 1 '/attic/event .*"phase":"offset"'
 same_process "$pid"
