@@ -10,6 +10,7 @@
 //! ([`Activation::Posterior`](edge_frontend::Activation)) the logarithms are handed out, whose softmax they are.
 
 mod batch;
+mod guard;
 mod network;
 mod patch;
 mod select;

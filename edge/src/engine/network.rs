@@ -1,19 +1,18 @@
 //! Reading a streaming network's file: a model folder enters, a network that keeps what the manifest promises leaves. What reading
 //! any network's file needs is here, too.
 
-use std::cell::Cell;
-use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use tract_onnx::prelude::{DatumExt, Framework, InferenceModel, InferenceModelExt, TypedModel, TypedRunnableModel};
 use tract_onnx::tract_core::internal::{
-    Datum, IntoRunnable, ShapeFact, Symbol, SymbolValues, TDim, ToDim, TractError, TractResult, dims, format_err,
+    Datum, IntoRunnable, ShapeFact, Symbol, SymbolValues, TDim, ToDim, TractError, TractResult, dims,
 };
 use tract_onnx::tract_hir::internal::Factoid;
 use tract_pulse::internal::{PulsedModel, PulsedModelExt};
 
 use super::Precision;
+use super::guard::guard;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
@@ -176,37 +175,6 @@ fn to_typed(mut onnx: InferenceModel, n_mels: usize) -> TractResult<(Symbol, Typ
     let time = onnx.symbols.sym("T");
     onnx.set_input_fact(0, f32::fact(dims!(1, 1, time.clone(), n_mels)).into())?;
     Ok((time, onnx.into_typed()?.into_decluttered()?))
-}
-
-/// The inference library asserts here and there on what it finds in a file; to us that is a bad file like any other.
-pub(super) fn guard<T>(read: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
-    be_silent_when_guarded();
-    let outer = GUARDED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(read));
-    GUARDED.set(outer);
-    result.unwrap_or_else(|panic| {
-        let what = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        // Where backtraces are asked for, the library's errors carry theirs.
-        let what = what.and_then(|what| what.split("\n\n").next());
-        Err(format_err!("{}", what.unwrap_or("unknown reason")))
-    })
-}
-
-thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// A panic that [`guard`] makes an error of is not to be reported as one.
-fn be_silent_when_guarded() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let report = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
-                report(info);
-            }
-        }));
-    });
 }
 
 pub(super) fn unreadable(path: &Path, error: &TractError) -> Error {

@@ -10,7 +10,8 @@ use tract_onnx::tract_core::internal::{Datum, IntoRunnable, TDim, TractResult};
 use tract_onnx::tract_hir::internal::Factoid;
 
 use super::Precision;
-use super::network::{Checker, guard, read_file, unreadable};
+use super::guard::guard;
+use super::network::{Checker, read_file, unreadable};
 use super::stream::failed;
 use crate::error::{Error, Result};
 use crate::model::Model;

@@ -22,7 +22,8 @@ use edge_frontend::{LogMel, Manifest, Resampler};
 
 use super::features::Features;
 use super::level::LevelMeter;
-use crate::decide::{Decider, Output, Rules, Transition};
+use super::recogniser::{Observer, Recogniser, Work};
+use crate::decide::{Rules, Transition};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::status::Status;
@@ -37,7 +38,7 @@ const ZEROS_LEN: usize = 1024;
 pub struct Chain {
     resampler: Resampler,
     front_end: FrontEnd,
-    stage: Stage,
+    recogniser: Recogniser,
     /// Samples a second at the source.
     sample_rate: u32,
     /// Position in the stream, in samples at the source's rate, gaps included.
@@ -79,27 +80,6 @@ struct FrontEnd {
     level: LevelMeter,
 }
 
-/// Is told what the network says before the decide stage is.
-pub type Observer = Box<dyn FnMut(&Output) + Send>;
-
-/// The stages behind the front end.
-struct Stage {
-    engine: Box<dyn Engine>,
-    observer: Option<Observer>,
-    decider: Decider,
-    /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are there.
-    pulse: Box<[f32]>,
-    n_filled: usize,
-    logits: Box<[f32]>,
-    /// Frames of logits since the last restart.
-    n_outputs: u64,
-    /// Stream time of the last restart, seconds.
-    t_restart_s: f64,
-    frame_period_s: f64,
-    n_frames: u64,
-    n_pulses: u64,
-}
-
 impl Chain {
     /// A chain for samples at `sample_rate`, with the network of `manifest` running in `engine`.
     ///
@@ -114,18 +94,10 @@ impl Chain {
         status: Arc<Status>,
     ) -> Result<Self> {
         let frontend = &manifest.frontend;
-        let (n_mels, pulse_frames) = (frontend.n_mels, manifest.network.pulse_frames);
-        let actual = (engine.n_mels(), engine.pulse_frames(), engine.n_classes());
-        if actual != (n_mels, pulse_frames, manifest.labels.len()) || rules.classes.len() != actual.2 {
-            let expected = (n_mels, pulse_frames, manifest.labels.len());
-            return Err(Error::Engine(format!(
-                "mels, pulse frames, classes: the manifest has {expected:?}, the network {actual:?}"
-            )));
-        }
         let geometry = Geometry {
             hop_length: frontend.hop_length,
             win_length: frontend.win_length,
-            pulse_frames,
+            pulse_frames: manifest.network.pulse_frames,
             receptive_field_frames: manifest.network.receptive_field_frames,
         };
         let n_flush = geometry.n_flush(&rules);
@@ -136,19 +108,7 @@ impl Chain {
                 log_mel: LogMel::new(frontend).map_err(|error| Error::Engine(error.to_string()))?,
                 level: LevelMeter::new(frontend, &manifest.network),
             },
-            stage: Stage {
-                pulse: vec![0.0; pulse_frames * n_mels].into(),
-                n_filled: 0,
-                logits: vec![0.0; engine.n_classes()].into(),
-                n_outputs: 0,
-                t_restart_s: 0.0,
-                frame_period_s: rules.frame_period_s,
-                n_frames: 0,
-                n_pulses: 0,
-                decider: Decider::new(rules),
-                engine,
-                observer: None,
-            },
+            recogniser: Recogniser::new(manifest, rules, engine)?,
             sample_rate,
             position: 0,
             restart: 0,
@@ -163,7 +123,7 @@ impl Chain {
 
     /// From now on `observer` is told of every output of the network, also of those that come at the end of the stream.
     pub fn observe(&mut self, observer: Observer) {
-        self.stage.observer = Some(observer);
+        self.recogniser.observe(observer);
     }
 
     /// Samples a second at the source.
@@ -173,7 +133,7 @@ impl Chain {
 
     /// Length of a frame of logits.
     pub fn n_classes(&self) -> usize {
-        self.stage.logits.len()
+        self.recogniser.n_classes()
     }
 
     /// Position in the stream in seconds: the end of what was pushed.
@@ -190,9 +150,9 @@ impl Chain {
         let begin = Instant::now();
         self.position += samples.len() as u64;
         let mut result = Ok(());
-        let Chain { resampler, front_end, stage, .. } = self;
+        let Chain { resampler, front_end, recogniser, .. } = self;
         resampler.process(samples, |block| {
-            front_end.process(block, |frame, level| stage.push_frame(frame, level, &mut result, on_transition));
+            front_end.process(block, |frame, level| recogniser.push_frame(frame, level, &mut result, on_transition));
         });
         self.report_work(begin);
         result
@@ -217,17 +177,17 @@ impl Chain {
         result.map(|()| sum / (frames.len() / n_mels).max(1) as f64)
     }
 
-    /// As [`Stage::push_frame`], of a frame before the normalisation; returns its mean square.
+    /// As [`Recogniser::push_frame`], of a frame before the normalisation; returns its mean square.
     fn push_raw_frame(
         &mut self,
         frame: &[f32],
         result: &mut Result<()>,
         on_transition: &mut dyn FnMut(Transition),
     ) -> f64 {
-        let Chain { features, front_end, stage, .. } = self;
+        let Chain { features, front_end, recogniser, .. } = self;
         let (normalised, mean_square) = features.take(frame);
         let level_dbfs = front_end.level.process_frame(mean_square);
-        stage.push_frame(normalised, level_dbfs, result, on_transition);
+        recogniser.push_frame(normalised, level_dbfs, result, on_transition);
         mean_square
     }
 
@@ -304,8 +264,9 @@ impl Chain {
         if self.features.come {
             self.push_silent_frames(n_left.div_ceil(self.geometry.hop_length), &mut result, &mut until_end);
         } else {
-            let Chain { resampler, front_end, stage, zeros, .. } = self;
-            let mut push_frame = |frame: &[f32], level| stage.push_frame(frame, level, &mut result, &mut until_end);
+            let Chain { resampler, front_end, recogniser, zeros, .. } = self;
+            let mut push_frame =
+                |frame: &[f32], level| recogniser.push_frame(frame, level, &mut result, &mut until_end);
             resampler.finish(|block| front_end.process(block, &mut push_frame));
             while n_left > 0 {
                 let n = n_left.min(zeros.len());
@@ -313,9 +274,9 @@ impl Chain {
                 n_left -= n;
             }
         }
-        self.stage.decider.flush(&mut until_end);
+        self.recogniser.flush(&mut until_end);
         self.restart();
-        let reset = self.stage.engine.reset();
+        let reset = self.recogniser.reset_engine();
         self.report_work(begin);
         result.and(reset)
     }
@@ -354,8 +315,7 @@ impl Chain {
     /// Goes on under other rules. Open events end; what still sounds begins a new one.
     pub fn set_rules(&mut self, rules: Rules, on_transition: &mut dyn FnMut(Transition)) {
         self.n_flush = self.geometry.n_flush(&rules);
-        self.stage.decider.flush(on_transition);
-        self.stage.decider = Decider::new(rules);
+        self.recogniser.set_rules(rules, on_transition);
     }
 
     /// Forgets all samples so far; the next one begins at the present position.
@@ -364,16 +324,12 @@ impl Chain {
         self.front_end.log_mel.reset();
         self.front_end.level.reset();
         self.restart = self.position;
-        self.stage.n_filled = 0;
-        self.stage.n_outputs = 0;
-        self.stage.t_restart_s = self.position_s();
+        self.recogniser.restart(self.position_s());
     }
 
     fn report_work(&mut self, begin: Instant) {
-        let stage = &mut self.stage;
-        self.status.add_work(begin.elapsed(), stage.n_frames, stage.n_pulses);
-        stage.n_frames = 0;
-        stage.n_pulses = 0;
+        let Work { n_frames, n_pulses } = self.recogniser.take_work();
+        self.status.add_work(begin.elapsed(), n_frames, n_pulses);
     }
 }
 
@@ -391,40 +347,4 @@ pub(crate) fn until(t_end_s: f64, mut transition: Transition) -> Option<Transiti
     transition.t_offset_s = transition.t_offset_s.map(|t| t.min(t_end_s));
     // The edge to silence is no event.
     (transition.t_onset_s < t_end_s).then_some(transition)
-}
-
-impl Stage {
-    /// Takes a log-mel frame. The first failure of the network is kept in `result`; frames behind it are ignored.
-    fn push_frame(
-        &mut self,
-        frame: &[f32],
-        level_dbfs: f32,
-        result: &mut Result<()>,
-        on_transition: &mut dyn FnMut(Transition),
-    ) {
-        self.n_frames += 1;
-        self.pulse[self.n_filled..self.n_filled + frame.len()].copy_from_slice(frame);
-        self.n_filled += frame.len();
-        if self.n_filled < self.pulse.len() {
-            return;
-        }
-        self.n_filled = 0;
-        if result.is_err() {
-            return;
-        }
-        self.n_pulses += 1;
-        match self.engine.push(&self.pulse, &mut self.logits) {
-            Ok(true) => {
-                let t_start_s = self.t_restart_s + self.n_outputs as f64 * self.frame_period_s;
-                self.n_outputs += 1;
-                let output = Output { t_start_s, level_dbfs, logits: &self.logits };
-                if let Some(observer) = &mut self.observer {
-                    observer(&output);
-                }
-                self.decider.push(&output, on_transition);
-            }
-            Ok(false) => {}
-            Err(error) => *result = Err(error),
-        }
-    }
 }

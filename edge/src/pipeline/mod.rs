@@ -7,10 +7,12 @@
 mod chain;
 mod features;
 mod level;
+mod recogniser;
 mod track;
 
+pub use chain::Chain;
 pub(crate) use chain::until;
-pub use chain::{Chain, Observer};
+pub use recogniser::Observer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -4,17 +4,12 @@
 //! what its axes need.
 
 use crate::error::{Error, Result};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use edge_frontend::{FrontendConfig, Power, mel};
+use edge::evaluate::plot::picture;
+use edge_frontend::FrontendConfig;
 use std::path::Path;
 
-/// Levels shown below the loudest, in dB.
-pub const RANGE_DB: f64 = 70.0;
 /// Frames of a longer clip share columns, the loudest of them being shown.
 const MAX_COLUMNS: usize = 800;
-/// Marks of the frequency axis.
-const TICKS_HZ: [f64; 7] = [100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0];
 
 /// A picture with its axes.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,66 +35,23 @@ impl Spectrogram {
             return Err(Error::content(recording, "recording is shorter than one frame"));
         }
         let per_column = n_frames.div_ceil(MAX_COLUMNS);
-        let columns: Vec<Vec<f32>> = frames.chunks(per_column * n_mels).map(|chunk| loudest(chunk, n_mels)).collect();
-        // A frame's value is a natural logarithm, shifted and scaled.
-        let decibels =
-            frontend.std * if frontend.power == Power::Power { 10.0 } else { 20.0 } / std::f32::consts::LN_10;
-        let top = columns.iter().flatten().copied().fold(f32::NEG_INFINITY, f32::max);
-        let shade = |value: f32| {
-            let level = f64::from((value - top) * decibels) / RANGE_DB + 1.0;
-            (level.clamp(0.0, 1.0) * 255.0).round() as u8
-        };
-        let bands = (0..n_mels).rev();
-        let pixels: Vec<u8> = bands.flat_map(|band| columns.iter().map(move |c| shade(c[band]))).collect();
-        let png = indexed_png(columns.len(), n_mels, &pixels).map_err(|e| Error::content(recording, e.to_string()))?;
-        Ok(Self {
-            data_uri: format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png)),
-            seconds: n_frames as f64 * frontend.hop_seconds(),
-            ticks: ticks(&mel::centres_hz(frontend)),
-        })
+        let mut columns = Vec::with_capacity(n_frames.div_ceil(per_column) * n_mels);
+        for frames in frames.chunks(per_column * n_mels) {
+            let from = columns.len();
+            columns.extend_from_slice(&frames[..n_mels]);
+            frames.chunks(n_mels).for_each(|frame| picture::raise(&mut columns[from..], frame));
+        }
+        let data_uri = picture::data_uri(frontend, &columns, picture::loudest(&columns))
+            .map_err(|error| Error::content(recording, error.to_string()))?;
+        Ok(Self { data_uri, seconds: n_frames as f64 * frontend.hop_seconds(), ticks: picture::ticks(frontend) })
     }
-}
-
-/// The colour of a level from 0 to 1.
-pub fn colour(level: f64) -> [u8; 3] {
-    let colorous::Color { r, g, b } = colorous::INFERNO.eval_continuous(level.clamp(0.0, 1.0));
-    [r, g, b]
-}
-
-fn loudest(frames: &[f32], n_mels: usize) -> Vec<f32> {
-    (0..n_mels)
-        .map(|band| frames.iter().skip(band).step_by(n_mels).copied().fold(f32::NEG_INFINITY, f32::max))
-        .collect()
-}
-
-fn indexed_png(width: usize, height: usize, pixels: &[u8]) -> std::result::Result<Vec<u8>, png::EncodingError> {
-    let palette: Vec<u8> = (0..=255u8).flat_map(|shade| colour(f64::from(shade) / 255.0)).collect();
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(png::ColorType::Indexed);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(palette);
-    encoder.set_compression(png::Compression::High);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels)?;
-    writer.finish()?;
-    Ok(bytes)
-}
-
-/// Height of the marks that lie between the lowest band's centre and the highest's.
-fn ticks(centres_hz: &[f64]) -> Vec<(f64, f64)> {
-    let height = |hz: f64| {
-        let above = centres_hz.partition_point(|&c| c < hz);
-        let (low, high) = (*centres_hz.get(above.checked_sub(1)?)?, *centres_hz.get(above)?);
-        let band = above as f64 - 1.0 + (hz - low) / (high - low);
-        Some(((band + 0.5) / centres_hz.len() as f64, hz))
-    };
-    TICKS_HZ.iter().filter_map(|&hz| height(hz)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
 
     /// Shades of the image, `(height, width)` from the top.
     fn shades(spectrogram: &Spectrogram) -> (u32, u32, Vec<u8>) {

@@ -7,6 +7,7 @@
 mod confusion;
 mod curves;
 mod files;
+pub mod picture;
 mod spectrogram;
 mod timeline;
 

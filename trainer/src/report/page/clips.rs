@@ -6,8 +6,9 @@ use crate::report::HeldOut;
 use crate::report::chart::{px, scale::Axis};
 use crate::report::hardest::{HardClip, Moment};
 use crate::report::pool::Row;
-use crate::report::spectrogram::{RANGE_DB, Spectrogram, colour};
+use crate::report::spectrogram::Spectrogram;
 use crate::report::subject::Subject;
+use edge::evaluate::plot::picture::{RANGE_DB, colour};
 use maud::{Markup, html};
 
 /// Size of a spectrogram, of the course below it, and the room for axes.

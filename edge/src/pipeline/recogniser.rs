@@ -1,0 +1,141 @@
+//! The stages behind the front end: log-mel frames enter, onsets and offsets leave. Gathers the frames of a pulse, has the network say what
+//! it hears in them, and the decider what has begun and ended. On the worker thread; the engine allocates.
+
+use edge_frontend::Manifest;
+
+use crate::decide::{Decider, Output, Rules, Transition};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+/// Is told what the network says before the decide stage is.
+pub type Observer = Box<dyn FnMut(&Output) + Send>;
+
+/// Engine and decider of one stream.
+pub(super) struct Recogniser {
+    engine: Box<dyn Engine>,
+    observer: Option<Observer>,
+    decider: Decider,
+    /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are there.
+    pulse: Box<[f32]>,
+    n_filled: usize,
+    logits: Box<[f32]>,
+    /// Frames of logits since the last restart.
+    n_outputs: u64,
+    /// Stream time of the last restart, seconds.
+    t_restart_s: f64,
+    frame_period_s: f64,
+    work: Work,
+}
+
+/// What was done since it was taken last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Work {
+    pub(super) n_frames: u64,
+    pub(super) n_pulses: u64,
+}
+
+impl Recogniser {
+    /// For a stream that begins at 0.
+    ///
+    /// # Errors
+    ///
+    /// When the engine or the rules do not fit the manifest.
+    pub(super) fn new(manifest: &Manifest, rules: Rules, engine: Box<dyn Engine>) -> Result<Self> {
+        let expected = (manifest.frontend.n_mels, manifest.network.pulse_frames, manifest.labels.len());
+        let actual = (engine.n_mels(), engine.pulse_frames(), engine.n_classes());
+        if actual != expected || rules.classes.len() != actual.2 {
+            return Err(Error::Engine(format!(
+                "mels, pulse frames, classes: the manifest has {expected:?}, the network {actual:?}"
+            )));
+        }
+        let (n_mels, pulse_frames, n_classes) = expected;
+        Ok(Recogniser {
+            pulse: vec![0.0; pulse_frames * n_mels].into(),
+            n_filled: 0,
+            logits: vec![0.0; n_classes].into(),
+            n_outputs: 0,
+            t_restart_s: 0.0,
+            frame_period_s: rules.frame_period_s,
+            work: Work::default(),
+            decider: Decider::new(rules),
+            engine,
+            observer: None,
+        })
+    }
+
+    /// From now on `observer` is told of every output of the network.
+    pub(super) fn observe(&mut self, observer: Observer) {
+        self.observer = Some(observer);
+    }
+
+    /// Length of a frame of logits.
+    pub(super) fn n_classes(&self) -> usize {
+        self.logits.len()
+    }
+
+    /// Takes a log-mel frame. The first failure of the network is kept in `result`; frames behind it are ignored.
+    pub(super) fn push_frame(
+        &mut self,
+        frame: &[f32],
+        level_dbfs: f32,
+        result: &mut Result<()>,
+        on_transition: &mut dyn FnMut(Transition),
+    ) {
+        self.work.n_frames += 1;
+        self.pulse[self.n_filled..self.n_filled + frame.len()].copy_from_slice(frame);
+        self.n_filled += frame.len();
+        if self.n_filled < self.pulse.len() {
+            return;
+        }
+        self.n_filled = 0;
+        if result.is_err() {
+            return;
+        }
+        self.work.n_pulses += 1;
+        match self.engine.push(&self.pulse, &mut self.logits) {
+            Ok(true) => {
+                let t_start_s = self.t_restart_s + self.n_outputs as f64 * self.frame_period_s;
+                self.n_outputs += 1;
+                let output = Output { t_start_s, level_dbfs, logits: &self.logits };
+                if let Some(observer) = &mut self.observer {
+                    observer(&output);
+                }
+                self.decider.push(&output, on_transition);
+            }
+            Ok(false) => {}
+            Err(error) => *result = Err(error),
+        }
+    }
+
+    /// Ends the open events.
+    pub(super) fn flush(&mut self, on_transition: &mut dyn FnMut(Transition)) {
+        self.decider.flush(on_transition);
+    }
+
+    /// Goes on under other rules. Open events end; what still sounds begins a new one.
+    pub(super) fn set_rules(&mut self, rules: Rules, on_transition: &mut dyn FnMut(Transition)) {
+        self.decider.flush(on_transition);
+        self.decider = Decider::new(rules);
+    }
+
+    /// Forgets the frames that are no whole pulse; the next one begins at the stream time `t_s`.
+    pub(super) fn restart(&mut self, t_s: f64) {
+        self.n_filled = 0;
+        self.n_outputs = 0;
+        self.t_restart_s = t_s;
+    }
+
+    /// Has the network forget what it has heard.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot begin anew.
+    pub(super) fn reset_engine(&mut self) -> Result<()> {
+        self.engine.reset()
+    }
+
+    /// What was done since this was asked last.
+    pub(super) fn take_work(&mut self) -> Work {
+        std::mem::take(&mut self.work)
+    }
+}
