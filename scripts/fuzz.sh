@@ -61,17 +61,16 @@ for target in "${targets[@]}"; do
     case $target in
     reader | host) fuzz_dir=firmware-bridge/fuzz ;;
     # Arithmetic is what these do: watching each comparison takes half of the time and finds nothing. Other flags, another folder.
-    raw | network) options=(--no-trace-compares) CARGO_TARGET_DIR="$target_dir/arithmetic" ;;
-    esac
+    network) options=(--no-trace-compares) CARGO_TARGET_DIR="$target_dir/arithmetic" ;;
     # Safe code with a sound network: it may panic, and that is what is looked for.
-    [ "$target" != raw ] || ASAN_OPTIONS+=:poison_heap=0 max_len=4096
+    raw) options=(--no-trace-compares --sanitizer none) CARGO_TARGET_DIR="$target_dir/safe" max_len=4096 ;;
+    esac
     cargo +nightly fuzz build --fuzz-dir "$fuzz_dir" "${options[@]}" "$target" >&2
     corpus=$cache/fuzz/$target
     mkdir -p "$corpus"
     say "$target: $RUNS executions"
     # A network may ask for gigabytes in a few bytes: that is for the system to refuse.
     cargo +nightly fuzz run --fuzz-dir "$fuzz_dir" "${options[@]}" "$target" "$corpus" "$seeds/$target" -- \
-        -runs="$RUNS" -max_len="$max_len" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 -verbosity=0 -print_funcs=0 \
-        -detect_leaks=0 2>&1 |
-        tee "$target_dir/$target.log" | sed '/^INFO\|NEW_FUNC/d' >&2
+        -runs="$RUNS" -max_len="$max_len" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 -print_funcs=0 -detect_leaks=0 2>&1 |
+        tee "$target_dir/$target.log" | sed -u '/^INFO\|^#[0-9]*\t\(NEW\|REDUCE\|RELOAD\)\|^###### \|^"\|^ *DE: / d' >&2
 done
