@@ -72,5 +72,5 @@ for target in "${targets[@]}"; do
     # A network may ask for gigabytes in a few bytes: that is for the system to refuse.
     cargo +nightly fuzz run --fuzz-dir "$fuzz_dir" "${options[@]}" "$target" "$corpus" "$seeds/$target" -- \
         -runs="$RUNS" -max_len="$max_len" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 -print_funcs=0 -detect_leaks=0 2>&1 |
-        tee "$target_dir/$target.log" | sed -u '/^INFO\|^#[0-9]*\t\(NEW\|REDUCE\|RELOAD\)\|^###### \|^"\|^ *DE: / d' >&2
+        tee "$target_dir/$target.log" | sed -u '/^INFO\|^#[0-9]*\t\(NEW\|REDUCE\|RELOAD\)\|^###### \|^"\|^ *DE: /d' >&2
 done
