@@ -85,10 +85,11 @@ if [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
     machine=(-accel kvm -cpu host -smp 2)
 fi
 say "starting the machine (${machine[*]})"
-# Two serial ports: the kernel's console, and what the test says.
-timeout "$LIMIT_S" qemu-system-x86_64 -machine q35 "${machine[@]}" -m 1G -nodefaults -display none -no-reboot \
+# Two serial ports: the kernel's console, and what the test says. A byte to the exit device ends the emulator, with an odd status.
+timeout "$LIMIT_S" qemu-system-x86_64 -machine q35 "${machine[@]}" -m 1G -nodefaults -display none -no-reboot -device isa-debug-exit \
     -kernel "$cache/vmlinuz" -initrd "$cache/initrd" -append "root=/dev/vda rw console=ttyS0 quiet panic=-1" \
     -drive "file=$cache/disk.img,format=raw,if=virtio,snapshot=on" -drive "file=$work/payload.img,format=raw,if=virtio,readonly=on" \
-    -serial "file:$work/console.log" -serial stdio </dev/null | sed -u 's|\r$||' | tee "$work/said.log" >&2
+    -serial "file:$work/console.log" -serial stdio </dev/null | sed -u 's|\r$||' | tee "$work/said.log" >&2 ||
+    [ "${PIPESTATUS[0]}" = 1 ] || fail "the machine did not end"
 tail -n1 "$work/said.log" | grep -qx '== all is as it should be' || fail "it ended early; its console:
 $(tail -n 20 "$work/console.log")"

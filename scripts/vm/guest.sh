@@ -17,6 +17,8 @@ fail() {
     exit 1
 }
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+# To QEMU's isa-debug-exit: after a sleep an emulated machine may neither restart nor switch itself off.
+trap 'sleep 2; printf "\0" | dd of=/dev/port bs=1 seek=$((0x501)) status=none' EXIT
 # until_s LIMIT_S WHAT COMMAND...: waits until the command succeeds, and says how long that took; looking takes its time, too.
 until_s() {
     local limit_s=$1 what=$2 start
