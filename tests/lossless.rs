@@ -149,8 +149,8 @@ fn a_broker_that_is_killed_in_mid_stream_gets_it_all_once_it_is_back() {
         let n_more = if life < 8 { n_left.min(200) } else { n_left };
         let n_new = |subscriber: &Subscriber| once(subscriber).iter().filter(|event| !before.contains(*event)).count();
         subscriber.wait_until("more events", |subscriber| n_new(subscriber) >= n_more);
-        // What it has for a subscriber that reads slowly is in its memory alone, and dies with it: acknowledged and lost, which is the
-        // broker's fault and not looked for here. So the daemon pauses until all of that has been read.
+        // What the broker has for a subscriber that reads slowly is in its memory alone, and dies with it: acknowledged and lost, which is
+        // its fault and not looked for here. So the daemon pauses until all of that has been read.
         daemon.signal("STOP");
         all_that_is_under_way(&subscriber);
         // Then it finds acknowledgements that it had not read, and sends what nobody will acknowledge.
