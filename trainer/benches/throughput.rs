@@ -17,13 +17,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 use tch::{Cuda, Device};
 use tempfile::TempDir;
-use trainer::recipe::FoldMode;
-use trainer::segments::{LoadedBatch, Options, SegmentSet};
-use trainer::slowfast::SlowFast;
-use trainer::staged::StagedRecipe;
-use trainer::staged::plan::Plan;
-use trainer::staged::state::Header;
-use trainer::staged::training::Training;
+use trainer::chain::staged::StagedRecipe;
+use trainer::chain::staged::plan::Plan;
+use trainer::chain::staged::state::Header;
+use trainer::chain::staged::training::Training;
+use trainer::data::segments::{LoadedBatch, Options, SegmentSet};
+use trainer::nets::slowfast::SlowFast;
+use trainer::train::recipe::FoldMode;
 
 #[derive(Debug, Parser)]
 #[command(about = "Training throughput, in clips a second, beside plain PyTorch's")]

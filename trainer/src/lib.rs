@@ -12,41 +12,26 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod augment;
-pub mod calibrate;
-pub mod checkpoint;
-pub mod cli;
-pub mod crossval;
-pub mod data;
-pub mod distill;
-pub mod environment;
 pub mod error;
-pub mod evaluate;
-pub mod events;
-pub mod export;
-pub mod fit;
-mod golden_section;
-mod json;
-pub mod metrics;
-pub mod optim;
-pub mod own;
-pub mod pickle;
-pub mod progress;
-pub mod quantize;
-mod random;
-pub mod recipe;
+
+pub mod common;
+
+pub mod data;
+
+pub mod nets;
+
+pub mod train;
+
+pub mod judge;
+
+pub mod ship;
+
+pub mod chain;
+
 pub mod report;
-pub mod scenes;
-pub mod schedule;
-pub mod scores;
-pub mod search;
-pub mod segments;
-pub mod slowfast;
-mod spread;
-pub mod staged;
-pub mod student;
-pub mod teacher;
-pub mod thresholds;
-pub mod training;
+
+pub mod tools;
+
+pub mod cli;
 
 pub use error::{Error, Result};

@@ -10,10 +10,10 @@ use std::path::Path;
 use std::process::Command;
 use tch::Device;
 use trainer::Error;
-use trainer::checkpoint::Checkpoint;
-use trainer::fit::{CHECKPOINT, FitOptions, FitResult, fit};
-use trainer::recipe::{Distill, Recipe, ScoreFile, ScoreKind};
-use trainer::scores::Scores;
+use trainer::chain::fit::{CHECKPOINT, FitOptions, FitResult, fit};
+use trainer::judge::scores::Scores;
+use trainer::train::checkpoint::Checkpoint;
+use trainer::train::recipe::{Distill, Recipe, ScoreFile, ScoreKind};
 
 fn options(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
     common::options(fixture.path(), recipe, out)

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tch::Device;
 use tempfile::TempDir;
-use trainer::recipe::FoldMode;
-use trainer::slowfast::SlowFast;
-use trainer::staged::StagedRecipe;
-use trainer::staged::state::{Header, save};
+use trainer::chain::staged::StagedRecipe;
+use trainer::chain::staged::state::{Header, save};
+use trainer::nets::slowfast::SlowFast;
+use trainer::train::recipe::FoldMode;
 
 const RECIPE: &str = r#"
 name = "pair"

@@ -11,10 +11,10 @@ use edge::model::Model;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 use tract_onnx::prelude::*;
-use trainer::checkpoint::Checkpoint;
-use trainer::export::{ExportOptions, export, verify_int8};
-use trainer::fit::{CHECKPOINT, FitOptions, MODEL, fit};
-use trainer::recipe::{Calibration, Quantize, Recipe, Subset};
+use trainer::chain::fit::{CHECKPOINT, FitOptions, MODEL, fit};
+use trainer::ship::export::{ExportOptions, export, verify_int8};
+use trainer::train::checkpoint::Checkpoint;
+use trainer::train::recipe::{Calibration, Quantize, Recipe, Subset};
 
 fn train(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
     let options = common::options(fixture.path(), recipe, out);
@@ -94,7 +94,7 @@ fn a_subset_says_what_the_whole_model_says_among_its_labels() {
     let mut recipe = fixture.recipe();
     recipe.train.epochs = 1;
     recipe.quantize = Some(Quantize { steps: 0, calibration_batches: 1, ..Quantize::default() });
-    let mut settings = trainer::export::default_export();
+    let mut settings = trainer::ship::export::default_export();
     let labels = ["dog", "blender"].map(str::to_owned).to_vec();
     settings.subsets = vec![Subset { name: "two".to_owned(), labels }];
     recipe.export = Some(settings);

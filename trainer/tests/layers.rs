@@ -8,12 +8,12 @@ mod common;
 use common::RECIPE;
 use std::path::Path;
 use tch::{Device, Tensor};
-use trainer::checkpoint::{Finished, Header};
-use trainer::export::{Agreement, ExportOptions, export};
-use trainer::recipe::{FoldMode, Recipe};
-use trainer::search::space::Space;
-use trainer::student::Student;
-use trainer::training::Training;
+use trainer::nets::student::Student;
+use trainer::ship::export::{Agreement, ExportOptions, export};
+use trainer::tools::search::space::Space;
+use trainer::train::checkpoint::{Finished, Header};
+use trainer::train::recipe::{FoldMode, Recipe};
+use trainer::train::training::Training;
 
 const LABELS: [&str; 5] = ["blender", "chopping", "dog", "water-flowing", "background"];
 

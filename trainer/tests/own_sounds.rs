@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use trainer::own::figures::Figures;
+use trainer::tools::own::figures::Figures;
 
 const RATE: u32 = 44_100;
 /// Takes of the new sound that no training hears.

@@ -8,7 +8,7 @@ use common::python;
 use rand::{Rng as _, SeedableRng as _};
 use std::path::Path;
 use tch::Kind;
-use trainer::pickle::read_state_dict;
+use trainer::nets::pickle::read_state_dict;
 
 const FORMATS: [&str; 3] = ["pt", "protocol4.pt", "legacy.pt"];
 

@@ -10,16 +10,16 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
-use trainer::augment::Batcher;
-use trainer::checkpoint::Checkpoint;
+use trainer::chain::fit::{CHECKPOINT, fit};
 use trainer::data::Corpus;
 use trainer::data::csv::{Row, read_table};
 use trainer::data::folds::by_source;
-use trainer::export::ExportOptions;
-use trainer::fit::{CHECKPOINT, fit};
-use trainer::recipe::{Augment, Distill, FoldMode, Teacher};
-use trainer::teacher::mn04::{self, Mn04};
-use trainer::teacher::{EMBEDDING_WIDTH, Listener, Statistics};
+use trainer::nets::teacher::mn04::{self, Mn04};
+use trainer::nets::teacher::{EMBEDDING_WIDTH, Listener, Statistics};
+use trainer::ship::export::ExportOptions;
+use trainer::train::augment::Batcher;
+use trainer::train::checkpoint::Checkpoint;
+use trainer::train::recipe::{Augment, Distill, FoldMode, Teacher};
 
 fn shared(what: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(what);
@@ -167,5 +167,6 @@ fn a_taught_student_gets_the_teachers_classifier_and_exports() {
         let same = param.value.equal(after.param(&param.name).unwrap());
         assert_eq!(same, !param.name.starts_with("head."), "{}: only the head changes", param.name);
     }
-    trainer::export::export(&out.join(CHECKPOINT), &fixture.path().join("model"), &ExportOptions::default()).unwrap();
+    trainer::ship::export::export(&out.join(CHECKPOINT), &fixture.path().join("model"), &ExportOptions::default())
+        .unwrap();
 }

@@ -12,16 +12,16 @@ use roxmltree::{Document, Node, ParsingOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use trainer::Error;
-use trainer::environment::{ENVIRONMENT, Environment};
-use trainer::fit::{FitOptions, FitResult, MODEL, PREDICTIONS, RESULT, fit};
-use trainer::recipe::{Quantize, Recipe};
+use trainer::chain::fit::{FitOptions, FitResult, MODEL, PREDICTIONS, RESULT, fit};
+use trainer::chain::staged::StagedRecipe;
+use trainer::common::environment::{ENVIRONMENT, Environment};
+use trainer::judge::scores::Predictions;
+use trainer::judge::scores::predictions::Recording;
 use trainer::report::figures::Bootstrap;
 use trainer::report::{ReportOptions, gather, report};
-use trainer::scores::Predictions;
-use trainer::scores::predictions::Recording;
-use trainer::search::report::{Report as SearchReport, Row, Settings};
-use trainer::search::timing::Speed;
-use trainer::staged::StagedRecipe;
+use trainer::tools::search::report::{Report as SearchReport, Row, Settings};
+use trainer::tools::search::timing::Speed;
+use trainer::train::recipe::{Quantize, Recipe};
 
 /// Sections of a page with a held-out fold and nothing missing.
 const SECTIONS: [&str; 9] =
@@ -369,7 +369,7 @@ fn a_staged_recipes_run_is_shown_as_far_as_it_goes() {
     let fixture = Fixture::new();
     let recipe = StagedRecipe::parse(STAGED, Path::new("tiny.toml")).unwrap();
     let run = common::options(fixture.path(), recipe, "runs/official-1");
-    trainer::staged::run::run(&run).unwrap();
+    trainer::chain::staged::run::run(&run).unwrap();
     let bare = page(&options(&run.out));
     let document = parse(&bare);
     assert_eq!(sections(&document), ["summary", "curves", "recipe", "environment", "missing"]);

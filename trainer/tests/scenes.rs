@@ -10,8 +10,8 @@ use serde_json::Value;
 use sounds::Sound;
 use std::collections::BTreeSet;
 use std::path::Path;
-use trainer::recipe::{FoldMode, Recipe};
-use trainer::scenes::{MicrophoneSettings, Pool, PoolSettings, Scene, SceneSettings, Span, Unknown, compose};
+use trainer::tools::scenes::{MicrophoneSettings, Pool, PoolSettings, Scene, SceneSettings, Span, Unknown, compose};
+use trainer::train::recipe::{FoldMode, Recipe};
 
 const RATE: u32 = 24_000;
 

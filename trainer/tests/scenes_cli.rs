@@ -11,7 +11,7 @@ use sounds::Sound;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use trainer::recipe::FoldMode;
+use trainer::train::recipe::FoldMode;
 
 const RATE: u32 = 24_000;
 

@@ -9,7 +9,7 @@ use common::Fixture;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::SystemTime;
-use trainer::search::report::Report;
+use trainer::tools::search::report::Report;
 
 const SPACE: &str = r#"
 base = "tiny.toml"
@@ -145,7 +145,7 @@ fn a_search_compares_every_variant_and_does_nothing_twice() {
         );
         assert!((row.accuracy - by_run.iter().sum::<f64>() / 4.0).abs() < 1e-9, "{row:?}");
         assert!((row.top1_own_labels["clips"] - row.accuracy).abs() < 1e-9, "one set is the mean of sets");
-        let beaten = |cost: fn(&trainer::search::report::Row) -> f64| {
+        let beaten = |cost: fn(&trainer::tools::search::report::Row) -> f64| {
             report.variants.iter().any(|other| {
                 cost(other) <= cost(row)
                     && other.accuracy >= row.accuracy

@@ -9,8 +9,8 @@ use common::python;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
-use trainer::recipe::Precision;
-use trainer::slowfast::{Named, Norms, Pass, SlowFast, SlowFastConfig};
+use trainer::nets::slowfast::{Named, Norms, Pass, SlowFast, SlowFastConfig};
+use trainer::train::recipe::Precision;
 
 const N_CLASSES: usize = 5;
 /// Views of one position; of two in time; of two in frequency.

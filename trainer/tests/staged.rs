@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tch::{Device, Tensor};
 use trainer::Error;
-use trainer::scores::{Scores, fuse};
-use trainer::staged::StagedRecipe;
-use trainer::staged::crossval::{crossval, read};
-use trainer::staged::run::{RunOptions, fit_stage, run};
-use trainer::staged::state::State;
+use trainer::chain::staged::StagedRecipe;
+use trainer::chain::staged::crossval::{crossval, read};
+use trainer::chain::staged::run::{RunOptions, fit_stage, run};
+use trainer::chain::staged::state::State;
+use trainer::judge::scores::{Scores, fuse};
 
 /// The narrowest network and short views: a step takes some milliseconds.
 const RECIPE: &str = r#"

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 use trainer::Error;
+use trainer::chain::fit::{CHECKPOINT, FitOptions, fit};
 use trainer::data::features::FeatureCache;
 use trainer::data::{Corpus, Places};
-use trainer::export::ExportOptions;
-use trainer::fit::{CHECKPOINT, FitOptions, fit};
-use trainer::recipe::{FoldMode, Recipe};
+use trainer::ship::export::ExportOptions;
+use trainer::train::recipe::{FoldMode, Recipe};
 
 fn options(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
     common::options(fixture.path(), recipe, out)
@@ -92,7 +92,7 @@ fn the_loss_falls_and_the_export_agrees() {
     assert_eq!(evaluation.background.unwrap().n_windows, 1);
 
     let out = fixture.path().join("model");
-    let report = trainer::export::export(&options.out.join(CHECKPOINT), &out, &ExportOptions::default()).unwrap();
+    let report = trainer::ship::export::export(&options.out.join(CHECKPOINT), &out, &ExportOptions::default()).unwrap();
     assert!(report.agreement.n_frames > 30, "{report:?}");
     let model = edge::model::Model::load(&out).unwrap();
     assert_eq!(model.manifest.labels, ["blender", "chopping", "dog", "water-flowing", "background"]);
@@ -109,7 +109,7 @@ fn an_unfinished_training_is_not_exported() {
     let options = FitOptions { stop_after: Some(2), ..options(&fixture, fixture.recipe(), "run") };
     assert!(matches!(fit(&options), Err(Error::Interrupted)));
     let (checkpoint, out) = (options.out.join(CHECKPOINT), fixture.path().join("model"));
-    let error = trainer::export::export(&checkpoint, &out, &ExportOptions::default()).unwrap_err();
+    let error = trainer::ship::export::export(&checkpoint, &out, &ExportOptions::default()).unwrap_err();
     assert!(error.to_string().contains("not finished: step 2 of 48"), "{error}");
 }
 
@@ -122,10 +122,10 @@ fn a_tampered_network_fails_verification() {
     fit(&options).unwrap();
     // The same run with one weight changed must not pass as the same network.
     let (checkpoint, out) = (options.out.join(CHECKPOINT), fixture.path().join("model"));
-    trainer::export::export(&checkpoint, &out, &ExportOptions::default()).unwrap();
-    let other = trainer::checkpoint::Checkpoint::load(&checkpoint).unwrap().model(Device::Cpu).unwrap();
+    trainer::ship::export::export(&checkpoint, &out, &ExportOptions::default()).unwrap();
+    let other = trainer::train::checkpoint::Checkpoint::load(&checkpoint).unwrap().model(Device::Cpu).unwrap();
     let frames = vec![0.3; 64 * 200];
-    let error = trainer::export::verify(&out, &other, &[0, 1, 2, 3, 4], &frames).unwrap_err();
+    let error = trainer::ship::export::verify(&out, &other, &[0, 1, 2, 3, 4], &frames).unwrap_err();
     assert!(error.to_string().contains("a logit differs by"), "{error}");
 }
 

@@ -1,12 +1,12 @@
 //! Command `calibrate`.
 
 use super::PrecisionArg;
-use crate::calibrate::{Calibration, Goal, Material, Measured, calibrate as choose};
-use crate::crossval;
+use crate::chain::crossval;
+use crate::chain::fit::{MODEL, RESULT};
+use crate::common::json;
+use crate::common::spread::Spread;
 use crate::error::{Error, Result};
-use crate::fit::{MODEL, RESULT};
-use crate::json;
-use crate::spread::Spread;
+use crate::judge::calibrate::{Calibration, Goal, Material, Measured, calibrate as choose};
 use clap::{Args, ValueEnum};
 use edge::engine::PrecisionChoice;
 use edge::model::{MANIFEST_FILE, Model};

@@ -4,13 +4,13 @@
 //! of all folds with their summary, of all data), and model folders. Whatever is finished is not done again.
 
 use super::train::{Common, print_summary};
-use crate::crossval::{self, Summary};
-use crate::distill::scores::path_of;
+use crate::chain::crossval::{self, Summary};
+use crate::chain::fit::{self, CHECKPOINT, FitOptions, run_name};
+use crate::chain::staged::StagedRecipe;
+use crate::chain::staged::run::{self, RunOptions};
 use crate::error::{Error, Result};
-use crate::export::{self, ExportOptions};
-use crate::fit::{self, CHECKPOINT, FitOptions, run_name};
-use crate::staged::StagedRecipe;
-use crate::staged::run::{self, RunOptions};
+use crate::ship::export::{self, ExportOptions};
+use crate::train::distill::scores::path_of;
 use clap::Args;
 use std::path::{Path, PathBuf};
 

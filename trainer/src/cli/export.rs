@@ -1,12 +1,12 @@
 //! Command `export`.
 
-use crate::crossval::Summary;
+use crate::chain::crossval::Summary;
+use crate::chain::staged::{StagedRecipe, crossval};
+use crate::common::json;
+use crate::data::segments::class_labels;
 use crate::error::{Error, Result};
-use crate::export::{self, Agreement, ExportOptions, ExportReport, FusedReport, Fusion, Given, Networks};
-use crate::json;
-use crate::recipe::Recipe;
-use crate::segments::class_labels;
-use crate::staged::{StagedRecipe, crossval};
+use crate::ship::export::{self, Agreement, ExportOptions, ExportReport, FusedReport, Fusion, Given, Networks};
+use crate::train::recipe::Recipe;
 use clap::Args;
 use std::path::PathBuf;
 

@@ -4,9 +4,9 @@
 //! class is recognised.
 
 use super::train::{Common, set_threads};
+use crate::chain::fit::MODEL;
 use crate::error::Result;
-use crate::fit::MODEL;
-use crate::own::{self, OwnOptions, whole};
+use crate::tools::own::{self, OwnOptions, whole};
 use clap::Args;
 use sounds::Sound;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
 //! Command `scenes`.
 
 use super::train::{FoldsArg, set_threads};
+use crate::common::progress;
+use crate::common::random::{Purpose, rng_for};
 use crate::data::data_root;
 use crate::error::{Error, Result};
-use crate::progress;
-use crate::random::{Purpose, rng_for};
-use crate::recipe::Recipe;
-use crate::scenes::{MicrophoneSettings, Pool, PoolSettings, SceneSettings, Span, Unknown, compose};
+use crate::tools::scenes::{MicrophoneSettings, Pool, PoolSettings, SceneSettings, Span, Unknown, compose};
+use crate::train::recipe::Recipe;
 use clap::Args;
 use rand::Rng as _;
 use rayon::prelude::*;

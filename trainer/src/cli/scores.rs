@@ -1,11 +1,11 @@
 //! Commands on scores: `fuse`, `evaluate` and `submit`.
 
+use crate::common::json;
 use crate::error::{Error, Result};
-use crate::json;
-use crate::scores::fuse::{aligned, default_weights};
-use crate::scores::search::{Found, folds_of};
-use crate::scores::submit::{self, N_CLASSES};
-use crate::scores::{Ensemble, Measures, Scores, Truth, fuse as fused, measure, search};
+use crate::judge::scores::fuse::{aligned, default_weights};
+use crate::judge::scores::search::{Found, folds_of};
+use crate::judge::scores::submit::{self, N_CLASSES};
+use crate::judge::scores::{Ensemble, Measures, Scores, Truth, fuse as fused, measure, search};
 use clap::Args;
 use std::path::PathBuf;
 

@@ -1,12 +1,12 @@
 //! Command `search`.
 
 use super::train::{DeviceArg, FoldsArg, set_threads, stop_flag};
+use crate::common::json;
 use crate::data::{Places, Tables, data_root};
 use crate::error::Result;
-use crate::json;
-use crate::search::Search;
-use crate::search::report::{Settings, plan};
-use crate::search::space::{Space, Timing};
+use crate::tools::search::Search;
+use crate::tools::search::report::{Settings, plan};
+use crate::tools::search::space::{Space, Timing};
 use clap::Args;
 use std::path::{Path, PathBuf};
 

@@ -1,12 +1,12 @@
 //! Commands on models of staged recipes: `predict` and `average`.
 
 use super::train::{DeviceArg, set_threads, stop_flag};
+use crate::chain::staged::predict::{Model, predict as say};
+use crate::chain::staged::state::{self, Header, State, load_network};
+use crate::chain::staged::{StagedRecipe, sets};
+use crate::data::segments::{PastEnd, SegmentSet};
 use crate::error::{Error, Result};
-use crate::segments::{PastEnd, SegmentSet};
-use crate::slowfast::SlowFast;
-use crate::staged::predict::{Model, predict as say};
-use crate::staged::state::{self, Header, State, load_network};
-use crate::staged::{StagedRecipe, sets};
+use crate::nets::slowfast::SlowFast;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -119,7 +119,7 @@ pub fn average(args: &AverageArgs) -> Result<()> {
         }
     }
     let mean = SlowFast::average(&networks.iter().collect::<Vec<_>>())?;
-    let header = Header { stage: crate::staged::run::AVERAGE.to_owned(), ..first.header.clone() };
+    let header = Header { stage: crate::chain::staged::run::AVERAGE.to_owned(), ..first.header.clone() };
     state::save(&args.out, &header, &mean, &[])
 }
 

@@ -1,16 +1,16 @@
 //! Commands that train: `fit`, `crossval`, and `summary` of what they left.
 
 use super::own::OwnArgs;
-use crate::crossval::{self, Summary};
+use crate::chain::crossval::{self, Summary};
+use crate::chain::fit::{self, FitOptions};
+use crate::chain::staged::recipe::Init;
+use crate::chain::staged::run::{self, RunOptions};
+use crate::chain::staged::{self, StagedRecipe};
+use crate::common::json;
 use crate::data::{Places, data_root};
 use crate::error::{Error, Result};
-use crate::fit::{self, FitOptions};
-use crate::json;
-use crate::own::whole;
-use crate::recipe::{FoldMode, Overrides, Recipe};
-use crate::staged::recipe::Init;
-use crate::staged::run::{self, RunOptions};
-use crate::staged::{self, StagedRecipe};
+use crate::tools::own::whole;
+use crate::train::recipe::{FoldMode, Overrides, Recipe};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,10 +7,12 @@ pub mod csv;
 pub mod features;
 pub mod folds;
 pub mod procedural;
+pub mod scores;
+pub mod segments;
 
 use crate::error::{Error, Result};
-use crate::recipe::{DataSet, FoldMode, Recipe};
-use crate::teacher::{Tutor, mn04};
+use crate::nets::teacher::{Tutor, mn04};
+use crate::train::recipe::{DataSet, FoldMode, Recipe};
 use features::FeatureCache;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
@@ -227,7 +229,7 @@ impl Corpus {
             negatives: Vec::new(),
             procedural: Vec::new(),
         };
-        let bar = crate::progress::bar(tables.iter().map(Vec::len).sum::<usize>() as u64, "features");
+        let bar = crate::common::progress::bar(tables.iter().map(Vec::len).sum::<usize>() as u64, "features");
         for (set, rows) in recipe.data.iter().zip(&tables) {
             corpus.add_set(set, rows, &cache, tutor.as_ref(), &bar)?;
         }

@@ -6,8 +6,8 @@
 
 use super::{Clip, features};
 use crate::error::Result;
-use crate::recipe::{Events, Procedural};
-use crate::teacher::Tutor;
+use crate::nets::teacher::Tutor;
+use crate::train::recipe::{Events, Procedural};
 use edge_frontend::FrontendConfig;
 use rayon::prelude::*;
 use sounds::Sound;

@@ -3,7 +3,7 @@
 //! Enters: `metrics.jsonl` of a run. Leaves: its epochs, and its evaluations on the held-out fold.
 
 use crate::error::{Error, Result};
-use crate::evaluate::Evaluation;
+use crate::judge::evaluate::Evaluation;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;

@@ -23,7 +23,7 @@ pub mod spectrogram;
 pub mod subject;
 
 use crate::error::{Error, Result};
-use crate::recipe::FoldMode;
+use crate::train::recipe::FoldMode;
 use edge::engine::Precision;
 use figures::{Bootstrap, Figures};
 use hardest::HardClip;

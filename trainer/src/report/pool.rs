@@ -4,7 +4,7 @@
 //! that has not heard it says of it. Every clip is in one fold, so the rows are one test set of the whole recipe.
 
 use super::run::{Notes, Run};
-use crate::scores::Predictions;
+use crate::judge::scores::Predictions;
 use edge::engine::Precision;
 use edge_frontend::Activation;
 use std::collections::BTreeMap;

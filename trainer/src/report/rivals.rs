@@ -7,11 +7,11 @@
 use super::ReportOptions;
 use super::run::{Notes, Run};
 use super::subject::Subject;
+use crate::chain::fit::network_cost;
+use crate::common::json;
 use crate::error::{Error, Result};
-use crate::fit::network_cost;
-use crate::json;
-use crate::search::pareto::front;
-use crate::search::report::Report as SearchReport;
+use crate::tools::search::pareto::front;
+use crate::tools::search::report::Report as SearchReport;
 use std::collections::BTreeMap;
 use std::path::Path;
 

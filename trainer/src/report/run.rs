@@ -5,14 +5,14 @@
 
 use super::curves::Curves;
 use super::header::header;
-use crate::checkpoint;
-use crate::environment::{ENVIRONMENT, Environment};
+use crate::chain::fit::{CHECKPOINT, EVENTS_METRICS, FitResult, METRICS, PREDICTIONS, RESULT};
+use crate::chain::staged::{StagedRecipe, run::RunResult, state};
+use crate::common::environment::{ENVIRONMENT, Environment};
+use crate::common::json;
 use crate::error::{Error, Result};
-use crate::fit::{CHECKPOINT, EVENTS_METRICS, FitResult, METRICS, PREDICTIONS, RESULT};
-use crate::json;
-use crate::recipe::{FoldMode, Recipe};
-use crate::scores::Predictions;
-use crate::staged::{StagedRecipe, run::RunResult, state};
+use crate::judge::scores::Predictions;
+use crate::train::checkpoint;
+use crate::train::recipe::{FoldMode, Recipe};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

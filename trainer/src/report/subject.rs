@@ -5,7 +5,7 @@
 
 use super::run::{AnyRecipe, Notes, Run};
 use crate::error::{Error, Result};
-use crate::recipe::FoldMode;
+use crate::train::recipe::FoldMode;
 use std::path::Path;
 
 /// The runs of one page.

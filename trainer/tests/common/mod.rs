@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
+use trainer::chain::fit::FitOptions;
 use trainer::data::Places;
-use trainer::fit::FitOptions;
-use trainer::recipe::{FoldMode, Recipe};
+use trainer::train::recipe::{FoldMode, Recipe};
 
 /// Classes of the data set.
 pub const SOUNDS: [Sound; 4] = [Sound::Blender, Sound::Chopping, Sound::Dog, Sound::WaterFlowing];

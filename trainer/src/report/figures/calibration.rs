@@ -5,7 +5,7 @@
 //! temperature that a clip's logits are divided by is fitted on other folds, or, of a single fold, on other sources: never on the
 //! clip itself.
 
-use crate::golden_section::minimise;
+use crate::common::golden_section::minimise;
 use crate::report::pool::{Pool, Row, log_posteriors, posteriors};
 use edge_frontend::Activation;
 

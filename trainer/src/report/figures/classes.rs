@@ -92,8 +92,8 @@ pub fn mean_over_classes(figures: &[f64], figure: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::scores::measure;
     use crate::report::figures::tests::pool;
-    use crate::scores::measure;
 
     #[test]
     fn by_hand() {

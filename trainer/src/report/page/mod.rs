@@ -50,7 +50,7 @@ pub fn page(report: &Report) -> String {
             body {
                 header {
                     h1 { (title) }
-                    p.dim { "Training report, " (crate::environment::now()) ", earwitness-train " (env!("CARGO_PKG_VERSION")) }
+                    p.dim { "Training report, " (crate::common::environment::now()) ", earwitness-train " (env!("CARGO_PKG_VERSION")) }
                     nav { @for section in &sections { a href=(format!("#{}", section.id)) { (section.title) } } }
                 }
                 main {

@@ -2,7 +2,7 @@
 
 use super::Section;
 use super::numbers::{NONE, duration, thousands};
-use crate::environment::Environment;
+use crate::common::environment::Environment;
 use crate::report::run::{AnyRecipe, Run};
 use crate::report::subject::Subject;
 use maud::{Markup, html};

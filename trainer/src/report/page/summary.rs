@@ -2,12 +2,12 @@
 
 use super::Section;
 use super::numbers::{NONE, cell, difference_cell, duration, number, percent, percent_cell, sortable, thousands};
-use crate::fit::{FitResult, network_cost};
+use crate::chain::fit::{FitResult, network_cost};
+use crate::chain::staged::run::RunResult;
 use crate::report::figures::overall::Unit;
 use crate::report::run::{AnyResult, Run};
 use crate::report::subject::Subject;
 use crate::report::{HeldOut, Report};
-use crate::staged::run::RunResult;
 use edge::engine::Precision;
 use maud::{Markup, html};
 use std::collections::BTreeSet;
@@ -220,8 +220,8 @@ fn by_model(subject: &Subject) -> Markup {
                 @for title in ["segments", "top-1 %", "top-5 %", "mCA %", "mAP %", "mAUC"] { th.num { (title) } }
             } }
             tbody { @for (name, _) in &first.models {
-                @let of: Vec<&crate::scores::Measures> = of_model(name);
-                @let mean_of = |get: fn(&crate::scores::Measures) -> f64| mean(&of.iter().map(|m| get(m)).collect::<Vec<_>>());
+                @let of: Vec<&crate::judge::scores::Measures> = of_model(name);
+                @let mean_of = |get: fn(&crate::judge::scores::Measures) -> f64| mean(&of.iter().map(|m| get(m)).collect::<Vec<_>>());
                 @let auc = mean_of(|m| m.mauc.unwrap_or(f64::NAN));
                 tr {
                     th scope="row" { (name) }

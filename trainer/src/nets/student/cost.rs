@@ -1,0 +1,96 @@
+//! Size and cost of a network.
+//!
+//! Enters: layers, a front end's bands and hop. Leaves: receptive field, parameters, multiplications; nothing is computed.
+
+use crate::train::recipe::ConvLayer;
+
+/// Size and cost of a network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Input frames that one output frame sees.
+    pub receptive_field: usize,
+    /// Trained values; batch norm folded.
+    pub n_params: usize,
+    /// Multiply-accumulates for a second of sound, in millions.
+    pub mmac_per_second: f64,
+}
+
+/// Input frames that one output frame sees.
+pub fn receptive_field(layers: &[ConvLayer]) -> usize {
+    let mut jump = 1;
+    let mut field = 1;
+    for layer in layers {
+        field += (layer.kernel_t - 1) * jump;
+        jump *= layer.stride_t;
+    }
+    field
+}
+
+/// Output frames for `n_frames` input frames.
+pub fn n_output_frames(layers: &[ConvLayer], n_frames: usize) -> usize {
+    layers.iter().fold(n_frames, |n, layer| (n + layer.stride_t).saturating_sub(layer.kernel_t) / layer.stride_t)
+}
+
+/// Size and cost of a network on `n_mels` bands at one frame every `hop_seconds`. The head is counted once a frame;
+/// squeeze-and-excitation as it is exported: the first convolution on every band, the second on two.
+pub fn cost(layers: &[ConvLayer], n_mels: usize, n_classes: usize, hop_seconds: f64) -> Cost {
+    let (mut n_in, mut n_f, mut rate, mut n_params, mut mac) = (1, n_mels, 1.0 / hop_seconds, 0, 0.0);
+    for layer in layers {
+        let weights = layer.channels * n_in * layer.kernel_t * layer.kernel_f;
+        rate /= layer.stride_t as f64;
+        n_f = layer.out_f(n_f).unwrap_or(0);
+        n_params += weights + layer.channels;
+        mac += rate * (n_f * weights) as f64;
+        if layer.squeeze > 0 {
+            let weights = layer.channels * layer.squeeze;
+            n_params += 2 * weights + layer.squeeze + layer.channels;
+            mac += rate * ((n_f + 2) * weights) as f64;
+        }
+        n_in = layer.channels;
+    }
+    mac += rate * (n_in * n_classes) as f64;
+    n_params += (n_in + 1) * n_classes;
+    Cost { receptive_field: receptive_field(layers), n_params, mmac_per_second: mac / 1e6 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers() -> Vec<ConvLayer> {
+        let layer = |channels, kernel_t, kernel_f, stride_t, stride_f| ConvLayer {
+            channels,
+            kernel_t,
+            kernel_f,
+            stride_t,
+            stride_f,
+            pad_f: None,
+            residual: false,
+            squeeze: 0,
+        };
+        vec![layer(4, 4, 5, 2, 2), layer(6, 3, 3, 2, 2), layer(8, 3, 3, 2, 1)]
+    }
+
+    #[test]
+    fn cost_counts_the_multiplications_of_each_layer() {
+        let cost = cost(&layers(), 16, 3, 0.01);
+        // Rates 50, 25, 12.5 frames a second; bands 8, 4, 4; and the head.
+        let expected = 50.0 * 8.0 * 80.0 + 25.0 * 4.0 * 216.0 + 12.5 * 4.0 * 432.0 + 12.5 * 24.0;
+        assert!((cost.mmac_per_second * 1e6 - expected).abs() < 1.0, "{cost:?}");
+        assert_eq!(cost.n_params, 80 + 4 + 216 + 6 + 432 + 8 + 27);
+        assert_eq!(cost.receptive_field, 4 + 2 * 2 + 2 * 4);
+    }
+
+    #[test]
+    fn squeeze_costs_its_two_convolutions_and_a_skip_path_nothing() {
+        let plain = cost(&layers(), 16, 3, 0.01);
+        let mut layers = layers();
+        layers[1].squeeze = 2;
+        let squeezed = cost(&layers, 16, 3, 0.01);
+        assert_eq!(squeezed.n_params - plain.n_params, 6 * 2 + 2 + 2 * 6 + 6);
+        let more = (squeezed.mmac_per_second - plain.mmac_per_second) * 1e6;
+        assert!((more - 25.0 * (4.0 + 2.0) * 12.0).abs() < 1e-3, "{more}");
+        layers[1].residual = true;
+        assert_eq!(cost(&layers, 16, 3, 0.01), squeezed);
+    }
+}

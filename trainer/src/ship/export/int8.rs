@@ -1,0 +1,55 @@
+//! Writes a student with 8-bit convolutions as ONNX.
+//!
+//! Enters: a quantized student. Leaves: the bytes of an ONNX file with the same input and output as the single-precision one's:
+//! `QuantizeLinear`, a `QLinearConv` a layer, whose output's zero point stands for the ReLU, `DequantizeLinear`, and the head in
+//! single precision. tract runs `QLinearConv` in integers; pairs of `QuantizeLinear` and `DequantizeLinear` around a `Conv` it would
+//! run in single precision.
+
+use super::graph::Graph;
+use super::onnx::{INPUT, finish, geometry};
+use crate::error::Result;
+use crate::ship::quantize::{Grid, Quantized};
+
+/// The bytes of the ONNX file with the classes `classes`, in that order.
+///
+/// # Errors
+///
+/// If libtorch reports an error.
+pub fn encode(network: &Quantized, classes: &[usize], n_mels: usize, name: &str) -> Result<Vec<u8>> {
+    let mut graph = Graph::new(name);
+    let layers = network.integers()?;
+    let grid = |graph: &mut Graph, name: &str, grid: &Grid| {
+        let names = [format!("{name}.scale"), format!("{name}.zero_point")];
+        graph.scalar(&names[0], grid.scale);
+        graph.bytes(&names[1], &[], &[grid.zero_point]);
+        names
+    };
+    let mut value = INPUT.to_owned();
+    let mut last = None;
+    for (i, (layer, integers)) in network.layers().iter().zip(&layers).enumerate() {
+        let [scale, zero_point] = match last.take() {
+            Some(names) => names,
+            None => {
+                let names = grid(&mut graph, "input", &integers.input);
+                value = graph.node("QuantizeLinear", "quantized", &[&value, &names[0], &names[1]], Vec::new());
+                names
+            }
+        };
+        let output = grid(&mut graph, &format!("conv{i}.output"), &integers.output);
+        let part = |part: &str| format!("conv{i}.{part}");
+        let [weight, weight_scale, weight_zero, bias] =
+            [part("weight"), part("weight.scale"), part("weight.zero_point"), part("bias")];
+        graph.bytes(&weight, &integers.shape, &integers.weight);
+        graph.vector(&weight_scale, &integers.weight_scale);
+        graph.bytes(&weight_zero, &[integers.weight_scale.len()], &vec![0; integers.weight_scale.len()]);
+        graph.words(&bias, &integers.bias);
+        let inputs = [&value, &scale, &zero_point, &weight, &weight_scale, &weight_zero, &output[0], &output[1], &bias]
+            .map(String::as_str);
+        value = graph.node("QLinearConv", &format!("conv{i}"), &inputs, geometry(layer));
+        last = Some(output);
+    }
+    if let Some([scale, zero_point]) = last {
+        value = graph.node("DequantizeLinear", "features", &[&value, &scale, &zero_point], Vec::new());
+    }
+    finish(graph, &value, network.head(), classes, n_mels)
+}

@@ -1,0 +1,147 @@
+//! What sounds in a scene: the pool and the generator's catalogue enter, voices with what they are leave.
+
+use super::active::Levels;
+use super::deck::Deck;
+use super::pool::{Clip, Pool, fade};
+use super::settings::{SceneSettings, Unknown};
+use super::studio::{Studio, Voice};
+use crate::common::random::Rng;
+use crate::error::{Error, Result};
+use rand::Rng as _;
+use sounds::Sound;
+
+/// Length of a generated sound.
+const GENERATED_S: (f32, f32) = (2.0, 10.0);
+/// Fades where a sound that is too long is cut.
+const CUT_FADE_S: (f64, f64) = (0.003, 0.03);
+/// Share of recordings among the sounds without a label, where there are any and generated ones, too.
+const RECORDED: f32 = 0.5;
+
+/// Something that sounds, or that silences the microphone.
+pub(super) struct Part {
+    pub(super) kind: Kind,
+    /// Things of one class never overlap.
+    pub(super) class: usize,
+    /// The file, below the data root; or the generated sound and its seed.
+    pub(super) source: String,
+    /// Where in the recording it begins.
+    pub(super) from_s: f64,
+}
+
+pub(super) enum Kind {
+    Sounds(Voice),
+    /// Nothing is heard for so many samples.
+    Mutes(usize),
+}
+
+impl Part {
+    /// Length of what the truth says, in samples.
+    pub(super) fn length(&self) -> usize {
+        match &self.kind {
+            Kind::Sounds(voice) => voice.extent.len(),
+            Kind::Mutes(length) => *length,
+        }
+    }
+}
+
+/// The sounds with a label: classes come up equally often, and of each class its clips do.
+pub(super) fn events(pool: &Pool, settings: &SceneSettings, studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
+    let n = count(settings.events_a_minute, settings);
+    let clips_of =
+        |class: usize| -> Vec<usize> { (0..pool.clips().len()).filter(|&i| pool.clips()[i].class == class).collect() };
+    let mut clips: Vec<Deck<usize>> = (0..pool.labels().len()).map(|class| Deck::new(clips_of(class))).collect();
+    let mut classes = Deck::new((0..pool.labels().len()).filter(|&class| !clips_of(class).is_empty()).collect());
+    let mut parts = Vec::new();
+    while parts.len() < n {
+        let clip = classes.draw(rng).and_then(|class| clips[class].draw(rng));
+        let Some(clip) = clip.map(|i| &pool.clips()[i]) else {
+            let rate = settings.events_a_minute;
+            return Err(Error::Usage(format!("events_a_minute is {rate}, but there are no clips")));
+        };
+        parts.push(recorded(clip, pool, settings, studio, false, rng));
+    }
+    Ok(parts)
+}
+
+/// The sounds without a label.
+pub(super) fn unknown(pool: &Pool, settings: &SceneSettings, studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
+    let kinds: Vec<(usize, Sound)> = Sound::all()
+        .iter()
+        .copied()
+        // Room noise is what scenes have for a background; a muted microphone must not silence what the truth says.
+        .filter(|&sound| sound.label().is_none() && sound != Sound::RoomNoise)
+        .filter(|&sound| sound != Sound::Silence || settings.events_a_minute == 0.0)
+        .filter(|sound| match settings.unknown {
+            Unknown::All => true,
+            Unknown::Seen => !sound.is_reserved(),
+            Unknown::Unseen => sound.is_reserved(),
+            Unknown::Recorded => false,
+        })
+        .enumerate()
+        .collect();
+    let n_kinds = kinds.len();
+    let (mut kinds, mut clips) = (Deck::new(kinds), Deck::new((0..pool.unknown().len()).collect::<Vec<usize>>()));
+    let mut parts = Vec::new();
+    while parts.len() < count(settings.unknown_a_minute, settings) {
+        let takes_clip = !pool.unknown().is_empty() && (n_kinds == 0 || rng.random::<f32>() < RECORDED);
+        if takes_clip && let Some(i) = clips.draw(rng) {
+            let part = recorded(&pool.unknown()[i], pool, settings, studio, true, rng);
+            // Each recording may be something else.
+            parts.push(Part { class: n_kinds + i, ..part });
+        } else if let Some((class, sound)) = kinds.draw(rng) {
+            parts.push(generated(sound, class, pool, settings, studio, rng));
+        } else {
+            let rate = settings.unknown_a_minute;
+            return Err(Error::Usage(format!("unknown_a_minute is {rate}, but there are no recordings for it")));
+        }
+    }
+    Ok(parts)
+}
+
+fn count(a_minute: f64, settings: &SceneSettings) -> usize {
+    (a_minute * settings.seconds / 60.0).round() as usize
+}
+
+/// One piece of a clip, at most as long as asked.
+fn recorded(clip: &Clip, pool: &Pool, settings: &SceneSettings, studio: &mut Studio, all: bool, rng: &mut Rng) -> Part {
+    let rate = f64::from(pool.sample_rate());
+    let piece = &clip.pieces[rng.random_range(0..clip.pieces.len())];
+    let longest = (settings.max_event_s * rate) as usize;
+    let start = rng.random_range(0..=piece.samples.len().saturating_sub(longest));
+    let cut;
+    let dry = if piece.samples.len() > longest {
+        let mut samples = piece.samples[start..start + longest].to_vec();
+        fade(&mut samples, (CUT_FADE_S.0 * rate) as usize, (CUT_FADE_S.1 * rate) as usize);
+        cut = samples;
+        &cut
+    } else {
+        &piece.samples
+    };
+    let voice = studio.record(dry, piece.threshold_db, all, rng);
+    let from_s = piece.from_s + start as f64 / rate;
+    Part { kind: Kind::Sounds(voice), class: clip.class, source: clip.source.clone(), from_s }
+}
+
+fn generated(
+    sound: Sound,
+    class: usize,
+    pool: &Pool,
+    settings: &SceneSettings,
+    studio: &mut Studio,
+    rng: &mut Rng,
+) -> Part {
+    let (low, high) = (GENERATED_S.0, GENERATED_S.1.min(settings.max_event_s as f32));
+    let seconds = if low < high { low * (high / low).powf(rng.random()) } else { high };
+    let seed: u64 = rng.random();
+    let rate = pool.sample_rate();
+    let kind = if sound == Sound::Silence {
+        Kind::Mutes((seconds * rate as f32) as usize)
+    } else {
+        let mut dry = sounds::render(sound, rate, seconds, seed);
+        let at_rate = |seconds: f64| (seconds * f64::from(rate)) as usize;
+        fade(&mut dry, at_rate(CUT_FADE_S.0), at_rate(CUT_FADE_S.1));
+        let quiet_db = Levels::of(&dry, rate).loudest_db() - super::active::REACH_DB;
+        Kind::Sounds(studio.record(&dry, quiet_db, true, rng))
+    };
+    Part { kind, class, source: format!("{sound}:{seed}"), from_s: 0.0 }
+}
