@@ -26,12 +26,9 @@ pub enum Purpose {
     View,
     /// Skipped branches of a batch.
     DropPath,
-    /// Order of the clips in an epoch of scenes.
-    SceneOrder,
-    /// Sounds, places and levels of a scene.
-    Scene,
-    /// A part of a composed recording, or the seed of one.
-    Composition,
+    /// A part of a composed recording, or the seed of one. Its number is what it was before two purposes were removed, so that the same
+    /// seed composes the same recording.
+    Composition = 10,
 }
 
 /// The generator of `purpose` number `counter`.

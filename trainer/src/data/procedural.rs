@@ -7,13 +7,10 @@
 use super::{Clip, features};
 use crate::error::Result;
 use crate::nets::teacher::Tutor;
-use crate::train::recipe::{Events, Procedural};
+use crate::train::recipe::Procedural;
 use edge_frontend::FrontendConfig;
 use rayon::prelude::*;
 use sounds::Sound;
-
-/// Length of a clip of a foreign sound.
-const FOREIGN_SECONDS: f64 = 4.0;
 
 /// Adds the generator's classes to `labels` where they are not among them.
 pub fn add_labels(labels: &mut Vec<String>) {
@@ -46,18 +43,6 @@ pub fn clips(
     let wanted = Sound::all().iter().copied().filter(wanted);
     let wanted = wanted.filter_map(|sound| Some((sound, class_of(sound)?))).collect();
     render(wanted, settings.clips_per_class, settings.seconds, settings.seed, frontend, tutor)
-}
-
-/// Clips of the sounds that no label should claim and that trainings may use, as the scenes of `[events]` have them. Their label is
-/// `background`.
-///
-/// # Errors
-///
-/// As [`clips`].
-pub fn foreign(settings: &Events, seed: u64, frontend: &FrontendConfig, background: usize) -> Result<Vec<Clip>> {
-    let is_foreign = |sound: &Sound| sound.label().is_none() && !sound.is_reserved() && *sound != Sound::Silence;
-    let wanted = Sound::all().iter().copied().filter(is_foreign).map(|sound| (sound, background)).collect();
-    render(wanted, settings.foreign_clips, FOREIGN_SECONDS, seed, frontend, None)
 }
 
 /// `n` clips of each sound with its label, with the seeds from `seed` on.

@@ -72,13 +72,13 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Evaluates `student`, whose logits `activation` turns into posteriors; none if nothing is held out.
+    /// Evaluates `student`; none if nothing is held out.
     ///
     /// # Errors
     ///
     /// If libtorch reports one.
-    pub fn evaluate(&self, student: &Student, activation: Activation) -> Result<Option<Evaluation>> {
-        self.evaluate_with(activation, |frames| clip_logits(student, frames, &self.frontend, self.device))
+    pub fn evaluate(&self, student: &Student) -> Result<Option<Evaluation>> {
+        self.evaluate_with(Activation::Softmax, |frames| clip_logits(student, frames, &self.frontend, self.device))
     }
 
     /// What the network's files in the model folder `folder` say of all that is held out, run as the daemon runs them; none if

@@ -29,9 +29,6 @@ pub struct Epoch {
     /// Distance to the teacher's embedding; 0 without a teacher.
     #[serde(default)]
     pub teacher_loss: f64,
-    /// On scenes, where they are trained on.
-    #[serde(default)]
-    pub scene_loss: f64,
     /// Share of crops whose most likely class is right.
     pub accuracy: f64,
     /// Learning rate of the last step.
@@ -72,7 +69,7 @@ impl Curves {
     fn take(&mut self, line: &str) -> serde_json::Result<()> {
         let value: Value = serde_json::from_str(line)?;
         match value["kind"].as_str() {
-            Some("train" | "events") => self.epochs.push(serde_json::from_value(value)?),
+            Some("train") => self.epochs.push(serde_json::from_value(value)?),
             Some("evaluation") => self.evaluations.push(serde_json::from_value(value)?),
             _ => {}
         }
@@ -100,9 +97,7 @@ mod tests {
 
     #[test]
     fn a_killed_training_and_later_kinds_of_lines_are_read() {
-        let curves =
-            read(&format!("{EPOCH}\n{{\"kind\":\"new\"}}\n{}\n{}", EPOCH.replace("train", "events"), &EPOCH[..30]))
-                .unwrap();
+        let curves = read(&format!("{EPOCH}\n{{\"kind\":\"new\"}}\n{EPOCH}\n{}", &EPOCH[..30])).unwrap();
         assert_eq!((curves.epochs.len(), curves.seconds()), (2, 3.0));
         assert_eq!(curves.epochs[0].teacher_loss, 0.0);
     }

@@ -5,7 +5,7 @@
 
 use super::curves::Curves;
 use super::header::header;
-use crate::chain::fit::{CHECKPOINT, EVENTS_METRICS, FitResult, METRICS, PREDICTIONS, RESULT};
+use crate::chain::fit::{CHECKPOINT, FitResult, METRICS, PREDICTIONS, RESULT};
 use crate::chain::staged::{StagedRecipe, run::RunResult, state};
 use crate::common::environment::{ENVIRONMENT, Environment};
 use crate::common::json;
@@ -101,14 +101,9 @@ impl Run {
                 if let Err(e) = run.take_header() {
                     note(&run, "recipe", &e);
                 }
-                // A training on scenes follows that on clips where the recipe has one.
-                let scenes = folder.join(EVENTS_METRICS).is_file().then_some((EVENTS_METRICS, "scenes"));
-                let clips = (METRICS, if scenes.is_some() { "clips" } else { "" });
-                for (file, stage) in [clips].into_iter().chain(scenes) {
-                    match Curves::read(&folder.join(file), stage) {
-                        Ok(curves) => run.curves.push(curves),
-                        Err(e) => note(&run, "training curves", &e),
-                    }
+                match Curves::read(&folder.join(METRICS), "") {
+                    Ok(curves) => run.curves.push(curves),
+                    Err(e) => note(&run, "training curves", &e),
                 }
             }
         }

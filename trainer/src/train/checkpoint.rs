@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::nets::student::Student;
 use crate::ship::quantize::Quantized;
 use crate::train::optim::Optimizer;
-use crate::train::recipe::{FoldMode, Recipe};
+use crate::train::recipe::{FoldMode, Recipe, removed};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use tch::{Device, Kind, Tensor};
 /// What a checkpoint belongs to and how far it has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// The recipe, defaults filled in.
+    /// The recipe, defaults filled in. Read from an older checkpoint it may hold options that were removed, if they were off.
+    #[serde(deserialize_with = "removed::deserialize")]
     pub recipe: Recipe,
     /// Classes in order.
     pub labels: Vec<String>,
@@ -91,7 +92,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or is no checkpoint.
+    /// If the file cannot be read, is no checkpoint, or is one of a training with an option that was removed.
     pub fn load(path: &Path) -> Result<Self> {
         std::fs::metadata(path).map_err(Error::io(path))?;
         let tensors =
@@ -99,7 +100,9 @@ impl Checkpoint {
         let values: HashMap<String, Tensor> = tensors.into_iter().collect();
         let header = values.get("header").ok_or_else(|| Error::content(path, "no checkpoint: no header"))?;
         let bytes: Vec<u8> = if header.kind() == Kind::Uint8 { header.try_into()? } else { Vec::new() };
-        let header = serde_json::from_slice(&bytes).map_err(|e| Error::content(path, format!("header: {e}")))?;
+        let wrong = |e: serde_json::Error| Error::content(path, format!("header: {e}"));
+        let header: serde_json::Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+        let header = serde_json::from_value(header).map_err(wrong)?;
         Ok(Self { header, values, path: path.to_owned() })
     }
 
@@ -147,15 +150,6 @@ impl Checkpoint {
     /// As [`Checkpoint::averaged`].
     pub fn model(&self, device: Device) -> Result<Student> {
         self.student("model/", device)
-    }
-
-    /// Overwrites the tensors of `student` with those after `prefix`.
-    ///
-    /// # Errors
-    ///
-    /// If a tensor is missing or has another shape.
-    pub fn fill(&self, student: &mut Student, prefix: &str) -> Result<()> {
-        student.fill(&self.values, prefix, &self.path)
     }
 
     /// Fills the optimiser's state for `model`.

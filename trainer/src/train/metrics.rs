@@ -44,20 +44,20 @@ impl Metrics {
 /// Means over the steps of an epoch.
 #[derive(Debug, Default)]
 pub struct Running {
-    sums: [f64; 4],
+    sums: [f64; 3],
     n: u64,
 }
 
 impl Running {
     /// Takes a step in.
     pub fn add(&mut self, report: &StepReport) {
-        let values = [report.loss, report.teacher_loss, report.accuracy, report.scene_loss];
+        let values = [report.loss, report.teacher_loss, report.accuracy];
         self.sums.iter_mut().zip(values).for_each(|(s, v)| *s += v);
         self.n += 1;
     }
 
-    /// Means of loss, distance to the teacher, accuracy, and loss of the scenes.
-    pub fn means(&self) -> [f64; 4] {
+    /// Means of loss, distance to the teacher, and accuracy.
+    pub fn means(&self) -> [f64; 3] {
         self.sums.map(|s| s / self.n.max(1) as f64)
     }
 }

@@ -3,7 +3,6 @@
 pub mod augment;
 pub mod checkpoint;
 pub mod distill;
-pub mod events;
 pub mod metrics;
 pub mod optim;
 pub mod recipe;

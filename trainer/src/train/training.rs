@@ -9,10 +9,8 @@ use crate::nets::student::Student;
 use crate::train::augment::Batch;
 use crate::train::checkpoint::{self, Checkpoint, Finished, Header};
 use crate::train::distill::{self, Lesson, Teachers, loss};
-use crate::train::events;
-use crate::train::events::scene::SceneBatch;
 use crate::train::optim::Optimizer;
-use crate::train::recipe::{Optim, Recipe};
+use crate::train::recipe::Recipe;
 use crate::train::schedule::learning_rate;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -26,7 +24,6 @@ pub struct Training {
     average: Student,
     optimizer: Optimizer,
     teachers: Teachers,
-    optim: Optim,
     device: Device,
 }
 
@@ -37,8 +34,6 @@ pub struct StepReport {
     pub loss: f64,
     /// Cosine distance to the teacher's embedding; 0 without a teacher.
     pub teacher_loss: f64,
-    /// Of the scenes; 0 without.
-    pub scene_loss: f64,
     /// Share of crops or views whose most likely class is the heavier of their labels.
     pub accuracy: f64,
     /// Learning rate used.
@@ -57,8 +52,7 @@ impl Training {
         let student = Student::new(&recipe.network, n_mels, n_classes, n_teacher, recipe.seed, device)?;
         let optimizer = optimizer_for(recipe, &student)?;
         let teachers = Teachers::default();
-        let optim = recipe.optim.clone();
-        Ok(Self { average: student.frozen_copy()?, student, optimizer, teachers, optim, header, device })
+        Ok(Self { average: student.frozen_copy()?, student, optimizer, teachers, header, device })
     }
 
     /// Continues the training saved at `path`.
@@ -80,32 +74,7 @@ impl Training {
         let mut optimizer = optimizer_for(&expected.recipe, &student)?;
         checkpoint.restore_optimizer(&student, &mut optimizer)?;
         let header = Header { step: checkpoint.header.step, ..expected.clone() };
-        let optim = expected.recipe.optim.clone();
-        Ok(Self { header, student, average, optimizer, teachers: Teachers::default(), optim, device })
-    }
-
-    /// Goes on with the finished `student` in a training of its own, under `optim`, or with what is saved of it at `path`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Training::resume`].
-    pub fn continued(header: Header, student: &Student, optim: Optim, path: &Path) -> Result<Self> {
-        let mut training = Self::start(header, student.device())?;
-        (training.student, training.average, training.optim) = (student.thawed()?, student.frozen_copy()?, optim);
-        training.optimizer = optimizer_for(&training.header.recipe, &training.student)?;
-        if !path.exists() {
-            return Ok(training);
-        }
-        let checkpoint = Checkpoint::load(path)?;
-        if (Header { step: 0, ..checkpoint.header.clone() }) != training.header {
-            let message = "belongs to another recipe, fold or data; delete it to do this stage anew";
-            return Err(Error::content(path, message));
-        }
-        training.header.step = checkpoint.header.step;
-        checkpoint.fill(&mut training.student, "model/")?;
-        checkpoint.fill(&mut training.average, "ema/")?;
-        checkpoint.restore_optimizer(&training.student, &mut training.optimizer)?;
-        Ok(training)
+        Ok(Self { header, student, average, optimizer, teachers: Teachers::default(), device })
     }
 
     /// The network with the weights that the next step changes.
@@ -122,11 +91,6 @@ impl Training {
         (self.student, self.average) = (student.thawed()?, student.frozen_copy()?);
         self.optimizer = optimizer_for(&self.header.recipe, &self.student)?;
         Ok(())
-    }
-
-    /// The teachers, for another training.
-    pub fn take_teachers(&mut self) -> Teachers {
-        std::mem::take(&mut self.teachers)
     }
 
     /// From now on learns from `teachers`, too.
@@ -148,12 +112,12 @@ impl Training {
         &self.average
     }
 
-    /// Does the next step on `batch`, which must be the one of that step, and on `scenes`, where the recipe has `[events]`.
+    /// Does the next step on `batch`, which must be the one of that step.
     ///
     /// # Errors
     ///
     /// If libtorch reports one, or the loss is no number any more.
-    pub fn step(&mut self, batch: &Batch, scenes: Option<&SceneBatch>) -> Result<StepReport> {
+    pub fn step(&mut self, batch: &Batch) -> Result<StepReport> {
         let (recipe, step) = (&self.header.recipe, self.header.step);
         let n_batch = recipe.train.batch as i64;
         let x = crops(batch, recipe, self.device)?;
@@ -175,15 +139,8 @@ impl Training {
         if let Some(further) = self.further_loss(&features, &logits, &lesson, batch)? {
             whole = whole.f_add(&further)?;
         }
-        let scene_loss = match (scenes, &recipe.events) {
-            (Some(scenes), Some(settings)) => Some(events::loss(&self.student, scenes, settings, recipe, self.device)?),
-            _ => None,
-        };
-        if let Some(loss) = &scene_loss {
-            whole = whole.f_add(loss)?;
-        }
         whole.f_backward()?;
-        let lr = learning_rate(&self.optim, step, self.header.n_steps);
+        let lr = learning_rate(&recipe.optim, step, self.header.n_steps);
         // Only matrices and kernels decay, not batch norm and biases.
         let decay = |value: &Tensor| if value.dim() > 1 { recipe.optim.weight_decay } else { 0.0 };
         let trained = self.student.params_mut().iter_mut().filter(|p| p.trained);
@@ -193,7 +150,7 @@ impl Training {
         });
         self.optimizer.step(trained, lr, step)?;
         // A short memory at first: the fresh weights say nothing.
-        let decay = self.optim.ema.min((step + 1) as f64 / (step + 10) as f64);
+        let decay = recipe.optim.ema.min((step + 1) as f64 / (step + 10) as f64);
         self.average.average_towards(&self.student, decay)?;
         self.header.step += 1;
         let right = logits.f_argmax(1, false)?.f_eq_tensor(&targets.f_argmax(1, false)?)?;
@@ -203,8 +160,7 @@ impl Training {
         }
         let accuracy = right.f_sum(Kind::Float)?.f_double_value(&[])? / n_batch as f64;
         let teacher_loss = teacher_loss.map(|t| t.f_double_value(&[])).transpose()?.unwrap_or(0.0);
-        let scene_loss = scene_loss.map(|t| t.f_double_value(&[])).transpose()?.unwrap_or(0.0);
-        Ok(StepReport { loss, teacher_loss, scene_loss, accuracy, lr })
+        Ok(StepReport { loss, teacher_loss, accuracy, lr })
     }
 
     /// Cross-entropy with the labels, and in its place, as far as the recipe says and where there is one, the soft loss.

@@ -1,9 +1,9 @@
 //! One training of one fold, from recipe to result.
 //!
 //! Enters: a recipe and a run folder. Leaves, in the folder: `checkpoint.safetensors`, `metrics.jsonl` (one object an epoch and
-//! an evaluation), of a training on scenes `events.safetensors` and `events.jsonl`, and, at the end, `model/`, `environment.json`,
-//! `result.json` and, of a held-out fold, `peaks.json` and `predictions.npz`. The held-out fold chooses nothing: the result is that of the last step's
-//! averaged weights. Runs on the calling thread; batches and features on the pool's.
+//! an evaluation), and, at the end, `model/`, `environment.json`, `result.json` and, of a held-out fold, `peaks.json` and
+//! `predictions.npz`. The held-out fold chooses nothing: the result is that of the last step's averaged weights. Runs on the calling
+//! thread; batches and features on the pool's.
 
 mod graft;
 mod steps;
@@ -11,24 +11,21 @@ mod steps;
 use crate::common::environment::Environment;
 use crate::common::json;
 use crate::common::progress::device_name;
-use crate::data::{Corpus, Places, procedural};
+use crate::data::{Corpus, Places};
 use crate::error::{Error, Result};
 use crate::judge::evaluate::{self, Evaluation, HeldOut};
 use crate::judge::thresholds::{self, PEAKS};
-use crate::nets::student::{Cost, Student, cost, receptive_field};
+use crate::nets::student::{Cost, Student, cost};
 use crate::nets::teacher::probe::{self, Lessons};
 use crate::nets::teacher::{self, Listener, Statistics};
 use crate::ship::export::{self, ExportOptions};
 use crate::ship::quantize::{Fidelity, Quantized, quantize};
-use crate::train::augment::{Batcher, Source};
+use crate::train::augment::Batcher;
 use crate::train::checkpoint::{Finished, Header};
 use crate::train::distill::{self, Classifier, Teachers};
-use crate::train::events;
-use crate::train::events::scene::{SceneBatcher, Slots, Sources};
 use crate::train::metrics::Metrics;
-use crate::train::recipe::{Events, FoldMode, Recipe};
+use crate::train::recipe::{FoldMode, Recipe};
 use crate::train::training::{Training, crops};
-use edge_frontend::Activation;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,13 +43,6 @@ pub const MODEL: &str = "model";
 pub const METRICS: &str = "metrics.jsonl";
 /// Name of what the finished network says of the held-out fold, in a run folder.
 pub const PREDICTIONS: &str = "predictions.npz";
-/// The checkpoint of the training on scenes.
-const EVENTS_CHECKPOINT: &str = "events.safetensors";
-/// Its record.
-pub const EVENTS_METRICS: &str = "events.jsonl";
-/// Seed, beside the recipe's, of the generated sounds in scenes; far from those of generated clips.
-const FOREIGN_SEED: u64 = 500_000;
-
 /// What to train, and where.
 #[derive(Debug, Clone)]
 pub struct FitOptions<R = Recipe> {
@@ -179,63 +169,29 @@ impl<'a> Run<'a> {
         let steps = Steps {
             options: self.options,
             held_out: &self.held_out,
-            activation: Activation::Softmax,
             checkpoint: &self.checkpoint,
-            kind: "train",
             steps_per_epoch: batcher.steps_per_epoch(),
         };
-        steps.finish(&mut self.training, &mut self.metrics, |step| (batcher.batch(step), None))
-    }
-
-    /// Trains `student` on scenes as well, in a checkpoint of its own.
-    fn train_on_scenes(&mut self, student: &Student, settings: &Events, foreign: &[Source]) -> Result<Student> {
-        let options = self.options;
-        let teachers = self.training.take_teachers();
-        let scenes = self.scenes(student, settings, foreign);
-        let path = options.out.join(EVENTS_CHECKPOINT);
-        let n_main = self.training.header.n_steps;
-        let header =
-            Header { step: 0, n_steps: settings.epochs * scenes.steps_per_epoch(), ..self.training.header.clone() };
-        let mut training = Training::continued(header, student, events::optim(settings, &options.recipe.optim), &path)?;
-        training.learn_from(teachers);
-        let mut metrics = Metrics::open(&options.out.join(EVENTS_METRICS), training.header.step)?;
-        let steps = Steps {
-            options,
-            held_out: &self.held_out,
-            activation: options.recipe.activation(),
-            checkpoint: &path,
-            kind: "events",
-            steps_per_epoch: scenes.steps_per_epoch(),
-        };
-        // Other crops of the clips than before.
-        let batch = |step| (self.batcher.batch(n_main + step), Some(scenes.batch(step)));
-        steps.finish(&mut training, &mut metrics, batch)?;
-        training.averaged().frozen_copy()
+        steps.finish(&mut self.training, &mut self.metrics, |step| batcher.batch(step))
     }
 
     /// The last stage: merges the teacher's classifier, evaluates and writes the result.
-    fn finish(mut self) -> Result<FitResult> {
+    fn finish(self) -> Result<FitResult> {
         let options = self.options;
-        let foreign = self.foreign()?;
         let mut finished = self.training.averaged().frozen_copy()?;
         let teacher = options.recipe.teacher.as_ref().filter(|t| t.probe_share > 0.0);
-        if let Some(settings) = &options.recipe.events {
-            if let Some(evaluation) = self.held_out.evaluate(&finished, Activation::Softmax)? {
-                eprintln!("before the training on scenes: {}", describe(&evaluation));
-            }
-            finished = self.train_on_scenes(&finished, settings, &foreign)?;
-        } else if let (Some(lessons), Some(teacher)) = (&self.lessons, teacher) {
+        if let (Some(lessons), Some(teacher)) = (&self.lessons, teacher) {
             let held_out = &self.held_out;
-            if let Some(evaluation) = held_out.evaluate(&finished, Activation::Softmax)? {
+            if let Some(evaluation) = held_out.evaluate(&finished)? {
                 eprintln!("before merging the teacher's classifier: {}", describe(&evaluation));
             }
             let (background, silence) = (held_out.background, evaluate::silence(&held_out.frontend));
             finished = probe::merge(&finished, lessons, teacher, background, silence, options.device)?;
         }
-        let finished = Finished { int8: self.quantize(&finished, &foreign)?, student: finished };
+        let finished = Finished { int8: self.quantize(&finished)?, student: finished };
         let held_out = &self.held_out;
         self.training.save(&self.checkpoint, Some(&finished))?;
-        let evaluation = held_out.evaluate(&finished.student, options.recipe.activation())?;
+        let evaluation = held_out.evaluate(&finished.student)?;
         if let Some(evaluation) = &evaluation {
             eprintln!("result: {}", describe(evaluation));
         }
@@ -267,51 +223,16 @@ impl<'a> Run<'a> {
     }
 
     /// The 8-bit form of the result, if the recipe wants one.
-    fn quantize(&self, finished: &Student, foreign: &[Source]) -> Result<Option<Quantized>> {
+    fn quantize(&self, finished: &Student) -> Result<Option<Quantized>> {
         let (recipe, device) = (&self.options.recipe, self.options.device);
         let Some(settings) = &recipe.quantize else { return Ok(None) };
-        let (network, fidelity) = match &recipe.events {
-            // Other scenes and crops than the trainings'.
-            Some(events) => {
-                let scenes = self.scenes(finished, events, foreign);
-                let first = events.epochs * scenes.steps_per_epoch();
-                let batch = |step| events::input(&scenes.batch(first + step), events, recipe, device);
-                quantize(finished, settings, batch, device)?
-            }
-            None => {
-                let first = self.training.header.n_steps;
-                quantize(finished, settings, |step| crops(&self.batcher.batch(first + step), recipe, device), device)?
-            }
-        };
+        // Other crops than the training's.
+        let first = self.training.header.n_steps;
+        let batch = |step| crops(&self.batcher.batch(first + step), recipe, device);
+        let (network, fidelity) = quantize(finished, settings, batch, device)?;
         let Fidelity { calibrated, tuned } = fidelity;
         eprintln!("8 bits: logits differ by {:.2} % calibrated, {:.2} % tuned", calibrated * 100.0, tuned * 100.0);
         Ok(Some(network))
-    }
-
-    /// What the training on scenes is made of.
-    fn scenes<'b>(&'b self, student: &Student, settings: &'b Events, foreign: &'b [Source]) -> SceneBatcher<'b> {
-        let recipe = &self.options.recipe;
-        let (field, pulse) = (receptive_field(&student.network().layers), student.network().pulse_frames());
-        let (clips, beds) = self.batcher.sources();
-        SceneBatcher::new(
-            settings,
-            &recipe.augment,
-            recipe.seed,
-            &recipe.frontend,
-            Slots::new(&recipe.frontend, field, pulse, Some(settings.lookahead_ms)),
-            (self.training.header.labels.len(), self.held_out.background),
-            Sources { clips, beds, foreign },
-        )
-    }
-
-    /// Sounds that are none of the classes, for scenes.
-    fn foreign(&self) -> Result<Vec<Source>> {
-        let recipe = &self.options.recipe;
-        let (Some(settings), Some(background)) = (&recipe.events, self.held_out.background) else {
-            return Ok(Vec::new());
-        };
-        let clips = procedural::foreign(settings, recipe.seed + FOREIGN_SEED, &recipe.frontend, background)?;
-        Ok(clips.into_iter().map(|clip| Source::new(clip, &recipe.frontend, recipe.augment.active_db)).collect())
     }
 }
 

@@ -8,10 +8,8 @@ use crate::common::progress::TrainingProgress;
 use crate::error::{Error, Result};
 use crate::judge::evaluate::HeldOut;
 use crate::train::augment::Batch;
-use crate::train::events::scene::SceneBatch;
 use crate::train::metrics::{Metrics, Running};
 use crate::train::training::Training;
-use edge_frontend::Activation;
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -23,12 +21,8 @@ pub struct Steps<'a> {
     pub options: &'a FitOptions,
     /// Evaluated on now and then; chooses nothing.
     pub held_out: &'a HeldOut,
-    /// From the network's logits to posteriors.
-    pub activation: Activation,
     /// Where the state is saved.
     pub checkpoint: &'a Path,
-    /// What the records call the epochs.
-    pub kind: &'static str,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,
 }
@@ -39,29 +33,23 @@ impl Steps<'_> {
     /// # Errors
     ///
     /// Those of a step or of writing, or [`Error::Interrupted`] if it was stopped; the state is saved then.
-    pub fn finish(
-        &self,
-        training: &mut Training,
-        metrics: &mut Metrics,
-        batch: impl Fn(u64) -> (Batch, Option<SceneBatch>),
-    ) -> Result<()> {
+    pub fn finish(&self, training: &mut Training, metrics: &mut Metrics, batch: impl Fn(u64) -> Batch) -> Result<()> {
         let (options, settings, n_steps) = (self.options, &self.options.recipe.train, training.header.n_steps);
         let mut progress = TrainingProgress::new(training.header.step, n_steps);
         let mut running = Running::default();
         let mut epoch_started = Instant::now();
         while training.header.step < n_steps {
-            let (clips, scenes) = batch(training.header.step);
-            let report = training.step(&clips, scenes.as_ref())?;
+            let report = training.step(&batch(training.header.step))?;
             let step = training.header.step;
             let epoch = step.div_ceil(self.steps_per_epoch);
             running.add(&report);
-            let [loss, teacher_loss, accuracy, scene_loss] = running.means();
+            let [loss, teacher_loss, accuracy] = running.means();
             progress.update(epoch, step, loss, accuracy);
             let epoch_done = step.is_multiple_of(self.steps_per_epoch);
             if epoch_done {
                 metrics.write(&json!({
-                    "kind": self.kind, "epoch": epoch, "step": step, "loss": loss, "teacher_loss": teacher_loss,
-                    "scene_loss": scene_loss, "accuracy": accuracy, "lr": report.lr,
+                    "kind": "train", "epoch": epoch, "step": step, "loss": loss, "teacher_loss": teacher_loss,
+                    "accuracy": accuracy, "lr": report.lr,
                     "seconds": epoch_started.elapsed().as_secs_f64(),
                 }))?;
                 running = Running::default();
@@ -77,7 +65,7 @@ impl Steps<'_> {
             let due = settings.evaluate_every > 0 && epoch.is_multiple_of(settings.evaluate_every) && step < n_steps;
             if epoch_done
                 && due
-                && let Some(evaluation) = self.held_out.evaluate(training.averaged(), self.activation)?
+                && let Some(evaluation) = self.held_out.evaluate(training.averaged())?
             {
                 progress.say(&format!("epoch {epoch}: {}", describe(&evaluation)));
                 let object = json!({"kind": "evaluation", "epoch": epoch, "step": step, "evaluation": evaluation});

@@ -136,7 +136,7 @@ fn train_steps(
         let step = training.header.step;
         let epoch = step.div_ceil(plan.steps_per_epoch);
         running.add(&report);
-        let [loss, teacher_loss, accuracy, _] = running.means();
+        let [loss, teacher_loss, accuracy] = running.means();
         progress.update(epoch, step, loss, accuracy);
         let epoch_done = step.is_multiple_of(plan.steps_per_epoch);
         if epoch_done {

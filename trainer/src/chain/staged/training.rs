@@ -189,7 +189,7 @@ impl Training {
         self.header.step += 1;
         let right = logits.f_argmax(1, false)?.f_eq_tensor(&batch.targets.f_argmax(1, false)?)?;
         let accuracy = right.f_to_kind(Kind::Float)?.f_mean(Kind::Float)?.f_double_value(&[])?;
-        Ok(StepReport { loss: value, teacher_loss, scene_loss: 0.0, accuracy, lr })
+        Ok(StepReport { loss: value, teacher_loss, accuracy, lr })
     }
 
     fn batch(&self, loaded: &LoadedBatch, set: &SegmentSet, lessons: Option<&Lessons>) -> Result<Batch> {

@@ -57,9 +57,6 @@ pub fn section(subject: &Subject) -> Option<Section> {
                 (training(&series, "Distance to the teacher's embedding",
                     Axis::around(values(&series, |e| e.teacher_loss), 5, "cosine distance"), |e| e.teacher_loss))
             }
-            @if values(&series, |e| e.scene_loss).any(|loss| loss > 0.0) {
-                (training(&series, "Loss on scenes", Axis::around(values(&series, |e| e.scene_loss), 5, "loss"), |e| e.scene_loss))
-            }
             (training(&series, "Learning rate", learning_rate, |e| e.lr))
             (evaluations(&series))
         }

@@ -21,7 +21,7 @@ use crate::nets::student::receptive_field;
 use crate::train::checkpoint::{Checkpoint, Header};
 use crate::train::recipe::{Export, FoldMode, Recipe};
 use edge_frontend::manifest::MANIFEST_VERSION;
-use edge_frontend::{DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind, Smoothing};
+use edge_frontend::{Activation, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind, Smoothing};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -109,8 +109,8 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
             pulse_frames,
             receptive_field_frames: field,
             output_delay: field.div_ceil(pulse_frames) - 1,
-            activation: trained.activation(),
-            lookahead_ms: trained.events.as_ref().map(|events| events.lookahead_ms),
+            activation: Activation::Softmax,
+            lookahead_ms: None,
         },
         files: Files {
             f32: write(NETWORK_FILE, &bytes)?,

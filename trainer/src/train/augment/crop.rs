@@ -57,13 +57,6 @@ pub struct Cut {
     kept: Range<usize>,
 }
 
-impl Cut {
-    /// `length` frames from frame `start` of the source on, stretched and shifted as told.
-    pub fn plain(start: f32, rate: f32, shift: f32, length: usize) -> Self {
-        Self { start, n_frames: rate * length as f32, rate, shift, kept: 0..length }
-    }
-}
-
 impl Source {
     /// Turns normalised log-mel frames back into powers and finds the active ones.
     pub fn new(clip: Clip, frontend: &FrontendConfig, active_db: f32) -> Self {
@@ -109,11 +102,6 @@ impl Source {
             kept = draw_kept(anchor, length, rng);
         }
         Cut { start, n_frames, rate, shift, kept }
-    }
-
-    /// Power of each frame.
-    pub fn levels(&self, n_mels: usize) -> Vec<f32> {
-        self.power.chunks_exact(n_mels).map(|frame| frame.iter().sum()).collect()
     }
 
     /// Draws the beginning of a crop of `length` frames from anywhere.

@@ -21,7 +21,6 @@ use treatment::{Base, Means, Treatment};
 
 pub use bands::Bands;
 pub use crop::{Cut, Ear, Source};
-pub use noise::{Coloured, Equaliser};
 
 /// Makes the batches of a training.
 #[derive(Debug)]
@@ -119,11 +118,6 @@ impl Batcher {
             clips: prepare(clips),
             negatives: prepare(negatives),
         }
-    }
-
-    /// The clips and the backgrounds that batches are made of.
-    pub fn sources(&self) -> (&[Source], &[Source]) {
-        (&self.clips, &self.negatives)
     }
 
     /// Steps that see each clip once; the last, smaller batch of an epoch is left out.

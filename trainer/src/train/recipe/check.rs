@@ -42,7 +42,6 @@ pub fn check(recipe: &Recipe) -> Checked {
     require(augment.freq_mask <= recipe.frontend.n_mels, "freq_mask", "is wider than n_mels")?;
     require(augment.time_mask <= recipe.train.crop_frames, "time_mask", "is longer than crop_frames")?;
     check_teachers(recipe)?;
-    check_events(recipe)?;
     let optim = &recipe.optim;
     require(optim.lr > 0.0 && optim.lr.is_finite(), "lr", "must be positive")?;
     require((0.0..1.0).contains(&optim.label_smoothing), "label_smoothing", "must be from 0 to below 1")?;
@@ -81,39 +80,6 @@ fn check_teachers(recipe: &Recipe) -> Checked {
     }
     require((50.0..=100.0).contains(&quantize.percentile), "percentile", "must be from 50 to 100")?;
     require(quantize.calibration_batches >= 1, "calibration_batches", "must be at least 1")
-}
-
-fn check_events(recipe: &Recipe) -> Checked {
-    let Some(events) = &recipe.events else { return Ok(()) };
-    for (key, share) in
-        [("empty", events.empty), ("second", events.second), ("foreign", events.foreign), ("reverb", events.reverb)]
-    {
-        require((0.0..=1.0).contains(&share), key, "must be from 0 to 1")?;
-    }
-    for (key, [low, high]) in [
-        ("snr_db", events.snr_db),
-        ("foreign_snr_db", events.foreign_snr_db),
-        ("reverb_s", events.reverb_s),
-        ("reverb_db", events.reverb_db),
-        ("low_cut_hz", events.low_cut_hz),
-        ("high_cut_hz", events.high_cut_hz),
-    ] {
-        require(low <= high && low.is_finite() && high.is_finite(), key, "must be [lowest, highest]")?;
-    }
-    require(events.batch >= 1 && events.epochs >= 1, "events", "batch and epochs must be at least 1")?;
-    require(events.lr > 0.0 && events.lr.is_finite(), "lr", "must be positive")?;
-    require((0.0..1.0).contains(&events.ema), "ema", "must be from 0 to below 1")?;
-    let field = crate::nets::student::receptive_field(&recipe.network.layers);
-    require(
-        events.scene_frames >= field + recipe.network.pulse_frames(),
-        "scene_frames",
-        &format!("must be more than the receptive field of {field} frames"),
-    )?;
-    let field_ms = ((field - 1) * recipe.frontend.hop_length + recipe.frontend.win_length) as f64
-        / f64::from(recipe.frontend.sample_rate)
-        * 1e3;
-    let within = (PULSE_MS / 2.0..=field_ms - PULSE_MS / 2.0).contains(&events.lookahead_ms);
-    require(within, "lookahead_ms", &format!("must be within the receptive field of {field_ms} ms, by half an answer"))
 }
 
 fn check_network(recipe: &Recipe) -> Checked {

@@ -4,23 +4,22 @@
 //! `data` and `network.layers` has a default; the shipped recipes under `trainer/recipes` are the reference for their meaning.
 
 use crate::error::{Error, Result};
-use edge_frontend::{Activation, FrontendConfig};
+use edge_frontend::FrontendConfig;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 mod augment;
 mod check;
 mod distill;
-mod events;
 mod network;
 mod optim;
 mod overrides;
 mod quantize;
+pub(crate) mod removed;
 
 pub use augment::Augment;
 pub(crate) use check::{check, line_of};
 pub use distill::{Distill, ScoreFile, ScoreKind};
-pub use events::{Events, Head};
 pub use network::{ConvLayer, Network, Pool};
 pub use optim::{Method, Optim, Precision, Schedule, Train};
 pub use overrides::Overrides;
@@ -70,9 +69,6 @@ pub struct Recipe {
     /// What the teachers say, as further losses.
     #[serde(default)]
     pub distill: Option<Distill>,
-    /// The last training, on scenes: makes a network of events of one of clips.
-    #[serde(default)]
-    pub events: Option<Events>,
     /// The 8-bit network that is made of the trained one.
     #[serde(default)]
     pub quantize: Option<Quantize>,
@@ -196,7 +192,6 @@ impl Recipe {
     pub fn take_last_stage(&mut self, other: &Self) {
         self.export.clone_from(&other.export);
         self.quantize.clone_from(&other.quantize);
-        self.events.clone_from(&other.events);
         if let (Some(teacher), Some(other)) = (&mut self.teacher, &other.teacher) {
             teacher.probe_share = other.probe_share;
             teacher.probe_c = other.probe_c;
@@ -204,19 +199,11 @@ impl Recipe {
         }
     }
 
-    /// From the finished network's logits to posteriors.
-    pub fn activation(&self) -> Activation {
-        match self.events.as_ref().map(|events| events.head) {
-            Some(Head::Sigmoid) => Activation::Sigmoid,
-            Some(Head::Softmax) | None => Activation::Softmax,
-        }
-    }
-
     /// Reads and checks the recipe at `path`. A relative path that does not exist is also looked up under `trainer/`.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is no valid TOML, holds an unknown key (the line is named) or a value out of range.
+    /// If the file cannot be read, is no valid TOML, holds an unknown or a removed key (the line is named) or a value out of range.
     pub fn load(path: &Path) -> Result<(Self, PathBuf)> {
         let (text, path) = read(path)?;
         Ok((Self::parse(&text, &path)?, path))
@@ -233,7 +220,11 @@ impl Recipe {
             return Ok((recipe, path));
         }
         let (text, path) = read(&path)?;
-        let changed: Self = toml::from_str(&overrides.apply(&text)?).map_err(|e| {
+        let changed = overrides.apply(&text)?;
+        if let Some(message) = removed::found(&changed) {
+            return Err(Error::Usage(format!("--set: {message}")));
+        }
+        let changed: Self = toml::from_str(&changed).map_err(|e| {
             Error::Usage(format!("{}, as changed by --set and --without: {}", path.display(), e.message()))
         })?;
         check(&changed).map_err(|(key, message)| Error::Usage(format!("--set or --without: {key}: {message}")))?;
@@ -246,6 +237,7 @@ impl Recipe {
     ///
     /// As [`Recipe::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        removed::refuse(text, path)?;
         let recipe: Self = parse_toml(text, path)?;
         check(&recipe).map_err(|(key, message)| Error::input(path, line_of(text, key), format!("{key}: {message}")))?;
         Ok(recipe)
