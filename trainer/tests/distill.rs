@@ -82,7 +82,6 @@ fn a_training_with_all_losses_continues_bit_for_bit() {
     write_scores(&path, 4, |class| class, |label, i| format!("{label}-{i}"));
     let mut recipe = with_scores(&fixture, 0.5);
     recipe.train.epochs = 2;
-    recipe.distill.as_mut().unwrap().self_weight = 1.0;
     let straight = options(&fixture, recipe.clone(), "straight");
     fit(&straight).unwrap();
     let mut broken = FitOptions { stop_after: Some(3), ..options(&fixture, recipe, "broken") };

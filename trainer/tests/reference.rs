@@ -152,7 +152,7 @@ fn a_taught_student_gets_the_teachers_classifier_and_exports() {
     recipe.train.epochs = 2;
     let weights = folder.canonicalize().unwrap().join("mn04_as_mAP_432.pt");
     recipe.teacher = Some(Teacher { online: 0.5, ..teacher(weights) });
-    recipe.distill = Some(Distill { relation_weight: 1.0, ..Distill::default() });
+    recipe.distill = Some(Distill::default());
     let options = common::options(fixture.path(), recipe, "run");
     let out = options.out.clone();
     fit(&options).unwrap();

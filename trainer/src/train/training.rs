@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::nets::student::Student;
 use crate::train::augment::Batch;
 use crate::train::checkpoint::{self, Checkpoint, Finished, Header};
-use crate::train::distill::{self, Lesson, Teachers, loss};
+use crate::train::distill::{Lesson, Teachers, loss};
 use crate::train::optim::Optimizer;
 use crate::train::recipe::Recipe;
 use crate::train::schedule::learning_rate;
@@ -136,9 +136,6 @@ impl Training {
         if let (Some(distance), Some(teacher)) = (&teacher_loss, &recipe.teacher) {
             whole = whole.f_add(&distance.f_mul_scalar(teacher.loss_weight)?)?;
         }
-        if let Some(further) = self.further_loss(&features, &logits, &lesson, batch)? {
-            whole = whole.f_add(&further)?;
-        }
         whole.f_backward()?;
         let lr = learning_rate(&recipe.optim, step, self.header.n_steps);
         // Only matrices and kernels decay, not batch norm and biases.
@@ -186,34 +183,6 @@ impl Training {
         loss::masked_mean(&similarity.f_neg()?.f_add_scalar(1.0)?, mask).map(Some)
     }
 
-    /// Relations within the batch, and the averaged weights' word on the parts of mixtures, each with its weight.
-    fn further_loss(
-        &self,
-        features: &Tensor,
-        logits: &Tensor,
-        lesson: &Lesson,
-        batch: &Batch,
-    ) -> Result<Option<Tensor>> {
-        let recipe = &self.header.recipe;
-        let Some(distill) = &recipe.distill else { return Ok(None) };
-        let mut further = None;
-        if let (Some((given, mask)), true) = (&lesson.embedding, distill.relation_weight > 0.0) {
-            further = Some(loss::relation(features, given, mask)?.f_mul_scalar(distill.relation_weight)?);
-        }
-        if distill.self_weight > 0.0 {
-            let parts = normalise(&batch.parts, recipe.train.batch, recipe, self.device)?;
-            let said = self.average.frame_logits(&parts)?.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
-            let (mixed, mask) = distill::mixed_posteriors(&said, batch, self.device)?;
-            let divergence = loss::masked_mean(&loss::soft(logits, &mixed, 1.0)?, &mask)?;
-            let weighted = divergence.f_mul_scalar(distill.self_weight)?;
-            further = Some(match further {
-                Some(other) => weighted.f_add(&other)?,
-                None => weighted,
-            });
-        }
-        Ok(further)
-    }
-
     fn tensor(&self, values: &[f32], shape: &[i64]) -> Result<Tensor> {
         Ok(Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(self.device)?)
     }
@@ -236,16 +205,11 @@ fn optimizer_for(recipe: &Recipe, student: &Student) -> Result<Optimizer> {
     Optimizer::new(recipe.optim.method, recipe.optim.momentum, trained)
 }
 
-/// The crops of a batch as the network takes them, `(B, T, n_mels)`.
+/// The crops of a batch as the network takes them, `(B, T, n_mels)`: their powers through the front end's logarithm and normalisation.
 pub(crate) fn crops(batch: &Batch, recipe: &Recipe, device: Device) -> Result<Tensor> {
-    normalise(&batch.power, recipe.train.batch, recipe, device)
-}
-
-/// Powers of `n_batch` crops through the front end's logarithm and normalisation, `(B, T, n_mels)`.
-pub(crate) fn normalise(power: &[f32], n_batch: usize, recipe: &Recipe, device: Device) -> Result<Tensor> {
     let frontend = &recipe.frontend;
-    let power = Tensor::f_from_slice(power)?.f_to_device(device)?;
-    let power = power.f_view([n_batch as i64, -1, frontend.n_mels as i64])?;
+    let power = Tensor::f_from_slice(&batch.power)?.f_to_device(device)?;
+    let power = power.f_view([recipe.train.batch as i64, -1, frontend.n_mels as i64])?;
     let log = power.f_add_scalar(frontend.log_offset)?.f_log()?;
     Ok(log.f_sub_scalar(f64::from(frontend.mean))?.f_div_scalar(f64::from(frontend.std))?)
 }

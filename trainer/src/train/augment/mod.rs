@@ -36,7 +36,6 @@ pub struct Batcher {
     n_teacher: usize,
     /// Items that the teacher hears: the first of a batch, which is as random as its order.
     n_heard: usize,
-    wants_parts: bool,
     /// Power that becomes 0 after the logarithm and the normalisation: what a mask writes.
     masked_power: f32,
     clips: Vec<Source>,
@@ -64,12 +63,6 @@ pub struct Batch {
     pub soft: Vec<f32>,
     /// `(B)`: 1 where `soft` holds something, else 0.
     pub has_soft: Vec<f32>,
-    /// The crops before they were mixed and treated, like `power`; empty unless the recipe compares mixtures with their parts.
-    pub parts: Vec<f32>,
-    /// `(B)`: the item whose crop each is mixed with.
-    pub partners: Vec<i64>,
-    /// `(B)`: share of its own crop; 1 for negatives.
-    pub weights: Vec<f32>,
 }
 
 /// A crop before mixing.
@@ -113,7 +106,6 @@ impl Batcher {
             background,
             n_teacher,
             n_heard: (online * recipe.train.batch as f64).round() as usize,
-            wants_parts: recipe.distill.as_ref().is_some_and(|d| d.self_weight > 0.0),
             masked_power: power_of(0.0, frontend),
             clips: prepare(clips),
             negatives: prepare(negatives),
@@ -137,7 +129,6 @@ impl Batcher {
         let mut batch = Batch {
             power: vec![0.0; self.batch * size],
             targets: vec![0.0; self.batch * self.n_classes],
-            partners: partners.iter().map(|&p| p as i64).collect(),
             ..Batch::default()
         };
         let outputs = batch.power.par_chunks_mut(size).zip(batch.targets.par_chunks_mut(self.n_classes)).enumerate();
@@ -151,13 +142,9 @@ impl Batcher {
             })
             .collect();
         batch.negative = made.iter().map(|m| f32::from(u8::from(m.weight.is_none()))).collect();
-        batch.weights = made.iter().map(|m| m.weight.unwrap_or(1.0)).collect();
         self.add_targets(&mut batch, &items, &partners, &made);
         self.add_soft(&mut batch, &items, &partners, &made);
         self.add_heard(&mut batch, &items, &partners, &made);
-        if self.wants_parts {
-            batch.parts = crops;
-        }
         batch
     }
 

@@ -29,23 +29,6 @@ pub fn soft(logits: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tenso
     Ok(crossed.f_add(&own)?.f_mul_scalar(temperature * temperature)?)
 }
 
-/// Mean squared difference of the similarities between a batch's rows: `student` `(B, n)` and `teacher` `(B, m)`, over the rows that
-/// `mask` `(B)` marks with 1 (Tung and Mori 2019, eq. 2-4, with cosines).
-///
-/// # Errors
-///
-/// If the shapes differ.
-pub fn relation(student: &Tensor, teacher: &Tensor, mask: &Tensor) -> Result<Tensor> {
-    let similarities = |rows: &Tensor| {
-        let length = rows.f_square()?.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Float)?.f_sqrt()?;
-        let unit = rows.f_div(&length.f_clamp_min(1e-8)?)?;
-        unit.f_matmul(&unit.f_tr()?)
-    };
-    let pairs = mask.f_unsqueeze(1)?.f_matmul(&mask.f_unsqueeze(0)?)?;
-    let differences = similarities(student)?.f_sub(&similarities(teacher)?)?.f_square()?.f_mul(&pairs)?;
-    Ok(differences.f_sum(Kind::Float)?.f_div(&pairs.f_sum(Kind::Float)?.f_clamp_min(1.0)?)?)
-}
-
 /// Mean of `values` `(B)` over the rows that `mask` `(B)` marks with 1.
 ///
 /// # Errors
@@ -58,10 +41,6 @@ pub fn masked_mean(values: &Tensor, mask: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn value(t: &Tensor) -> f64 {
-        t.double_value(&[])
-    }
 
     #[test]
     fn the_soft_loss_vanishes_where_both_agree_and_is_the_divergence_elsewhere() {
@@ -82,18 +61,5 @@ mod tests {
         soft(&logits, &teacher, 3.0).unwrap().sum(Kind::Float).backward();
         let expected = ((logits.detach() / 3.0).softmax(1, Kind::Float) - &teacher) * 3.0;
         assert!((logits.grad() - expected).abs().max().double_value(&[]) < 1e-5);
-    }
-
-    #[test]
-    fn relations_ignore_scale_and_rotation_and_masked_rows() {
-        let teacher = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 2.0, 3.0, 3.0, 9.0, -9.0]).view([4, 2]);
-        let turned = Tensor::from_slice(&[0.0f32, 5.0, -1.0, 0.0, -2.0, 2.0, -1.0, -1.0]).view([4, 2]);
-        let mask = Tensor::from_slice(&[1.0f32, 1.0, 1.0, 0.0]);
-        assert!(value(&relation(&turned, &teacher, &mask).unwrap()) < 1e-10);
-        let all = Tensor::from_slice(&[1.0f32; 4]);
-        // The last row is (9, -9) to the teacher and, turned back, (-1, 1): its similarities to the first two rows
-        // are of size 0.7071 with opposite signs, to the third 0.
-        let expected = 2.0 * (2.0 * std::f64::consts::FRAC_1_SQRT_2).powi(2) * 2.0 / 16.0;
-        assert!((value(&relation(&turned, &teacher, &all).unwrap()) - expected).abs() < 1e-5);
     }
 }

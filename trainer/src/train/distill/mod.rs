@@ -1,9 +1,8 @@
 //! Learning from other networks.
 //!
 //! Enters: batches with what teachers said of them or can hear of them, and what the student says. Leaves: the losses of
-//! `[teacher]` and `[distill]`: the distance to the teacher's embedding, the divergence from soft teachers' posteriors, relations
-//! within the batch, and the student's own past on the parts of a mixture. No teacher has seen the held-out fold: EfficientAT mn04 was
-//! trained on AudioSet, its classifier is fitted to the training clips, and scores files name their fold. Runs on the training thread.
+//! `[teacher]` and `[distill]`: the distance to the teacher's embedding and the divergence from soft teachers' posteriors. No teacher has
+//! seen the held-out fold: EfficientAT mn04 was trained on AudioSet, its classifier is fitted to the training clips, and scores files name their fold. Runs on the training thread.
 
 pub mod loss;
 pub mod scores;
@@ -118,21 +117,6 @@ impl Teachers {
         let posteriors = sum.f_div(&total.f_clamp_min(1e-6)?.f_unsqueeze(1)?)?;
         Ok((posteriors, mask))
     }
-}
-
-/// What the parts of mixtures are taken for, mixed as they are: `parts` `(B, C)` are logits of the crops before mixing. Negatives are
-/// left out: the mask `(B)` has 0 there.
-///
-/// # Errors
-///
-/// If the shapes differ.
-pub fn mixed_posteriors(parts: &Tensor, batch: &Batch, device: Device) -> Result<(Tensor, Tensor)> {
-    let partners = Tensor::f_from_slice(&batch.partners)?.f_to_device(device)?;
-    let weights = column(&batch.weights, device)?.f_unsqueeze(1)?;
-    let own = parts.f_softmax(1, Kind::Float)?;
-    let other = own.f_index_select(0, &partners)?;
-    let mixed = other.f_lerp_tensor(&own, &weights)?;
-    Ok((mixed, no_negatives(batch, device)?))
 }
 
 fn column(values: &[f32], device: Device) -> Result<Tensor> {

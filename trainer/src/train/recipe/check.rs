@@ -1,6 +1,6 @@
 //! Ranges and relations of a recipe that types cannot express.
 
-use super::{ConvLayer, PULSE_MS, Recipe};
+use super::{PULSE_MS, Recipe};
 use crate::nets::teacher::mn04;
 use edge_frontend::{MelScale, Power};
 
@@ -64,10 +64,9 @@ fn check_teachers(recipe: &Recipe) -> Checked {
     if let Some(distill) = &recipe.distill {
         require((0.0..=1.0).contains(&distill.soft_weight), "soft_weight", "must be from 0 to 1")?;
         require(distill.temperature > 0.0, "temperature", "must be positive")?;
-        let weights = [distill.classifier, distill.relation_weight, distill.self_weight];
-        let weights = weights.into_iter().chain(distill.scores.iter().map(|s| s.weight));
-        require(weights.into_iter().all(|w| w >= 0.0 && w.is_finite()), "distill", "weights must be 0 or more")?;
-        let needs_teacher = distill.relation_weight > 0.0 || distill.soft_weight > 0.0 && distill.scores.is_empty();
+        let mut weights = [distill.classifier].into_iter().chain(distill.scores.iter().map(|s| s.weight));
+        require(weights.all(|w| w >= 0.0 && w.is_finite()), "distill", "weights must be 0 or more")?;
+        let needs_teacher = distill.soft_weight > 0.0 && distill.scores.is_empty();
         require(!needs_teacher || recipe.teacher.is_some(), "distill", "needs a [teacher] table or `scores`")?;
         for file in &distill.scores {
             let known = recipe.data.iter().any(|set| set.name == file.set && !set.negatives);
@@ -75,9 +74,6 @@ fn check_teachers(recipe: &Recipe) -> Checked {
         }
     }
     let Some(quantize) = &recipe.quantize else { return Ok(()) };
-    if let Some(key) = recipe.network.single_precision_option() {
-        return Err((key, "an 8-bit network cannot have it: delete it or the [quantize] table".to_owned()));
-    }
     require((50.0..=100.0).contains(&quantize.percentile), "percentile", "must be from 50 to 100")?;
     require(quantize.calibration_batches >= 1, "calibration_batches", "must be at least 1")
 }
@@ -86,17 +82,13 @@ fn check_network(recipe: &Recipe) -> Checked {
     let layers = &recipe.network.layers;
     require(!layers.is_empty(), "layers", "must not be empty")?;
     require((0.0..1.0).contains(&recipe.network.dropout), "dropout", "must be from 0 to below 1")?;
-    let (mut n_in, mut n_f) = (1, recipe.frontend.n_mels);
+    let mut n_f = recipe.frontend.n_mels;
     for (i, layer) in layers.iter().enumerate() {
         let sizes = [layer.channels, layer.kernel_t, layer.kernel_f, layer.stride_t, layer.stride_f];
         require(sizes.iter().all(|&s| s >= 1), "layers", &format!("layer {}: sizes must be at least 1", i + 1))?;
-        let out_f = layer
+        n_f = layer
             .out_f(n_f)
             .ok_or_else(|| ("layers", format!("layer {}: kernel_f does not fit {n_f} bands", i + 1)))?;
-        if layer.residual {
-            check_skip_path(layer, [n_in, n_f], out_f).map_err(|e| ("layers", format!("layer {}: {e}", i + 1)))?;
-        }
-        (n_in, n_f) = (layer.channels, out_f);
     }
     let hop_ms = recipe.frontend.hop_seconds() * 1e3;
     let pulse_frames = recipe.frontend.whole_frames(PULSE_MS).ok_or_else(|| {
@@ -113,25 +105,6 @@ fn check_network(recipe: &Recipe) -> Checked {
     let field = crate::nets::student::receptive_field(layers);
     let enough = recipe.train.crop_frames >= field;
     require(enough, "crop_frames", &format!("must be at least the receptive field of {field} frames"))
-}
-
-/// Whether what comes in, `[channels, bands]`, can be added to what goes out.
-fn check_skip_path(layer: &ConvLayer, input: [usize; 2], out_f: usize) -> std::result::Result<(), String> {
-    let strides = [layer.stride_t, layer.stride_f];
-    if strides != [1, 1] {
-        return Err(format!(
-            "residual needs strides of 1, stride_t and stride_f are {} and {}",
-            strides[0], strides[1]
-        ));
-    }
-    if [layer.channels, out_f] != input {
-        let [channels, bands] = input;
-        return Err(format!(
-            "residual needs an output like its input of {channels} channels and {bands} bands, it has {} and {out_f}",
-            layer.channels
-        ));
-    }
-    Ok(())
 }
 
 fn require(holds: bool, key: &'static str, message: &str) -> Checked {

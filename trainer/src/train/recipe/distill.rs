@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Distillation of posteriors, of relations, and of the student's own past. Absent, only the labels and the embedding of
+/// Distillation of posteriors. Absent, only the labels and the embedding of
 /// `[teacher]` count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,11 +16,6 @@ pub struct Distill {
     pub classifier: f64,
     /// Further soft teachers, by their scores of the training clips.
     pub scores: Vec<ScoreFile>,
-    /// Weight of the loss that compares the similarities of a batch's crops, student's to teacher's (Tung and Mori 2019, eq. 2-4).
-    pub relation_weight: f64,
-    /// Weight of the loss that compares what the student says of a mixture with what its averaged weights say of the parts
-    /// (Verma et al. 2019, eq. 1).
-    pub self_weight: f64,
 }
 
 /// Scores of clips by a network that has not seen the held-out fold.
@@ -59,8 +54,6 @@ impl Default for Distill {
             temperature: 2.0,
             classifier: 1.0,
             scores: Vec::new(),
-            relation_weight: 0.0,
-            self_weight: 0.0,
         }
     }
 }
