@@ -31,8 +31,7 @@ pub fn n_output_frames(layers: &[ConvLayer], n_frames: usize) -> usize {
     layers.iter().fold(n_frames, |n, layer| (n + layer.stride_t).saturating_sub(layer.kernel_t) / layer.stride_t)
 }
 
-/// Size and cost of a network on `n_mels` bands at one frame every `hop_seconds`. The head is counted once a frame;
-/// squeeze-and-excitation as it is exported: the first convolution on every band, the second on two.
+/// Size and cost of a network on `n_mels` bands at one frame every `hop_seconds`. The head is counted once a frame.
 pub fn cost(layers: &[ConvLayer], n_mels: usize, n_classes: usize, hop_seconds: f64) -> Cost {
     let (mut n_in, mut n_f, mut rate, mut n_params, mut mac) = (1, n_mels, 1.0 / hop_seconds, 0, 0.0);
     for layer in layers {
@@ -41,11 +40,6 @@ pub fn cost(layers: &[ConvLayer], n_mels: usize, n_classes: usize, hop_seconds: 
         n_f = layer.out_f(n_f).unwrap_or(0);
         n_params += weights + layer.channels;
         mac += rate * (n_f * weights) as f64;
-        if layer.squeeze > 0 {
-            let weights = layer.channels * layer.squeeze;
-            n_params += 2 * weights + layer.squeeze + layer.channels;
-            mac += rate * ((n_f + 2) * weights) as f64;
-        }
         n_in = layer.channels;
     }
     mac += rate * (n_in * n_classes) as f64;
@@ -65,8 +59,6 @@ mod tests {
             stride_t,
             stride_f,
             pad_f: None,
-            residual: false,
-            squeeze: 0,
         };
         vec![layer(4, 4, 5, 2, 2), layer(6, 3, 3, 2, 2), layer(8, 3, 3, 2, 1)]
     }
@@ -79,18 +71,5 @@ mod tests {
         assert!((cost.mmac_per_second * 1e6 - expected).abs() < 1.0, "{cost:?}");
         assert_eq!(cost.n_params, 80 + 4 + 216 + 6 + 432 + 8 + 27);
         assert_eq!(cost.receptive_field, 4 + 2 * 2 + 2 * 4);
-    }
-
-    #[test]
-    fn squeeze_costs_its_two_convolutions_and_a_skip_path_nothing() {
-        let plain = cost(&layers(), 16, 3, 0.01);
-        let mut layers = layers();
-        layers[1].squeeze = 2;
-        let squeezed = cost(&layers, 16, 3, 0.01);
-        assert_eq!(squeezed.n_params - plain.n_params, 6 * 2 + 2 + 2 * 6 + 6);
-        let more = (squeezed.mmac_per_second - plain.mmac_per_second) * 1e6;
-        assert!((more - 25.0 * (4.0 + 2.0) * 12.0).abs() < 1e-3, "{more}");
-        layers[1].residual = true;
-        assert_eq!(cost(&layers, 16, 3, 0.01), squeezed);
     }
 }

@@ -80,16 +80,6 @@ impl Student {
             add("bn.bias", Tensor::f_zeros([channels], options)?, true);
             add("bn.mean", Tensor::f_zeros([channels], options)?, false);
             add("bn.variance", Tensor::f_ones([channels], options)?, false);
-            if layer.squeeze > 0 {
-                for (name, n_out, n_in) in
-                    [("squeeze", layer.squeeze, layer.channels), ("excite", layer.channels, layer.squeeze)]
-                {
-                    let bound = 1.0 / (n_in as f32).sqrt();
-                    let shape = [n_out as i64, n_in as i64];
-                    add(&format!("{name}.weight"), draw(&shape, || uniform(&mut rng, -bound, bound))?, true);
-                    add(&format!("{name}.bias"), Tensor::f_zeros([n_out as i64], options)?, true);
-                }
-            }
             n_in = layer.channels;
         }
         let bound = 1.0 / (n_in as f32).sqrt();

@@ -4,7 +4,7 @@
 //! batch norms whose running statistics are those of the layers' values: a training, which normalises by the batch, then begins
 //! where the network stands. Runs on the training thread.
 
-use super::forward::{TENSORS_A_LAYER, TENSORS_A_SQUEEZE, convolve};
+use super::forward::{TENSORS_A_LAYER, convolve};
 use super::{BN_EPSILON, Student};
 use crate::error::Result;
 use tch::Kind;
@@ -19,7 +19,7 @@ impl Student {
         tch::no_grad(|| {
             let (mut h, mut first) = (x.f_unsqueeze(1)?, 0);
             for layer in self.network.layers.clone() {
-                let n_tensors = TENSORS_A_LAYER + if layer.squeeze > 0 { TENSORS_A_SQUEEZE } else { 0 };
+                let n_tensors = TENSORS_A_LAYER;
                 let params = &mut self.params[first..first + n_tensors];
                 let kernel = params[0].value.f_permute([0, 3, 1, 2])?;
                 let stride = [layer.stride_t as i64, layer.stride_f as i64];
@@ -47,7 +47,7 @@ impl Student {
 #[cfg(test)]
 mod tests {
     use crate::nets::student::Student;
-    use crate::train::recipe::{ConvLayer, Network, Pool, Precision};
+    use crate::train::recipe::{ConvLayer, Network, Precision};
     use tch::{Device, Kind, Tensor};
 
     #[test]
@@ -59,10 +59,8 @@ mod tests {
             stride_t,
             stride_f: 2,
             pad_f: None,
-            residual: false,
-            squeeze: 0,
         };
-        let network = Network { layers: vec![layer(6, 2), layer(8, 4)], dropout: 0.0, pool: Pool::Mean };
+        let network = Network { layers: vec![layer(6, 2), layer(8, 4)], dropout: 0.0 };
         let mut student = Student::new(&network, 16, 3, 0, 7, Device::Cpu).unwrap();
         let x = Tensor::randn([16, 40, 16], (Kind::Float, Device::Cpu)) * 3.0 + 1.0;
         let embed = |student: &Student, training| student.embed(&x, Precision::F32, training).unwrap();

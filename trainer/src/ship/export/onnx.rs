@@ -3,15 +3,14 @@
 //! Enters: a trained student. Leaves: the bytes of an ONNX file with input `log_mel` `[1, 1, T, n_mels]` and output
 //! `logits` `[1, n_classes, T', 1]`, the time axis `T` symbolic. Batch norm is folded into the convolutions.
 //!
-//! No 1x1 convolution follows pooling over frequency directly: in a pulse it would be a product with a single column, for which
-//! tract picks a kernel that sums in another order, and streamed would differ from batch by a bit. Where it commutes with a
-//! mean, it comes before it, on every band: the head, and the first convolution of squeeze-and-excitation. Elsewhere it gets
-//! its column twice, and the mean of the two equal results is exact.
+//! The head, a 1x1 convolution, comes before the mean over frequency, with which it commutes, on every band. After the mean, in a pulse,
+//! it would be a product with a single column, for which tract picks a kernel that sums in another order, and streamed would differ
+//! from batch by a bit.
 
 use super::graph::{Graph, Norm, fixed, int, ints, sliding, symbolic};
 use crate::error::{Error, Result};
 use crate::nets::student::{BN_EPSILON, Student};
-use crate::train::recipe::{ConvLayer, Pool};
+use crate::train::recipe::ConvLayer;
 use tch::Tensor;
 use tract_onnx::pb::AttributeProto;
 
@@ -29,13 +28,7 @@ pub fn encode(student: &Student, classes: &[usize], name: &str) -> Result<Vec<u8
     for (i, layer) in student.network().layers.iter().enumerate() {
         let (weight, bias) = folded(student, i)?;
         let convolved = graph.convolution(&format!("conv{i}"), &value, &weight, &bias, geometry(layer))?;
-        let gated = if layer.squeeze > 0 { gated(&mut graph, student, i, &convolved)? } else { convolved };
-        let sum = if layer.residual { with_skip_path(&mut graph, layer, i, [&gated, &value]) } else { gated };
-        value = graph.node("Relu", &format!("relu{i}"), &[&sum], Vec::new());
-    }
-    if student.network().pool == Pool::Max {
-        let largest = over_frequency(&mut graph, "ReduceMax", "pool", &value);
-        value = twice(&mut graph, "pool.twice", &largest);
+        value = graph.node("Relu", &format!("relu{i}"), &[&convolved], Vec::new());
     }
     let head = (parameter(student, "head.weight")?, parameter(student, "head.bias")?);
     finish(graph, &value, head, classes, student.n_mels())
@@ -61,57 +54,10 @@ pub fn finish(
     let weight = weight.f_index_select(0, &rows)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
     let bias = bias.f_index_select(0, &rows)?;
     let by_band = graph.convolution("head", value, &weight, &bias, vec![ints("kernel_shape", &[1, 1])])?;
-    over_frequency(&mut graph, "ReduceMean", "logits", &by_band);
+    graph.node("ReduceMean", "logits", &[&by_band], vec![ints("axes", &[3]), int("keepdims", 1)]);
     graph.input(INPUT, vec![fixed(1), fixed(1), symbolic("T"), fixed(n_mels)]);
     graph.output("logits", vec![fixed(1), fixed(classes.len()), symbolic("T_out"), fixed(1)]);
     Ok(graph.encode())
-}
-
-/// `value`, `[1, channels, T, F]`, with its channels scaled by squeeze-and-excitation.
-fn gated(graph: &mut Graph, student: &Student, i: usize, value: &str) -> Result<String> {
-    let reduced = pointwise(graph, student, &format!("squeeze{i}"), &format!("conv{i}.squeeze"), value)?;
-    let mean = over_frequency(graph, "ReduceMean", &format!("squeeze{i}.mean"), &reduced);
-    let mean = graph.node("Relu", &format!("squeeze{i}.relu"), &[&mean], Vec::new());
-    let mean = twice(graph, &format!("squeeze{i}.twice"), &mean);
-    let excited = pointwise(graph, student, &format!("excite{i}"), &format!("conv{i}.excite"), &mean)?;
-    let gates = graph.node("Sigmoid", &format!("excite{i}.sigmoid"), &[&excited], Vec::new());
-    let gate = over_frequency(graph, "ReduceMean", &format!("excite{i}.gate"), &gates);
-    Ok(graph.node("Mul", &format!("gated{i}"), &[value, &gate], Vec::new()))
-}
-
-/// The sum of a layer's output and its input, cut in time to the frames that the output is aligned with.
-fn with_skip_path(graph: &mut Graph, layer: &ConvLayer, i: usize, [output, input]: [&str; 2]) -> String {
-    let (start, n_lost) = (layer.skip_start() as i64, layer.kernel_t as i64 - 1);
-    let mut skipped = input.to_owned();
-    if n_lost > 0 {
-        let n_after = n_lost - start;
-        // Counted from the end, for the length is not known.
-        let end = if n_after > 0 { -n_after } else { i64::MAX };
-        let [starts, ends, axes] = [("starts", start), ("ends", end), ("axes", 2)].map(|(part, value)| {
-            let name = format!("skip{i}.{part}");
-            graph.integers(&name, &[value]);
-            name
-        });
-        skipped = graph.node("Slice", &format!("skip{i}"), &[input, &starts, &ends, &axes], Vec::new());
-    }
-    graph.node("Add", &format!("sum{i}"), &[output, &skipped], Vec::new())
-}
-
-/// A 1x1 convolution with the tensors `parameters.weight`, `(out, in)`, and `parameters.bias`.
-fn pointwise(graph: &mut Graph, student: &Student, name: &str, parameters: &str, value: &str) -> Result<String> {
-    let weight = parameter(student, &format!("{parameters}.weight"))?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
-    let bias = parameter(student, &format!("{parameters}.bias"))?;
-    graph.convolution(name, value, &weight, bias, vec![ints("kernel_shape", &[1, 1])])
-}
-
-/// `[1, channels, T, F]` to `[1, channels, T, 1]`.
-fn over_frequency(graph: &mut Graph, op_type: &str, name: &str, value: &str) -> String {
-    graph.node(op_type, name, &[value], vec![ints("axes", &[3]), int("keepdims", 1)])
-}
-
-/// `[1, channels, T, 1]` to `[1, channels, T, 2]`.
-fn twice(graph: &mut Graph, name: &str, value: &str) -> String {
-    graph.node("Concat", name, &[value, value], vec![int("axis", 3)])
 }
 
 /// Weight `(out, in, kernel_t, kernel_f)` and bias of layer `i` with its batch norm folded in, in double precision.

@@ -7,7 +7,7 @@
 use super::graph::fixed;
 use crate::error::{Error, Result};
 use crate::nets::student::{BN_EPSILON, Student};
-use crate::train::recipe::{ConvLayer, Network, Pool};
+use crate::train::recipe::{ConvLayer, Network};
 use prost::Message as _;
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ const HEAD: [&str; 2] = ["head.weight", "head.bias"];
 ///
 /// # Errors
 ///
-/// If the file is no such network: another program's, of 8 bits, or with skip paths or squeeze-and-excitation.
+/// If the file is no such network: another program's, of 8 bits, or with other nodes than convolutions.
 pub fn student(file: &[u8], path: &Path, n_mels: usize) -> Result<Student> {
     let graph = graph(file, path)?;
     let mut layers = Vec::new();
@@ -46,7 +46,7 @@ pub fn student(file: &[u8], path: &Path, n_mels: usize) -> Result<Student> {
     let (weight, bias) = head(file, path)?;
     let n_classes = weight.size()[0] as usize;
     values.extend([(HEAD[0].to_owned(), weight), (HEAD[1].to_owned(), bias)]);
-    let network = Network { layers, dropout: 0.0, pool: Pool::Mean };
+    let network = Network { layers, dropout: 0.0 };
     let mut student = Student::new(&network, n_mels, n_classes, 0, 0, Device::Cpu)?;
     student.fill(&values, "", path)?;
     student.frozen_copy()
@@ -129,8 +129,7 @@ fn layer(node: &NodeProto, shape: &[i64]) -> std::result::Result<ConvLayer, Stri
     };
     let [channels, kernel_t, kernel_f, stride_t, stride_f, pad_f] =
         [channels, kernel_t, kernel_f, stride_t, stride_f, pad_f].map(|n| n as usize);
-    let pad_f = Some(pad_f);
-    Ok(ConvLayer { channels, kernel_t, kernel_f, stride_t, stride_f, pad_f, residual: false, squeeze: 0 })
+    Ok(ConvLayer { channels, kernel_t, kernel_f, stride_t, stride_f, pad_f: Some(pad_f) })
 }
 
 /// Weight and bias with a batch norm that changes nothing.
@@ -152,24 +151,14 @@ mod tests {
     use super::super::onnx;
     use super::*;
 
-    /// Of one layer, with a gate of `squeeze` channels.
-    fn network(squeeze: usize) -> Network {
-        let layer = ConvLayer {
-            channels: 4,
-            kernel_t: 4,
-            kernel_f: 5,
-            stride_t: 8,
-            stride_f: 2,
-            pad_f: None,
-            residual: false,
-            squeeze,
-        };
-        Network { layers: vec![layer], dropout: 0.0, pool: Pool::Mean }
+    fn network() -> Network {
+        let layer = ConvLayer { channels: 4, kernel_t: 4, kernel_f: 5, stride_t: 8, stride_f: 2, pad_f: None };
+        Network { layers: vec![layer], dropout: 0.0 }
     }
 
     #[test]
     fn a_written_network_is_read_back_and_takes_another_head() {
-        let network = network(0);
+        let network = network();
         let written = Student::new(&network, 16, 3, 0, 7, Device::Cpu).unwrap();
         let (path, x) = (Path::new("model.onnx"), Tensor::randn([1, 40, 16], (Kind::Float, Device::Cpu)));
         let file = onnx::encode(&written, &[0, 1, 2], "written").unwrap();
@@ -192,10 +181,11 @@ mod tests {
 
     #[test]
     fn networks_with_more_than_convolutions_are_refused() {
-        let network = network(2);
-        let written = Student::new(&network, 16, 3, 0, 7, Device::Cpu).unwrap();
-        let file = onnx::encode(&written, &[0, 1, 2], "written").unwrap();
-        let message = student(&file, Path::new("model.onnx"), 16).unwrap_err().to_string();
+        let written = Student::new(&network(), 16, 3, 0, 7, Device::Cpu).unwrap();
+        let mut file = ModelProto::decode(&onnx::encode(&written, &[0, 1, 2], "written").unwrap()[..]).unwrap();
+        let nodes = &mut file.graph.as_mut().unwrap().node;
+        nodes.iter_mut().find(|node| node.op_type == "Relu").unwrap().op_type = "Sigmoid".to_owned();
+        let message = student(&file.encode_to_vec(), Path::new("model.onnx"), 16).unwrap_err().to_string();
         assert!(message.contains("only plain convolutions"), "{message}");
     }
 }

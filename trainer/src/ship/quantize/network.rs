@@ -47,11 +47,8 @@ impl Quantized {
     ///
     /// # Errors
     ///
-    /// If a layer can only run in single precision, or libtorch reports an error.
+    /// If libtorch reports an error.
     pub fn of(student: &Student, device: Device) -> Result<Self> {
-        if let Some(key) = student.network().single_precision_option() {
-            return Err(Error::Usage(format!("{key}: an 8-bit network cannot have it")));
-        }
         let layers = student.network().layers.clone();
         let mut params = Vec::new();
         for i in 0..layers.len() {

@@ -20,7 +20,7 @@ pub(crate) mod removed;
 pub use augment::Augment;
 pub(crate) use check::{check, line_of};
 pub use distill::{Distill, ScoreFile, ScoreKind};
-pub use network::{ConvLayer, Network, Pool};
+pub use network::{ConvLayer, Network};
 pub use optim::{Method, Optim, Precision, Schedule, Train};
 pub use overrides::Overrides;
 pub use quantize::{Calibration, Quantize};
