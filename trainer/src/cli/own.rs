@@ -6,7 +6,7 @@
 use super::train::{Common, set_threads};
 use crate::chain::fit::MODEL;
 use crate::error::Result;
-use crate::tools::own::{self, OwnOptions, whole};
+use crate::tools::own::{self, OwnOptions};
 use clap::Args;
 use sounds::Sound;
 use std::path::{Path, PathBuf};
@@ -22,12 +22,6 @@ pub(super) struct OwnArgs {
     /// Model to start from.
     #[arg(long, value_name = "DIR", requires = "data", default_value = "models/home")]
     from: PathBuf,
-    /// Train the head on the network as it is: seconds. This is the default.
-    #[arg(long, requires = "data", conflicts_with = "whole")]
-    head_only: bool,
-    /// Train the whole network: minutes, and old classes are not kept as they are.
-    #[arg(long, requires = "data")]
-    whole: bool,
     /// Leave the classes of the model out that is started from.
     #[arg(long, requires = "data")]
     only_own: bool,
@@ -51,14 +45,9 @@ impl OwnArgs {
             seed: common.seed().unwrap_or(1),
         };
         let started = Instant::now();
-        if self.whole {
-            let training = common.whole_training()?;
-            print!("{}", whole::fit_whole(&options, &training)?.table());
-        } else {
-            // Its products are too small to be shared out, and threads that wait for each other starve on a busy machine.
-            tch::set_num_threads(1);
-            print!("{}", own::fit_head(&options)?.table());
-        }
+        // The products are too small to be shared out, and threads that wait for each other starve on a busy machine.
+        tch::set_num_threads(1);
+        print!("{}", own::fit_head(&options)?.table());
         let (seconds, model) = (started.elapsed().as_secs_f64(), out.join(MODEL));
         eprintln!("{seconds:.0} s; listen with it: earwitness run --model {}", model.display());
         Ok(())

@@ -9,7 +9,6 @@ use crate::chain::staged::{self, StagedRecipe};
 use crate::common::json;
 use crate::data::{Places, data_root};
 use crate::error::{Error, Result};
-use crate::tools::own::whole;
 use crate::train::recipe::{FoldMode, Overrides, Recipe};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -178,16 +177,6 @@ impl Common {
     /// The recipe; empty only beside `fit --data`, which needs none.
     pub(super) fn recipe(&self) -> &Path {
         self.recipe.as_deref().unwrap_or(Path::new(""))
-    }
-
-    /// What of this concerns `fit --data --whole`.
-    pub(super) fn whole_training(&self) -> Result<whole::Training> {
-        Ok(whole::Training {
-            device: self.device.choose()?,
-            stop: stop_flag()?,
-            cache: self.cache.clone(),
-            epochs: self.epochs,
-        })
     }
 
     /// Threads as given.

@@ -154,7 +154,7 @@ impl Tables {
         let rows =
             recipe.data.iter().map(|set| csv::read_table(&root.join(&set.csv), &root.join(&set.audio), set.negatives));
         let rows = rows.collect::<Result<Vec<_>>>()?;
-        let mut labels = recipe.labels.clone();
+        let mut labels: Vec<String> = Vec::new();
         for rows in &rows {
             let mut own: Vec<&str> = rows.iter().map(|r| r.label.as_str()).filter(|l| !l.is_empty()).collect();
             own.sort_unstable();

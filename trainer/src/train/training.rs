@@ -77,22 +77,6 @@ impl Training {
         Ok(Self { header, student, average, optimizer, teachers: Teachers::default(), device })
     }
 
-    /// The network with the weights that the next step changes.
-    pub fn student(&self) -> &Student {
-        &self.student
-    }
-
-    /// Goes on from the weights of `student`, before the first step.
-    ///
-    /// # Errors
-    ///
-    /// If libtorch reports one.
-    pub fn begin_with(&mut self, student: &Student) -> Result<()> {
-        (self.student, self.average) = (student.thawed()?, student.frozen_copy()?);
-        self.optimizer = optimizer_for(&self.header.recipe, &self.student)?;
-        Ok(())
-    }
-
     /// From now on learns from `teachers`, too.
     pub fn learn_from(&mut self, teachers: Teachers) {
         self.teachers = teachers;

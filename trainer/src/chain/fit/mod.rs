@@ -5,7 +5,6 @@
 //! `predictions.npz`. The held-out fold chooses nothing: the result is that of the last step's averaged weights. Runs on the calling
 //! thread; batches and features on the pool's.
 
-mod graft;
 mod steps;
 
 use crate::common::environment::Environment;
@@ -138,7 +137,7 @@ impl<'a> Run<'a> {
         let batcher = Batcher::new(recipe, n_classes, background, recipe.n_teacher(), split.train, split.negatives);
         let header = Header {
             recipe: recipe.clone(),
-            labels: labels.clone(),
+            labels,
             fold: options.fold,
             folds: options.folds,
             step: 0,
@@ -148,14 +147,7 @@ impl<'a> Run<'a> {
         let mut training = if checkpoint.exists() {
             Training::resume(&checkpoint, &header, options.device)?
         } else {
-            let mut training = Training::start(header, options.device)?;
-            if let Some(start) = &recipe.start {
-                let sample = crops(&batcher.batch(0), recipe, options.device)?;
-                let student =
-                    graft::grafted(training.student(), &labels, &options.places.recipe_folder.join(start), &sample)?;
-                training.begin_with(&student)?;
-            }
-            training
+            Training::start(header, options.device)?
         };
         training.learn_from(teachers);
         let metrics = Metrics::open(&options.out.join(METRICS), training.header.step)?;

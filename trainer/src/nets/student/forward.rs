@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 /// Share of a batch's statistics in the running ones.
 const BN_MOMENTUM: f64 = 0.1;
 /// Tensors of a convolution layer: weight, batch-norm weight, bias, running mean and running variance.
-pub(super) const TENSORS_A_LAYER: usize = 5;
+const TENSORS_A_LAYER: usize = 5;
 
 impl Student {
     /// Features before the head, pooled over frequency: `(B, T, n_mels)` to `(B, channels, T')`, single precision.
@@ -64,7 +64,7 @@ impl Student {
 }
 
 /// One layer with its tensors in `params`: `(B, C, T, F)` to `(B, C', T', F')`, both of `kind`.
-pub(super) fn convolve(layer: &ConvLayer, params: &[Param], x: &Tensor, kind: Kind, training: bool) -> Result<Tensor> {
+fn convolve(layer: &ConvLayer, params: &[Param], x: &Tensor, kind: Kind, training: bool) -> Result<Tensor> {
     let [weight, bn_weight, bn_bias, bn_mean, bn_variance] = params else {
         unreachable!("five tensors a layer")
     };

@@ -10,7 +10,6 @@
 
 mod cost;
 mod forward;
-mod settle;
 
 use crate::common::random::{Purpose, normal, rng_for, uniform};
 use crate::error::{Error, Result};
@@ -130,21 +129,6 @@ impl Student {
             n_teacher: self.n_teacher,
             params,
         })
-    }
-
-    /// A copy with its own storage whose weights are trained on.
-    ///
-    /// # Errors
-    ///
-    /// If libtorch cannot allocate it.
-    pub fn thawed(&self) -> Result<Self> {
-        let mut copy = self.frozen_copy()?;
-        for param in &mut copy.params {
-            let is_statistic = param.name.ends_with("bn.mean") || param.name.ends_with("bn.variance");
-            param.trained = !is_statistic;
-            param.value = param.value.f_set_requires_grad(param.trained)?;
-        }
-        Ok(copy)
     }
 
     /// Moves every tensor towards `other`'s: `self = decay * self + (1 - decay) * other`.

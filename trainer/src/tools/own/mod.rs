@@ -1,9 +1,8 @@
 //! A model of the user's own sounds, made from a finished one.
 //!
 //! Enters: a folder of recordings for each label, and a model folder. Leaves, in a run folder: `model/`, which the daemon runs, with its
-//! card; for each fold a folder that the report reads; and `own.json`, the figures of all folds. Two ways lead there: a new head on the
-//! start's network, which takes seconds and leaves the old classes as they are ([`head`]), or a training of the whole network
-//! ([`whole`]).
+//! card; for each fold a folder that the report reads; and `own.json`, the figures of all folds. What is trained is a new head on the start's
+//! network ([`head`]), which takes seconds and leaves the old classes as they are.
 //!
 //! The modules in the order of the data: [`recordings`] finds the files and divides them into folds, [`start`] reads the model,
 //! [`sounding`] cuts, [`beds`] lays background under, [`material`] gathers all sounds, [`lessons`] listens to them, [`head`] trains,
@@ -21,7 +20,6 @@ mod model;
 pub mod recordings;
 mod sounding;
 pub mod start;
-pub mod whole;
 
 use crate::chain::fit::MODEL;
 use crate::common::environment::Environment;

@@ -43,12 +43,6 @@ pub struct Recipe {
     /// Label of the negatives; absent if the model has no such class.
     #[serde(default)]
     pub background: Option<String>,
-    /// Model folder whose network the training starts from, relative to the recipe's folder; absent to start anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start: Option<PathBuf>,
-    /// Labels that need no recordings, before those that have some: the ones that the network started from knows.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub labels: Vec<String>,
     /// Which folds `--fold` refers to unless `--folds` says otherwise.
     #[serde(default)]
     pub folds: FoldMode,
