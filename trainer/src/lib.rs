@@ -4,7 +4,7 @@
 //! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
 //! one; [`teacher`] is a network to learn from and [`distill`] what is learnt from it; [`quantize`] makes 8 bits of the result;
 //! [`evaluate`] measures, [`thresholds`] says from which score on an event counts; [`export`] writes what the daemon runs;
-//! [`search`] compares networks; [`own`] adds a user's own sounds to a finished model; [`scenes`] composes long recordings to try them on; [`report`] shows what a training came to.
+//! [`own`] adds a user's own sounds to a finished model; [`scenes`] composes long recordings to try them on; [`report`] shows what a training came to.
 //!
 //! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
 

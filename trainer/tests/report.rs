@@ -19,8 +19,6 @@ use trainer::judge::scores::Predictions;
 use trainer::judge::scores::predictions::Recording;
 use trainer::report::figures::Bootstrap;
 use trainer::report::{ReportOptions, gather, report};
-use trainer::tools::search::report::{Report as SearchReport, Row, Settings};
-use trainer::tools::search::timing::Speed;
 use trainer::train::recipe::{Quantize, Recipe};
 
 /// Sections of a page with a held-out fold and nothing missing.
@@ -52,7 +50,6 @@ fn options(run: &Path) -> ReportOptions {
         precision: Precision::F32,
         data_root: None,
         cache: run.join("../cache"),
-        search: None,
         compare: Vec::new(),
         n_clips: 3,
         bootstrap: Bootstrap { n_resamples: 50, seed: 1 },
@@ -139,7 +136,7 @@ fn folds_are_pooled_on_one_page_that_needs_nothing_else() {
     let document = parse(&page);
     is_alone(&document);
     assert_eq!(sections(&document)[..SECTIONS.len()], SECTIONS);
-    assert!(text(section(&document, "missing")).contains("--search FILE"));
+    assert!(text(section(&document, "missing")).contains("--compare RUN_DIR"));
     let of = |id: &str| section(&document, id);
     assert!(
         text(of("summary")).contains("16 labelled clips and 2 s of background of 4 sources"),
@@ -203,51 +200,17 @@ fn folds_are_pooled_on_one_page_that_needs_nothing_else() {
 fn other_networks_are_drawn_beside_it() {
     let fixture = Fixture::new();
     let runs = two_folds(&fixture);
-    let result: FitResult =
-        serde_json::from_str(&std::fs::read_to_string(runs.join("official-1").join(RESULT)).unwrap()).unwrap();
-    let settings = Settings {
-        base: "tiny".to_owned(),
-        epochs: 2,
-        folds: result.folds,
-        held_out: vec![1],
-        seeds: vec![5],
-        rounds: 3,
-        pulses: 5,
-    };
-    let variant = |name: &str, mmac: f64, accuracy: f64, front: bool| Row {
-        name: name.to_owned(),
-        n_params: 1000,
-        mmac_per_second: mmac,
-        receptive_field_ms: 100.0,
-        speed: Speed { us_per_pulse: mmac * 10.0, us_per_pulse_quartiles: [1.0, 2.0], log_mel_us_per_pulse: 3.0 },
-        streamed_to_batch: 0.0,
-        top1_own_labels: [("clips".to_owned(), accuracy)].into(),
-        accuracy,
-        on_front_by_mmac: front,
-        on_front_by_us: front,
-        runs: Vec::new(),
-    };
-    let search =
-        SearchReport { settings, variants: vec![variant("small", 1.0, 0.6, true), variant("worse", 2.0, 0.5, false)] };
-    let file = fixture.path().join("search.json");
-    std::fs::write(&file, serde_json::to_string(&search).unwrap()).unwrap();
-    let compared = ReportOptions {
-        search: Some(file.clone()),
-        compare: vec![runs.join("official-2")],
-        n_clips: 0,
-        ..options(&runs.join("official-1"))
-    };
+    let compared =
+        ReportOptions { compare: vec![runs.join("official-2")], n_clips: 0, ..options(&runs.join("official-1")) };
     let page = page(&compared);
     let document = parse(&page);
     let section = section(&document, "pareto");
-    assert_eq!(count(section, "circle"), 4 + 2, "four by multiplications, two by time");
-    for name in ["this: tiny", "runs/official-2", "small", "worse", "2 epochs, fold 1"] {
+    assert_eq!(count(section, "circle"), 2);
+    for name in ["this: tiny", "runs/official-2", "4 epochs, fold 1", "4 epochs, fold 2"] {
         assert!(text(section).contains(name), "{name}: {}", text(section));
     }
     assert!(!sections(&document).contains(&"missing".to_owned()), "{}", text(document.root()));
-    std::fs::write(&file, "{}").unwrap();
-    assert!(gather(&compared).err().unwrap().to_string().contains("search.json"));
-    let absent = ReportOptions { search: None, compare: vec![fixture.path().join("none")], ..compared };
+    let absent = ReportOptions { compare: vec![fixture.path().join("none")], ..compared };
     assert!(gather(&absent).err().unwrap().to_string().contains("none"));
 }
 

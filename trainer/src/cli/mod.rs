@@ -10,7 +10,6 @@ mod own;
 mod report;
 mod scenes;
 mod scores;
-mod search;
 mod staged;
 mod train;
 
@@ -51,8 +50,6 @@ enum Command {
     Crossval(train::CrossvalArgs),
     /// Train a small network with all that its recipe names: teachers where they are missing, the student, its 8-bit form, model folders.
     Distill(distill::DistillArgs),
-    /// Train, time and compare variants of a student; mark the Pareto fronts.
-    Search(search::SearchArgs),
     /// Choose temperature, thresholds, windows, durations and gaps on scenes, under a limit of false alarms an hour.
     Calibrate(calibrate::CalibrateArgs),
     /// Compose long recordings with exact truth from the clips of a fold or a folder.
@@ -93,7 +90,6 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Crossval(args) => train::crossval(&args),
         Command::Distill(args) => distill::distill(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
-        Command::Search(args) => search::search(&args),
         Command::Scenes(args) => scenes::scenes(&args),
         Command::Predict(args) => staged::predict(&args),
         Command::Average(args) => staged::average(&args),

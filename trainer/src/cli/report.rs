@@ -29,9 +29,6 @@ pub struct ReportArgs {
     /// Folder of the feature cache, for runs without predictions.
     #[arg(long, default_value = "runs/cache")]
     cache: PathBuf,
-    /// Result of `search --json` to compare with.
-    #[arg(long, value_name = "FILE")]
-    search: Option<PathBuf>,
     /// Other runs to compare with: run folders, or folders of folds.
     #[arg(long, num_args = 1.., value_name = "RUN_DIR")]
     compare: Vec<PathBuf>,
@@ -63,7 +60,6 @@ pub fn report(args: &ReportArgs) -> Result<()> {
         precision: args.precision.precision(),
         data_root: args.data_root.clone(),
         cache: args.cache.clone(),
-        search: args.search.clone(),
         compare: args.compare.clone(),
         n_clips: args.clips,
         bootstrap: Bootstrap { n_resamples: args.resamples, seed: args.seed },

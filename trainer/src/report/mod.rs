@@ -16,6 +16,7 @@ pub mod hardest;
 pub mod header;
 pub mod heard;
 pub mod page;
+mod pareto;
 pub mod pool;
 pub mod rivals;
 pub mod run;
@@ -48,8 +49,6 @@ pub struct ReportOptions {
     pub data_root: Option<PathBuf>,
     /// Folder of the feature cache.
     pub cache: PathBuf,
-    /// Result of a search to compare with.
-    pub search: Option<PathBuf>,
     /// Other runs to compare with.
     pub compare: Vec<PathBuf>,
     /// Hardest clips to show.

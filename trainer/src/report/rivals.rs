@@ -1,27 +1,22 @@
 //! Other networks to compare with.
 //!
-//! Enters: the JSON of `earwitness-train search`, and folders of other runs. Leaves: cost and accuracy of each, with the page's own
-//! runs among them, and the Pareto fronts. Accuracy is the search's: the mean over data sets of the share of clips whose most likely
-//! class among the set's own is right, itself a mean over trainings.
+//! Enters: folders of other runs. Leaves: cost and accuracy of each, with the page's own runs among them, and the Pareto front. Accuracy is
+//! the mean over data sets of the share of clips whose most likely class among the set's own is right, itself a mean over trainings.
 
 use super::ReportOptions;
+use super::pareto::front;
 use super::run::{Notes, Run};
 use super::subject::Subject;
 use crate::chain::fit::network_cost;
-use crate::common::json;
-use crate::error::{Error, Result};
-use crate::tools::search::pareto::front;
-use crate::tools::search::report::Report as SearchReport;
+use crate::error::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Networks by cost and accuracy.
 #[derive(Debug)]
 pub struct Rivals {
-    /// The runs of the page first, then other runs, then a search's variants.
+    /// The runs of the page first, then other runs.
     pub networks: Vec<Network>,
-    /// How the search trained and timed, in words.
-    pub search: Option<String>,
 }
 
 /// What a network is here for.
@@ -31,14 +26,12 @@ pub enum Role {
     Own,
     /// Another run.
     Run,
-    /// A variant of a search.
-    Variant,
 }
 
 /// Cost and accuracy of a network.
 #[derive(Debug, Clone)]
 pub struct Network {
-    /// Recipe and folder, or variant.
+    /// Recipe and folder.
     pub name: String,
     /// What it is here for.
     pub role: Role,
@@ -46,18 +39,14 @@ pub struct Network {
     pub n_params: usize,
     /// Multiply-accumulates for a second of sound, in millions.
     pub mmac_per_second: f64,
-    /// Microseconds a pulse; only a search has timed its variants, all on one machine.
-    pub us_per_pulse: Option<f64>,
     /// By data set: share of clips whose most likely class among the set's own is right.
     pub top1: BTreeMap<String, f64>,
     /// Mean over the data sets.
     pub accuracy: f64,
     /// How it was trained.
     pub training: String,
-    /// Whether no network of its kind, run or variant, beats it by multiplications.
-    pub on_front_by_mmac: bool,
-    /// The same by time.
-    pub on_front_by_us: bool,
+    /// Whether no other network is at least as accurate with at most as many multiplications, and better in one of the two.
+    pub on_front: bool,
 }
 
 impl Rivals {
@@ -65,10 +54,10 @@ impl Rivals {
     ///
     /// # Errors
     ///
-    /// If the search's file or a run that is named cannot be read.
+    /// If a run that is named cannot be read.
     pub fn gather(subject: &Subject, options: &ReportOptions, notes: &mut Notes) -> Result<Option<Self>> {
-        if options.search.is_none() && options.compare.is_empty() {
-            notes.push("No comparison with other networks: --search FILE and --compare RUN_DIR draw one.".to_owned());
+        if options.compare.is_empty() {
+            notes.push("No comparison with other networks: --compare RUN_DIR draws one.".to_owned());
             return Ok(None);
         }
         let mut networks = Vec::new();
@@ -82,9 +71,8 @@ impl Rivals {
             add(&other, name_of(folder), Role::Run);
         }
         let on_front = front(&networks.iter().map(|n| (n.mmac_per_second, n.accuracy)).collect::<Vec<_>>());
-        networks.iter_mut().zip(on_front).for_each(|(network, on)| network.on_front_by_mmac = on);
-        let search = options.search.as_deref().map(|path| add_search(&mut networks, path)).transpose()?;
-        Ok(Some(Self { networks, search }))
+        networks.iter_mut().zip(on_front).for_each(|(network, on)| network.on_front = on);
+        Ok(Some(Self { networks }))
     }
 
     /// Data sets over which the accuracies are means, in order.
@@ -94,30 +82,6 @@ impl Rivals {
         sets.dedup();
         sets
     }
-}
-
-/// Adds the variants, and says how they were trained.
-fn add_search(networks: &mut Vec<Network>, path: &Path) -> Result<String> {
-    let SearchReport { settings, variants } = json::read(path)?;
-    if variants.is_empty() {
-        return Err(Error::content(path, "the search has no variants"));
-    }
-    let folds: Vec<String> = settings.held_out.iter().map(u32::to_string).collect();
-    let how = format!("{} epochs, fold {}", settings.epochs, folds.join(", "));
-    networks.extend(variants.into_iter().map(|v| Network {
-        name: v.name,
-        role: Role::Variant,
-        n_params: v.n_params,
-        mmac_per_second: v.mmac_per_second,
-        us_per_pulse: Some(v.speed.us_per_pulse),
-        top1: v.top1_own_labels,
-        accuracy: v.accuracy,
-        training: how.clone(),
-        on_front_by_mmac: v.on_front_by_mmac,
-        on_front_by_us: v.on_front_by_us,
-    }));
-    let seeds = settings.seeds.len();
-    Ok(format!("variants of {}: {how}, {seeds} {}", settings.base, if seeds == 1 { "seed" } else { "seeds" }))
 }
 
 /// Cost and accuracy of finished runs of one student.
@@ -141,12 +105,10 @@ fn of_runs(runs: &[Run], name: String, role: Role) -> std::result::Result<Networ
         role,
         n_params: cost.n_params,
         mmac_per_second: cost.mmac_per_second,
-        us_per_pulse: None,
         accuracy: top1.values().sum::<f64>() / top1.len() as f64,
         top1,
         training: format!("{} epochs, fold {}", recipe.train.epochs, folds.join(", ")),
-        on_front_by_mmac: false,
-        on_front_by_us: false,
+        on_front: false,
     })
 }
 

@@ -2,4 +2,3 @@
 
 pub mod own;
 pub mod scenes;
-pub mod search;

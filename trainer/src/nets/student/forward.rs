@@ -65,9 +65,7 @@ impl Student {
 
 /// One layer with its tensors in `params`: `(B, C, T, F)` to `(B, C', T', F')`, both of `kind`.
 fn convolve(layer: &ConvLayer, params: &[Param], x: &Tensor, kind: Kind, training: bool) -> Result<Tensor> {
-    let [weight, bn_weight, bn_bias, bn_mean, bn_variance] = params else {
-        unreachable!("five tensors a layer")
-    };
+    let [weight, bn_weight, bn_bias, bn_mean, bn_variance] = params else { unreachable!("five tensors a layer") };
     let weight = weight.value.f_permute([0, 3, 1, 2])?.f_to_kind(kind)?;
     let stride = [layer.stride_t as i64, layer.stride_f as i64];
     let h = x.f_conv2d(&weight, None::<&Tensor>, stride, [0, layer.pad_f() as i64], [1, 1], 1)?;

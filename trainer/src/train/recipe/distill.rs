@@ -49,11 +49,6 @@ pub enum ScoreKind {
 
 impl Default for Distill {
     fn default() -> Self {
-        Self {
-            soft_weight: 0.5,
-            temperature: 2.0,
-            classifier: 1.0,
-            scores: Vec::new(),
-        }
+        Self { soft_weight: 0.5, temperature: 2.0, classifier: 1.0, scores: Vec::new() }
     }
 }
