@@ -5,7 +5,7 @@ set -euo pipefail
 
 out=${1:-runs/ablation}
 read -ra folds <<<"${FOLDS:-1 2}"
-# Folds of the rows that need a SlowFast teacher or only ask whether a further loss helps.
+# Folds of the rows that need a SlowFast teacher.
 read -ra few <<<"${FEW:-1}"
 epochs=${EPOCHS:-40}
 seed=${SEED:-1}
@@ -35,8 +35,6 @@ done
 row plain "${folds[*]}" --without teacher --without distill "${no_augmentation[@]}"
 row augmented "${folds[*]}" --without teacher --without distill
 row mn04 "${folds[*]}"
-row relation "${few[*]}" --set "distill.relation_weight=20.0"
-row self "${few[*]}" --set "distill.self_weight=1.0"
 
 # The SlowFast teacher of a fold: the whole published recipe, whose end leaves each stage's logits of the training clips; stage 1 teaches.
 # Of fresh weights, so that it has heard nothing of the fold.
