@@ -174,7 +174,7 @@ layers = [
         let events = refused(&format!("{RECIPE}[events]\nbatch = 4\n"));
         assert_eq!(
             events,
-            "r.toml:13: [events] was removed because it did not help; its measurements are in docs/experiments.md under \
+            "r.toml:12: [events] was removed because it did not help; its measurements are in docs/experiments.md under \
              \"Training on scenes\""
         );
         for (old, new, expected) in [
