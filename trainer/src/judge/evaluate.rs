@@ -78,7 +78,11 @@ impl HeldOut {
     ///
     /// If libtorch reports one.
     pub fn evaluate(&self, student: &Student) -> Result<Option<Evaluation>> {
-        self.evaluate_with(Activation::Softmax, |frames| clip_logits(student, frames, &self.frontend, self.device))
+        if self.clips.is_empty() {
+            return Ok(None);
+        }
+        let logits = self.ask(|frames| clip_logits(student, frames, &self.frontend, self.device))?;
+        Ok(Some(self.measure(Activation::Softmax, &logits)))
     }
 
     /// What the network's files in the model folder `folder` say of all that is held out, run as the daemon runs them; none if
@@ -135,18 +139,6 @@ impl HeldOut {
                 |class: usize| loud.iter().map(|at| logits[at * n_classes + class]).sum::<f32>() / loud.len() as f32;
             Ok((0..n_classes).map(mean).collect())
         })
-    }
-
-    /// Evaluates whatever gives a clip's logits `(C)` for its frames `(n_frames, n_mels)`.
-    fn evaluate_with(
-        &self,
-        activation: Activation,
-        clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>,
-    ) -> Result<Option<Evaluation>> {
-        if self.clips.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(self.measure(activation, &self.ask(clip_logits)?)))
     }
 
     /// The logits of all clips and then of the windows of background, `(N, C)` row-major.
