@@ -365,6 +365,21 @@ mod tests {
     }
 
     #[test]
+    fn only_the_mean_remains_of_the_smoothings() {
+        let text = manifest().to_toml().unwrap();
+        assert!(!text.contains("smoothing"), "{text}");
+        let with = |name: &str| text.replace("[decision]\n", &format!("[decision]\nsmoothing = {name:?}\n"));
+        assert_eq!(Manifest::parse(&with("mean")).unwrap(), manifest());
+        let line = 1 + with("").lines().position(|line| line.starts_with("smoothing")).unwrap();
+        for removed in ["ema", "median", "n-of-m", "max"] {
+            let message = Manifest::parse(&with(removed)).unwrap_err().to_string();
+            assert!(message.contains(&format!("line {line}, ")), "{message}");
+            assert!(message.contains(&format!("smoothing {removed:?} is not available: only \"mean\" ")), "{message}");
+            assert!(message.ends_with("(docs/experiments.md)"), "{message}");
+        }
+    }
+
+    #[test]
     fn unknown_and_missing_fields_name_their_line() {
         let text = manifest().to_toml().unwrap();
         let unknown = text.replace("hop_length", "hop_size");

@@ -100,7 +100,7 @@ pub struct DecideSection {
     /// No event begins while the sound is quieter than this, dBFS.
     #[serde(deserialize_with = "values::level_dbfs")]
     pub level_gate_dbfs: Option<f32>,
-    /// How the network's outputs become a score.
+    /// Always the mean; accepted because older configurations name it.
     pub smoothing: Option<Smoothing>,
     /// Span that a score is made of, milliseconds.
     #[serde(deserialize_with = "values::window_ms")]

@@ -108,8 +108,9 @@ fn errors_name_file_line_and_key() {
         ("[decide]\nwindow_ms = 0\n", "c.toml:2: decide.window_ms: expected 1 to 60000"),
         ("[decide.classes.bell]\nwindow_ms = 0\n", "c.toml:2: decide.classes.bell.window_ms: expected 1 to 60000"),
         (
-            "[decide]\nsmoothing = \"max\"\n",
-            "c.toml:2: decide.smoothing: unknown variant `max`, expected one of `mean`",
+            "[decide]\nsmoothing = \"ema\"\n",
+            "c.toml:2: decide.smoothing: smoothing \"ema\" is not available: only \"mean\" remains, because none of the others \
+             was better when measured (docs/experiments.md)",
         ),
         (
             "[decide]\nlevel_gate_dbfs = 3\n",
