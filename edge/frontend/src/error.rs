@@ -40,25 +40,3 @@ pub enum Error {
         reason: String,
     },
 }
-
-/// The sort of an [`Error`], for callers that decide on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// Front-end parameters.
-    Frontend,
-    /// The manifest's text or contents.
-    Manifest,
-    /// A pair of sample rates.
-    Resample,
-}
-
-impl Error {
-    /// The sort of this error.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Error::Frontend { .. } => ErrorKind::Frontend,
-            Error::Manifest { .. } | Error::Syntax { .. } => ErrorKind::Manifest,
-            Error::Resample { .. } => ErrorKind::Resample,
-        }
-    }
-}

@@ -32,7 +32,7 @@ pub mod window;
 
 pub use config::{FrontendConfig, MelNorm, MelScale, Power};
 pub use decision::{ClassDecision, ClassValues, Decision, Smoothing};
-pub use error::{Error, ErrorKind};
+pub use error::Error;
 pub use log_mel::{LogMel, log_mel};
-pub use manifest::{Activation, DataNotes, Files, Manifest, ModelFile, Network, NetworkKind};
+pub use manifest::{Activation, DataNotes, Files, Manifest, ModelFile, Network, NetworkKind, Precision};
 pub use resample::{Resampler, resample};

@@ -102,6 +102,31 @@ pub struct Files {
     pub int8: Option<ModelFile>,
 }
 
+/// Arithmetic of a network file: which of [`Files`] it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Single-precision floating point.
+    F32,
+    /// Convolutions in 8-bit integers, the head in single precision.
+    Int8,
+}
+
+impl Precision {
+    /// The name used in options, manifests and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Int8 => "int8",
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// One file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -36,7 +36,7 @@ pub use device::{DeviceInfo, devices};
 pub use hearing::{Condition, Hearing, HearingSnapshot};
 pub use mono::Mono;
 #[cfg(feature = "serial")]
-pub use serial::{LampSink, Lamps, NodeSnapshot};
+pub use serial::{Lamps, NodeSnapshot};
 pub use spec::{RawFormat, SourceSpec};
 pub(crate) use vitals::Vitals;
 

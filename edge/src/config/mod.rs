@@ -10,8 +10,7 @@ mod settings;
 mod values;
 
 pub use file::Source;
-pub use settings::{MqttSettings, Overrides, Settings, SourceSettings, SpoolSettings};
-pub use values::BrokerUrl;
+pub use settings::{Overrides, Settings, SourceSettings};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,6 +23,7 @@ use serde::Deserialize;
 use crate::capture::{RawFormat, SourceSpec};
 use crate::engine::PrecisionChoice;
 use crate::error::Result;
+use crate::publish::BrokerUrl;
 use crate::quiet::QuietRange;
 
 /// A configuration file as written.

@@ -32,10 +32,21 @@ mod window;
 pub use rules::{Average, ClassRules, Rules};
 pub use window::clip_posteriors;
 
-use crate::event::Phase;
+use serde::{Deserialize, Serialize};
+
 use machine::{ClassState, Frame};
 use score::Scorer;
 use window::Window;
+
+/// Whether a sound begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The sound was recognised and goes on.
+    Onset,
+    /// The sound is over.
+    Offset,
+}
 
 /// A confirmed onset, or the offset that ends it.
 #[derive(Debug, Clone, Copy, PartialEq)]

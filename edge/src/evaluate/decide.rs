@@ -1,8 +1,7 @@
 //! The decide stage, replayed: what was heard and rules enter, detections leave.
 
 use super::{Detection, Heard};
-use crate::decide::{Decider, Output, Rules, Transition};
-use crate::event::Phase;
+use crate::decide::{Decider, Output, Phase, Rules, Transition};
 use crate::pipeline::until;
 
 /// What the daemon would have reported of a recording under `rules`: under those that it was heard with, exactly what it did

@@ -12,7 +12,7 @@ mod report;
 mod sound;
 mod wish;
 
-pub use lamps::{LampSink, Lamps};
+pub use lamps::Lamps;
 pub use report::NodeSnapshot;
 pub(super) use report::Report;
 

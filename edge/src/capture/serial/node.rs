@@ -18,7 +18,7 @@ use super::report::Report;
 use super::sound::Sound;
 use super::wish;
 use crate::capture::{Content, NodeSpec};
-use crate::event::Phase;
+use crate::decide::Phase;
 use crate::ring::Writer;
 
 /// How long a node that was asked to stop may go on.

@@ -5,8 +5,9 @@ use std::io::Write as _;
 
 use edge::Result;
 use edge::capture::SourceSpec;
-use edge::config::{MqttSettings, Overrides, Settings, SourceSettings};
+use edge::config::{Overrides, Settings, SourceSettings};
 use edge::decide::Rules;
+use edge::publish::MqttSettings;
 use edge_frontend::{Manifest, NetworkKind};
 use jiff::Timestamp;
 
