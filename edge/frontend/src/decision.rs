@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::manifest::expect;
+use crate::error::expect;
 
 /// How posteriors become events, for all classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -40,3 +40,12 @@ pub enum Error {
         reason: String,
     },
 }
+
+/// [`Error::Manifest`] about `field` unless `holds`.
+pub(crate) fn expect(holds: bool, field: &str, expected: impl ToString, actual: impl ToString) -> Result<(), Error> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::Manifest { field: field.into(), expected: expected.to_string(), actual: actual.to_string() })
+    }
+}

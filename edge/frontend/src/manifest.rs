@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::Decision;
+use crate::error::expect;
 use crate::{Error, FrontendConfig};
 
 /// The version of the manifest's layout that this code reads and writes.
@@ -273,14 +274,6 @@ impl ModelFile {
         let hex =
             self.sha256.len() == 64 && self.sha256.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
         expect(hex, &format!("{field}.sha256"), "64 lower-case hexadecimal digits", format!("{:?}", self.sha256))
-    }
-}
-
-pub(crate) fn expect(holds: bool, field: &str, expected: impl ToString, actual: impl ToString) -> Result<(), Error> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Error::Manifest { field: field.into(), expected: expected.to_string(), actual: actual.to_string() })
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 #[cfg(feature = "serial")]
-use super::serial::{NodeSnapshot, Report};
+use super::report::{NodeSnapshot, Report};
 
 /// What is wrong with a source, if anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
