@@ -97,6 +97,22 @@ fn the_front_end_does_no_io_and_starts_no_threads() {
     assert!(places.is_empty(), "{}", places.join("\n"));
 }
 
+#[test]
+fn only_the_metrics_listen_on_a_network_port() {
+    // That they do so only where the configuration names a port is tested in `service`.
+    let listeners = ["TcpListener", "UdpSocket", "UnixListener"];
+    let mut places = Vec::new();
+    for (file, tokens) in CRATES.iter().flat_map(|(src, _)| sources(src)) {
+        let is_test = file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
+        if is_test || file.ends_with("run/metrics.rs") {
+            continue;
+        }
+        let found = source::without_tests(&tokens).into_iter().filter(|token| listeners.contains(&token.text.as_str()));
+        places.extend(found.map(|token| format!("{}:{}: {}", file.display(), token.line, token.text)));
+    }
+    assert!(places.is_empty(), "{}", places.join("\n"));
+}
+
 /// Reads one of [`CRATES`].
 fn read(src: &str) -> Crate {
     let name = CRATES.iter().find(|(other, _)| *other == src).map(|(_, name)| *name).expect("one of the crates");
