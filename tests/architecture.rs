@@ -1,6 +1,6 @@
-//! Claim: the modules of each crate can be read in an order in which every one builds on those before
-//! it, and what is to be known by one module only is known by no other. Sources are read as text;
-//! comments, strings and, for the order, tests do not count.
+//! Claim: the modules of each crate can be read in an order in which every one builds on those
+//! before it, and what is to be known by one module only is known by no other. Sources are read as
+//! text; comments, strings and, for the order, tests do not count.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -4,8 +4,8 @@
 //! Modules are followed from `lib.rs` and `main.rs` through their declarations, so that what only
 //! tests declare is not seen. An import is a path from `crate`, `super`, `self` or the crate's own
 //! name, in a `use` or anywhere else. A module and those within it are one hierarchy: what passes
-//! between them does not count. Where a module takes a name from one above it that only hands on what
-//! a `use` brought there, the import is of the module that the name comes from.
+//! between them does not count. Where a module takes a name from one above it that only hands on
+//! what a `use` brought there, the import is of the module that the name comes from.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -14,7 +14,8 @@ use std::path::{Path as FilePath, PathBuf};
 
 use crate::source::{self, Path, Token};
 
-/// How deep [`Crate::circles`] looks: among the modules of the root, and among those of each of them.
+/// How deep [`Crate::circles`] looks: among the modules of the root, and among those of each of
+/// them.
 pub const LEVELS: usize = 2;
 
 /// Names of a module from the root of the crate; empty for the root.
@@ -66,8 +67,8 @@ impl Crate {
         reader.finish(name)
     }
 
-    /// The circles among modules of the same parent, down to [`LEVELS`], each as short as there is one through its
-    /// imports, the shortest first.
+    /// The circles among modules of the same parent, down to [`LEVELS`]: through each import the
+    /// shortest, and the shortest of all first.
     pub fn circles(&self) -> Vec<Circle> {
         let parents = self.imports.iter().map(|import| common(&import.from, &import.to));
         let parents: BTreeSet<Module> = parents.filter(|parent| parent.len() < LEVELS).collect();

@@ -1,11 +1,12 @@
 //! Rust source as tokens: text enters; identifiers and punctuation with their lines leave, without
-//! comments, without what is in strings, and on demand without tests. Enough of the grammar to follow
-//! module declarations and paths; no macro is expanded.
+//! comments, without what is in strings, and on demand without tests. It knows enough of the grammar
+//! to follow module declarations and paths; no macro is expanded.
 
 /// A token that matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// An identifier without `r#`, `::`, one character of punctuation, or `"` for any literal in quotes.
+    /// An identifier without `r#`, `::`, one character of punctuation, or `"` for any literal in
+    /// quotes.
     pub text: String,
     /// Its line, from 1.
     pub line: usize,
@@ -54,7 +55,7 @@ impl Lexer {
             }
             ('"', _) => self.string(),
             ('\'', next) => {
-                // A lifetime has no closing quote behind its first character.
+                // A lifetime has no closing quote after its first character.
                 if next.is_some_and(|c| c != '\\') && self.peek(2) != Some('\'') {
                     self.advance(1);
                 } else {
@@ -150,7 +151,7 @@ impl Lexer {
     }
 }
 
-/// What is compiled without `cfg(test)`: items behind `#[cfg(test)]` or `#[cfg(all(test, ..))]` go.
+/// What is compiled without `cfg(test)`: items after `#[cfg(test)]` or `#[cfg(all(test, ..))]` go.
 pub fn without_tests(tokens: &[Token]) -> Vec<Token> {
     let mut kept = Vec::new();
     let mut at = 0;
@@ -236,7 +237,8 @@ fn is_name(tokens: &[Token], at: usize) -> bool {
     tokens.get(at).is_some_and(|token| token.text.starts_with(|c: char| c.is_alphabetic() || c == '_'))
 }
 
-/// Whether a path that is not in a `use` begins at `at`: an identifier before `::` and not after it.
+/// Whether a path that is not in a `use` begins at `at`: an identifier before `::` and not after
+/// one.
 pub fn begins_path(tokens: &[Token], at: usize) -> bool {
     is_name(tokens, at) && is(tokens, at + 1, "::") && !(at > 0 && is(tokens, at - 1, "::"))
 }

@@ -1,5 +1,5 @@
-//! How to reach a broker, as validated settings. [`config`](crate::config) makes them from a file
-//! and the command line; they are here in every build, also in one without MQTT, which says so.
+//! How to reach a broker, as validated settings: [`config`](crate::config) makes them from a file and
+//! the command line. They exist in every build, because one without MQTT has to refuse them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,7 +27,8 @@ pub struct MqttSettings {
     pub keep_alive_s: u16,
     /// Seconds between two health messages; 0 for none.
     pub health_s: u32,
-    /// First part of the topics on which Home Assistant is told of this device; `None` where it is not told.
+    /// First part of the topics on which this device announces itself to Home Assistant; `None`
+    /// where it does not.
     pub home_assistant: Option<String>,
     /// Where events wait; `None` for in memory only.
     pub spool: Option<SpoolSettings>,
