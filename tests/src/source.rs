@@ -1,6 +1,6 @@
 //! Rust source as tokens: text enters; identifiers and punctuation with their lines leave, without
-//! comments, without what is in strings, and on demand without tests. It knows enough of the grammar
-//! to follow module declarations and paths; no macro is expanded.
+//! comments, without what is in strings, and on demand without tests. Of the grammar it knows what
+//! module declarations and paths need; no macro is expanded.
 
 /// A token that matters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,8 +25,8 @@ pub enum MelNorm {
     Slaney,
 }
 
-/// What the bands of a bank are: a part of [`FrontendConfig`](crate::FrontendConfig), which is taken in
-/// its place.
+/// What the bands of a bank are: a part of [`FrontendConfig`](crate::FrontendConfig), which is taken
+/// in its place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MelShape {
     /// Samples per second.

@@ -1,5 +1,5 @@
-//! How to reach a broker, as validated settings: [`config`](crate::config) makes them from a file and
-//! the command line. They exist in every build, because one without MQTT has to refuse them.
+//! How to reach a broker, as validated settings: [`config`](crate::config) makes them from a file
+//! and the command line. They exist in every build, because one without MQTT has to refuse them.
 
 use std::fmt;
 use std::path::PathBuf;
