@@ -99,6 +99,8 @@ fn manifests_with_a_wrong_field() {
     contains(&spoilt("n_mels = 64", "n_mels = 40"), &["frontend_hash"]);
     contains(&spoilt("output_delay = 1", "output_delay = 3"), &["network.output_delay", "expected 1"]);
     contains(&spoilt("threshold_off = 0.4", "threshold_off = 0.9"), &["decision.threshold_off"]);
+    let removed = spoilt("[decision]\n", "[decision]\nsmoothing = \"ema\"\n");
+    contains(&removed, &["line ", "smoothing \"ema\" is not available: only \"mean\" remains", "docs/experiments.md"]);
     contains(&spoilt("manifest_version = 1", "manifest_version = 7"), &["manifest_version", "7"]);
     contains(&spoilt("background = \"background\"", "background = \"quiet\""), &["background", "quiet"]);
 }
@@ -227,6 +229,7 @@ fn configurations() {
     let model = format!("[model]\ndir = \"{}\"\n", tiny::model().display());
     let cases = [
         ("[decide]\nthresold_on = 0.5\n", "c.toml:2: decide.thresold_on: unknown field"),
+        ("[decide]\nsmoothing = \"median\"\n", "c.toml:2: decide.smoothing: smoothing \"median\" is not available"),
         ("[source]\nrate = \"fast\"\n", "c.toml:2: source.rate: invalid type"),
         ("name = \n", "c.toml:1: name: "),
         ("[mqtt]\nurl = \"localhost\"\n", "c.toml:2: mqtt.url: expected mqtt://"),

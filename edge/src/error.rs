@@ -1,8 +1,8 @@
 //! The one error type of the crate.
 //!
-//! Every variant belongs to an [`ErrorKind`], which tells the caller what to do about it: [`ErrorKind::exit_code`] is what the
-//! binary returns to the shell, [`ErrorKind::is_transient`] is what a supervisor asks before it tries again. Messages are one
-//! line, lower case, without a final stop, and name the file and the field.
+//! Every variant belongs to an [`ErrorKind`], which says who can put it right:
+//! [`ErrorKind::exit_code`] is what the binary returns to the shell. Messages are one line, lower case,
+//! without a final stop, and name the file and the field.
 //!
 //! Building an `Error` allocates; none is built on the audio thread.
 
@@ -114,15 +114,6 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// A network peer could not be set up: an address, a certificate.
-    #[error("{peer}: {reason}")]
-    Network {
-        /// The peer, for example `mqtt broker 10.0.0.2:1883`.
-        peer: String,
-        /// What is wrong.
-        reason: String,
-    },
-
     /// A part that was given up by its own thread, for example after a panic of a dependency.
     #[error("{thread} thread: {reason}")]
     Thread {
@@ -142,12 +133,10 @@ pub enum ErrorKind {
     Model,
     /// The audio cannot be decoded or processed.
     Audio,
-    /// The capture device is missing or lost: trying again may help.
+    /// The capture device is missing or lost.
     Device,
-    /// The operating system refused something.
+    /// The operating system refused something, or a part of the daemon failed.
     Io,
-    /// The network: trying again may help.
-    Network,
 }
 
 impl ErrorKind {
@@ -155,13 +144,8 @@ impl ErrorKind {
     pub fn exit_code(self) -> u8 {
         match self {
             ErrorKind::Config | ErrorKind::Model => 2,
-            ErrorKind::Audio | ErrorKind::Device | ErrorKind::Io | ErrorKind::Network => 1,
+            ErrorKind::Audio | ErrorKind::Device | ErrorKind::Io => 1,
         }
-    }
-
-    /// Whether the same call may succeed later without anybody changing anything.
-    pub fn is_transient(self) -> bool {
-        matches!(self, ErrorKind::Device | ErrorKind::Network)
     }
 }
 
@@ -174,7 +158,6 @@ impl Error {
             Error::AudioFile { .. } | Error::AudioStream { .. } => ErrorKind::Audio,
             Error::Device { .. } => ErrorKind::Device,
             Error::Engine(_) | Error::Io { .. } | Error::Thread { .. } => ErrorKind::Io,
-            Error::Network { .. } => ErrorKind::Network,
         }
     }
 
@@ -265,6 +248,5 @@ mod tests {
     fn run_time_failures_exit_with_one() {
         assert_eq!(Error::device("default", "gone").kind().exit_code(), 1);
         assert_eq!(Error::audio_file(Path::new("a.wav"), "empty").kind().exit_code(), 1);
-        assert!(Error::device("default", "gone").kind().is_transient());
     }
 }

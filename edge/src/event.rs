@@ -13,17 +13,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::decide::Transition;
+pub use crate::decide::Phase;
 
-/// Whether a sound begins or ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// The sound was recognised and goes on.
-    Onset,
-    /// The sound is over.
-    Offset,
-}
+use crate::decide::Transition;
 
 /// One reported event. The order of the fields is the order in the JSON object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

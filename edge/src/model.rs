@@ -8,10 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use edge_frontend::manifest::MAX_PULSE_FRAMES;
-use edge_frontend::{Manifest, ModelFile, NetworkKind};
+use edge_frontend::{Manifest, ModelFile, NetworkKind, Precision};
 use sha2::{Digest, Sha256};
 
-use crate::engine::Precision;
 use crate::error::{Error, Result};
 
 /// Name of the manifest in a model folder.

@@ -4,27 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::mel::MelBank;
-
-/// Spacing of the mel bands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MelScale {
-    /// `2595 log10(1 + f / 700)` (HTK book, 3.1, section 5.4).
-    Htk,
-    /// Linear below 1 kHz, logarithmic above (Slaney, Auditory Toolbox 2, 1998; librosa's default).
-    Slaney,
-}
-
-/// Weight of the mel bands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MelNorm {
-    /// Triangles of peak 1.
-    None,
-    /// Triangles of equal area: `2 / (f_right - f_left)`.
-    Slaney,
-}
+use crate::mel::{MelBank, MelNorm, MelScale, MelShape};
 
 /// Exponent of the spectrum's magnitude, written 1 or 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,6 +245,20 @@ impl FrontendConfig {
 
 fn check(holds: bool, field: &'static str, expected: &str, actual: impl std::fmt::Display) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::Frontend { field, expected: expected.into(), actual: actual.to_string() }) }
+}
+
+impl From<&FrontendConfig> for MelShape {
+    fn from(config: &FrontendConfig) -> Self {
+        MelShape {
+            sample_rate: config.sample_rate,
+            n_fft: config.n_fft,
+            n_mels: config.n_mels,
+            f_min_hz: config.f_min_hz,
+            f_max_hz: config.f_max_hz,
+            scale: config.mel_scale,
+            norm: config.mel_norm,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::manifest::expect;
+use crate::error::expect;
 
 /// How posteriors become events, for all classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,10 +15,10 @@ pub struct Decision {
     /// (Guo et al. 2017, section 4.2).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub temperature: f32,
-    /// How a class's score follows from the last frames of logits.
-    #[serde(default)]
+    /// Always the mean. Read because manifests name it, not written any more.
+    #[serde(default, skip_serializing)]
     pub smoothing: Smoothing,
-    /// Span that is smoothed over.
+    /// Span that a score is the mean of.
     pub window_ms: u32,
     /// With softmax: no event begins while the free energy of the window, the logarithm of the sum of the exponentials of the logits but
     /// the background's, is below this (Liu et al. 2020, eq. 4, with the sign turned).
@@ -42,20 +42,29 @@ pub struct Decision {
     pub classes: BTreeMap<String, ClassDecision>,
 }
 
-/// How a class's score follows from the frames of logits of a window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// How a class's score follows from the frames of logits of a window. There were other ways; none
+/// was better than the mean, and a file that asks for one is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Smoothing {
-    /// The posterior of the mean: of the logits of a streaming network, whose head commutes with it; of the posteriors of a windowed one.
+    /// The posterior of the mean: of the logits of a streaming network, whose head commutes with
+    /// it; of the posteriors of a windowed one.
     #[default]
     Mean,
-    /// The same with weights that fall by the frame's age, `(1 - 2 / (n + 1))^age` for a window of `n` frames; frames older than `2 n` are left
-    /// out.
-    Ema,
-    /// The median of the frames' posteriors; of an even number the lower one of the middle two.
-    Median,
-    /// The posterior that three quarters of the frames reach, rounded up: N of M frames must be over a threshold for the score to be.
-    NOfM,
+}
+
+impl TryFrom<String> for Smoothing {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.as_str() {
+            "mean" => Ok(Smoothing::Mean),
+            _ => Err(format!(
+                "smoothing {name:?} is not available: only \"mean\" remains, because none of the others \
+                 was better when measured (docs/experiments.md)"
+            )),
+        }
+    }
 }
 
 /// One class's differing decision values.

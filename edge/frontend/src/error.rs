@@ -41,24 +41,11 @@ pub enum Error {
     },
 }
 
-/// The sort of an [`Error`], for callers that decide on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// Front-end parameters.
-    Frontend,
-    /// The manifest's text or contents.
-    Manifest,
-    /// A pair of sample rates.
-    Resample,
-}
-
-impl Error {
-    /// The sort of this error.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Error::Frontend { .. } => ErrorKind::Frontend,
-            Error::Manifest { .. } | Error::Syntax { .. } => ErrorKind::Manifest,
-            Error::Resample { .. } => ErrorKind::Resample,
-        }
+/// [`Error::Manifest`] about `field` unless `holds`.
+pub(crate) fn expect(holds: bool, field: &str, expected: impl ToString, actual: impl ToString) -> Result<(), Error> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::Manifest { field: field.into(), expected: expected.to_string(), actual: actual.to_string() })
     }
 }

@@ -30,9 +30,10 @@ pub mod mel;
 pub mod resample;
 pub mod window;
 
-pub use config::{FrontendConfig, MelNorm, MelScale, Power};
+pub use config::{FrontendConfig, Power};
 pub use decision::{ClassDecision, ClassValues, Decision, Smoothing};
-pub use error::{Error, ErrorKind};
+pub use error::Error;
 pub use log_mel::{LogMel, log_mel};
-pub use manifest::{Activation, DataNotes, Files, Manifest, ModelFile, Network, NetworkKind};
+pub use manifest::{Activation, DataNotes, Files, Manifest, ModelFile, Network, NetworkKind, Precision};
+pub use mel::{MelNorm, MelScale};
 pub use resample::{Resampler, resample};

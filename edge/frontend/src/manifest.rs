@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::Decision;
+use crate::error::expect;
 use crate::{Error, FrontendConfig};
 
 /// The version of the manifest's layout that this code reads and writes.
@@ -100,6 +101,31 @@ pub struct Files {
     /// Quantized to 8 bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub int8: Option<ModelFile>,
+}
+
+/// Arithmetic of a network file: which of [`Files`] it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Single-precision floating point.
+    F32,
+    /// Convolutions in 8-bit integers, the head in single precision.
+    Int8,
+}
+
+impl Precision {
+    /// The name used in options, manifests and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Int8 => "int8",
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// One file.
@@ -251,14 +277,6 @@ impl ModelFile {
     }
 }
 
-pub(crate) fn expect(holds: bool, field: &str, expected: impl ToString, actual: impl ToString) -> Result<(), Error> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Error::Manifest { field: field.into(), expected: expected.to_string(), actual: actual.to_string() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,6 +379,21 @@ mod tests {
                 Err(Error::Manifest { field, .. }) => assert_eq!(field, name),
                 other => panic!("{name}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn only_the_mean_remains_of_the_smoothings() {
+        let text = manifest().to_toml().unwrap();
+        assert!(!text.contains("smoothing"), "{text}");
+        let with = |name: &str| text.replace("[decision]\n", &format!("[decision]\nsmoothing = {name:?}\n"));
+        assert_eq!(Manifest::parse(&with("mean")).unwrap(), manifest());
+        let line = 1 + with("").lines().position(|line| line.starts_with("smoothing")).unwrap();
+        for removed in ["ema", "median", "n-of-m", "max"] {
+            let message = Manifest::parse(&with(removed)).unwrap_err().to_string();
+            assert!(message.contains(&format!("line {line}, ")), "{message}");
+            assert!(message.contains(&format!("smoothing {removed:?} is not available: only \"mean\" ")), "{message}");
+            assert!(message.ends_with("(docs/experiments.md)"), "{message}");
         }
     }
 

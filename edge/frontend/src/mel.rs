@@ -3,7 +3,47 @@
 //! The triangles are those of `librosa.filters.mel` (0.11): linear in Hz between band edges that are equally spaced on
 //! the mel scale.
 
-use crate::{FrontendConfig, MelNorm, MelScale};
+use serde::{Deserialize, Serialize};
+
+/// Spacing of the mel bands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MelScale {
+    /// `2595 log10(1 + f / 700)` (HTK book, 3.1, section 5.4).
+    Htk,
+    /// Linear below 1 kHz, logarithmic above (Slaney, Auditory Toolbox 2, 1998; librosa's default).
+    Slaney,
+}
+
+/// Weight of the mel bands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MelNorm {
+    /// Triangles of peak 1.
+    None,
+    /// Triangles of equal area: `2 / (f_right - f_left)`.
+    Slaney,
+}
+
+/// What the bands of a bank are: a part of [`FrontendConfig`](crate::FrontendConfig), which is taken
+/// in its place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MelShape {
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Samples of a spectrum, which has `n_fft / 2 + 1` bins.
+    pub n_fft: usize,
+    /// Number of bands.
+    pub n_mels: usize,
+    /// Lower edge of the lowest band, Hz.
+    pub f_min_hz: f64,
+    /// Upper edge of the highest band, Hz.
+    pub f_max_hz: f64,
+    /// Spacing of the bands.
+    pub scale: MelScale,
+    /// Weight of the bands.
+    pub norm: MelNorm,
+}
 
 /// Triangular filters, each stored from its first non-zero bin on.
 pub struct MelBank {
@@ -16,16 +56,17 @@ struct Band {
 }
 
 impl MelBank {
-    /// Builds the bank; `config` must be valid.
-    pub fn new(config: &FrontendConfig) -> Self {
-        let n_bins = config.n_fft / 2 + 1;
-        let bin_hz = f64::from(config.sample_rate) / config.n_fft as f64;
-        let edges_hz = band_edges_hz(config);
+    /// Builds the bank; `shape` must be that of a valid configuration.
+    pub fn new(shape: impl Into<MelShape>) -> Self {
+        let shape = shape.into();
+        let n_bins = shape.n_fft / 2 + 1;
+        let bin_hz = f64::from(shape.sample_rate) / shape.n_fft as f64;
+        let edges_hz = band_edges_hz(&shape);
         let bands = edges_hz
             .windows(3)
             .map(|edge| {
                 let (left, centre, right) = (edge[0], edge[1], edge[2]);
-                let area = match config.mel_norm {
+                let area = match shape.norm {
                     MelNorm::None => 1.0,
                     MelNorm::Slaney => 2.0 / (right - left),
                 };
@@ -77,16 +118,16 @@ impl MelBank {
 }
 
 /// Frequency of the peak of each band's triangle, Hz: `n_mels` values.
-pub fn centres_hz(config: &FrontendConfig) -> Vec<f64> {
-    let edges_hz = band_edges_hz(config);
+pub fn centres_hz(shape: impl Into<MelShape>) -> Vec<f64> {
+    let edges_hz = band_edges_hz(&shape.into());
     edges_hz[1..edges_hz.len() - 1].to_vec()
 }
 
 /// `n_mels + 2` frequencies, equally spaced on the mel scale from `f_min_hz` to `f_max_hz`.
-fn band_edges_hz(config: &FrontendConfig) -> Vec<f64> {
-    let (low, high) = (to_mel(config.f_min_hz, config.mel_scale), to_mel(config.f_max_hz, config.mel_scale));
-    let step = (high - low) / (config.n_mels + 1) as f64;
-    (0..config.n_mels + 2).map(|i| to_hz(low + step * i as f64, config.mel_scale)).collect()
+fn band_edges_hz(shape: &MelShape) -> Vec<f64> {
+    let (low, high) = (to_mel(shape.f_min_hz, shape.scale), to_mel(shape.f_max_hz, shape.scale));
+    let step = (high - low) / (shape.n_mels + 1) as f64;
+    (0..shape.n_mels + 2).map(|i| to_hz(low + step * i as f64, shape.scale)).collect()
 }
 
 /// Slaney's scale: 200/3 Hz a mel below 1 kHz, 27 mels for a factor of 6.4 above.
@@ -117,6 +158,7 @@ fn to_hz(mel: f64, scale: MelScale) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FrontendConfig;
 
     #[test]
     fn scales_invert() {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 #[cfg(feature = "serial")]
-use super::serial::{NodeSnapshot, Report};
+use super::report::{NodeSnapshot, Report};
 
 /// What is wrong with a source, if anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -153,7 +153,7 @@ impl Hearing {
     }
 
     /// The capture thread is alive.
-    #[cfg(feature = "mic")]
+    #[cfg(any(feature = "mic", feature = "serial"))]
     pub(crate) fn beat(&self) {
         self.beat_ms.store(self.started.elapsed().as_millis() as u64, Relaxed);
     }
@@ -169,7 +169,7 @@ impl Hearing {
     }
 
     /// Whether that was asked for since the last time.
-    #[cfg(any(feature = "mic", test))]
+    #[cfg(any(feature = "mic", feature = "serial", test))]
     pub(crate) fn is_asked_to_reopen(&self) -> bool {
         self.reopen.swap(false, Relaxed)
     }

@@ -23,6 +23,8 @@ mod mono;
 #[cfg(feature = "mic")]
 mod pace;
 #[cfg(feature = "serial")]
+mod report;
+#[cfg(feature = "serial")]
 mod serial;
 mod spec;
 mod stdin;
@@ -36,7 +38,9 @@ pub use device::{DeviceInfo, devices};
 pub use hearing::{Condition, Hearing, HearingSnapshot};
 pub use mono::Mono;
 #[cfg(feature = "serial")]
-pub use serial::{LampSink, Lamps, NodeSnapshot};
+pub use report::NodeSnapshot;
+#[cfg(feature = "serial")]
+pub use serial::Lamps;
 pub use spec::{RawFormat, SourceSpec};
 pub(crate) use vitals::Vitals;
 

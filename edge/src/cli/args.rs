@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use edge::capture::{RawFormat, SourceSpec};
-use edge::config::{BrokerUrl, Overrides};
+use edge::config::Overrides;
 use edge::engine::PrecisionChoice;
+use edge::publish::BrokerUrl;
 
 /// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio never leaves the device.
 #[derive(Debug, Parser)]

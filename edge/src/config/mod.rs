@@ -10,8 +10,7 @@ mod settings;
 mod values;
 
 pub use file::Source;
-pub use settings::{MqttSettings, Overrides, Settings, SourceSettings, SpoolSettings};
-pub use values::BrokerUrl;
+pub use settings::{Overrides, Settings, SourceSettings};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,6 +23,7 @@ use serde::Deserialize;
 use crate::capture::{RawFormat, SourceSpec};
 use crate::engine::PrecisionChoice;
 use crate::error::Result;
+use crate::publish::BrokerUrl;
 use crate::quiet::QuietRange;
 
 /// A configuration file as written.
@@ -100,7 +100,7 @@ pub struct DecideSection {
     /// No event begins while the sound is quieter than this, dBFS.
     #[serde(deserialize_with = "values::level_dbfs")]
     pub level_gate_dbfs: Option<f32>,
-    /// How the network's outputs become a score.
+    /// Always the mean; accepted because older configurations name it.
     pub smoothing: Option<Smoothing>,
     /// Span that a score is made of, milliseconds.
     #[serde(deserialize_with = "values::window_ms")]

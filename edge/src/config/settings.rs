@@ -5,7 +5,6 @@ mod mqtt;
 mod reporting;
 mod source;
 
-pub use mqtt::{MqttSettings, SpoolSettings};
 pub use source::SourceSettings;
 
 use std::fs;
@@ -14,11 +13,12 @@ use std::path::{Path, PathBuf};
 
 use self::reporting::Selection;
 use super::values::{TOPIC_LEVEL, is_topic_level};
-use super::{BrokerUrl, Config, MetricsSection, Source};
+use super::{Config, MetricsSection, Source};
 use crate::capture::{RawFormat, SourceSpec};
 use crate::engine::PrecisionChoice;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::publish::{BrokerUrl, MqttSettings};
 
 /// Where the kernel keeps the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -102,7 +102,7 @@ impl Settings {
             sources,
             model_dir: overrides.model.clone().or_else(|| config.model.dir.as_deref().map(|dir| file.resolve(dir))),
             precision: overrides.precision.or(config.model.precision).unwrap_or_default(),
-            mqtt: MqttSettings::new(mqtt, &name, &file)?,
+            mqtt: mqtt::broker(mqtt, &name, &file)?,
             metrics: metrics(&config.metrics, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
             hop_ms: overrides.hop_ms,

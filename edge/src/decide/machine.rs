@@ -16,8 +16,7 @@
 //! as long as the shortest event that is to be reported, so no offset can come out shorter than that.
 
 use super::window::Window;
-use super::{ClassRules, Transition};
-use crate::event::Phase;
+use super::{ClassRules, Phase, Transition};
 
 /// What a class needs to know of the newest frame.
 #[derive(Debug, Clone, Copy)]

@@ -1,9 +1,9 @@
 //! From frame logits to events: frames of logits enter, onsets and offsets leave. Runs on the worker thread.
 //!
-//! 1. The logits of a class's window, the last `window_ms`, become its **score**: the posterior of the window as a whole. Usually
-//!    they are averaged (`smoothing = "mean"`): mean and linear head commute, so this is what the network would say of the
-//!    window. Of a network that takes whole patches, it is the posteriors that are averaged ([`Average`]). `smooth` has the other
-//!    ways.
+//! 1. The logits of a class's window, the last `window_ms`, are averaged and become its **score**,
+//!    the posterior of the window as a whole: mean and linear head commute, so this is what the
+//!    network would say of the window. Of a network that takes whole patches, it is the posteriors
+//!    that are averaged ([`Average`]).
 //! 2. The same function of a frame's own logits is the frame's posterior. A frame *dominates* for a class when its posterior
 //!    exceeds the class's `threshold_off`. Scores decide *whether* there is an event, dominating frames *when* it was.
 //! 3. Each class runs through a state machine of its own (`machine`), whatever the others do. Nothing begins while the level is
@@ -26,16 +26,27 @@
 
 mod machine;
 mod rules;
-mod smooth;
+mod score;
 mod window;
 
 pub use rules::{Average, ClassRules, Rules};
 pub use window::clip_posteriors;
 
-use crate::event::Phase;
+use serde::{Deserialize, Serialize};
+
 use machine::{ClassState, Frame};
-use smooth::Smoother;
+use score::Scorer;
 use window::Window;
+
+/// Whether a sound begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The sound was recognised and goes on.
+    Onset,
+    /// The sound is over.
+    Offset,
+}
 
 /// A confirmed onset, or the offset that ends it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,7 +81,7 @@ pub struct Output<'a> {
 pub struct Decider {
     rules: Rules,
     window: Window,
-    smoother: Smoother,
+    scorer: Scorer,
     scores: Vec<f32>,
     energies: Vec<f32>,
     states: Vec<ClassState>,
@@ -80,10 +91,9 @@ impl Decider {
     /// A decider at the start of a stream.
     pub fn new(rules: Rules) -> Self {
         let n_classes = rules.classes.len();
-        let smoother = Smoother::new(&rules);
         Decider {
-            window: Window::new(&rules, smoother.span().max(rules.lookback_frames)),
-            smoother,
+            window: Window::new(&rules, rules.longest_window().max(rules.lookback_frames)),
+            scorer: Scorer::new(&rules),
             scores: vec![0.0; n_classes],
             energies: vec![0.0; n_classes],
             states: vec![ClassState::default(); n_classes],
@@ -103,9 +113,9 @@ impl Decider {
     ///
     /// When `output.logits` does not have one value a class.
     pub fn push(&mut self, output: &Output, mut on_transition: impl FnMut(Transition)) {
-        let Decider { rules, window, smoother, scores, energies, states } = self;
+        let Decider { rules, window, scorer, scores, energies, states } = self;
         window.push(output.t_start_s + rules.slot_offset_s, output.logits);
-        smoother.scores(window, scores, energies);
+        scorer.scores(window, scores, energies);
         let index = window.newest();
         let loud = rules.level_gate_dbfs.is_none_or(|gate| output.level_dbfs >= gate);
         for (class_id, (class, state)) in rules.classes.iter().zip(states).enumerate() {

@@ -1,7 +1,7 @@
 //! What the decide stage decides by: the manifest's decision values (perhaps overridden by the configuration) enter in
 //! milliseconds, rules in frames of logits leave. Built once, before the stream starts.
 
-use edge_frontend::{Activation, Decision, Manifest, NetworkKind, Smoothing};
+use edge_frontend::{Activation, Decision, Manifest, NetworkKind};
 
 /// An onset is looked for at least this far back from where the score crossed, seconds.
 const LOOKBACK_S: f64 = 1.0;
@@ -15,8 +15,6 @@ pub struct Rules {
     pub average: Average,
     /// Logits are divided by this.
     pub temperature: f32,
-    /// How the frames of a window become a score.
-    pub smoothing: Smoothing,
     /// Time from one frame of logits to the next, seconds.
     pub frame_period_s: f64,
     /// Time from a frame's place in the stream, `frame_period_s` times its index, to the start of the slot that it stands for,
@@ -101,7 +99,6 @@ impl Rules {
             activation: manifest.network.activation,
             average: Average::of(manifest.network.kind),
             temperature: decision.temperature,
-            smoothing: decision.smoothing,
             frame_period_s,
             // A hop longer than the receptive field would let the first slot begin before the stream.
             slot_offset_s: (slot_centre_s - frame_period_s / 2.0).max(0.0),

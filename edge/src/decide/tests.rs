@@ -1,4 +1,4 @@
-use edge_frontend::{Activation, Smoothing};
+use edge_frontend::Activation;
 use proptest::prelude::*;
 
 use super::*;
@@ -24,7 +24,6 @@ pub(crate) fn rules(window_frames: usize, classes: Vec<Option<ClassRules>>) -> R
         activation: Activation::Sigmoid,
         average: Average::Logits,
         temperature: 1.0,
-        smoothing: Smoothing::Mean,
         frame_period_s: PERIOD_S,
         slot_offset_s: SLOT_OFFSET_S,
         lookback_frames: 4,

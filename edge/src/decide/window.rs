@@ -55,24 +55,23 @@ impl Window {
         self.n_frames += 1;
     }
 
-    /// Writes the mean of the newest frames, one value a class: of the last `weights.len()` of them, weighted, the oldest first. Of a
-    /// window that is not full yet, of those that are there. There must be one.
-    pub(super) fn mean(&self, average: Average, weights: &[f32], means: &mut [f32]) {
+    /// Writes the mean of the last `n` frames, one value per class; of those that are there while
+    /// there are fewer. There must be one.
+    pub(super) fn mean(&self, average: Average, n: usize, means: &mut [f32]) {
         let frames = match average {
             Average::Logits => &self.logits,
             Average::Posteriors => &self.posteriors,
         };
-        let newest = self.newest_frames(weights.len());
-        let weights = &weights[weights.len() - (newest.end - newest.start) as usize..];
+        let newest = self.newest_frames(n);
+        let n_averaged = (newest.end - newest.start) as f32;
         means.fill(0.0);
-        for (index, weight) in newest.zip(weights) {
+        for index in newest {
             let row = self.row(index) * self.n_classes;
             for (mean, value) in means.iter_mut().zip(&frames[row..row + self.n_classes]) {
-                *mean += weight * value;
+                *mean += value;
             }
         }
-        let sum: f32 = weights.iter().sum();
-        means.iter_mut().for_each(|mean| *mean /= sum);
+        means.iter_mut().for_each(|mean| *mean /= n_averaged);
     }
 
     /// Indices of the last `n` frames, or of those that are there.
@@ -139,7 +138,7 @@ pub fn clip_posteriors(
     for frame in logits.chunks_exact(n_classes) {
         window.push(0.0, frame);
     }
-    window.mean(average, &vec![1.0; n_frames], &mut means);
+    window.mean(average, n_frames, &mut means);
     if average == Average::Logits {
         activate(activation, &mut means);
     }
@@ -171,7 +170,7 @@ mod tests {
             window.push(t, &[logit]);
         }
         let mut means = [0.0];
-        window.mean(Average::Logits, &[1.0; 3], &mut means);
+        window.mean(Average::Logits, 3, &mut means);
         assert_eq!(means, [4.0], "the mean of 1 and 3 at half the temperature");
         assert!((window.posterior(1, 0) - 1.0 / (1.0 + (-2.0f32).exp())).abs() < 1e-6);
         assert_eq!((window.newest_frames(9), window.newest(), window.t_slot_s(1)), (1..3, 2, 0.1));

@@ -18,6 +18,7 @@ mod stream;
 mod window;
 
 pub use batch::BatchEngine;
+pub use edge_frontend::Precision;
 pub use select::{PrecisionChoice, load_engine};
 pub use stream::StreamEngine;
 pub use window::WindowEngine;
@@ -83,31 +84,6 @@ pub trait Engine: Send {
             "expected a pulse of {} values and room for {} logits, actual {} and {}",
             expected.0, expected.1, actual.0, actual.1
         )))
-    }
-}
-
-/// Arithmetic of a network file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// Single-precision floating point.
-    F32,
-    /// Convolutions in 8-bit integers, the head in single precision.
-    Int8,
-}
-
-impl Precision {
-    /// The name used in options, manifests and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Precision::F32 => "f32",
-            Precision::Int8 => "int8",
-        }
-    }
-}
-
-impl std::fmt::Display for Precision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

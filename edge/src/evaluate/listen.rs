@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use super::Detection;
-use super::decide::Detections;
+use super::detections::Detections;
 use crate::audio::AudioReader;
 use crate::decide::Rules;
 use crate::engine::{PrecisionChoice, load_engine};

@@ -20,6 +20,7 @@
 
 mod counts;
 mod decide;
+mod detections;
 mod event;
 mod figures;
 mod latency;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use edge_frontend::{Decision, Smoothing};
+use edge_frontend::Decision;
 
 use super::testing::sound;
 use super::*;
@@ -95,30 +95,27 @@ fn replayed_under_the_pipelines_rules_the_decisions_are_the_pipelines() {
     for (name, sample_rate) in [("tiny", 24_000), ("tiny", 48_000), ("tiny_window", 44_100)] {
         write_wav(&path, sample_rate, seconds, &sounds);
         let model = fixture(name);
-        for smoothing in [Smoothing::Mean, Smoothing::Ema, Smoothing::Median, Smoothing::NOfM] {
-            for (window_ms, threshold_on, max_duration_ms) in [(400, 0.6, 60_000), (80, 0.95, 400), (960, 0.3, 700)] {
-                let decision = Decision {
-                    smoothing,
-                    window_ms,
-                    threshold_on,
-                    threshold_off: 0.5 * threshold_on,
-                    max_duration_ms,
-                    ..model.manifest.decision.clone()
-                };
-                let rules = Rules { level_gate_dbfs: Some(-60.0), ..Rules::new(&model.manifest, &decision) };
-                let heard = listen(&model, &rules, PrecisionChoice::F32, &path).unwrap();
-                assert_eq!(decide(&rules, &heard), heard.detections, "{name}, {smoothing:?}, {window_ms} ms");
-                n_detections += heard.detections.len();
-                let same = listen(&model, &at_threshold(&rules, 0.5), PrecisionChoice::F32, &path).unwrap();
-                assert_eq!(
-                    decide(&at_threshold(&rules, 0.5), &heard),
-                    same.detections,
-                    "under rules it was not heard with"
-                );
-            }
+        for (window_ms, threshold_on, max_duration_ms) in [(400, 0.6, 60_000), (80, 0.95, 400), (960, 0.3, 700)] {
+            let decision = Decision {
+                window_ms,
+                threshold_on,
+                threshold_off: 0.5 * threshold_on,
+                max_duration_ms,
+                ..model.manifest.decision.clone()
+            };
+            let rules = Rules { level_gate_dbfs: Some(-60.0), ..Rules::new(&model.manifest, &decision) };
+            let heard = listen(&model, &rules, PrecisionChoice::F32, &path).unwrap();
+            assert_eq!(decide(&rules, &heard), heard.detections, "{name}, {window_ms} ms");
+            n_detections += heard.detections.len();
+            let same = listen(&model, &at_threshold(&rules, 0.5), PrecisionChoice::F32, &path).unwrap();
+            assert_eq!(
+                decide(&at_threshold(&rules, 0.5), &heard),
+                same.detections,
+                "under rules it was not heard with"
+            );
         }
     }
-    assert!(n_detections > 100, "{n_detections} in 36 recordings");
+    assert!(n_detections > 25, "{n_detections} in 9 recordings");
 }
 
 #[test]

@@ -3,11 +3,18 @@
 //!
 //! [`Publisher`] is used by the thread that collects the worker's events. Only [`mqtt`] knows the MQTT library.
 
+#[cfg(feature = "serial")]
+mod lamps;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+mod settings;
 #[cfg(feature = "mqtt")]
 pub mod spool;
 pub mod stdout;
+
+#[cfg(feature = "serial")]
+pub use lamps::LampSink;
+pub use settings::{BrokerUrl, MqttSettings, SpoolSettings};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

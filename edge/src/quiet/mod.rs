@@ -15,8 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::decide::Transition;
-use crate::event::Phase;
+use crate::decide::{Phase, Transition};
 use crate::status::Status;
 
 /// Holds back the events of quiet hours.

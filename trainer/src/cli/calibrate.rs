@@ -7,10 +7,10 @@ use crate::common::json;
 use crate::common::spread::Spread;
 use crate::error::{Error, Result};
 use crate::judge::calibrate::{Calibration, Goal, Material, Measured, calibrate as choose};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use edge::engine::PrecisionChoice;
 use edge::model::{MANIFEST_FILE, Model};
-use edge_frontend::{Decision, Manifest, Smoothing};
+use edge_frontend::{Decision, Manifest};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `calibrate`.
@@ -32,9 +32,6 @@ pub struct CalibrateArgs {
     /// Most false alarms an hour, of all classes together, in recordings without any of the classes.
     #[arg(long, default_value_t = 1.0, value_name = "N")]
     max_false_alarms: f64,
-    /// How the last frames become a score.
-    #[arg(long, value_enum, default_value = "mean")]
-    smoothing: SmoothingArg,
     /// Longest window that may be chosen.
     #[arg(long, default_value_t = 960, value_name = "MS")]
     max_window_ms: u32,
@@ -47,14 +44,6 @@ pub struct CalibrateArgs {
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SmoothingArg {
-    Mean,
-    Ema,
-    Median,
-    NOfM,
 }
 
 /// Calibrates, tells how it does, and writes the manifests.
@@ -95,16 +84,7 @@ pub fn calibrate(args: &CalibrateArgs) -> Result<()> {
             args.max_false_alarms
         );
     }
-    let goal = Goal {
-        max_false_alarms: args.max_false_alarms,
-        smoothing: match args.smoothing {
-            SmoothingArg::Mean => Smoothing::Mean,
-            SmoothingArg::Ema => Smoothing::Ema,
-            SmoothingArg::Median => Smoothing::Median,
-            SmoothingArg::NOfM => Smoothing::NOfM,
-        },
-        max_window_ms: args.max_window_ms,
-    };
+    let goal = Goal { max_false_alarms: args.max_false_alarms, max_window_ms: args.max_window_ms };
     let calibration = choose(&manifest, &material, &tests, &goal)?;
     for folder in &args.out {
         write(folder, &calibration.decision)?;

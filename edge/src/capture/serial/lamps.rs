@@ -1,4 +1,5 @@
-//! Events on their way to a node's lamp: the publisher's thread puts them in, the node's thread takes words out.
+//! Words on their way to a node's lamp: the publisher's thread puts them in, the node's thread takes
+//! them out.
 //!
 //! Words are not acknowledged. The onset of a sound that lasts is therefore repeated every [`REPEAT`], and to a node that was
 //! away everything that lasts is said again.
@@ -9,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use firmware_bridge::msg::MAX_TEXT_LEN;
 
-use crate::event::Phase;
-use crate::publish::{Message, Sink};
+use crate::decide::Phase;
 
 /// Between two words on a sound that lasts: lamps hold for longer than twice that.
 const REPEAT: Duration = Duration::from_secs(2);
@@ -39,7 +39,8 @@ struct State {
 }
 
 impl Lamps {
-    fn tell(&self, label: &str, phase: Phase, score: f64) {
+    /// Passes on that a sound with this score begins or ends.
+    pub(crate) fn tell(&self, label: &str, phase: Phase, score: f64) {
         if label.len() > MAX_TEXT_LEN {
             tracing::debug!(label, "too long a label for a node's lamp");
             return;
@@ -85,47 +86,22 @@ impl Lamps {
         state.repeated = None;
     }
 
+    /// What is to be said now, one word after the other.
+    #[cfg(test)]
+    pub(crate) fn said(&self) -> String {
+        tests::said(&self.take(Instant::now()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The lamps of all nodes as one sink: an event goes to the node that has heard it.
-pub struct LampSink(Vec<(String, Lamps)>);
-
-impl LampSink {
-    /// A sink for the lamps of sources, each with the source's name in events.
-    pub fn new(lamps: Vec<(String, Lamps)>) -> Self {
-        LampSink(lamps)
-    }
-}
-
-impl Sink for LampSink {
-    fn name(&self) -> &str {
-        "lamps"
-    }
-
-    fn publish(&mut self, messages: &[Arc<Message>]) {
-        for event in messages.iter().map(|message| &message.event) {
-            for (_, lamps) in self.0.iter().filter(|(name, _)| *name == event.device) {
-                lamps.tell(&event.label, event.phase, event.peak_score);
-            }
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        true
-    }
-
-    fn finish(&mut self, _deadline: Instant) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::tests::message;
 
-    fn said(words: &[Word]) -> String {
+    pub(super) fn said(words: &[Word]) -> String {
         words
             .iter()
             .map(|word| format!("{:?} {} {}", word.phase, word.label, word.score_percent))
@@ -161,15 +137,5 @@ mod tests {
         lamps.tell(&"m".repeat(MAX_TEXT_LEN + 1), Phase::Onset, 0.5);
         lamps.begin_anew();
         assert_eq!(said(&lamps.take(begin)), "Onset rain 50");
-    }
-
-    #[test]
-    fn an_event_goes_to_the_node_that_heard_it() {
-        let (here, there) = (Lamps::default(), Lamps::default());
-        let mut sink =
-            LampSink::new(vec![("test".to_string(), here.clone()), ("elsewhere".to_string(), there.clone())]);
-        sink.publish(&[message("rain")]);
-        assert_eq!(said(&here.take(Instant::now())), "Onset rain 50");
-        assert_eq!(said(&there.take(Instant::now())), "");
     }
 }

@@ -8,13 +8,10 @@
 mod lamps;
 mod node;
 mod port;
-mod report;
 mod sound;
 mod wish;
 
-pub use lamps::{LampSink, Lamps};
-pub use report::NodeSnapshot;
-pub(super) use report::Report;
+pub use lamps::Lamps;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,6 +22,7 @@ use edge_frontend::FrontendConfig;
 
 use self::node::Node;
 use self::port::Port;
+use super::report::Report;
 use super::supervise::{Live, Opened};
 use super::{Content, NodeEncoding, NodeSpec, RING_S, Session};
 use crate::error::{Error, Result};

@@ -14,11 +14,11 @@ use firmware_bridge::msg::{self, Encoding, Event};
 
 use super::lamps::Lamps;
 use super::port::Port;
-use super::report::Report;
 use super::sound::Sound;
 use super::wish;
+use crate::capture::report::Report;
 use crate::capture::{Content, NodeSpec};
-use crate::event::Phase;
+use crate::decide::Phase;
 use crate::ring::Writer;
 
 /// How long a node that was asked to stop may go on.

@@ -10,8 +10,7 @@ use firmware_bridge::pace::Pace;
 
 use super::*;
 use crate::capture::{Condition, Hearing, Source};
-use crate::publish::Sink;
-use crate::publish::tests::message;
+use crate::decide::Phase;
 use crate::ring::Chunk;
 
 const BLOCK_LEN: usize = 160;
@@ -165,8 +164,7 @@ fn samples_arrive_in_their_places_and_events_go_back() {
     assert_eq!((n_faint, n_missing), (100, 0));
     assert!(samples.ends_with(&[-0.5; BLOCK_LEN]));
 
-    let mut sink = LampSink::new(vec![("test".to_string(), source.lamps.clone().unwrap())]);
-    sink.publish(&[message("rain")]);
+    source.lamps.as_ref().unwrap().tell("rain", Phase::Onset, 0.5);
     let is_told = |firmware: &Firmware| firmware.notices.iter().filter(|notice| *notice == "Onset rain").count() == 2;
     firmware.poll_until("an onset and its repetition", is_told);
     firmware.poll_until("a report", |_| hearing.snapshot().node.is_some());
@@ -183,7 +181,7 @@ fn a_line_that_breaks_is_opened_again_and_told_what_lasts() {
     let (listener, mut source, hearing) = listen("");
     let mut firmware = Firmware::new(&listener, 16_000, &[Encoding::MuLaw]);
     let first = next_session(&mut source, &mut firmware);
-    LampSink::new(vec![("test".to_string(), source.lamps.clone().unwrap())]).publish(&[message("rain")]);
+    source.lamps.as_ref().unwrap().tell("rain", Phase::Onset, 0.5);
     drop(firmware);
     // At another rate, as after an update of its firmware.
     let mut firmware = Firmware::new(&listener, 24_000, &[Encoding::Adpcm]);

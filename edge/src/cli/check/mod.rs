@@ -5,9 +5,10 @@ use std::io::Write as _;
 
 use edge::Result;
 use edge::capture::SourceSpec;
-use edge::config::{MqttSettings, Overrides, Settings, SourceSettings};
+use edge::config::{Overrides, Settings, SourceSettings};
 use edge::decide::Rules;
-use edge_frontend::{Manifest, NetworkKind, Smoothing};
+use edge::publish::MqttSettings;
+use edge_frontend::{Manifest, NetworkKind};
 use jiff::Timestamp;
 
 use super::args::CheckArgs;
@@ -61,12 +62,7 @@ fn network(manifest: &Manifest) -> String {
 
 /// What an event is decided by.
 fn score(rules: &Rules) -> String {
-    let of_window = match rules.smoothing {
-        Smoothing::Mean => "the mean of the outputs of a window",
-        Smoothing::Ema => "the exponentially weighted mean of the outputs of a window",
-        Smoothing::Median => "the median of the outputs of a window",
-        Smoothing::NOfM => "what three quarters of the outputs of a window reach",
-    };
+    let of_window = "the mean of the outputs of a window";
     match rules.min_energy {
         Some(energy) => format!("{of_window}; no event begins with an energy below {energy}"),
         None => of_window.into(),

@@ -52,7 +52,7 @@ fn when(hours: &QuietHours, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use edge::decide::Average;
-    use edge_frontend::{Activation, Smoothing};
+    use edge_frontend::Activation;
     use jiff::tz::TimeZone;
 
     use super::*;
@@ -71,7 +71,6 @@ mod tests {
             activation: Activation::Softmax,
             average: Average::Logits,
             temperature: 1.0,
-            smoothing: Smoothing::Mean,
             frame_period_s: 0.08,
             slot_offset_s: 0.0,
             lookback_frames: 1,

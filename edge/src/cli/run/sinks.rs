@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use edge::Result;
-#[cfg(feature = "serial")]
-use edge::capture::LampSink;
 use edge::capture::SourceSpec;
 use edge::config::Settings;
 use edge::decide::Rules;
 use edge::event::Event;
 use edge::model::Model;
+#[cfg(feature = "serial")]
+use edge::publish::LampSink;
 use edge::publish::stdout::{Lines, WhenFull};
 use edge::publish::{Label, Publisher};
 

@@ -4,114 +4,71 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs};
 
-use crate::config::{BrokerUrl, MqttSection, Source, SpoolSection};
+use crate::config::{MqttSection, Source, SpoolSection};
 use crate::error::Result;
+use crate::publish::{MqttSettings, SpoolSettings};
 
 const MAX_MB: u32 = 64;
 const MAX_AGE_DAYS: u32 = 30;
 const HOME_ASSISTANT: &str = "homeassistant";
 
-/// How to reach a broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MqttSettings {
-    /// Where it is.
-    pub url: BrokerUrl,
-    /// How it knows this device.
-    pub client_id: String,
-    /// User name.
-    pub user: Option<String>,
-    /// Password.
-    pub password: Option<String>,
-    /// Root certificates to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Certificate and private key by which this device identifies itself.
-    pub client_cert: Option<(PathBuf, PathBuf)>,
-    /// First part of all topics.
-    pub topic: String,
-    /// Seconds between two signs of life.
-    pub keep_alive_s: u16,
-    /// Seconds between two health messages; 0 for none.
-    pub health_s: u32,
-    /// First part of the topics on which Home Assistant is told of this device; `None` where it is not told.
-    pub home_assistant: Option<String>,
-    /// Where events wait; `None` for in memory only.
-    pub spool: Option<SpoolSettings>,
-}
-
-/// Where events wait for the broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpoolSettings {
-    /// The file.
-    pub file: PathBuf,
-    /// Most bytes of events.
-    pub max_bytes: u64,
-    /// Longest time that an event is kept for.
-    pub max_age: Duration,
-}
-
-impl MqttSettings {
-    /// The settings of the daemon `name`; `None` where there is no broker.
-    pub(super) fn new(section: MqttSection, name: &str, file: &Source) -> Result<Option<Self>> {
-        let Some(url) = section.url else { return Ok(None) };
-        let password = match (section.password, &section.password_file) {
-            (Some(_), Some(_)) => return Err(file.error("mqtt.password_file", "mqtt.password is given, too")),
-            (None, Some(path)) => Some(first_line(&file.resolve(path), file)?),
-            (password, None) => password,
-        };
-        if password.is_some() && section.user.is_none() {
-            return Err(file.error("mqtt.password", "a password needs a user: mqtt.user"));
-        }
-        let resolve = |path: Option<PathBuf>| path.map(|path| file.resolve(&path));
-        let client_cert = match (resolve(section.cert_file), resolve(section.key_file)) {
-            (Some(cert), Some(key)) => Some((cert, key)),
-            (None, None) => None,
-            (Some(_), None) => return Err(file.error("mqtt.cert_file", "a certificate needs its key: mqtt.key_file")),
-            (None, Some(_)) => return Err(file.error("mqtt.key_file", "a key needs its certificate: mqtt.cert_file")),
-        };
-        if !url.tls && (section.ca_file.is_some() || client_cert.is_some()) {
-            return Err(
-                file.error("mqtt.url", format!("certificates are given but {url} is not encrypted: use mqtts://"))
-            );
-        }
-        let prefix = section.home_assistant_prefix.unwrap_or_else(|| HOME_ASSISTANT.into());
-        let client_id = section.client_id.unwrap_or_else(|| format!("earwitness-{name}"));
-        Ok(Some(MqttSettings {
-            url,
-            user: section.user,
-            password,
-            ca_file: resolve(section.ca_file),
-            client_cert,
-            topic: section.topic.unwrap_or_else(|| "earwitness".into()),
-            keep_alive_s: section.keep_alive_s.unwrap_or(30),
-            health_s: section.health_s.unwrap_or(60),
-            home_assistant: section.home_assistant.unwrap_or(false).then_some(prefix),
-            spool: SpoolSettings::new(&section.spool, &client_id, file)?,
-            client_id,
-        }))
+/// The settings of the daemon `name`; `None` where there is no broker.
+pub(super) fn broker(section: MqttSection, name: &str, file: &Source) -> Result<Option<MqttSettings>> {
+    let Some(url) = section.url else { return Ok(None) };
+    let password = match (section.password, &section.password_file) {
+        (Some(_), Some(_)) => return Err(file.error("mqtt.password_file", "mqtt.password is given, too")),
+        (None, Some(path)) => Some(first_line(&file.resolve(path), file)?),
+        (password, None) => password,
+    };
+    if password.is_some() && section.user.is_none() {
+        return Err(file.error("mqtt.password", "a password needs a user: mqtt.user"));
     }
+    let resolve = |path: Option<PathBuf>| path.map(|path| file.resolve(&path));
+    let client_cert = match (resolve(section.cert_file), resolve(section.key_file)) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        (Some(_), None) => return Err(file.error("mqtt.cert_file", "a certificate needs its key: mqtt.key_file")),
+        (None, Some(_)) => return Err(file.error("mqtt.key_file", "a key needs its certificate: mqtt.cert_file")),
+    };
+    if !url.tls && (section.ca_file.is_some() || client_cert.is_some()) {
+        return Err(file.error("mqtt.url", format!("certificates are given but {url} is not encrypted: use mqtts://")));
+    }
+    let prefix = section.home_assistant_prefix.unwrap_or_else(|| HOME_ASSISTANT.into());
+    let client_id = section.client_id.unwrap_or_else(|| format!("earwitness-{name}"));
+    Ok(Some(MqttSettings {
+        url,
+        user: section.user,
+        password,
+        ca_file: resolve(section.ca_file),
+        client_cert,
+        topic: section.topic.unwrap_or_else(|| "earwitness".into()),
+        keep_alive_s: section.keep_alive_s.unwrap_or(30),
+        health_s: section.health_s.unwrap_or(60),
+        home_assistant: section.home_assistant.unwrap_or(false).then_some(prefix),
+        spool: spool(&section.spool, &client_id, file)?,
+        client_id,
+    }))
 }
 
-impl SpoolSettings {
-    fn new(section: &SpoolSection, client_id: &str, file: &Source) -> Result<Option<Self>> {
-        let max_mb = section.max_mb.unwrap_or(MAX_MB);
-        if max_mb == 0 {
-            return Ok(None);
-        }
-        let path = match &section.file {
-            Some(path) => file.resolve(path),
-            None => state_folder(|name| env::var(name).ok())
-                .ok_or_else(|| {
-                    file.error("mqtt.spool.file", "this user has no home folder: name a file, or set max_mb = 0")
-                })?
-                .join(format!("{}.spool", client_id.replace(['/', '\0'], "_"))),
-        };
-        let days = section.max_age_days.unwrap_or(MAX_AGE_DAYS);
-        Ok(Some(SpoolSettings {
-            file: path,
-            max_bytes: u64::from(max_mb) * 1_000_000,
-            max_age: Duration::from_secs(u64::from(days) * 86_400),
-        }))
+fn spool(section: &SpoolSection, client_id: &str, file: &Source) -> Result<Option<SpoolSettings>> {
+    let max_mb = section.max_mb.unwrap_or(MAX_MB);
+    if max_mb == 0 {
+        return Ok(None);
     }
+    let path = match &section.file {
+        Some(path) => file.resolve(path),
+        None => state_folder(|name| env::var(name).ok())
+            .ok_or_else(|| {
+                file.error("mqtt.spool.file", "this user has no home folder: name a file, or set max_mb = 0")
+            })?
+            .join(format!("{}.spool", client_id.replace(['/', '\0'], "_"))),
+    };
+    let days = section.max_age_days.unwrap_or(MAX_AGE_DAYS);
+    Ok(Some(SpoolSettings {
+        file: path,
+        max_bytes: u64::from(max_mb) * 1_000_000,
+        max_age: Duration::from_secs(u64::from(days) * 86_400),
+    }))
 }
 
 /// Where a program keeps what is to survive it: what systemd says (`StateDirectory=`), or the user's place (XDG Base Directory

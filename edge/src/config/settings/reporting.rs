@@ -149,7 +149,6 @@ impl DecideSection {
     /// These values on top of the `model`'s.
     fn over(&self, model: &Decision) -> Decision {
         let mut decision = Decision {
-            smoothing: self.smoothing.unwrap_or(model.smoothing),
             window_ms: self.window_ms.unwrap_or(model.window_ms),
             min_energy: self.min_energy.or(model.min_energy),
             threshold_on: self.threshold_on.unwrap_or(model.threshold_on),

@@ -31,10 +31,9 @@ pub use self::link::{Link, LinkSnapshot};
 use self::outbox::{Item, Outbox, Value};
 use self::topics::Topics;
 use super::spool::{Backlog, Draft};
-use super::{Label, Message, Sink};
-use crate::config::MqttSettings;
+use super::{Label, Message, MqttSettings, Sink};
+use crate::decide::Phase;
 use crate::error::{Error, Result};
-use crate::event::Phase;
 
 const ONLINE: &str = "online";
 const OFFLINE: &str = "offline";

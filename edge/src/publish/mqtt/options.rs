@@ -10,8 +10,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::MqttSettings;
 use crate::error::{Error, Result};
+use crate::publish::MqttSettings;
 
 /// Largest packet in either direction, bytes. The library's default of 10 KiB is close to what discovery messages need.
 const MAX_PACKET: usize = 256 * 1024;

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use super::outbox::Value;
 use super::{Device, NONE, OFF, ONLINE, discovery};
-use crate::config::MqttSettings;
-use crate::publish::Label;
+use crate::publish::{Label, MqttSettings};
 
 /// The topics of a daemon.
 pub(super) struct Topics {

@@ -1,7 +1,7 @@
 //! Decision values of a model, chosen on recordings with known sounds.
 //!
 //! Enters: models of held-out folds (or one model) and scenes that they have not heard: some with sounds, some without any of the
-//! classes. Leaves: a temperature, and for every class thresholds, smoothing window, least duration and gap, under the constraint of so
+//! classes. Leaves: a temperature, and for every class thresholds, window, least duration and gap, under the constraint of so
 //! many false alarms an hour where none of the classes is to be heard; and how that does on a fold that had no part in the choice.
 //!
 //! Everything is decided by the daemon's own decide stage, replayed over what the network said ([`edge::evaluate`]). Runs on the pool's
@@ -18,7 +18,7 @@ pub use search::search;
 pub use temperature::{nll, temperature};
 
 use crate::error::Result;
-use edge_frontend::{Decision, Manifest, Smoothing};
+use edge_frontend::{Decision, Manifest};
 use serde::Serialize;
 
 /// What is to be kept, and what is left to choose.
@@ -26,8 +26,6 @@ use serde::Serialize;
 pub struct Goal {
     /// Most false alarms an hour, of all classes together, where none of the classes is to be heard.
     pub max_false_alarms: f64,
-    /// How scores are smoothed.
-    pub smoothing: Smoothing,
     /// Longest windows that may be chosen, milliseconds.
     pub max_window_ms: u32,
 }
@@ -79,7 +77,6 @@ pub fn calibrate(manifest: &Manifest, material: &[Material], tests: &[Material],
 
 fn choose(manifest: &Manifest, parts: &[&Material], goal: &Goal) -> Decision {
     let mut decision = manifest.decision.clone();
-    decision.smoothing = goal.smoothing;
     decision.temperature = temperature(manifest, parts);
     search(manifest, decision, parts, goal)
 }

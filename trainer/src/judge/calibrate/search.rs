@@ -41,7 +41,7 @@ const OWN_ALARMS: f64 = 0.5;
 const PRICE_STEP: f64 = 1.1;
 const N_PRICES: i32 = 160;
 
-/// Searches from `decision`, whose temperature and smoothing stay. Classes without a sound in the scenes get the threshold that their
+/// Searches from `decision`, whose temperature stays. Classes without a sound in the scenes get the threshold that their
 /// false alarms ask for.
 pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], goal: &Goal) -> Decision {
     let quiet_hours: f64 = parts.iter().map(|part| part.quiet.hours()).sum();
@@ -240,7 +240,6 @@ mod tests {
     use super::*;
     use crate::judge::calibrate::{Recordings, calibrate, measure};
     use edge::evaluate::{Heard, Sound};
-    use edge_frontend::Smoothing;
 
     /// One class and the background, told apart by a sigmoid.
     fn manifest() -> Manifest {
@@ -279,7 +278,7 @@ mod tests {
     }
 
     fn goal() -> Goal {
-        Goal { max_false_alarms: 1.0, smoothing: Smoothing::Mean, max_window_ms: 960 }
+        Goal { max_false_alarms: 1.0, max_window_ms: 960 }
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn every_value_can_be_overridden_for_all_labels_and_for_one() {
         )
     };
     let text =
-        format!("[decide]\nsmoothing = \"n-of-m\"\nmin_energy = 3\n{}[decide.classes.bell]\n{}", values(2), values(4));
+        format!("[decide]\nsmoothing = \"mean\"\nmin_energy = 3\n{}[decide.classes.bell]\n{}", values(2), values(4));
     let mut model = manifest();
     let class = model.decision.classes.get_mut("dog").unwrap();
     *class = ClassDecision {
@@ -96,7 +96,7 @@ fn every_value_can_be_overridden_for_all_labels_and_for_one() {
         max_duration_ms: Some(1),
     };
     let decision = settings(&text, &Overrides::default()).unwrap().decision(&model).unwrap();
-    assert_eq!((decision.smoothing, decision.min_energy, decision.temperature), (Smoothing::NOfM, Some(3.0), 1.0));
+    assert_eq!((decision.min_energy, decision.temperature), (Some(3.0), 1.0));
     for (label, n) in [("dog", 2), ("bell", 4)] {
         let class = decision.of_class(label);
         assert_eq!((class.threshold_on, class.threshold_off), (n as f32 / 10.0, n as f32 / 10.0), "{label}");

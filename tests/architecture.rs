@@ -1,0 +1,249 @@
+//! Claim: the modules of each crate can be read in an order in which every one builds on those
+//! before it, and what is to be known by one module only is known by no other. Sources are read as
+//! text; comments, strings and, for the order, tests do not count.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tests::binary::workspace;
+use tests::modules::Crate;
+use tests::source::{self, Token};
+
+/// The sources of what is shipped and of what makes models, with the name of each crate in paths.
+const CRATES: [(&str, &str); 5] = [
+    ("edge/src", "edge"),
+    ("edge/frontend/src", "edge_frontend"),
+    ("firmware-bridge/src", "firmware_bridge"),
+    ("sounds/src", "sounds"),
+    ("trainer/src", "trainer"),
+];
+
+#[test]
+fn modules_of_edge_build_on_each_other_in_one_direction() {
+    assert_acyclic("edge/src");
+}
+
+#[test]
+fn modules_of_edge_frontend_build_on_each_other_in_one_direction() {
+    assert_acyclic("edge/frontend/src");
+}
+
+#[test]
+fn modules_of_firmware_bridge_build_on_each_other_in_one_direction() {
+    assert_acyclic("firmware-bridge/src");
+}
+
+#[test]
+fn modules_of_the_trainer_build_on_each_other_in_one_direction() {
+    assert_acyclic("trainer/src");
+}
+
+#[test]
+fn the_trainer_declares_its_modules_in_the_order_in_which_they_build_on_each_other() {
+    let trainer = read("trainer/src");
+    let declared: Vec<&String> = trainer.modules.iter().filter(|m| m.len() == 1).map(|m| &m[0]).collect();
+    let place = |name: &String| declared.iter().position(|other| *other == name);
+    // Every module may fail, so errors are declared wherever they are read best.
+    let imports = trainer.imports.iter().filter(|import| import.to[0] != "error");
+    let early: BTreeSet<String> = imports
+        .filter(|import| place(&import.from[0]) < place(&import.to[0]))
+        .map(|import| {
+            let (from, to) = (&import.from[0], &import.to[0]);
+            format!("{from} imports {to}, which is declared after it: {}:{}", import.file.display(), import.line)
+        })
+        .collect();
+    assert!(early.is_empty(), "{}", Vec::from_iter(early).join("\n"));
+}
+
+#[test]
+fn only_capture_knows_cpal() {
+    assert_known_by("edge/src/capture", |name| name == "cpal");
+}
+
+#[test]
+fn only_engine_knows_tract() {
+    // The trainer writes ONNX files with tract's protobuf types; it runs no network with tract.
+    let is_protobuf = |place: &Place| place.file.starts_with("trainer/src/ship") && place.next == ["::", "pb"];
+    let elsewhere = mentions(|name| name.starts_with("tract"));
+    let elsewhere = elsewhere.into_iter().filter(|place| !place.file.starts_with("edge/src/engine"));
+    // The voices among the made-up sounds have a vocal tract.
+    let elsewhere = elsewhere.filter(|place| !place.file.starts_with("sounds/src"));
+    assert_none(elsewhere.filter(|place| !is_protobuf(place)));
+}
+
+#[test]
+fn only_publish_knows_mqtt_and_the_database() {
+    assert_known_by("edge/src/publish", |name| name == "rumqttc" || name == "rusqlite");
+}
+
+#[test]
+fn the_front_end_does_no_io_and_starts_no_threads() {
+    let refused = ["fs", "io", "net", "os", "process", "thread"];
+    let mut places = Vec::new();
+    for (file, tokens) in sources("edge/frontend/src") {
+        for at in 0..tokens.len() {
+            let is_std = tokens[at].text == "std" && tokens.get(at + 1).is_some_and(|next| next.text == "::");
+            if !is_std {
+                continue;
+            }
+            for path in source::paths(&tokens, at).0 {
+                if path.segments.get(1).is_some_and(|module| refused.contains(&module.as_str())) {
+                    places.push(format!("{}:{}: {}", file.display(), path.line, path.segments.join("::")));
+                }
+            }
+        }
+    }
+    assert!(places.is_empty(), "{}", places.join("\n"));
+}
+
+#[test]
+fn only_the_metrics_listen_on_a_network_port() {
+    // That they do so only where the configuration names a port is tested in `service`.
+    let listeners = ["TcpListener", "UdpSocket", "UnixListener"];
+    let mut places = Vec::new();
+    for (file, tokens) in CRATES.iter().flat_map(|(src, _)| sources(src)) {
+        let is_test = file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
+        if is_test || file.ends_with("run/metrics.rs") {
+            continue;
+        }
+        let found = source::without_tests(&tokens).into_iter().filter(|token| listeners.contains(&token.text.as_str()));
+        places.extend(found.map(|token| format!("{}:{}: {}", file.display(), token.line, token.text)));
+    }
+    assert!(places.is_empty(), "{}", places.join("\n"));
+}
+
+/// Reads one of [`CRATES`].
+fn read(src: &str) -> Crate {
+    let name = CRATES.iter().find(|(other, _)| *other == src).map(|(_, name)| *name).expect("one of the crates");
+    let mut read = Crate::read(&workspace().join(src), name);
+    assert!(read.modules.len() > 5, "{src}: only {} modules found", read.modules.len());
+    for import in &mut read.imports {
+        import.file = import.file.strip_prefix(workspace()).map(Path::to_path_buf).unwrap_or_default();
+    }
+    read
+}
+
+fn assert_acyclic(src: &str) {
+    let circles = read(src).circles();
+    let printed: String = circles.iter().map(|circle| format!("\n{circle}")).collect();
+    assert!(circles.is_empty(), "{} circles of imports among the modules of {src}:\n{printed}", circles.len());
+}
+
+/// Where an identifier is.
+struct Place {
+    file: PathBuf,
+    line: usize,
+    name: String,
+    /// The two tokens after it.
+    next: Vec<String>,
+}
+
+/// All identifiers in the sources, those of tests among them, that `wanted` knows.
+fn mentions(wanted: impl Fn(&str) -> bool) -> Vec<Place> {
+    let mut places = Vec::new();
+    for (file, tokens) in CRATES.iter().flat_map(|(src, _)| sources(src)) {
+        for (at, token) in tokens.iter().enumerate().filter(|(_, token)| wanted(&token.text)) {
+            let next = tokens.iter().skip(at + 1).take(2).map(|token| token.text.clone()).collect();
+            places.push(Place { file: file.clone(), line: token.line, name: token.text.clone(), next });
+        }
+    }
+    places
+}
+
+fn assert_known_by(folder: &str, wanted: impl Fn(&str) -> bool) {
+    let places = mentions(wanted);
+    assert!(!places.is_empty(), "not even {folder} mentions it");
+    assert_none(places.into_iter().filter(|place| !place.file.starts_with(folder)));
+}
+
+fn assert_none(places: impl Iterator<Item = Place>) {
+    let places: Vec<_> =
+        places.map(|place| format!("{}:{}: {}", place.file.display(), place.line, place.name)).collect();
+    assert!(places.is_empty(), "not to be mentioned here:\n{}", places.join("\n"));
+}
+
+/// The Rust files below `folder`, by their paths from the root of the workspace.
+fn sources(folder: &str) -> Vec<(PathBuf, Vec<Token>)> {
+    let mut folders = vec![PathBuf::from(folder)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(workspace().join(&folder)).expect("a folder of sources") {
+            let path = folder.join(entry.expect("an entry").file_name());
+            if workspace().join(&path).is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(workspace().join(&path)).expect("a source");
+                files.push((path, source::tokens(&text)));
+            }
+        }
+    }
+    assert!(!files.is_empty(), "no sources in {folder}");
+    files
+}
+
+/// A crate of these files, read.
+fn made_up(files: &[(&str, &str)]) -> Crate {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    let mut read = Crate::read(dir.path(), "made_up");
+    for import in &mut read.imports {
+        import.file = import.file.strip_prefix(dir.path()).expect("within the folder").to_path_buf();
+    }
+    read
+}
+
+#[test]
+fn a_circle_is_found_with_file_and_line_of_each_import() {
+    let read = made_up(&[
+        ("lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\n"),
+        ("a.rs", "//! Uses b.\n\nuse crate::{\n    d,\n    b::inner::{self, B as Other},\n};\n"),
+        ("b/mod.rs", "pub mod inner;\n"),
+        ("b/inner.rs", "fn f() -> &'static str {\n    made_up::c::name()\n}\n"),
+        ("c.rs", "pub fn name() { super::a::g() }\n"),
+        ("d.rs", ""),
+    ]);
+    let circles = read.circles();
+    assert_eq!(circles.len(), 1, "{circles:?}");
+    let printed = "a -> b -> c -> a\n    a imports b: a.rs:5\n    b imports c: b/inner.rs:2\n    \
+                   c imports a: c.rs:1\n";
+    assert_eq!(circles[0].to_string(), printed);
+}
+
+#[test]
+fn siblings_may_not_go_round_either_not_even_through_names_that_their_parent_hands_on() {
+    let read = made_up(&[
+        ("lib.rs", "mod a;\n"),
+        ("a/mod.rs", "mod left;\nmod right;\npub use left::Left;\npub struct Shared;\n"),
+        ("a/left.rs", "use super::{Shared, right::Right};\n"),
+        ("a/right.rs", "use super::Left;\nuse crate::a::Shared;\n"),
+    ]);
+    let printed: Vec<String> = read.circles().iter().map(ToString::to_string).collect();
+    let circle = "a::left -> a::right -> a::left\n    a::left imports a::right: a/left.rs:1\n    \
+                  a::right imports a::left: a/right.rs:1\n";
+    assert_eq!(printed, [circle]);
+}
+
+#[test]
+fn parents_tests_comments_and_strings_make_no_circle() {
+    let read = made_up(&[
+        ("lib.rs", "mod a;\nmod b;\n#[cfg(test)]\nmod tests;\n"),
+        (
+            "a/mod.rs",
+            "mod child;\nuse child::Child;\n// crate::b\n/* use crate::b; /* twice */ */\nconst S: &str = \"crate::b\";\n\
+             const R: &str = r#\"\"crate::b\"#;\nfn f<'b>(c: &'b char) -> bool { *c == '\"' || *c == '\\'' }\n\
+             #[cfg(test)]\nuse crate::b::B;\n#[cfg(all(test, unix))]\n#[allow(dead_code)]\nfn g() { crate::b::f() }\n\
+             #[cfg(test)]\nmod tests {\n    use crate::b;\n}\n",
+        ),
+        ("a/child.rs", "use super::f;\nuse crate::a;\npub struct Child;\n"),
+        ("b.rs", "use crate::a::Child;\nmod tests { use super::super::a; }\n"),
+    ]);
+    assert!(read.circles().is_empty(), "{:?}", read.circles());
+    let imports: Vec<_> = read.imports.iter().map(|import| (import.from.join("::"), import.to.join("::"))).collect();
+    let named = |from: &str, to: &str| (from.to_string(), to.to_string());
+    assert_eq!(imports, [named("b", "a"), named("b::tests", "a")]);
+}
