@@ -5,7 +5,6 @@
 //! Whatever else a training leaves in its checkpoint (optimiser, configuration, epoch) is stepped over.
 
 mod archive;
-mod bytes;
 mod machine;
 mod tensors;
 mod value;
@@ -67,10 +66,10 @@ fn layouts(pickle: &Pickle, n_bytes: u64) -> Parsed<Vec<(&str, Layout<'_>)>> {
         let layout = tensor(pickle, id).map_err(|e| format!("tensor {:?} {e}", short(name)))?;
         by_name.insert(name, layout);
     }
-    let mut layouts: Vec<(&str, Layout<'_>)> =
-        by_name.into_iter().filter_map(|(name, layout)| Some((name, layout?))).collect();
-    layouts
-        .retain(|(_, layout)| matches!(layout.storage.kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16));
+    let floats =
+        |layout: &Layout<'_>| matches!(layout.storage.kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
+    let tensors = by_name.into_iter().filter_map(|(name, layout)| Some((name, layout.filter(floats)?)));
+    let mut layouts: Vec<(&str, Layout<'_>)> = tensors.collect();
     if layouts.is_empty() {
         return Err("holds no floating-point tensor".to_owned());
     }

@@ -34,7 +34,7 @@ pub(super) enum Value {
 pub(super) struct Pickle {
     pub(super) values: Vec<Value>,
     pub(super) root: Id,
-    /// Bytes from the beginning to behind the end.
+    /// Bytes from the beginning to the end.
     pub(super) length: usize,
 }
 
