@@ -138,7 +138,7 @@ mod tests {
             let mut settings = SceneSettings::default();
             change(&mut settings);
             let error = settings.check(24_000).unwrap_err();
-            assert!(error.is_usage());
+            assert_eq!(error.kind(), crate::error::ErrorKind::Usage);
             error.to_string()
         };
         assert_eq!(message(|s| s.overlap = 1.5), "overlap is 1.5, must be within 0..1");
