@@ -49,7 +49,8 @@ pub enum Error {
         /// What was found.
         actual: String,
     },
-    /// The daemon's library reports an error: a recording cannot be decoded, a model folder is broken, an engine fails.
+    /// The daemon's library reports an error: a recording cannot be decoded, a model folder is
+    /// broken, an engine fails.
     #[error(transparent)]
     Edge(#[from] edge::Error),
     /// The front end refuses its parameters, a manifest or a pair of sample rates.
@@ -100,7 +101,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Exit code of the process: 2 for what the user must correct before starting again, 1 for a failure at run time.
+    /// Exit code of the process: 2 for what the user must correct before starting again, 1 for a
+    /// failure at run time.
     pub fn exit_code(self) -> u8 {
         if matches!(self, Self::Usage | Self::Model) { 2 } else { 1 }
     }

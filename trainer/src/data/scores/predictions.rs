@@ -1,10 +1,11 @@
 //! What a trained network says of recordings that it has not heard, together with what they are.
 //!
-//! Enters and leaves: an .npz that is a scores file ([`Scores`]: `annotation_id`, and as `scores` the logits of the network in
-//! single precision) with further arrays. A row each: `label`, `set` (name of the data set; empty for a stretch of background) and
-//! `source` (what the recording was cut from). Of the whole: `labels` (the classes in order), `background` (none or one of them),
-//! `activation` (one string), `own_set` and `own_label` (a row for each class that a data set has), and, where there is an 8-bit
-//! network, its logits as `scores_int8`.
+//! Enters and leaves: an .npz that is a scores file ([`Scores`]: `annotation_id`, and as `scores`
+//! the logits of the network in single precision) with further arrays. A row each: `label`, `set`
+//! (name of the data set; empty for a stretch of background) and `source` (what the recording was
+//! cut from). Of the whole: `labels` (the classes in order), `background` (none or one of them),
+//! `activation` (one string), `own_set` and `own_label` (a row for each class that a data set has),
+//! and, where there is an 8-bit network, its logits as `scores_int8`.
 
 use super::archive::{Arrays, add_floats, add_strings, write_archive};
 use super::file::{ID, SCORES, Scores};

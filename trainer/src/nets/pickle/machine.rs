@@ -1,8 +1,8 @@
 //! The pickle machine: a stack, marks on it, and a memo of values met before. Runs nothing.
 //!
-//! Opcodes are those that Python's `pickle` writes in protocols 2 to 4 (`pickletools`, Python 3.11).
-//! Enters: bytes. Leaves: a [`Pickle`]. Memory is bounded by the number of bytes: values refer to each other and are
-//! never copied.
+//! Opcodes are those that Python's `pickle` writes in protocols 2 to 4 (`pickletools`, Python
+//! 3.11). Enters: bytes. Leaves: a [`Pickle`]. Memory is bounded by the number of bytes: values
+//! refer to each other and are never copied.
 
 use super::value::{Id, Pickle, Value};
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! What a pickle describes: a table of values that refer to each other by number, so that a shared value costs nothing.
+//! What a pickle describes: a table of values that refer to each other by number, so that a shared
+//! value costs nothing.
 
 /// Place of a value in its [`Pickle`].
 pub(super) type Id = usize;

@@ -1,8 +1,9 @@
 //! All sounds of a training of a head.
 //!
-//! Enters: the user's recordings, and the generator of household sounds. Leaves: the user's sounds as they are cut out, and what they
-//! are to be told from: the user's negatives, and generated sounds, those of the model's other classes as well as those of none.
-//! Decoding and rendering run on the pool's threads.
+//! Enters: the user's recordings, and the generator of household sounds. Leaves: the user's sounds
+//! as they are cut out, and what they are to be told from: the user's negatives, and generated
+//! sounds, those of the model's other classes as well as those of none. Decoding and rendering run
+//! on the pool's threads.
 
 use super::beds::Beds;
 use super::recordings::Recordings;
@@ -27,7 +28,7 @@ const SEED: u64 = 300_000;
 pub struct Material {
     /// The user's sounds: index of the recording, and the sound.
     pub own: Vec<(usize, Sounding)>,
-    /// What is none of them: features as the network takes them, each with its fold.
+    /// Other sounds: features as the network takes them, each with its fold.
     pub others: Vec<Other>,
     /// What lies under sounds.
     pub beds: Beds,
@@ -45,8 +46,9 @@ pub struct Other {
 }
 
 impl Material {
-    /// Reads and renders everything. Silent recordings are taken out of `recordings`. `like` are generated sounds that are like one of
-    /// the user's, so that they are no counterexamples. `n_around` frames are kept around a sound.
+    /// Reads and renders everything. Silent recordings are taken out of `recordings`. `like` are
+    /// generated sounds that are like one of the user's, so that they are no counterexamples.
+    /// `n_around` frames are kept around a sound.
     ///
     /// # Errors
     ///
@@ -110,7 +112,8 @@ impl Material {
     }
 }
 
-/// Clips of all sounds of the generator but those that are reserved for tests or are the user's own.
+/// Clips of all sounds of the generator but those that are reserved for tests or are the user's
+/// own.
 fn generated(classes: &Classes, like: &[Sound], frontend: &FrontendConfig) -> Result<Vec<Other>> {
     let own = |name: &str| classes.own.iter().any(|&c| classes.labels[c] == name);
     let is_own = |sound: Sound| {

@@ -1,6 +1,7 @@
 //! The model that is started from.
 //!
-//! Enters: a model folder. Leaves: its manifest, its network as features and head, and the classes of the model that is to be made.
+//! Enters: a model folder. Leaves: its manifest, its network as features and head, and the classes
+//! of the model that is to be made.
 
 use crate::error::{Error, Result};
 use crate::nets::student::Student;
@@ -36,8 +37,9 @@ impl Start {
     ///
     /// # Errors
     ///
-    /// If there is no such model, its front end or files are not those that its manifest was written for, or a training cannot
-    /// start from its network; the kind is [`ErrorKind::Model`](crate::error::ErrorKind::Model) unless libtorch fails.
+    /// If there is no such model, its front end or files are not those that its manifest was
+    /// written for, or a training cannot start from its network; the kind is
+    /// [`ErrorKind::Model`](crate::error::ErrorKind::Model) unless libtorch fails.
     pub fn load(folder: &Path) -> Result<Self> {
         let model = Model::load(folder)?;
         if model.manifest.network.kind != NetworkKind::Stream {
