@@ -1,4 +1,4 @@
-//! The crate's error: what went wrong, where, and whether the user's input or the run is to blame.
+//! The crate's error: what went wrong and where. Its kind gives the exit code of the process.
 
 use std::path::{Path, PathBuf};
 
@@ -37,11 +37,24 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
-    /// A recording cannot be decoded.
+    /// An array or a table has another size or shape than the rest of its file.
+    #[error("{}: {field}: expected {expected}, actual {actual}", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// What of it.
+        field: String,
+        /// What fits the rest.
+        expected: String,
+        /// What was found.
+        actual: String,
+    },
+    /// The daemon's library reports an error: a recording cannot be decoded, a model folder is
+    /// broken, an engine fails.
     #[error(transparent)]
-    Audio(#[from] edge::Error),
-    /// The front end refuses its configuration.
-    #[error("front end: {0}")]
+    Edge(#[from] edge::Error),
+    /// The front end refuses its parameters, a manifest or a pair of sample rates.
+    #[error(transparent)]
     Frontend(#[from] edge_frontend::Error),
     /// libtorch reports an error.
     #[error("torch: {0}")]
@@ -65,15 +78,65 @@ pub enum Error {
     Interrupted,
 }
 
+/// What kind of failure an [`Error`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The recipe, a table or the command line must be corrected.
+    Usage,
+    /// A model folder must be corrected.
+    Model,
+    /// A recording, a checkpoint, a cache or a result file does not hold what it should.
+    Data,
+    /// The operating system refused something.
+    Io,
+    /// libtorch reports an error.
+    Torch,
+    /// An exported model does not compute what the trained one does.
+    Verification,
+    /// The training diverged.
+    Diverged,
+    /// The run was interrupted and can be resumed.
+    Interrupted,
+}
+
+impl ErrorKind {
+    /// Exit code of the process: 2 for what the user must correct before starting again, 1 for a
+    /// failure at run time.
+    pub fn exit_code(self) -> u8 {
+        if matches!(self, Self::Usage | Self::Model) { 2 } else { 1 }
+    }
+}
+
 impl Error {
-    /// Whether the user's input (recipe, table, arguments) is to blame rather than the run.
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Input { .. } | Self::Usage(_))
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        use edge::error::ErrorKind as Edge;
+        match self {
+            Self::Input { .. } | Self::Usage(_) => ErrorKind::Usage,
+            Self::Io { .. } => ErrorKind::Io,
+            Self::Content { .. } | Self::Mismatch { .. } => ErrorKind::Data,
+            Self::Edge(error) => match error.kind() {
+                Edge::Config => ErrorKind::Usage,
+                Edge::Model => ErrorKind::Model,
+                Edge::Audio => ErrorKind::Data,
+                Edge::Device | Edge::Io => ErrorKind::Io,
+            },
+            Self::Frontend(error) => match error {
+                edge_frontend::Error::Frontend { .. } => ErrorKind::Usage,
+                edge_frontend::Error::Manifest { .. } | edge_frontend::Error::Syntax { .. } => ErrorKind::Model,
+                edge_frontend::Error::Resample { .. } => ErrorKind::Data,
+            },
+            Self::Torch(_) => ErrorKind::Torch,
+            Self::Verification { .. } => ErrorKind::Verification,
+            Self::Diverged { .. } => ErrorKind::Diverged,
+            Self::Interrupted => ErrorKind::Interrupted,
+        }
     }
 
-    /// Process exit code: 2 for bad usage or configuration, 1 for a failure at run time.
+    /// Exit code of the process, that of the [`kind`](Self::kind).
     pub fn exit_code(&self) -> u8 {
-        if self.is_usage() { 2 } else { 1 }
+        self.kind().exit_code()
     }
 
     pub(crate) fn input(path: &Path, line: Option<usize>, message: impl Into<String>) -> Self {
@@ -82,6 +145,16 @@ impl Error {
 
     pub(crate) fn content(path: &Path, message: impl Into<String>) -> Self {
         Self::Content { path: path.to_owned(), message: message.into() }
+    }
+
+    pub(crate) fn mismatch(
+        path: &Path,
+        field: impl Into<String>,
+        expected: impl ToString,
+        actual: impl ToString,
+    ) -> Self {
+        let (expected, actual) = (expected.to_string(), actual.to_string());
+        Self::Mismatch { path: path.to_owned(), field: field.into(), expected, actual }
     }
 
     /// For `map_err`: an input-output error on `path`.

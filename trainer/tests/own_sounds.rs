@@ -220,11 +220,35 @@ fn mistakes_are_named_before_the_work_begins() {
     write_wav(&class.join("1.wav"), RATE, &tone);
     refused("kettle: has 1 recording, needs at least 2", &[], 2);
     std::fs::write(class.join("2.wav"), b"no sound at all").unwrap();
-    refused("nowhere: no such folder", &["--from", "nowhere"], 1);
+    refused("nowhere: no such folder", &["--from", "nowhere"], 2);
     refused("2.wav", &[], 1);
     write_wav(&class.join("2.wav"), RATE, &vec![0.0; RATE as usize]);
     refused("kettle: recordings that are not silent: 1, at least 2 are needed", &[], 2);
     refused("unknown sound", &["--like", "kettel"], 2);
+
+    // A broken model is named by file and field, with the exit code that the daemon has for it.
+    let model = root.join("model");
+    let text = std::fs::read_to_string(home().join("manifest.toml")).unwrap();
+    let network = std::fs::read(home().join("model.onnx")).unwrap();
+    let broken = |part: &str, text: &str, network: Option<&[u8]>| {
+        std::fs::create_dir_all(&model).unwrap();
+        std::fs::write(model.join("manifest.toml"), text).unwrap();
+        std::fs::copy(home().join("model.int8.onnx"), model.join("model.int8.onnx")).unwrap();
+        if let Some(bytes) = network {
+            std::fs::write(model.join("model.onnx"), bytes).unwrap();
+        }
+        refused(part, &["--from", model.to_str().unwrap()], 2);
+        std::fs::remove_dir_all(&model).unwrap();
+    };
+    let renamed = text.replace("hop_length", "hop_size");
+    broken("model/manifest.toml: manifest: TOML parse error", &renamed, Some(&network));
+    broken("unknown field `hop_size`", &renamed, Some(&network));
+    broken("model/model.onnx: No such file", &text, None);
+    let longer = [&network[..], b"x"].concat();
+    broken("model/model.onnx: files.f32.sha256: expected", &text, Some(&longer));
+    let window = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/tiny_window");
+    let part = "tiny_window/manifest.toml: network.kind: expected \"stream\", actual \"window\"";
+    refused(part, &["--from", window.to_str().unwrap()], 2);
 
     let no_recipe = Command::new(env!("CARGO_BIN_EXE_earwitness-train")).arg("fit").output().unwrap();
     assert_eq!(no_recipe.status.code(), Some(2));

@@ -2,7 +2,7 @@
 //!
 //! Enters: a recording of any rate and channel count. Leaves: `(n_frames, n_mels)` row-major, from `edge_frontend` alone, so
 //! that training and serving cannot differ. A cache entry is named after the front-end hash and the recording's content, and
-//! checked when read: a changed recording or front end is another entry, and a damaged entry is made anew.
+//! checked when read: a changed recording or front end is another entry, and a damaged entry is computed again.
 
 use crate::error::{Error, Result};
 use edge_frontend::FrontendConfig;

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 /// A clip with its features.
 #[derive(Debug, Clone, Default)]
 pub struct Clip {
-    /// Index into the corpus' sets.
-    pub set: usize,
+    /// Index into the corpus' sets; none for background and for generated sounds.
+    pub set: Option<usize>,
     /// Index into the labels.
     pub label: usize,
     /// Fold, from 1.
@@ -270,7 +270,7 @@ impl Corpus {
         let loaded = loaded.collect::<Result<Vec<Clip>>>()?;
         if set.negatives {
             let label = self.background.unwrap_or(0);
-            self.negatives.extend(loaded.into_iter().map(|clip| Clip { set: usize::MAX, label, ..clip }));
+            self.negatives.extend(loaded.into_iter().map(|clip| Clip { label, ..clip }));
             return Ok(());
         }
         let mut own = Vec::new();
@@ -280,7 +280,7 @@ impl Corpus {
                 .ok_or_else(|| Error::Usage(format!("label {:?} of data set {:?} is unknown", row.label, set.name)))?;
             own.push(label);
             let source = source_of(set, row);
-            self.clips.push(Clip { set: self.sets.len(), label, fold: row.fold, source, ..clip });
+            self.clips.push(Clip { set: Some(self.sets.len()), label, fold: row.fold, source, ..clip });
         }
         own.sort_unstable();
         own.dedup();

@@ -64,7 +64,6 @@ pub(crate) fn render(
             let n_frames = frames.len() / frontend.n_mels;
             let heard = tutor.map(|t| t.hear(frontend.sample_rate, &samples, n_frames, frontend)).transpose()?;
             Ok(Clip {
-                set: usize::MAX,
                 label,
                 fold: seed as u32 % super::folds::N_FOLDS + 1,
                 source: format!("{sound}-{seed}"),

@@ -107,7 +107,7 @@ impl HeldOut {
         };
         let mut recordings = Vec::new();
         for clip in &self.clips {
-            let set = self.sets[clip.set].name.clone();
+            let set = clip.set.map(|set| self.sets[set].name.clone()).unwrap_or_default();
             let id = unique(format!("{set}/{}", clip.file));
             recordings.push(Recording { id, set, source: clip.source.clone(), label: clip.label });
         }
@@ -173,7 +173,7 @@ impl HeldOut {
         for (index, set) in self.sets.iter().enumerate() {
             let (mut n, mut right, mut right_own, mut nll) = (0, 0, 0, 0.0);
             let rows = self.clips.iter().zip(of_clips.chunks_exact(n_classes));
-            for (clip, logits) in rows.filter(|(clip, _)| clip.set == index) {
+            for (clip, logits) in rows.filter(|(clip, _)| clip.set == Some(index)) {
                 n += 1;
                 right += usize::from(argmax(logits, 0..logits.len()) == clip.label);
                 right_own += usize::from(argmax(logits, set.labels.iter().copied()) == clip.label);

@@ -1,7 +1,8 @@
 //! The arrays of an .npz by name.
 //!
-//! Enters: a file as `numpy.savez` or `savez_compressed` writes it. Leaves: single arrays, as text or as numbers; every error
-//! names the file and the array. And the other way round: an archive that appears whole or not at all.
+//! Enters: a file as `numpy.savez` or `savez_compressed` writes it. Leaves: single arrays, as text
+//! or as numbers; every error names the file and the array. And the other way round: an archive
+//! that appears whole or not at all.
 
 use super::npy::{self, Array};
 use crate::error::{Error, Result};

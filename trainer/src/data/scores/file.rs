@@ -1,8 +1,9 @@
 //! Scores files.
 //!
-//! Enters: an .npz with the arrays `annotation_id` (N strings; bytes and whole numbers are taken too) and `scores` (float32 or
-//! float64, N x n_classes or N x n_views x n_classes, C or Fortran order), stored or deflated; other arrays are ignored.
-//! Leaves: [`Scores`], checked; and the same format, strings `<U` and float32, as `numpy.savez` writes it.
+//! Enters: an .npz with the arrays `annotation_id` (N strings; bytes and whole numbers are taken
+//! too) and `scores` (float32 or float64, N x n_classes or N x n_views x n_classes, C or Fortran
+//! order), stored or deflated; other arrays are ignored. Leaves: [`Scores`], checked; and the same
+//! format, strings `<U` and float32, as `numpy.savez` writes it.
 
 use super::archive::{Arrays, add_floats, add_strings, write_archive};
 use crate::error::{Error, Result};
@@ -32,8 +33,8 @@ impl Scores {
     ///
     /// # Errors
     ///
-    /// If there are no rows, views or classes, sizes do not fit each other, an id is empty or there twice, or a score is
-    /// not finite; the message names `path` and the row.
+    /// If there are no rows, views or classes, sizes do not fit each other, an id is empty or there
+    /// twice, or a score is not finite; the message names `path` and the row.
     pub fn new(
         path: impl Into<PathBuf>,
         annotation_id: Vec<String>,
@@ -93,7 +94,8 @@ impl Scores {
         self.annotation_id.is_empty()
     }
 
-    /// The same rows with their views summed: `(N, n_classes)`. Sums are computed in double precision.
+    /// The same rows with their views summed: `(N, n_classes)`. Sums are computed in double
+    /// precision.
     pub fn summed(&self) -> Self {
         if self.n_views == 1 {
             return self.clone();

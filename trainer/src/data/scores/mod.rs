@@ -1,6 +1,7 @@
 //! Scores files: what networks say of segments, on disk.
 //!
-//! Rows are known by their annotation_id everywhere, never by their position. In messages they count from 0, as numpy does.
+//! Rows are known by their annotation_id everywhere, never by their position. In messages they
+//! count from 0, as numpy does.
 
 pub(crate) mod archive;
 pub mod file;

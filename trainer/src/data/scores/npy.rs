@@ -1,8 +1,10 @@
 //! One array as numpy stores it.
 //!
-//! Enters: the bytes of an .npy file, the formats 1.0 to 3.0 of numpy's NEP 1. Leaves: its shape and its elements as
-//! single-precision numbers or as strings, in row-major order; and the other way round. Nothing is unpickled.
+//! Enters: the bytes of an .npy file, the formats 1.0 to 3.0 of numpy's NEP 1. Leaves: its shape
+//! and its elements as single-precision numbers or as strings, in row-major order; and the other
+//! way round. Nothing is unpickled.
 
+use ndarray::{ArrayView, IxDyn, ShapeBuilder as _};
 use std::io::{Read, Write};
 
 /// Headers longer than this are numpy's only for structured types, which no scores file holds.
@@ -59,7 +61,8 @@ impl Kind {
 }
 
 impl Array {
-    /// Reads an array to its end. Memory is taken as the bytes come, so a header that promises too much costs none.
+    /// Reads an array to its end. Memory is taken as the bytes come, so a header that promises too
+    /// much costs none.
     pub(super) fn read(mut reader: impl Read) -> Result<Self, String> {
         let header = read_header(&mut reader)?;
         let descr = quoted(value(&header, "descr")?).ok_or_else(|| {
@@ -93,7 +96,7 @@ impl Array {
             Kind::Float(_) => self.elements().map(|b| f64::from_le_bytes(self.word(b)) as f32).collect(),
             _ => return Err("must be float32 or float64".to_owned()),
         };
-        Ok(if self.fortran { row_major(&stored, &self.shape) } else { stored })
+        Ok(if self.fortran && !stored.is_empty() { row_major(&stored, &self.shape) } else { stored })
     }
 
     /// Elements of an array of one dimension as text; whole numbers in decimal.
@@ -187,20 +190,8 @@ fn parse_shape(value: &str) -> Option<Vec<usize>> {
 
 /// Row-major order of an array whose first index runs fastest.
 fn row_major(stored: &[f32], shape: &[usize]) -> Vec<f32> {
-    let mut index = vec![0; shape.len()];
-    let mut out = Vec::with_capacity(stored.len());
-    for _ in 0..stored.len() {
-        let at = index.iter().zip(shape).rev().fold(0, |at, (i, size)| at * size + i);
-        out.push(stored[at]);
-        for (i, size) in index.iter_mut().zip(shape).rev() {
-            *i += 1;
-            if *i < *size {
-                break;
-            }
-            *i = 0;
-        }
-    }
-    out
+    let array = ArrayView::from_shape(IxDyn(shape).f(), stored).expect("there are as many elements as the shape says");
+    array.iter().copied().collect()
 }
 
 /// Bytes of an array of strings, as numpy writes `np.array(texts)`.

@@ -1,10 +1,11 @@
 //! What a trained network says of recordings that it has not heard, together with what they are.
 //!
-//! Enters and leaves: an .npz that is a scores file ([`Scores`]: `annotation_id`, and as `scores` the logits of the network in
-//! single precision) with further arrays. A row each: `label`, `set` (name of the data set; empty for a stretch of background) and
-//! `source` (what the recording was cut from). Of the whole: `labels` (the classes in order), `background` (none or one of them),
-//! `activation` (one string), `own_set` and `own_label` (a row for each class that a data set has), and, where there is an 8-bit
-//! network, its logits as `scores_int8`.
+//! Enters and leaves: an .npz that is a scores file ([`Scores`]: `annotation_id`, and as `scores`
+//! the logits of the network in single precision) with further arrays. A row each: `label`, `set`
+//! (name of the data set; empty for a stretch of background) and `source` (what the recording was
+//! cut from). Of the whole: `labels` (the classes in order), `background` (none or one of them),
+//! `activation` (one string), `own_set` and `own_label` (a row for each class that a data set has),
+//! and, where there is an 8-bit network, its logits as `scores_int8`.
 
 use super::archive::{Arrays, add_floats, add_strings, write_archive};
 use super::file::{ID, SCORES, Scores};
@@ -67,14 +68,15 @@ impl Predictions {
         };
         let per_row = |array: &str, texts: Vec<String>| {
             let (n, expected) = (texts.len(), ids.len());
-            if n == expected { Ok(texts) } else { Err(wrong(format!("{ID} has {expected} rows, {array} {n}"))) }
+            let differs = || Error::mismatch(path, format!("array {array}: rows"), expected, n);
+            if n == expected { Ok(texts) } else { Err(differs()) }
         };
         let label = classes("label", per_row("label", arrays.strings("label")?)?)?;
         let set = per_row("set", arrays.strings("set")?)?;
         let source = per_row("source", arrays.strings("source")?)?;
         let (own_set, own_label) = (arrays.strings("own_set")?, classes("own_label", arrays.strings("own_label")?)?);
         if own_set.len() != own_label.len() {
-            return Err(wrong(format!("own_set has {} rows, own_label {}", own_set.len(), own_label.len())));
+            return Err(Error::mismatch(path, "array own_label: rows", own_set.len(), own_label.len()));
         }
         let activation = Value::from(arrays.strings("activation")?.pop());
         let activation = serde_json::from_value(activation).map_err(|e| wrong(format!("array activation: {e}")))?;
@@ -83,7 +85,8 @@ impl Predictions {
             let Some((shape, values)) = arrays.floats_if_any(array)? else { return Ok(None) };
             let expected = [ids.len(), labels.len()];
             if shape != expected {
-                return Err(wrong(format!("array {array}: shape {shape:?}, expected {expected:?}")));
+                let (expected, shape) = (format!("{expected:?}"), format!("{shape:?}"));
+                return Err(Error::mismatch(path, format!("array {array}: shape"), expected, shape));
             }
             Scores::new(path, ids.clone(), 1, labels.len(), values).map(|scores| Some(scores.scores))
         };

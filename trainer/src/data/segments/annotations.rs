@@ -252,7 +252,10 @@ mod tests {
         let half = read_text("annotation_id,video_id,start_timestamp,stop_timestamp,class\n", None).unwrap_err();
         assert!(half.to_string().contains("t.csv:1: column \"class_id\" is missing"));
         let absent = read(Path::new("/nowhere/t.csv"), 24_000, None).unwrap_err();
-        assert!(absent.is_usage() && absent.to_string().contains("/nowhere/t.csv: table cannot be read"));
+        assert!(
+            absent.kind() == crate::error::ErrorKind::Usage
+                && absent.to_string().contains("/nowhere/t.csv: table cannot be read")
+        );
     }
 
     /// The official annotations, beside the repository; in CI their absence fails.

@@ -1,7 +1,8 @@
 //! Fusion: the weighted sum of several models' scores.
 //!
-//! Enters: scores of the same segments, in any order. Leaves: one set of scores in the first one's order. Rows are joined by
-//! annotation_id and their views summed first. Sums are computed in double precision and rounded once.
+//! Enters: scores of the same segments, in any order. Leaves: one set of scores in the first one's
+//! order. Rows are joined by annotation_id and their views summed first. Sums are computed in
+//! double precision and rounded once.
 
 use crate::data::scores::Scores;
 use crate::error::{Error, Result};
@@ -36,8 +37,8 @@ pub fn fuse(sets: &[Scores], weights: &[f64]) -> Result<Scores> {
 ///
 /// # Errors
 ///
-/// If there is no set, or sets differ in their number of classes or in their annotation_ids; the message names the file and
-/// some of the ids.
+/// If there is no set, or sets differ in their number of classes or in their annotation_ids; the
+/// message names the file and some of the ids.
 pub fn aligned(sets: &[Scores]) -> Result<Vec<Scores>> {
     let Some(first) = sets.first() else {
         return Err(Error::Usage("no scores to fuse".to_owned()));

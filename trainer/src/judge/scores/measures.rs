@@ -1,7 +1,8 @@
 //! The measures of EPIC-SOUNDS, equal to scikit-learn's where that defines them.
 //!
-//! Enters: scores `(N, n_classes)` and the class of each row. Leaves: top-1 and top-5 accuracy, and means over classes of
-//! accuracy, average precision and area under the ROC curve, in O(n_classes N log N).
+//! Enters: scores `(N, n_classes)` and the class of each row. Leaves: top-1 and top-5 accuracy, and
+//! means over classes of accuracy, average precision and area under the ROC curve, in O(n_classes N
+//! log N).
 //!
 //! What others leave open is decided so:
 //!
@@ -36,7 +37,8 @@ pub struct Measures {
     pub mca: f64,
     /// Mean over classes present of average precision, one class against the rest.
     pub map: f64,
-    /// Mean over classes present of the area under the ROC curve, one class against the rest; none if all rows are of one class.
+    /// Mean over classes present of the area under the ROC curve, one class against the rest; none
+    /// if all rows are of one class.
     pub mauc: Option<f64>,
 }
 
@@ -49,14 +51,17 @@ impl Measures {
     }
 }
 
-/// Measures `scores` `(N, n_classes)`, row-major, views summed, against `truth`, the class of each row.
+/// Measures `scores` `(N, n_classes)`, row-major, views summed, against `truth`, the class of each
+/// row.
 ///
-/// Rows of class `redact` are left out; its column stays, so that taking another class for it is still a mistake, and the
-/// means are over the classes that remain. The challenge does so with class 13, `background`.
+/// Rows of class `redact` are left out; its column stays, so that taking another class for it is
+/// still a mistake, and the means are over the classes that remain. The challenge does so with
+/// class 13, `background`.
 ///
 /// # Errors
 ///
-/// If sizes do not fit each other, a class is not below `n_classes`, a score is not finite, or no row is left.
+/// If sizes do not fit each other, a class is not below `n_classes`, a score is not finite, or no
+/// row is left.
 pub fn measure(scores: &[f32], n_classes: usize, truth: &[usize], redact: Option<usize>) -> Result<Measures> {
     check(scores, n_classes, truth, redact)?;
     let kept: Vec<usize> = (0..truth.len()).filter(|&row| Some(truth[row]) != redact).collect();
@@ -128,7 +133,8 @@ pub(super) fn rank(row: &[f32], class: usize) -> usize {
     row.iter().enumerate().filter(|&(id, &score)| score > own || (score == own && id < class)).count()
 }
 
-/// Average precision and ROC area of `n` rows by descending score, `n_positive` of which are of the class.
+/// Average precision and ROC area of `n` rows by descending score, `n_positive` of which are of the
+/// class.
 fn curve(ranked: impl Iterator<Item = (f32, bool)>, n_positive: usize, n: usize) -> (f64, Option<f64>) {
     let mut ranked = ranked.peekable();
     let (mut n_true, mut n_false) = (0_u64, 0_u64);
@@ -172,8 +178,9 @@ mod tests {
         let m = measure(&scores, 3, &[0, 0, 1, 1], None).unwrap();
         assert_eq!((m.n, m.n_redacted, m.n_classes, m.n_present), (4, 0, 3, 2));
         assert_eq!((m.top1, m.top5, m.mca), (0.5, 1.0, 0.5));
-        // Class 0, descending: .7 yes, .5 no, .4 no, .3 yes: AP = (1 + 2/4) / 2; of 4 pairs, 2 are in order.
-        // Class 1, descending: .6 no, .5 yes, .2 no, .1 yes: AP = (1/2 + 2/4) / 2; of 4 pairs, 1 is in order.
+        // Class 0, descending: .7 yes, .5 no, .4 no, .3 yes: AP = (1 + 2/4) / 2; of 4 pairs, 2 are
+        // in order. Class 1, descending: .6 no, .5 yes, .2 no, .1 yes: AP = (1/2 + 2/4) / 2; of 4
+        // pairs, 1 is in order.
         assert!((m.map - (0.75 + 0.5) / 2.0).abs() < 1e-15);
         assert!((m.mauc.unwrap() - (0.5 + 0.25) / 2.0).abs() < 1e-15);
     }

@@ -1,7 +1,7 @@
 //! The submission that the EPIC-SOUNDS challenge takes.
 //!
-//! Enters: scores. Leaves: a zip that holds `test.json` alone, deflated: the challenge's header and, by annotation_id, the score
-//! of every class, views summed.
+//! Enters: scores. Leaves: a zip that holds `test.json` alone, deflated: the challenge's header
+//! and, by annotation_id, the score of every class, views summed.
 
 use crate::data::scores::Scores;
 use crate::data::scores::archive::{entry_options, write_archive};
@@ -13,15 +13,17 @@ use zip::CompressionMethod;
 /// Classes of EPIC-SOUNDS.
 pub const N_CLASSES: usize = 44;
 
-/// Everything before the results: version of the format, the challenge, and the supervision and training data declared
-/// (`sls_pt` 2, `sls_tl` 3, `sls_td` 4, `t_mod` 0), as the official baseline declares them.
+/// Everything before the results: version of the format, the challenge, and the supervision and
+/// training data declared (`sls_pt` 2, `sls_tl` 3, `sls_td` 4, `t_mod` 0), as the official baseline
+/// declares them.
 const HEADER: &str = r#"{"version":"0.1","challenge":"audio_based_interaction_recognition","sls_pt":2,"sls_tl":3,"sls_td":4,"t_mod":0,"results":{"#;
 
 /// Writes the submission; its rows are in the order of `scores`.
 ///
 /// # Errors
 ///
-/// If `scores` are not of `n_classes` classes, hold a score that is not finite, or `path` cannot be written.
+/// If `scores` are not of `n_classes` classes, hold a score that is not finite, or `path` cannot be
+/// written.
 pub fn submit(scores: &Scores, n_classes: usize, path: &Path) -> Result<()> {
     if scores.n_classes != n_classes {
         let message = format!("scores are of {} classes, a submission takes {n_classes}", scores.n_classes);
@@ -61,8 +63,9 @@ fn write_json(scores: &Scores, writer: &mut impl Write) -> std::io::Result<()> {
     writer.write_all(b"}}")
 }
 
-/// The shortest decimal that reads back as the same f32 by way of an f64, as JSON readers go. The shortest of an f32 may lie
-/// so near the middle of two that the f64 between falls on it; then the f64's own is taken.
+/// The shortest decimal that reads back as the same f32 by way of an f64, as JSON readers go. The
+/// shortest of an f32 may lie so near the middle of two that the f64 between falls on it; then the
+/// f64's own is taken.
 fn number(score: f32) -> String {
     let short = format!("{score:?}");
     let same = short.parse::<f64>().is_ok_and(|value| (value as f32).to_bits() == score.to_bits());

@@ -1,8 +1,9 @@
 //! What the segments of a scores file really are.
 //!
-//! Enters: an annotations table, either EPIC-SOUNDS' (columns `annotation_id` and `class_id`; `class`, if there, names the
-//! classes) or one of clips (columns `file` and `label`: the annotation_id is the file's name without folder and extension, the
-//! class is the label's place in alphabetical order). Leaves: the class of every row of a scores file; exactly its rows must be
+//! Enters: an annotations table, either EPIC-SOUNDS' (columns `annotation_id` and `class_id`;
+//! `class`, if there, names the classes) or one of clips (columns `file` and `label`: the
+//! annotation_id is the file's name without folder and extension, the class is the label's place in
+//! alphabetical order). Leaves: the class of every row of a scores file; exactly its rows must be
 //! annotated. Every error names file and line, or file and row.
 
 use crate::data::scores::Scores;
@@ -37,8 +38,8 @@ impl Truth {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, lacks columns or rows, a field is empty, a class_id is no whole number, or an annotation_id is
-    /// there twice.
+    /// If it cannot be read, lacks columns or rows, a field is empty, a class_id is no whole
+    /// number, or an annotation_id is there twice.
     pub fn read(csv: &Path) -> Result<Self> {
         let text =
             std::fs::read_to_string(csv).map_err(|e| Error::input(csv, None, format!("table cannot be read: {e}")))?;

@@ -1,6 +1,8 @@
-//! The two containers of `torch.save`: a zip archive, and before PyTorch 1.6 a sequence of pickles followed by the elements.
+//! The two containers of `torch.save`: a zip archive, and before PyTorch 1.6 a sequence of pickles
+//! followed by the elements.
 //!
-//! Enters: a file. Leaves: the pickled object, and storages by their key. No size is believed that the file does not bear out.
+//! Enters: a file. Leaves: the pickled object, and storages by their key. No size is believed that
+//! the file does not bear out.
 
 use super::machine::{Parsed, parse};
 use super::tensors::{Storage, storages};
@@ -9,7 +11,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-/// A pickle that is longer describes no network; a training's optimiser and configuration take less than a mebibyte.
+/// A pickle that is longer describes no network; a training's optimiser and configuration take less
+/// than a mebibyte.
 const MAX_PICKLE: u64 = 16 << 20;
 /// First pickle of the old format, little-endian (`MAGIC_NUMBER` in `torch/serialization.py`).
 const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -31,10 +34,10 @@ enum Container {
 impl Archive {
     /// Opens a file of `n_bytes`.
     pub(super) fn open(mut file: File, n_bytes: u64) -> Parsed<(Self, Pickle)> {
-        let mut magic = [0; 4];
-        let n = read_up_to(&mut file, &mut magic)?;
+        let mut magic = Vec::new();
+        file.by_ref().take(4).read_to_end(&mut magic).map_err(|e| e.to_string())?;
         file.rewind().map_err(|e| e.to_string())?;
-        let (container, pickle) = match &magic[..n] {
+        let (container, pickle) = match &magic[..] {
             b"PK\x03\x04" => open_zip(file, n_bytes)?,
             [0x80, ..] => open_legacy(file, n_bytes)?,
             _ => return Err("is neither a zip archive nor a pickle".to_owned()),
@@ -79,7 +82,8 @@ fn open_zip(file: File, n_bytes: u64) -> Parsed<(Container, Pickle)> {
     Ok((Container::Zip(Box::new(archive), folder), pickle))
 }
 
-/// Reads an entry of at most `limit` bytes; PyTorch does not compress, so that none is larger than the file.
+/// Reads an entry of at most `limit` bytes; PyTorch does not compress, so that none is larger than
+/// the file.
 fn read_entry(archive: &mut zip::ZipArchive<File>, name: &str, limit: u64) -> Parsed<Vec<u8>> {
     let entry = archive.by_name(name).map_err(|e| format!("{name}: {e}"))?;
     let n = entry.size();
@@ -95,12 +99,11 @@ fn read_entry(archive: &mut zip::ZipArchive<File>, name: &str, limit: u64) -> Pa
     Ok(bytes)
 }
 
-/// Four pickles (magic number, version, properties of the machine, the object), the list of storages, and these, each behind
-/// its number of elements.
+/// Four pickles (magic number, version, properties of the machine, the object), the list of
+/// storages, and these, each after its number of elements.
 fn open_legacy(mut file: File, n_bytes: u64) -> Parsed<(Container, Pickle)> {
-    let mut head = vec![0; MAX_PICKLE.min(n_bytes) as usize];
-    let n = read_up_to(&mut file, &mut head)?;
-    head.truncate(n);
+    let mut head = Vec::new();
+    file.by_ref().take(MAX_PICKLE).read_to_end(&mut head).map_err(|e| e.to_string())?;
     let mut at = 0;
     let mut next = |what: &str| -> Parsed<Pickle> {
         let pickle = parse(&head[at..]).map_err(|e| format!("{what}: {e}"))?;
@@ -133,26 +136,10 @@ fn open_legacy(mut file: File, n_bytes: u64) -> Parsed<(Container, Pickle)> {
         }
         let begin = at + 8;
         at = begin.checked_add(storage.n_bytes as u64).filter(|&end| end <= n_bytes).ok_or_else(|| {
-            format!(
-                "is truncated: storage {:?} has {} bytes, {} are left",
-                storage.key,
-                storage.n_bytes,
-                n_bytes - begin
-            )
+            let left = n_bytes - begin;
+            format!("is truncated: storage {:?} has {} bytes, {left} are left", storage.key, storage.n_bytes)
         })?;
         places.insert(storage.key.to_owned(), (begin, storage.n_bytes));
     }
     Ok((Container::Legacy(file, places), pickle))
-}
-
-/// Fills the buffer as far as the file reaches.
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> Parsed<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..]).map_err(|e| e.to_string())? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    Ok(filled)
 }

@@ -1,203 +1,135 @@
 //! The pickle machine: a stack, marks on it, and a memo of values met before. Runs nothing.
 //!
-//! Opcodes are those that Python's `pickle` writes in protocols 2 to 4 (`pickletools`, Python 3.11).
-//! Enters: bytes. Leaves: a [`Pickle`]. Memory is bounded by the number of bytes: values refer to each other and are
-//! never copied.
+//! Opcodes are those that Python's `pickle` writes in protocols 2 to 4 (`pickletools`, Python
+//! 3.11). Enters: bytes. Leaves: a [`Pickle`]. Memory is bounded by the number of bytes: values
+//! refer to each other and are never copied.
 
-use super::bytes::Bytes;
 use super::value::{Id, Pickle, Value};
 use std::collections::HashMap;
 
 /// Result whose error says what is wrong with the pickle.
 pub(super) type Parsed<T> = Result<T, String>;
 
-/// Values that are met again and again, at the beginning of the table.
-const OTHER: Id = 0;
-const FALSE: Id = 1;
-
 /// Reads the pickle at the beginning of `bytes`.
 pub(super) fn parse(bytes: &[u8]) -> Parsed<Pickle> {
-    let mut machine = Machine {
-        bytes: Bytes::new(bytes),
-        values: vec![Value::Other, Value::False],
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: HashMap::new(),
-    };
+    let mut machine = Machine { bytes, at: 0, values: vec![], stack: vec![], below: vec![], memo: HashMap::new() };
     match machine.run() {
-        Ok(root) => Ok(Pickle { values: machine.values, root, length: machine.bytes.at() }),
-        Err(e) => Err(format!("{e} (byte {} of the pickle)", machine.bytes.at())),
+        Ok(root) => Ok(Pickle { values: machine.values, root, length: machine.at }),
+        Err(e) => Err(format!("{e} (byte {} of the pickle)", machine.at)),
     }
 }
 
 struct Machine<'a> {
-    bytes: Bytes<'a>,
+    bytes: &'a [u8],
+    /// Bytes read so far.
+    at: usize,
     values: Vec<Value>,
+    /// What was pushed since the last mark.
     stack: Vec<Id>,
-    /// Heights of the stack; what lies below the last one is out of reach.
-    marks: Vec<usize>,
-    memo: HashMap<u32, Id>,
+    /// What was pushed before each mark; it is out of reach.
+    below: Vec<Vec<Id>>,
+    memo: HashMap<usize, Id>,
 }
 
-impl Machine<'_> {
+impl<'a> Machine<'a> {
     fn run(&mut self) -> Parsed<Id> {
         loop {
-            let opcode = self.bytes.byte()?;
-            if opcode == b'.' {
-                return self.pop();
-            }
-            if !(self.scalar(opcode)?
-                || self.container(opcode)?
-                || self.stack_or_memo(opcode)?
-                || self.object(opcode)?)
-            {
-                return Err(format!("opcode {opcode:#04x} is not supported"));
+            match self.take(1)?[0] {
+                b'.' => return self.pop(),
+                opcode => {
+                    if let Some(value) = self.value(opcode)? {
+                        let id = self.add(value);
+                        self.stack.push(id);
+                    }
+                }
             }
         }
     }
 
-    /// Numbers, strings and constants; false for any other opcode.
-    fn scalar(&mut self, opcode: u8) -> Parsed<bool> {
-        let value = match opcode {
-            b'N' | 0x88 | 0x89 => {
-                self.stack.push(if opcode == 0x89 { FALSE } else { OTHER });
-                return Ok(true);
-            }
-            b'G' => {
-                self.bytes.take(8)?;
-                self.stack.push(OTHER);
-                return Ok(true);
-            }
-            b'K' => Value::Int(self.bytes.unsigned(1)? as i64),
-            b'M' => Value::Int(self.bytes.unsigned(2)? as i64),
-            b'J' => integer(self.bytes.take(4)?),
-            0x8a => {
-                let n = self.bytes.unsigned(1)?;
-                integer(self.bytes.take(n)?)
-            }
-            0x8b => {
-                let n = self.bytes.unsigned(4)?;
-                integer(self.bytes.take(n)?)
-            }
-            b'X' => self.text(4)?,
-            0x8c => self.text(1)?,
-            0x8d => self.text(8)?,
-            // Bytes, which Python 2 used for its strings.
-            b'U' => self.text(1)?,
-            b'T' => self.text(4)?,
-            b'C' | b'B' | 0x8e | 0x96 => {
-                let n = self.bytes.unsigned(match opcode {
-                    b'C' => 1,
-                    b'B' => 4,
-                    _ => 8,
-                })?;
-                self.bytes.take(n)?;
-                self.stack.push(OTHER);
-                return Ok(true);
-            }
-            _ => return Ok(false),
-        };
-        self.push(value);
-        Ok(true)
-    }
-
-    /// Tuples, lists, dicts and sets, and what is put into them; false for any other opcode.
-    fn container(&mut self, opcode: u8) -> Parsed<bool> {
-        match opcode {
-            b')' | b']' | 0x8f => self.push(Value::Sequence(Vec::new())),
-            b'}' => self.push(Value::Dict(Vec::new())),
-            0x85..=0x87 => {
-                let items = self.pop_many(usize::from(opcode - 0x84))?;
-                self.push(Value::Sequence(items));
-            }
-            b't' | b'l' | 0x91 => {
-                let items = self.pop_to_mark()?;
-                self.push(Value::Sequence(items));
-            }
-            b'd' => {
-                let items = self.pop_to_mark()?;
-                self.push(Value::Dict(Vec::new()));
-                self.set_items(&items)?;
-            }
-            b's' => {
-                let items = self.pop_many(2)?;
-                self.set_items(&items)?;
-            }
-            b'u' => {
-                let items = self.pop_to_mark()?;
-                self.set_items(&items)?;
-            }
-            b'a' => {
-                let items = self.pop_many(1)?;
-                self.append(&items)?;
-            }
-            b'e' | 0x90 => {
-                let items = self.pop_to_mark()?;
-                self.append(&items)?;
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// What moves values without making any; false for any other opcode.
-    fn stack_or_memo(&mut self, opcode: u8) -> Parsed<bool> {
-        match opcode {
-            // PROTO and FRAME say nothing that is needed.
-            0x80 => drop(self.bytes.take(1)?),
-            0x95 => drop(self.bytes.take(8)?),
-            b'(' => self.marks.push(self.stack.len()),
-            b'0' => drop(self.pop()?),
-            b'1' => drop(self.pop_to_mark()?),
-            b'2' => self.stack.push(self.top()?),
-            b'q' => {
-                let key = self.bytes.unsigned(1)?;
-                self.remember(key)?;
-            }
-            b'r' => {
-                let key = self.bytes.unsigned(4)?;
-                self.remember(key)?;
-            }
-            0x94 => self.remember(self.memo.len())?,
-            b'h' => {
-                let key = self.bytes.unsigned(1)?;
-                self.recall(key)?;
-            }
-            b'j' => {
-                let key = self.bytes.unsigned(4)?;
-                self.recall(key)?;
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// Classes, calls and what lies outside the pickle; false for any other opcode.
-    fn object(&mut self, opcode: u8) -> Parsed<bool> {
-        match opcode {
+    /// The value that an opcode makes; none for one that only moves values.
+    fn value(&mut self, opcode: u8) -> Parsed<Option<Value>> {
+        Ok(Some(match opcode {
+            b'N' | 0x88 => Value::Other,
+            0x89 => Value::False,
+            b'G' => self.take(8).map(|_| Value::Other)?,
+            b'C' => self.sized(1).map(|_| Value::Other)?,
+            b'B' => self.sized(4).map(|_| Value::Other)?,
+            0x8e | 0x96 => self.sized(8).map(|_| Value::Other)?,
+            b'K' => Value::Int(self.unsigned(1)? as i64),
+            b'M' => Value::Int(self.unsigned(2)? as i64),
+            b'J' => integer(self.take(4)?),
+            0x8a => integer(self.sized(1)?),
+            0x8b => integer(self.sized(4)?),
+            // U and T are bytes, which Python 2 used for its strings.
+            0x8c | b'U' => text(self.sized(1)?),
+            b'X' | b'T' => text(self.sized(4)?),
+            0x8d => text(self.sized(8)?),
+            b')' | b']' | 0x8f => Value::Sequence(Vec::new()),
+            b'}' => Value::Dict(Vec::new()),
+            0x85..=0x87 => Value::Sequence(self.pop_many(usize::from(opcode - 0x84))?),
+            b't' | b'l' | 0x91 => Value::Sequence(self.pop_to_mark()?),
+            b'd' => Value::Dict(pairs(&self.pop_to_mark()?)?),
             b'c' => {
-                let (module, name) = (self.bytes.line()?, self.bytes.line()?);
-                let (module, name) = (self.add(Value::Text(module)), self.add(Value::Text(name)));
-                self.push(Value::Global(module, name));
+                let (module, name) = (text(self.line()?), text(self.line()?));
+                Value::Global(self.add(module), self.add(name))
             }
             0x93 => {
                 let names = self.pop_many(2)?;
-                self.push(Value::Global(names[0], names[1]));
+                Value::Global(names[0], names[1])
             }
             // REDUCE and NEWOBJ differ in what Python calls; NEWOBJ_EX has named arguments besides.
             b'R' | 0x81 | 0x92 => {
                 let ids = self.pop_many(if opcode == 0x92 { 3 } else { 2 })?;
-                self.push(Value::Call { function: ids[0], arguments: ids[1], items: Vec::new() });
+                Value::Call { function: ids[0], arguments: ids[1], items: Vec::new() }
             }
-            b'Q' => {
-                let id = self.pop()?;
-                self.push(Value::Persistent(id));
+            b'Q' => Value::Persistent(self.pop()?),
+            _ => return self.act(opcode).map(|()| None),
+        }))
+    }
+
+    /// Moves values and puts them into containers.
+    fn act(&mut self, opcode: u8) -> Parsed<()> {
+        match opcode {
+            // PROTO and FRAME say nothing that is needed.
+            0x80 => drop(self.take(1)?),
+            0x95 => drop(self.take(8)?),
+            b'(' => self.below.push(std::mem::take(&mut self.stack)),
+            // BUILD sets attributes, such as a state dict's _metadata.
+            b'0' | b'b' => drop(self.pop()?),
+            b'1' => drop(self.pop_to_mark()?),
+            b'2' => self.stack.push(self.top()?),
+            b'q' | b'r' | 0x94 => {
+                let key = match opcode {
+                    b'q' => self.unsigned(1)?,
+                    b'r' => self.unsigned(4)?,
+                    _ => self.memo.len(),
+                };
+                self.memo.insert(key, self.top()?);
             }
-            // BUILD: attributes, such as a state dict's _metadata.
-            b'b' => drop(self.pop()?),
-            _ => return Ok(false),
+            b'h' | b'j' => {
+                let key = self.unsigned(if opcode == b'h' { 1 } else { 4 })?;
+                self.stack.push(*self.memo.get(&key).ok_or_else(|| format!("memo {key} is empty"))?);
+            }
+            b's' | b'u' => {
+                let items = if opcode == b's' { self.pop_many(2)? } else { self.pop_to_mark()? };
+                let top = self.top()?;
+                match &mut self.values[top] {
+                    Value::Dict(entries) | Value::Call { items: entries, .. } => entries.extend(pairs(&items)?),
+                    _ => return Err("items for what is no dict".to_owned()),
+                }
+            }
+            b'a' | b'e' | 0x90 => {
+                let items = if opcode == b'a' { self.pop_many(1)? } else { self.pop_to_mark()? };
+                let top = self.top()?;
+                match &mut self.values[top] {
+                    Value::Sequence(entries) => entries.extend(items),
+                    Value::Call { .. } => {}
+                    _ => return Err("items for what is no list".to_owned()),
+                }
+            }
+            _ => return Err(format!("opcode {opcode:#04x} is not supported")),
         }
-        Ok(true)
+        Ok(())
     }
 
     fn add(&mut self, value: Value) -> Id {
@@ -205,73 +137,62 @@ impl Machine<'_> {
         self.values.len() - 1
     }
 
-    fn push(&mut self, value: Value) {
-        let id = self.add(value);
-        self.stack.push(id);
-    }
-
-    fn text(&mut self, n_size_bytes: usize) -> Parsed<Value> {
-        let n = self.bytes.unsigned(n_size_bytes)?;
-        Ok(Value::Text(String::from_utf8_lossy(self.bytes.take(n)?).into_owned()))
-    }
-
     fn top(&self) -> Parsed<Id> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        self.stack.get(floor..).and_then(|s| s.last()).copied().ok_or_else(|| "stack is empty".to_owned())
+        self.stack.last().copied().ok_or_else(|| "stack is empty".to_owned())
     }
 
     fn pop(&mut self) -> Parsed<Id> {
-        let top = self.top()?;
-        self.stack.pop();
-        Ok(top)
+        self.stack.pop().ok_or_else(|| "stack is empty".to_owned())
     }
 
     fn pop_many(&mut self, n: usize) -> Parsed<Vec<Id>> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        let at = self.stack.len().checked_sub(n).filter(|&at| at >= floor).ok_or("stack is too short")?;
-        Ok(self.stack.split_off(at))
+        Ok(self.stack.split_off(self.stack.len().checked_sub(n).ok_or("stack is too short")?))
     }
 
     fn pop_to_mark(&mut self) -> Parsed<Vec<Id>> {
-        let mark = self.marks.pop().ok_or("no mark on the stack")?;
-        Ok(self.stack.split_off(mark))
+        let below = self.below.pop().ok_or("no mark on the stack")?;
+        Ok(std::mem::replace(&mut self.stack, below))
     }
 
-    fn remember(&mut self, key: usize) -> Parsed<()> {
-        let key = u32::try_from(key).map_err(|_| "memo is too large")?;
-        let top = self.top()?;
-        self.memo.insert(key, top);
-        Ok(())
+    fn take(&mut self, n: usize) -> Parsed<&'a [u8]> {
+        let end = self.at.checked_add(n).ok_or("is truncated")?;
+        let bytes = self.bytes.get(self.at..end).ok_or("is truncated")?;
+        self.at = end;
+        Ok(bytes)
     }
 
-    fn recall(&mut self, key: usize) -> Parsed<()> {
-        let id = u32::try_from(key).ok().and_then(|key| self.memo.get(&key));
-        self.stack.push(*id.ok_or_else(|| format!("memo {key} is empty"))?);
-        Ok(())
+    /// A number of `n` bytes, at most 8, little-endian.
+    fn unsigned(&mut self, n: usize) -> Parsed<usize> {
+        let mut full = [0; 8];
+        full[..n].copy_from_slice(self.take(n)?);
+        usize::try_from(u64::from_le_bytes(full)).map_err(|e| e.to_string())
     }
 
-    fn set_items(&mut self, items: &[Id]) -> Parsed<()> {
-        let top = self.top()?;
-        let pairs = items.chunks_exact(2);
-        if !pairs.remainder().is_empty() {
-            return Err("key without a value".to_owned());
-        }
-        match &mut self.values[top] {
-            Value::Dict(entries) | Value::Call { items: entries, .. } => entries.extend(pairs.map(|p| (p[0], p[1]))),
-            _ => return Err("items for what is no dict".to_owned()),
-        }
-        Ok(())
+    /// Bytes that follow their number, which takes `n` bytes.
+    fn sized(&mut self, n: usize) -> Parsed<&'a [u8]> {
+        let length = self.unsigned(n)?;
+        self.take(length)
     }
 
-    fn append(&mut self, items: &[Id]) -> Parsed<()> {
-        let top = self.top()?;
-        match &mut self.values[top] {
-            Value::Sequence(entries) => entries.extend(items),
-            Value::Call { .. } => {}
-            _ => return Err("items for what is no list".to_owned()),
-        }
-        Ok(())
+    /// The bytes up to the next line feed, which is skipped.
+    fn line(&mut self) -> Parsed<&'a [u8]> {
+        let n = self.bytes[self.at..].iter().position(|&b| b == b'\n').ok_or("is truncated")?;
+        Ok(&self.take(n + 1)?[..n])
     }
+}
+
+/// Keys and values of a dict.
+fn pairs(items: &[Id]) -> Parsed<Vec<(Id, Id)>> {
+    let pairs = items.chunks_exact(2);
+    if pairs.remainder().is_empty() {
+        Ok(pairs.map(|pair| (pair[0], pair[1])).collect())
+    } else {
+        Err("key without a value".to_owned())
+    }
+}
+
+fn text(bytes: &[u8]) -> Value {
+    Value::Text(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// Little-endian with sign.

@@ -1,11 +1,12 @@
-//! Reads state dicts that PyTorch's `torch.save` wrote, without Python and without running any code.
+//! Reads state dicts that PyTorch's `torch.save` wrote, without Python and without running any
+//! code.
 //!
-//! Enters: a `.pt` or `.pyth` file, in the zip format or that before PyTorch 1.6. Leaves: tensors by name. In the order of the
-//! data: `archive` is the file, `machine` makes a table of values of the pickle in it, `tensors` finds tensors in the table.
-//! Whatever else a training leaves in its checkpoint (optimiser, configuration, epoch) is stepped over.
+//! Enters: a `.pt` or `.pyth` file, in the zip format or that before PyTorch 1.6. Leaves: tensors
+//! by name. In the order of the data: `archive` is the file, `machine` makes a table of values of
+//! the pickle in it, `tensors` finds tensors in the table. Whatever else a training leaves in its
+//! checkpoint (optimiser, configuration, epoch) is stepped over.
 
 mod archive;
-mod bytes;
 mod machine;
 mod tensors;
 mod value;
@@ -24,18 +25,20 @@ use value::{Id, Pickle};
 
 /// Entries of a checkpoint that may hold the network's state dict, the first one present counts.
 const STATE_DICTS: [&str; 2] = ["model_state", "state_dict"];
-/// Single precision of half precision takes twice the file, and a tensor may be there under several names.
+/// Single precision of half precision takes twice the file, and a tensor may be there under several
+/// names.
 const MAX_GROWTH: u64 = 8;
 
 /// Reads the floating-point tensors of a state dict, in single precision, on the CPU.
 ///
-/// The state dict is the entry `model_state` or `state_dict` of the file's dict if there is one that is a dict, and else the
-/// file's dict. Integers, such as the counters of batch norm, and what is no tensor are left out.
+/// The state dict is the entry `model_state` or `state_dict` of the file's dict if there is one
+/// that is a dict, and else the file's dict. Integers, such as the counters of batch norm, and what
+/// is no tensor are left out.
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is truncated or damaged, is none of `torch.save`, or holds no dict with tensors; and for tensors
-/// of unknown kinds (sparse, quantised, 8 bits).
+/// If the file cannot be read, is truncated or damaged, was not written by `torch.save`, or holds
+/// no dict with tensors; and for tensors of unknown kinds (sparse, quantised, 8 bits).
 pub fn read_state_dict(path: &Path) -> Result<HashMap<String, Tensor>> {
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
     let n_bytes = file.metadata().map_err(Error::io(path))?.len();
@@ -67,10 +70,10 @@ fn layouts(pickle: &Pickle, n_bytes: u64) -> Parsed<Vec<(&str, Layout<'_>)>> {
         let layout = tensor(pickle, id).map_err(|e| format!("tensor {:?} {e}", short(name)))?;
         by_name.insert(name, layout);
     }
-    let mut layouts: Vec<(&str, Layout<'_>)> =
-        by_name.into_iter().filter_map(|(name, layout)| Some((name, layout?))).collect();
-    layouts
-        .retain(|(_, layout)| matches!(layout.storage.kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16));
+    let floats =
+        |layout: &Layout<'_>| matches!(layout.storage.kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
+    let tensors = by_name.into_iter().filter_map(|(name, layout)| Some((name, layout.filter(floats)?)));
+    let mut layouts: Vec<(&str, Layout<'_>)> = tensors.collect();
     if layouts.is_empty() {
         return Err("holds no floating-point tensor".to_owned());
     }

@@ -1,5 +1,5 @@
-//! Which of a pickle's values are tensors, and where their elements lie; the functions that make them are named as in
-//! PyTorch 2.11's `torch/_utils.py` and `torch/_tensor.py`.
+//! Which of a pickle's values are tensors, and where their elements lie; the functions that make
+//! them are named as in PyTorch 2.11's `torch/_utils.py` and `torch/_tensor.py`.
 
 use super::machine::Parsed;
 use super::short;

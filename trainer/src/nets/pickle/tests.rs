@@ -10,7 +10,8 @@ fn written(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
     (folder, path)
 }
 
-/// `_rebuild_tensor_v2(storage of n floats, offset, shape, strides)` as opcodes; all numbers below 256.
+/// `_rebuild_tensor_v2(storage of n floats, offset, shape, strides)` as opcodes; all numbers below
+/// 256.
 fn tensor_opcodes(n: u8, offset: u8, shape: &[u8], strides: &[u8]) -> Vec<u8> {
     let mut bytes =
         b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK"

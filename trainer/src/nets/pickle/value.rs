@@ -1,4 +1,5 @@
-//! What a pickle describes: a table of values that refer to each other by number, so that a shared value costs nothing.
+//! What a pickle describes: a table of values that refer to each other by number, so that a shared
+//! value costs nothing.
 
 /// Place of a value in its [`Pickle`].
 pub(super) type Id = usize;
@@ -34,7 +35,7 @@ pub(super) enum Value {
 pub(super) struct Pickle {
     pub(super) values: Vec<Value>,
     pub(super) root: Id,
-    /// Bytes from the beginning to behind the end.
+    /// Bytes from the beginning to the end.
     pub(super) length: usize,
 }
 

@@ -23,7 +23,7 @@ const NEVER: f64 = -1e9;
 pub struct Rows {
     /// `(N, n_channels)`.
     pub features: Tensor,
-    /// For each the class that it is of; none if it is none of the user's sounds.
+    /// For each the class that it is of; none if it is not one of the user's sounds.
     pub classes: Vec<Option<usize>>,
     /// What each counts.
     pub weights: Vec<f32>,

@@ -1,8 +1,9 @@
 //! All sounds of a training of a head.
 //!
-//! Enters: the user's recordings, and the generator of household sounds. Leaves: the user's sounds as they are cut out, and what they
-//! are to be told from: the user's negatives, and generated sounds, those of the model's other classes as well as those of none.
-//! Decoding and rendering run on the pool's threads.
+//! Enters: the user's recordings, and the generator of household sounds. Leaves: the user's sounds
+//! as they are cut out, and what they are to be told from: the user's negatives, and generated
+//! sounds, those of the model's other classes as well as those of none. Decoding and rendering run
+//! on the pool's threads.
 
 use super::beds::Beds;
 use super::recordings::Recordings;
@@ -21,15 +22,13 @@ const N_CLIPS: usize = 2 * folds::N_FOLDS as usize;
 const CLIP_S: f64 = 4.0;
 /// Other seeds than those of generated clips in a recipe.
 const SEED: u64 = 300_000;
-/// What no class has.
-const NO_LABEL: usize = usize::MAX;
 
 /// All sounds of a training of a head.
 #[derive(Debug)]
 pub struct Material {
     /// The user's sounds: index of the recording, and the sound.
     pub own: Vec<(usize, Sounding)>,
-    /// What is none of them: features as the network takes them, each with its fold.
+    /// Other sounds: features as the network takes them, each with its fold.
     pub others: Vec<Other>,
     /// What lies under sounds.
     pub beds: Beds,
@@ -47,8 +46,9 @@ pub struct Other {
 }
 
 impl Material {
-    /// Reads and renders everything. Silent recordings are taken out of `recordings`. `like` are generated sounds that are like one of
-    /// the user's, so that they are no counterexamples. `n_around` frames are kept around a sound.
+    /// Reads and renders everything. Silent recordings are taken out of `recordings`. `like` are
+    /// generated sounds that are like one of the user's, so that they are no counterexamples.
+    /// `n_around` frames are kept around a sound.
     ///
     /// # Errors
     ///
@@ -101,6 +101,7 @@ impl Material {
         let recording = &recordings.files[*file];
         let name = recordings.name(&recording.path);
         Clip {
+            set: Some(0),
             label: classes.own[recording.class],
             fold: recording.fold,
             source: name.clone(),
@@ -111,7 +112,8 @@ impl Material {
     }
 }
 
-/// Clips of all sounds of the generator but those that are reserved for tests or are the user's own.
+/// Clips of all sounds of the generator but those that are reserved for tests or are the user's
+/// own.
 fn generated(classes: &Classes, like: &[Sound], frontend: &FrontendConfig) -> Result<Vec<Other>> {
     let own = |name: &str| classes.own.iter().any(|&c| classes.labels[c] == name);
     let is_own = |sound: Sound| {
@@ -119,17 +121,16 @@ fn generated(classes: &Classes, like: &[Sound], frontend: &FrontendConfig) -> Re
     };
     let of = |sound: Sound| classes.labels.iter().position(|label| sound.label() == Some(label));
     let wanted = Sound::all().iter().copied().filter(|&sound| !sound.is_reserved() && !is_own(sound));
-    let wanted = wanted.map(|sound| (sound, of(sound).unwrap_or(NO_LABEL))).collect();
-    let clips = procedural::render(wanted, N_CLIPS, CLIP_S, SEED, frontend, None)?;
-    let other = |mut clip: Clip| {
-        let has_label = clip.label != NO_LABEL;
-        if !has_label {
-            clip.label = classes.background.unwrap_or(0);
-        }
-        clip.file.clone_from(&clip.source);
-        Other { clip, has_label, is_recorded: false }
+    let wanted: Vec<(Sound, Option<usize>)> = wanted.map(|sound| (sound, of(sound))).collect();
+    let background = classes.background.unwrap_or(0);
+    let labelled = wanted.iter().map(|&(sound, label)| (sound, label.unwrap_or(background))).collect();
+    let clips = procedural::render(labelled, N_CLIPS, CLIP_S, SEED, frontend, None)?;
+    let has_label = wanted.iter().flat_map(|(_, label)| std::iter::repeat_n(label.is_some(), N_CLIPS));
+    let other = |(clip, has_label): (Clip, bool)| {
+        let file = clip.source.clone();
+        Other { clip: Clip { file, ..clip }, has_label, is_recorded: false }
     };
-    Ok(clips.into_iter().map(other).collect())
+    Ok(clips.into_iter().zip(has_label).map(other).collect())
 }
 
 /// A recording of the user's as one clip a fold, divided in time.
@@ -139,7 +140,7 @@ fn stretches(name: &str, power: &[f32], label: usize, frontend: &FrontendConfig)
         let frames = folds::held_out_stretch(power.len() / n_mels, fold);
         let frames = log_mel(&power[frames.start * n_mels..frames.end * n_mels], frontend);
         let (source, file) = (name.to_owned(), name.to_owned());
-        let clip = Clip { set: usize::MAX, label, fold, source, file, frames, ..Clip::default() };
+        let clip = Clip { label, fold, source, file, frames, ..Clip::default() };
         Other { clip, has_label: false, is_recorded: true }
     };
     (1..=folds::N_FOLDS).map(part).filter(|other| !other.clip.frames.is_empty()).collect()

@@ -41,7 +41,7 @@ use tch::Device;
 
 /// Name of the figures in the run folder.
 pub const FIGURES: &str = "own.json";
-/// Label of what is none of the user's sounds, where the model has no other.
+/// Label of all sounds that are not the user's, where the model has no other.
 const BACKGROUND: &str = "background";
 
 /// What to make.

@@ -1,12 +1,13 @@
 //! The model that is started from.
 //!
-//! Enters: a model folder. Leaves: its manifest, its network as features and head, and the classes of the model that is to be made.
+//! Enters: a model folder. Leaves: its manifest, its network as features and head, and the classes
+//! of the model that is to be made.
 
 use crate::error::{Error, Result};
 use crate::nets::student::Student;
 use crate::ship::export::reread;
 use edge::engine::Precision;
-use edge::model::Model;
+use edge::model::{MANIFEST_FILE, Model};
 use edge_frontend::NetworkKind;
 use std::path::Path;
 use tch::Tensor;
@@ -36,22 +37,35 @@ impl Start {
     ///
     /// # Errors
     ///
-    /// If there is no such model, its front end or files are not those that its manifest was written for, or its network is none
-    /// that can be started from.
+    /// If there is no such model, its front end or files are not those that its manifest was
+    /// written for, or a training cannot start from its network; the kind is
+    /// [`ErrorKind::Model`](crate::error::ErrorKind::Model) unless libtorch fails.
     pub fn load(folder: &Path) -> Result<Self> {
         let model = Model::load(folder)?;
         if model.manifest.network.kind != NetworkKind::Stream {
-            return Err(Error::content(folder, "is a network of whole patches; a streaming one can be started from"));
+            let (expected, actual) =
+                ("\"stream\"".to_owned(), "\"window\"; training can start only from a stream".to_owned());
+            let path = folder.join(MANIFEST_FILE);
+            return Err(edge::Error::ModelField { path, field: "network.kind", expected, actual }.into());
         }
         let path = model.network_file(Precision::F32).unwrap_or_default();
-        let file = std::fs::read(&path).map_err(Error::io(&path))?;
-        let student = reread::student(&file, &path, model.manifest.frontend.n_mels)?;
+        let file = std::fs::read(&path).map_err(|e| edge::Error::model_file(&path, e))?;
+        let student = reread::student(&file, &path, model.manifest.frontend.n_mels).map_err(of_model)?;
         if student.n_classes() != model.manifest.labels.len() {
-            let (expected, actual) = (model.manifest.labels.len(), student.n_classes());
-            return Err(Error::content(&path, format!("has {actual} classes, its manifest {expected}")));
+            let expected = format!("{} classes", model.manifest.labels.len());
+            let actual = format!("{} classes", student.n_classes());
+            return Err(edge::Error::ModelField { path, field: "labels", expected, actual }.into());
         }
-        let (weight, bias) = reread::head(&file, &path)?;
+        let (weight, bias) = reread::head(&file, &path).map_err(of_model)?;
         Ok(Self { model, student, head: Head { weight, bias } })
+    }
+}
+
+/// A network file whose content cannot be used is a mistake in the model folder.
+fn of_model(error: Error) -> Error {
+    match error {
+        Error::Content { path, message } => edge::Error::model_file(&path, message).into(),
+        other => other,
     }
 }
 
@@ -71,7 +85,7 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// Those of the start and behind them the user's new ones.
+    /// Those of the start, followed by the user's new ones.
     pub fn added(start: &Start, own: &[String]) -> Self {
         let manifest = &start.model.manifest;
         let mut labels = manifest.labels.clone();

@@ -1,22 +1,26 @@
 //! Where a recording sounds, by level.
 //!
-//! Enters: mono samples. Leaves: stretches of them. A stretch begins and ends with a frame of 5 ms, so it is exact to that; sounding
-//! frames closer than a gap are one stretch.
+//! Enters: mono samples. Leaves: stretches of them. A stretch begins and ends with a frame of 5 ms,
+//! so it is exact to that; sounding frames closer than a gap are one stretch.
 
 use std::ops::Range;
 
 /// Length of a frame.
 const FRAME_S: f64 = 0.005;
-/// Frames on each side of one that smooth its level: 25 ms in all, so that noise does not cross a threshold by chance.
+/// Frames on each side of one that smooth its level: 25 ms in all, so that noise does not cross a
+/// threshold by chance.
 const SMOOTH: usize = 2;
 /// A sound reaches this far below its loudest frame.
 pub(super) const REACH_DB: f64 = 30.0;
-/// A recording whose loudest level is not further than this above its quiet one sounds throughout: a fan, rain.
+/// A recording whose loudest level is not further than this above its quiet one sounds throughout:
+/// a fan, rain.
 const STEADY_DB: f64 = 15.0;
-/// In others, what sounds is this far above the quiet level (the tenth percentile), which is the recording's own noise.
+/// In others, what sounds is this far above the quiet level (the tenth percentile), which is the
+/// recording's own noise.
 const OVER_QUIET_DB: f64 = 8.0;
-/// Where what is quieter holds more than this share of the energy after all, it is the sound and the loud part an accident: a
-/// clink in running water. In Kitchen20 and ESC-10 that is so in 40 of 1,200 clips.
+/// Where what is quieter holds more than this share of the energy after all, it is the sound and
+/// the loud part an accident: a clink in running water. In Kitchen20 and ESC-10 that is so in 40 of
+/// 1,200 clips.
 const QUIET_SHARE: f64 = 0.2;
 /// Stretches whose loudest frame is further than this below the recording's are by-noise, no event.
 const FAINT_DB: f64 = 15.0;
@@ -64,7 +68,8 @@ impl Levels {
         to_db(sorted.get(sorted.len() / 10).copied().unwrap_or(0.0))
     }
 
-    /// Stretches of samples that are louder than `threshold_db`; pauses shorter than `gap_s` belong to them.
+    /// Stretches of samples that are louder than `threshold_db`; pauses shorter than `gap_s` belong
+    /// to them.
     pub(super) fn stretches(&self, threshold_db: f64, gap_s: f64) -> Vec<Range<usize>> {
         let threshold = from_db(threshold_db);
         let gap = (gap_s / FRAME_S).round() as usize;

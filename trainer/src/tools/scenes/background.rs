@@ -1,7 +1,9 @@
-//! What lies under a scene: stretches of recorded background and of generated room noise, one after another.
+//! What lies under a scene: stretches of recorded background and of generated room noise, one after
+//! another.
 //!
-//! Enters: the pool's backgrounds. Leaves: a track as the microphone hears it, with its own noise, at the level drawn. A recording
-//! that is too short is pieced together from itself, beginning anywhere, with cross-fades.
+//! Enters: the pool's backgrounds. Leaves: a track as the microphone hears it, with its own noise,
+//! at the level drawn. A recording that is too short is pieced together from itself, beginning
+//! anywhere, with cross-fades.
 
 use super::active::{from_db, mean_square, to_db};
 use super::deck::Deck;
@@ -113,7 +115,8 @@ fn extend(recording: &[f32], n: usize, sample_rate: u32, rng: &mut Rng) -> Vec<f
     track
 }
 
-/// Adds `samples`, which are as long as `track`, with cross-fades that keep the power of unlike signals.
+/// Adds `samples`, which are as long as `track`, with cross-fades that keep the power of unlike
+/// signals.
 fn add(track: &mut [f32], samples: &[f32], fade_in: usize, fade_out: usize) {
     let n = track.len();
     let quarter = |part: usize, whole: usize| (part as f32 / whole as f32 * std::f32::consts::FRAC_PI_2).sin();

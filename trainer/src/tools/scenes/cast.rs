@@ -1,20 +1,23 @@
-//! What sounds in a scene: the pool and the generator's catalogue enter, voices with what they are leave.
+//! What sounds in a scene: the pool and the generator's catalogue enter, voices with what they are
+//! leave.
 
 use super::active::Levels;
 use super::deck::Deck;
-use super::pool::{Clip, Pool, fade};
+use super::pool::{Clip, fade};
 use super::settings::{SceneSettings, Unknown};
 use super::studio::{Studio, Voice};
 use crate::common::random::Rng;
 use crate::error::{Error, Result};
 use rand::Rng as _;
 use sounds::Sound;
+use std::borrow::Cow;
 
 /// Length of a generated sound.
 const GENERATED_S: (f32, f32) = (2.0, 10.0);
 /// Fades where a sound that is too long is cut.
 const CUT_FADE_S: (f64, f64) = (0.003, 0.03);
-/// Share of recordings among the sounds without a label, where there are any and generated ones, too.
+/// Share of recordings among the sounds without a label, where there are any and generated ones,
+/// too.
 const RECORDED: f32 = 0.5;
 
 /// Something that sounds, or that silences the microphone.
@@ -30,7 +33,7 @@ pub(super) struct Part {
 
 pub(super) enum Kind {
     Sounds(Voice),
-    /// Nothing is heard for so many samples.
+    /// Nothing is heard for this number of samples.
     Mutes(usize),
 }
 
@@ -45,7 +48,8 @@ impl Part {
 }
 
 /// The sounds with a label: classes come up equally often, and of each class its clips do.
-pub(super) fn events(pool: &Pool, settings: &SceneSettings, studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
+pub(super) fn events(studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
+    let (pool, settings) = (studio.pool, studio.settings);
     let n = count(settings.events_a_minute, settings);
     let clips_of =
         |class: usize| -> Vec<usize> { (0..pool.clips().len()).filter(|&i| pool.clips()[i].class == class).collect() };
@@ -58,17 +62,19 @@ pub(super) fn events(pool: &Pool, settings: &SceneSettings, studio: &mut Studio,
             let rate = settings.events_a_minute;
             return Err(Error::Usage(format!("events_a_minute is {rate}, but there are no clips")));
         };
-        parts.push(recorded(clip, pool, settings, studio, false, rng));
+        parts.push(recorded(clip, studio, false, rng));
     }
     Ok(parts)
 }
 
 /// The sounds without a label.
-pub(super) fn unknown(pool: &Pool, settings: &SceneSettings, studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
+pub(super) fn unknown(studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
+    let (pool, settings) = (studio.pool, studio.settings);
     let kinds: Vec<(usize, Sound)> = Sound::all()
         .iter()
         .copied()
-        // Room noise is what scenes have for a background; a muted microphone must not silence what the truth says.
+        // Room noise is what scenes have for a background; a muted microphone must not silence what
+        // the truth says.
         .filter(|&sound| sound.label().is_none() && sound != Sound::RoomNoise)
         .filter(|&sound| sound != Sound::Silence || settings.events_a_minute == 0.0)
         .filter(|sound| match settings.unknown {
@@ -85,11 +91,11 @@ pub(super) fn unknown(pool: &Pool, settings: &SceneSettings, studio: &mut Studio
     while parts.len() < count(settings.unknown_a_minute, settings) {
         let takes_clip = !pool.unknown().is_empty() && (n_kinds == 0 || rng.random::<f32>() < RECORDED);
         if takes_clip && let Some(i) = clips.draw(rng) {
-            let part = recorded(&pool.unknown()[i], pool, settings, studio, true, rng);
+            let part = recorded(&pool.unknown()[i], studio, true, rng);
             // Each recording may be something else.
             parts.push(Part { class: n_kinds + i, ..part });
         } else if let Some((class, sound)) = kinds.draw(rng) {
-            parts.push(generated(sound, class, pool, settings, studio, rng));
+            parts.push(generated(sound, class, studio, rng));
         } else {
             let rate = settings.unknown_a_minute;
             return Err(Error::Usage(format!("unknown_a_minute is {rate}, but there are no recordings for it")));
@@ -103,37 +109,27 @@ fn count(a_minute: f64, settings: &SceneSettings) -> usize {
 }
 
 /// One piece of a clip, at most as long as asked.
-fn recorded(clip: &Clip, pool: &Pool, settings: &SceneSettings, studio: &mut Studio, all: bool, rng: &mut Rng) -> Part {
-    let rate = f64::from(pool.sample_rate());
+fn recorded(clip: &Clip, studio: &mut Studio, all: bool, rng: &mut Rng) -> Part {
+    let rate = f64::from(studio.pool.sample_rate());
     let piece = &clip.pieces[rng.random_range(0..clip.pieces.len())];
-    let longest = (settings.max_event_s * rate) as usize;
+    let longest = (studio.settings.max_event_s * rate) as usize;
     let start = rng.random_range(0..=piece.samples.len().saturating_sub(longest));
-    let cut;
-    let dry = if piece.samples.len() > longest {
-        let mut samples = piece.samples[start..start + longest].to_vec();
-        fade(&mut samples, (CUT_FADE_S.0 * rate) as usize, (CUT_FADE_S.1 * rate) as usize);
-        cut = samples;
-        &cut
-    } else {
-        &piece.samples
-    };
-    let voice = studio.record(dry, piece.threshold_db, all, rng);
+    let mut dry = Cow::from(&piece.samples);
+    if dry.len() > longest {
+        let mut cut = dry[start..start + longest].to_vec();
+        fade(&mut cut, (CUT_FADE_S.0 * rate) as usize, (CUT_FADE_S.1 * rate) as usize);
+        dry = Cow::from(cut);
+    }
+    let voice = studio.record(&dry, piece.threshold_db, all, rng);
     let from_s = piece.from_s + start as f64 / rate;
     Part { kind: Kind::Sounds(voice), class: clip.class, source: clip.source.clone(), from_s }
 }
 
-fn generated(
-    sound: Sound,
-    class: usize,
-    pool: &Pool,
-    settings: &SceneSettings,
-    studio: &mut Studio,
-    rng: &mut Rng,
-) -> Part {
-    let (low, high) = (GENERATED_S.0, GENERATED_S.1.min(settings.max_event_s as f32));
+fn generated(sound: Sound, class: usize, studio: &mut Studio, rng: &mut Rng) -> Part {
+    let (low, high) = (GENERATED_S.0, GENERATED_S.1.min(studio.settings.max_event_s as f32));
     let seconds = if low < high { low * (high / low).powf(rng.random()) } else { high };
     let seed: u64 = rng.random();
-    let rate = pool.sample_rate();
+    let rate = studio.pool.sample_rate();
     let kind = if sound == Sound::Silence {
         Kind::Mutes((seconds * rate as f32) as usize)
     } else {

@@ -1,7 +1,7 @@
 //! A scene from its settings, a pool and a seed.
 //!
-//! Parts have random numbers of their own: the background, the room and the microphone of a seed are the same with and without
-//! sounds in it.
+//! Parts have random numbers of their own: the background, the room and the microphone of a seed
+//! are the same with and without sounds in it.
 
 use super::active::{from_db, mean_square, to_db};
 use super::background::{self, Bed};
@@ -80,7 +80,8 @@ struct Loudness {
 ///
 /// # Errors
 ///
-/// If a setting is out of range, the pool lacks what they ask for, or the sounds do not fit into the time.
+/// If a setting is out of range, the pool lacks what they ask for, or the sounds do not fit into
+/// the time.
 pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene> {
     let sample_rate = pool.sample_rate();
     settings.check(sample_rate)?;
@@ -92,8 +93,8 @@ pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene
     let n = (settings.seconds * f64::from(sample_rate)) as usize;
     let (mut samples, background) = background::lay(pool, background_dbfs, &microphone, n, &mut fft, &mut stream(3));
     let mut studio = Studio::new(settings, pool, &room, &microphone, &mut fft);
-    let events = cast::events(pool, settings, &mut studio, &mut stream(4))?;
-    let unknown = cast::unknown(pool, settings, &mut studio, &mut stream(5))?;
+    let events = cast::events(&mut studio, &mut stream(4))?;
+    let unknown = cast::unknown(&mut studio, &mut stream(5))?;
     // Without events the sounds without a label are what overlaps.
     let among_unknown = if events.is_empty() { settings.overlap } else { 0.0 };
     let events = place(events, settings.overlap, pool, &samples, &mut stream(6))?;
@@ -105,13 +106,10 @@ pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene
         mute(&mut samples[at(heard.onset_s)..at(heard.offset_s)], sample_rate);
     }
     let n_clipped = microphone.clip(&mut samples);
-    let truth = events
-        .iter()
-        .filter_map(|event| {
-            let label = event.label.clone()?;
-            Some(TruthEvent { onset_s: event.onset_s, offset_s: event.offset_s, label })
-        })
-        .collect();
+    let truth = |event: &Heard| {
+        Some(TruthEvent { onset_s: event.onset_s, offset_s: event.offset_s, label: event.label.clone()? })
+    };
+    let truth = events.iter().filter_map(truth).collect();
     let made = Made {
         seed,
         sample_rate,
@@ -162,14 +160,11 @@ fn place(parts: Vec<Part>, overlap: f64, pool: &Pool, background: &[f32], rng: &
         }
         Kind::Mutes(_) => 0.0,
     };
-    let mut placed: Vec<Placed> = parts
-        .into_iter()
-        .zip(starts)
-        .map(|(part, start)| {
-            let gain = gain(&part, start);
-            (part, start, gain)
-        })
-        .collect();
+    let with_gain = |(part, start): (Part, usize)| {
+        let gain = gain(&part, start);
+        (part, start, gain)
+    };
+    let mut placed: Vec<Placed> = parts.into_iter().zip(starts).map(with_gain).collect();
     placed.sort_by_key(|(_, start, _)| *start);
     Ok(placed)
 }

@@ -1,9 +1,10 @@
-//! Draws without replacement, as from a pack of cards: everything comes up before anything comes up again.
+//! Draws without replacement, as from a pack of cards: everything comes up before anything comes up
+//! again.
 
 use crate::common::random::Rng;
 use rand::Rng as _;
 
-/// A shuffled pack that is shuffled anew when it is used up.
+/// A shuffled pack that is shuffled again when it is used up.
 pub(super) struct Deck<T> {
     cards: Vec<T>,
     n_left: usize,

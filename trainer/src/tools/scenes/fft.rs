@@ -1,8 +1,7 @@
 //! Convolution by Fourier transform.
 
+use realfft::RealFftPlanner;
 use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
-use std::sync::Arc;
 
 /// Plans transforms and keeps the plans.
 pub(super) struct Fft(RealFftPlanner<f32>);
@@ -22,12 +21,15 @@ impl Fft {
         spectrum
     }
 
-    /// The `n` samples of a spectrum, scaled so that it undoes [`Fft::forward`]. The first and the last bin of an even `n` are
-    /// taken as real.
+    /// The `n` samples of a spectrum, scaled so that it undoes [`Fft::forward`]. The first and the
+    /// last bin of an even `n` are taken as real: rounding leaves a trace of an imaginary part
+    /// there, and realfft refuses it.
     pub(super) fn inverse(&mut self, mut spectrum: Vec<Complex<f32>>, n: usize) -> Vec<f32> {
         let plan = self.0.plan_fft_inverse(n);
         let mut samples = plan.make_output_vec();
-        make_ends_real(&mut spectrum);
+        for end in [0, n / 2] {
+            spectrum[end].im = 0.0;
+        }
         plan.process(&mut spectrum, &mut samples).expect(MATCHING);
         let scale = 1.0 / n as f32;
         samples.iter_mut().for_each(|x| *x *= scale);
@@ -49,36 +51,19 @@ impl Fft {
             return;
         }
         let n = (2 * kernel.len()).max(4096).next_power_of_two();
-        let block = n - kernel.len() + 1;
-        let forward: Arc<dyn RealToComplex<f32>> = self.0.plan_fft_forward(n);
-        let inverse: Arc<dyn ComplexToReal<f32>> = self.0.plan_fft_inverse(n);
-        let (mut time, mut spectrum) = (forward.make_input_vec(), forward.make_output_vec());
-        let (mut to, mut back) = (forward.make_scratch_vec(), inverse.make_scratch_vec());
-        let scale = 1.0 / n as f32;
-        time[..kernel.len()].iter_mut().zip(kernel).for_each(|(x, k)| *x = k * scale);
-        let mut response = forward.make_output_vec();
-        forward.process_with_scratch(&mut time, &mut response, &mut to).expect(MATCHING);
-        // What the blocks before still have to say.
+        let padded = |samples: &[f32]| [samples, &vec![0.0; n - samples.len()]].concat();
+        let response = self.forward(padded(kernel));
+        // What the blocks so far add to those that follow.
         let mut carry = vec![0.0; kernel.len() - 1];
-        for chunk in samples.chunks_mut(block) {
-            time[..chunk.len()].copy_from_slice(chunk);
-            time[chunk.len()..].fill(0.0);
-            forward.process_with_scratch(&mut time, &mut spectrum, &mut to).expect(MATCHING);
+        for chunk in samples.chunks_mut(n - kernel.len() + 1) {
+            let mut spectrum = self.forward(padded(chunk));
             spectrum.iter_mut().zip(&response).for_each(|(x, h)| *x *= h);
-            make_ends_real(&mut spectrum);
-            inverse.process_with_scratch(&mut spectrum, &mut time, &mut back).expect(MATCHING);
+            let mut time = self.inverse(spectrum, n);
             time.iter_mut().zip(&carry).for_each(|(x, carried)| *x += carried);
-            chunk.copy_from_slice(&time[..chunk.len()]);
-            let n_carried = carry.len();
-            carry.copy_from_slice(&time[chunk.len()..chunk.len() + n_carried]);
+            let (done, rest) = time.split_at(chunk.len());
+            chunk.copy_from_slice(done);
+            carry.copy_from_slice(&rest[..kernel.len() - 1]);
         }
-    }
-}
-
-/// Rounding leaves a trace of an imaginary part where a real signal has none, and realfft refuses it.
-fn make_ends_real(spectrum: &mut [Complex<f32>]) {
-    for end in [0, spectrum.len() - 1] {
-        spectrum[end].im = 0.0;
     }
 }
 

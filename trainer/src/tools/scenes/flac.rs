@@ -14,8 +14,8 @@ use std::path::Path;
 
 const BITS: usize = 16;
 
-/// Writes `samples` to the file at `path`. They are rounded to whole multiples of 2^-15, as the decoder returns them; what is beyond
-/// full scale is held there.
+/// Writes `samples` to the file at `path`. They are rounded to whole multiples of 2^-15, as the
+/// decoder returns them; what is beyond full scale is held there.
 ///
 /// # Errors
 ///
@@ -29,7 +29,8 @@ pub(super) fn write(path: &Path, sample_rate: u32, samples: &[f32]) -> Result<()
     let mut buffer = FrameBuf::with_size(1, n_block).map_err(|e| refused(&e))?;
     let mut context = Context::new(BITS, 1);
     let mut file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
-    // The header is written now to take its place, and again when the lengths and the digest in it are known.
+    // The header is written now to take its place, and again when the lengths and the digest in it
+    // are known.
     file.write_all(&bytes(&stream, refused)?).map_err(Error::io(path))?;
     let mut block = Vec::with_capacity(n_block);
     for (i, chunk) in samples.chunks(n_block).enumerate() {
@@ -41,8 +42,8 @@ pub(super) fn write(path: &Path, sample_rate: u32, samples: &[f32]) -> Result<()
         stream.stream_info_mut().update_frame_info(&frame);
         file.write_all(&bytes(&frame, refused)?).map_err(Error::io(path))?;
     }
-    // The last block may be shorter and counts for no size (RFC 9639, section 8.2), though flacenc takes it for the least:
-    // decoders would take the stream for one of varying sizes.
+    // The last block may be shorter and counts for no size (RFC 9639, section 8.2), though flacenc
+    // takes it for the least: decoders would take the stream for one of varying sizes.
     stream.stream_info_mut().set_block_sizes(n_block, n_block).map_err(|e| refused(&e))?;
     stream.stream_info_mut().set_total_samples(samples.len());
     stream.stream_info_mut().set_md5_digest(&context.md5_digest());

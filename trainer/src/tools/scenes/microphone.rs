@@ -1,7 +1,7 @@
 //! A microphone: samples at its membrane enter, what it makes of them leaves.
 //!
-//! A smooth random frequency response with a low and a high cut, as a minimum-phase filter, so that nothing sounds before its
-//! time; its own white noise; and the level at which it clips.
+//! A smooth random frequency response with a low and a high cut, as a minimum-phase filter, so that
+//! nothing sounds before its time; its own white noise; and the level at which it clips.
 
 use super::active::from_db;
 use super::fft::Fft;
@@ -11,7 +11,8 @@ use rand::Rng as _;
 use realfft::num_complex::Complex;
 use serde::Serialize;
 
-/// Frequencies at which the response is drawn; between them it is interpolated over the logarithm of frequency.
+/// Frequencies at which the response is drawn; between them it is interpolated over the logarithm
+/// of frequency.
 const ANCHORS_HZ: [f64; 8] = [50.0, 120.0, 300.0, 700.0, 1600.0, 3600.0, 8000.0, 16_000.0];
 /// Length of the filter; the low cut rings longest.
 const FILTER_S: f64 = 0.08;
@@ -19,7 +20,8 @@ const FILTER_S: f64 = 0.08;
 /// A microphone with its properties drawn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Microphone {
-    /// Gain in dB at 50 Hz, 120 Hz, 300 Hz, 700 Hz, 1.6 kHz, 3.6 kHz, 8 kHz and 16 kHz, before the cuts.
+    /// Gain in dB at 50 Hz, 120 Hz, 300 Hz, 700 Hz, 1.6 kHz, 3.6 kHz, 8 kHz and 16 kHz, before the
+    /// cuts.
     response_db: [f64; 8],
     low_cut_hz: f64,
     high_cut_hz: f64,
@@ -47,8 +49,9 @@ impl Microphone {
             let db = self.gain_db(bin as f64 * rate / n as f64).max(-80.0);
             Complex::new((db / 20.0 * std::f64::consts::LN_10) as f32, 0.0)
         });
-        // The minimum phase is the Hilbert transform of the log gain: its cepstrum without the past, doubled (A. Oppenheim and
-        // R. Schafer, "Discrete-Time Signal Processing", 3rd ed., section 13.5).
+        // The minimum phase is the Hilbert transform of the log gain: its cepstrum without the
+        // past, doubled (A. Oppenheim and R. Schafer, "Discrete-Time Signal Processing", 3rd ed.,
+        // section 13.5).
         let mut cepstrum = fft.inverse(log_gains.collect(), n);
         cepstrum[1..n / 2].iter_mut().for_each(|c| *c *= 2.0);
         cepstrum[n / 2 + 1..].fill(0.0);

@@ -1,8 +1,9 @@
 //! When things sound.
 //!
-//! Enters: lengths and classes. Leaves: a start for each. Things that shall overlap are paired, of two classes each; pairs and
-//! single things are strung in random order, with a pause between them and what time is left spread over all pauses at random,
-//! so that they come at no regular times but never too close.
+//! Enters: lengths and classes. Leaves: a start for each. Things that shall overlap are paired, of
+//! two classes each; pairs and single things are strung in random order, with a pause between them
+//! and what time is left spread over all pauses at random, so that they come at no regular times
+//! but never too close.
 
 use crate::common::random::Rng;
 use rand::Rng as _;
@@ -29,7 +30,7 @@ pub(super) struct Stage {
 pub(super) enum Shortage {
     /// Of time: they need this many samples.
     Time(usize),
-    /// Of classes: only so many of them can overlap another one.
+    /// Of classes: only this number of items can overlap another one.
     Classes(usize),
 }
 
@@ -66,7 +67,8 @@ fn pair(items: &[Item], n: usize, rng: &mut Rng) -> Result<Vec<(usize, usize)>, 
     order.into_iter().for_each(|i| by_class[items[i].class].push(i));
     let mut pairs = Vec::new();
     while pairs.len() < n {
-        // Where classes are uneven the largest must be paired first, or some of it would be left without a partner.
+        // Where classes are uneven the largest must be paired first, or some of it would be left
+        // without a partner.
         let first_tried = rng.random_range(0..n_classes.max(1));
         let in_turn = (0..n_classes).map(|i| (i + first_tried) % n_classes);
         let Some(largest) = in_turn.max_by_key(|&class| by_class[class].len()) else { break };
@@ -80,7 +82,8 @@ fn pair(items: &[Item], n: usize, rng: &mut Rng) -> Result<Vec<(usize, usize)>, 
     if pairs.len() < n { Err(Shortage::Classes(2 * pairs.len())) } else { Ok(pairs) }
 }
 
-/// One block of two items, the second of which starts while the first sounds: a quarter of the shorter is common at least.
+/// One block of two items, the second of which starts while the first sounds: a quarter of the
+/// shorter is common at least.
 fn overlapping(items: &[Item], a: usize, b: usize, rng: &mut Rng) -> (Vec<(usize, usize)>, usize) {
     let (first, second) = if rng.random() { (a, b) } else { (b, a) };
     let (long, short) = (items[first].length, items[second].length);
@@ -119,7 +122,8 @@ mod tests {
                     assert!(common as usize >= items[i].length.min(items[j].length) / 4);
                     overlaps = true;
                 } else {
-                    // The second of a pair may end with a pause of its own before the next block, never closer.
+                    // The second of a pair may end with a pause of its own before the next block,
+                    // never closer.
                     assert!(-common >= stage.pause as i64, "{:?} {:?}", span(i), span(j));
                 }
             }

@@ -20,7 +20,8 @@ use serde::Serialize;
 const SPEED_OF_SOUND: f64 = 343.0;
 /// Reverberation times below this are none.
 const DRY_S: f64 = 0.05;
-/// Reverberation time over that at 1 kHz, for the octaves of 125 Hz to 8 kHz: furnished rooms, and the air's loss in the uppermost.
+/// Reverberation time over that at 1 kHz, for the octaves of 125 Hz to 8 kHz: furnished rooms, and
+/// the air's loss in the uppermost.
 const BY_OCTAVE: [f64; 7] = [1.2, 1.1, 1.0, 1.0, 0.9, 0.75, 0.5];
 const LOWEST_OCTAVE_HZ: f64 = 125.0;
 /// Distance kept from the walls.
@@ -46,7 +47,8 @@ impl Room {
         Self { size_m, microphone_m, reverb_s: if dry { Vec::new() } else { reverb_s } }
     }
 
-    /// From a source in a random direction at about `distance_m`, nearer if the room is too small for it; and how far it is.
+    /// From a source in a random direction at about `distance_m`, nearer if the room is too small
+    /// for it; and how far it is.
     pub(super) fn impulse_response(
         &self,
         distance_m: f64,
@@ -59,14 +61,14 @@ impl Room {
         let Some(&reverb_s) = self.reverb_s.get(3) else { return (vec![1.0], direct_m) };
         let rate = f64::from(sample_rate);
         let volume = self.size_m.iter().product::<f64>();
-        // Reflections overlap from sqrt(V) milliseconds on (J.-D. Polack's mixing time), counted from the emission; some more
-        // are taken one by one here.
+        // Reflections overlap from sqrt(V) milliseconds on (J.-D. Polack's mixing time), counted
+        // from the emission; some more are taken one by one here.
         let mixing = ((2e-3 * volume.sqrt()).max(0.008) * rate) as usize;
         let longest_s = self.reverb_s.iter().fold(0.0, |a: f64, &b| a.max(b));
         let n = mixing + (longest_s * rate) as usize;
         let mut response = self.tail(n, rate, fft, rng);
-        // A decay that begins with the variance e has the energy e rate T / 13.8 in all, and 1 / r_c^2 grows with T, too: T
-        // cancels out.
+        // A decay that begins with the variance e has the energy e rate T / 13.8 in all, and 1 /
+        // r_c^2 grows with T, too: T cancels out.
         let gain = (13.8 / rate * (direct_m / 0.057).powi(2) / volume).sqrt() as f32;
         for (i, x) in response.iter_mut().enumerate() {
             // Between half the mixing time and the whole the one takes over from the other.
@@ -144,7 +146,8 @@ impl Room {
     }
 }
 
-/// Weights of the octaves at a frequency: half cosines over the logarithm, one in all; the outer octaves reach to the ends.
+/// Weights of the octaves at a frequency: half cosines over the logarithm, one in all; the outer
+/// octaves reach to the ends.
 fn share_of_octave(hz: f64, octave: usize, n_octaves: usize) -> f64 {
     let place = (hz.max(1.0) / LOWEST_OCTAVE_HZ).log2().clamp(0.0, (n_octaves - 1) as f64);
     let away = (place - octave as f64).abs();
@@ -172,7 +175,8 @@ mod tests {
         room.impulse_response(distance_m, RATE, &mut Fft::new(), &mut rng_for(seed, Purpose::Composition, 1))
     }
 
-    /// Seconds until the energy that is still to come has fallen from 5 to 35 dB below the whole, doubled (M. Schroeder 1965).
+    /// Seconds until the energy that is still to come has fallen from 5 to 35 dB below the whole,
+    /// doubled (M. Schroeder 1965).
     fn decay_s(response: &[f32]) -> f64 {
         let mut rest: Vec<f64> = response.iter().map(|&x| f64::from(x) * f64::from(x)).collect();
         // Without the direct sound, which is no part of the decay.
@@ -190,7 +194,8 @@ mod tests {
             let mut times: Vec<f64> =
                 (0..9).map(|seed| decay_s(&respond(&room(reverb_s, seed), 1.5, seed).0)).collect();
             times.sort_by(f64::total_cmp);
-            // Half the white noise lies in the shortest octave, so the broadband decay is somewhat faster.
+            // Half the white noise lies in the shortest octave, so the broadband decay is somewhat
+            // faster.
             assert!((0.6..1.25).contains(&(times[4] / reverb_s)), "{reverb_s}: {times:?}");
         }
     }

@@ -6,8 +6,8 @@ use super::Span;
 use crate::error::{Error, Result};
 use serde::Serialize;
 
-/// What a scene shall be like. A [`Span`] is drawn from; what says "once a scene" is drawn at its start, what says "for each
-/// sound" anew for each.
+/// What a scene shall be like. A [`Span`] is drawn from: once at the start of the scene where the
+/// field says "once a scene", and for every sound where it says "for each sound".
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SceneSettings {
     /// Length.
@@ -20,7 +20,8 @@ pub struct SceneSettings {
     pub unknown_a_minute: f64,
     /// Which those are.
     pub unknown: Unknown,
-    /// RMS of a sound where it is active over that of the background there, both broadband and unweighted; for each sound.
+    /// RMS of a sound where it is active over that of the background there, both broadband and
+    /// unweighted; for each sound.
     pub snr_db: Span,
     /// Longer sounds are cut to this.
     pub max_event_s: f64,
@@ -57,7 +58,8 @@ pub enum Unknown {
     All,
     /// The generated kinds that trainings may use, and the pool's recordings.
     Seen,
-    /// The generated kinds that no training uses ([`sounds::Sound::is_reserved`]), and the pool's recordings.
+    /// The generated kinds that no training uses ([`sounds::Sound::is_reserved`]), and the pool's
+    /// recordings.
     Unseen,
     /// The pool's recordings alone.
     Recorded,
@@ -138,7 +140,7 @@ mod tests {
             let mut settings = SceneSettings::default();
             change(&mut settings);
             let error = settings.check(24_000).unwrap_err();
-            assert!(error.is_usage());
+            assert_eq!(error.kind(), crate::error::ErrorKind::Usage);
             error.to_string()
         };
         assert_eq!(message(|s| s.overlap = 1.5), "overlap is 1.5, must be within 0..1");

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use std::path::Path;
 
 impl Scene {
-    /// Writes `<name>.flac` (16 bits), `<name>.csv` (`onset_s,offset_s,label`) and `<name>.json` (how it was made) into `folder`.
+    /// Writes `<name>.flac` (16 bits), `<name>.csv` (`onset_s,offset_s,label`) and `<name>.json`
+    /// (how it was made) into `folder`.
     ///
     /// # Errors
     ///

@@ -173,7 +173,7 @@ mod tests {
     fn source(n_frames: usize, loud: std::ops::Range<usize>) -> Source {
         let frontend = FrontendConfig::student();
         let frames = (0..n_frames).flat_map(|t| vec![if loud.contains(&t) { 0.0 } else { -12.0 }; 64]).collect();
-        let clip = Clip { set: 0, label: 3, fold: 1, frames, ..Clip::default() };
+        let clip = Clip { label: 3, fold: 1, frames, ..Clip::default() };
         Source::new(clip, &frontend, 12.0)
     }
 

@@ -38,7 +38,7 @@ pub fn attach(corpus: &mut Corpus, settings: &Distill, base: &Path, run: &str) -
         let rows: HashMap<&str, usize> =
             scores.annotation_id.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
         let mut n_known = 0;
-        for (clip, (sum, weight)) in corpus.clips.iter().zip(&mut sums).filter(|(clip, _)| clip.set == set) {
+        for (clip, (sum, weight)) in corpus.clips.iter().zip(&mut sums).filter(|(clip, _)| clip.set == Some(set)) {
             let Some(&row) = rows.get(clip.name.as_str()) else { continue };
             n_known += 1;
             sum.resize(corpus.labels.len(), 0.0);

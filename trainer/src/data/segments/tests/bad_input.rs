@@ -9,7 +9,7 @@ fn message(csv: &Path, hdf5: &Path) -> String {
         Err(error) => error,
         Ok(set) => set.view(0, View::Start(0.0)).unwrap_err(),
     };
-    assert!(error.is_usage());
+    assert_eq!(error.kind(), crate::error::ErrorKind::Usage);
     error.to_string()
 }
 

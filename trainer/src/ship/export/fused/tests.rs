@@ -162,7 +162,10 @@ fn networks_that_do_not_fit_are_refused() {
     let refusal = |members: &[Member]| fuse(members, folder.path()).unwrap_err();
     for (weight, part) in [(0.0, "weight 0"), (-1.0, "weight -1"), (f64::NAN, "weight NaN")] {
         let error = refusal(&[member(&first, 1.0), member(&first, weight)]);
-        assert!(error.is_usage() && error.to_string().contains(&format!("network 2: {part}")), "{error}");
+        assert!(
+            error.kind() == crate::error::ErrorKind::Usage && error.to_string().contains(&format!("network 2: {part}")),
+            "{error}"
+        );
     }
     let classes = refusal(&[member(&first, 1.0), member(&other, 1.0)]).to_string();
     assert!(classes.contains("network 2: has 4 classes, there are 3 labels"), "{classes}");

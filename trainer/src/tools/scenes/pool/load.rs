@@ -1,4 +1,5 @@
-//! Recordings into memory: a file of any rate and channel count enters, mono pieces at the pool's rate leave.
+//! Recordings into memory: a file of any rate and channel count enters, mono pieces at the pool's
+//! rate leave.
 
 use super::{Background, Piece};
 use crate::error::{Error, Result};
@@ -7,7 +8,8 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Below this recordings are cut, first order: rumble and DC count for no level. The lowest band of the features starts at 50 Hz.
+/// Below this recordings are cut, first order: rumble and DC count for no level. The lowest band of
+/// the features starts at 50 Hz.
 const LOW_CUT_HZ: f64 = 40.0;
 /// Samples before a piece's onset that fade it in.
 const FADE_IN_S: f64 = 0.003;
@@ -40,7 +42,8 @@ pub(in crate::tools::scenes) fn fade(samples: &mut [f32], fade_in: usize, fade_o
     samples.iter_mut().rev().take(fade_out).enumerate().for_each(|(i, x)| *x *= gain(i, fade_out));
 }
 
-/// The stretches that `part` names (by the number of samples) of the recordings, which lie below `root`.
+/// The stretches that `part` names (by the number of samples) of the recordings, which lie below
+/// `root`.
 pub(super) fn backgrounds(
     files: &[PathBuf],
     root: &Path,

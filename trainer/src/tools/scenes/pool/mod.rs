@@ -1,8 +1,8 @@
 //! What scenes are composed of.
 //!
-//! Enters: one fold of a recipe's data sets, or folders of recordings. Leaves: the sounding pieces of the clips, and stretches of
-//! background, in memory at one sample rate. Recordings are decoded on all threads of the pool; their order does not depend on
-//! that.
+//! Enters: one fold of a recipe's data sets, or folders of recordings. Leaves: the sounding pieces
+//! of the clips, and stretches of background, in memory at one sample rate. Recordings are decoded
+//! on all threads of the pool; their order does not depend on that.
 
 pub(crate) mod folder;
 mod load;
@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 pub struct PoolSettings {
     /// Hz, of the scenes too.
     pub sample_rate: u32,
-    /// Sounds of one clip that are closer than this are one event; events of one class are never closer in a scene.
+    /// Sounds of one clip that are closer than this are one event; events of one class are never
+    /// closer in a scene.
     pub gap_s: f64,
 }
 
@@ -80,9 +81,10 @@ pub(super) enum Origin {
 }
 
 impl Pool {
-    /// The held-out clips of `fold` of a recipe's data sets, and that fold's stretch of every background recording: what a model
-    /// that was trained with this fold held out has not heard. A background recording whose table gives it a label of the recipe is
-    /// left out, since it would be an event.
+    /// The held-out clips of `fold` of a recipe's data sets, and that fold's stretch of every
+    /// background recording: what a model that was trained with this fold held out has not heard. A
+    /// background recording whose table gives it a label of the recipe is left out, since it would
+    /// be an event.
     ///
     /// # Errors
     ///
@@ -128,11 +130,13 @@ impl Pool {
         Ok(pool)
     }
 
-    /// All recordings of `data`, a folder with a folder of recordings a class; without it, no clips.
+    /// All recordings of `data`, a folder with a folder of recordings a class; without it, no
+    /// clips.
     ///
     /// # Errors
     ///
-    /// If the folder has no class folders, a class has no recordings or only silent ones, or a recording cannot be read.
+    /// If the folder has no class folders, a class has no recordings or only silent ones, or a
+    /// recording cannot be read.
     pub fn of_folder(data: Option<&Path>, settings: PoolSettings) -> Result<Self> {
         let mut pool = Self::empty(settings, Origin::Folders { data: data.map(Path::to_owned) });
         let Some(data) = data else { return Ok(pool) };
@@ -150,8 +154,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// The pool with these backgrounds instead of its own: recordings, or folders of them. Without any, scenes have generated room
-    /// noise.
+    /// The pool with these backgrounds instead of its own: recordings, or folders of them. Without
+    /// any, scenes have generated room noise.
     ///
     /// # Errors
     ///
