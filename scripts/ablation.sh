@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What each ingredient of models/home brings: the same network trained without and with it, in a shorter form. Usage: ablation.sh
-# [OUT]; FOLDS, FEW, EPOCHS, SEED, THREADS and CACHE_DIR from the environment. What is finished is not done again. Needs `make trainer`.
+# [OUT]; FOLDS, FEW, EPOCHS, SEED, THREADS, CACHE_DIR and EARWITNESS_DATA from the environment. What is finished is not done again. Needs `make trainer`.
 set -euo pipefail
 
 out=${1:-runs/ablation}
@@ -20,7 +20,7 @@ row() {
     read -ra only <<<"$2"
     shift 2
     printf '== %s\n' "$name" >&2
-    "$train" crossval "$recipes/home.toml" "${common[@]}" --epochs "$epochs" --set optim.cycles=1 --only "${only[@]}" \
+    "$train" crossval "$recipes/home.toml" "${common[@]}" --epochs "$epochs" --set stage.0.cycles=1 --only "${only[@]}" \
         --out "$out/$name" "$@"
 }
 
@@ -28,7 +28,7 @@ no_augmentation=()
 for key in gain_db stretch mel_shift eq_db surround mixup noise; do
     no_augmentation+=(--set "augment.$key=0.0")
 done
-for key in time_mask freq_mask n_freq_masks; do
+for key in n_time_masks time_mask n_freq_masks freq_mask; do
     no_augmentation+=(--set "augment.$key=0")
 done
 

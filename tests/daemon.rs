@@ -25,11 +25,9 @@ const SCENE: &[(Sound, f64)] = &[
     (Sound::Silence, 1.0),
 ];
 
-/// With one precision for all runs: which one is the faster may differ from run to run, and the scores
-/// differ with it.
 fn run(source: &str) -> Command {
     let mut command = Command::new(earwitness_bin());
-    command.args(["run", "--source", source, "--precision", "f32", "--model"]).arg(tiny::model());
+    command.args(["run", "--source", source, "--model"]).arg(tiny::model());
     command
 }
 

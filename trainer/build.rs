@@ -1,6 +1,6 @@
-//! Makes the binaries find libtorch: records its folder as run path, and keeps libtorch_cuda among the needed
-//! libraries. No symbol of it is referenced, so the linker would drop it, and CUDA would silently be absent. Tells the crate
-//! libtorch's version, which the library itself does not say.
+//! Makes the binaries find libtorch: records its folder as run path, and keeps libtorch_cuda among
+//! the needed libraries. No symbol of it is referenced, so the linker would drop it, and CUDA would
+//! silently be absent. Tells the crate libtorch's version, which the library itself does not say.
 
 use std::path::Path;
 
@@ -21,7 +21,8 @@ fn main() {
     }
 }
 
-/// What PyTorch's `version.py` or libtorch's `build-version` says, which lie beside the folder of the libraries.
+/// What PyTorch's `version.py` or libtorch's `build-version` says, which lie beside the folder of
+/// the libraries.
 fn version(libraries: &Path) -> Option<String> {
     let beside = libraries.parent()?;
     if let Ok(text) = std::fs::read_to_string(beside.join("version.py")) {

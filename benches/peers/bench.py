@@ -50,7 +50,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     option = parser.add_argument
     option("--model", type=Path, default=home, metavar="DIR", help="folder of the model [default: models/home]")
     option("--earwitness", type=Path, default=daemon, metavar="FILE", help=f"the daemon [default: {daemon}]")
-    option("--data", type=Path, metavar="DIR", help="folder of the data sets [default: EARWITNESS_DATA, or ../shared/data]")
+    option("--data", type=Path, metavar="DIR", help="folder of the data sets [default: EARWITNESS_DATA, or data]")
     option("--fold-models", metavar="PATTERN", help="models of the official folds for top-1, as runs/home/official-{fold}/model")
     option("--tflite", action="append", default=[], metavar="FILE[@SAMPLES]", help="a tflite file to compare as well, repeatable")
     option("--rounds", type=positive, metavar="N", help=f"rounds of all engines in turn [default: {FULL_ROUNDS}]")

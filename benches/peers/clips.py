@@ -26,7 +26,7 @@ class Clip:
 def data_root(option: Path | None) -> Path:
     """The option, else the environment's EARWITNESS_DATA, else the folder that the recipes name."""
     from_environment = os.environ.get("EARWITNESS_DATA")
-    return option or (Path(from_environment) if from_environment else REPOSITORY.parent / "shared/data")
+    return option or (Path(from_environment) if from_environment else REPOSITORY / "data")
 
 
 def load_clips(root: Path, data_set: str) -> list[Clip]:

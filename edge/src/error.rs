@@ -1,8 +1,8 @@
 //! The one error type of the crate.
 //!
 //! Every variant belongs to an [`ErrorKind`], which says who can put it right:
-//! [`ErrorKind::exit_code`] is what the binary returns to the shell. Messages are one line, lower case,
-//! without a final stop, and name the file and the field.
+//! [`ErrorKind::exit_code`] is what the binary returns to the shell. Messages are one line, lower
+//! case, without a final stop, and name the file and the field.
 //!
 //! Building an `Error` allocates; none is built on the audio thread.
 
@@ -15,7 +15,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A configuration file that cannot be read or parsed, or a key with a value that makes no sense.
+    /// A configuration file that cannot be read or parsed, or a key with a value that makes no
+    /// sense.
     #[error("{}: {reason}", place(file, line.map(|line| line as u64), key))]
     Config {
         /// The configuration file.
@@ -140,7 +141,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Exit code of the process: 2 for what the user must correct before starting again, 1 for what happened at run time.
+    /// Exit code of the process: 2 for what the user must correct before starting again, 1 for what
+    /// happened at run time.
     pub fn exit_code(self) -> u8 {
         match self {
             ErrorKind::Config | ErrorKind::Model => 2,
@@ -161,7 +163,8 @@ impl Error {
         }
     }
 
-    /// A stream or clip whose sample rate cannot be converted to the model's `model_hz`, for use in `map_err`.
+    /// A stream or clip whose sample rate cannot be converted to the model's `model_hz`, for use in
+    /// `map_err`.
     pub fn sample_rate(model_hz: u32) -> impl FnOnce(edge_frontend::Error) -> Self {
         move |error| Error::AudioStream {
             field: "sample rate",
@@ -202,7 +205,8 @@ impl Error {
     }
 }
 
-/// Messages of dependencies may span lines; an error of ours is one line, so that it is one log record.
+/// Messages of dependencies may span lines; an error of ours is one line, so that it is one log
+/// record.
 pub(crate) fn one_line(text: impl std::fmt::Display) -> String {
     let text = text.to_string();
     let mut parts = text.lines().map(str::trim).filter(|line| !line.is_empty());

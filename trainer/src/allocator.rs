@@ -1,8 +1,9 @@
 //! Keeps the memory of a training step for the next one.
 //!
-//! The activations of a step are freed at its end. By default glibc then gives the top of its heap, and every large piece at once,
-//! back to the system, and the next step takes them again page by page, cleared by the kernel: a tenth of the time that a
-//! step takes on a CPU. Belongs to programs: a library has no say in its process's allocator.
+//! The activations of a step are freed at its end. By default glibc then gives the top of its heap,
+//! and every large piece at once, back to the system, and the next step takes them again page by
+//! page, cleared by the kernel: a tenth of the time that a step takes on a CPU. Belongs to
+//! programs: a library has no say in its process's allocator.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
@@ -19,7 +20,8 @@ mod glibc {
     }
 }
 
-/// Makes freed memory stay with the process. To be called first, before there are threads. Does nothing without glibc.
+/// Makes freed memory stay with the process. To be called first, before there are threads. Does
+/// nothing without glibc.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

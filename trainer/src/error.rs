@@ -67,7 +67,7 @@ pub enum Error {
         /// The comparison that failed.
         message: String,
     },
-    /// The loss is no number any more.
+    /// The loss is no longer a finite number.
     #[error("training diverged at step {step}; a lower learning rate may help")]
     Diverged {
         /// Step at which it was noticed.

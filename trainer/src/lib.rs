@@ -1,12 +1,23 @@
 //! Trains, evaluates and exports Earwitness models.
 //!
-//! The modules in the order of the data: [`recipe`] says what to do; [`data`] reads recordings into features; [`augment`] makes
-//! batches of them; [`student`] is the network, [`training`] its steps, [`fit`] a whole training and [`crossval`] all folds of
-//! one; [`teacher`] is a network to learn from and [`distill`] what is learnt from it; [`quantize`] makes 8 bits of the result;
-//! [`evaluate`] measures, [`thresholds`] says from which score on an event counts; [`export`] writes what the daemon runs;
-//! [`own`] adds a user's own sounds to a finished model; [`scenes`] composes long recordings to try them on; [`report`] shows what a training came to.
+//! One chain leads from recordings to the daemon's network. The modules stand in the order in which
+//! to read them; each uses only those above it:
 //!
-//! Features come from `edge_frontend` alone, so that what is trained on is what the daemon hears.
+//! | module | what it holds |
+//! |---|---|
+//! | [`common`] | random numbers, formulas over tensors, progress, JSON files |
+//! | [`data`] | what can be trained on: clips, EPIC-SOUNDS, background; segments, features, folds |
+//! | [`nets`] | the networks: the streaming student, Auditory SlowFast, the pretrained teacher |
+//! | [`train`] | how they are trained: recipe, the one loop, losses, batches, checkpoint |
+//! | [`judge`] | measures, fusion of scores, submission, calibration, summaries over folds |
+//! | [`ship`] | what the daemon runs: 8 bits, ONNX, manifest, golden files, verification |
+//! | [`chain`] | a recipe's stages on a fold, all folds, and the way from teachers to a model folder |
+//! | [`report`] | what a training came to, on one page |
+//! | [`tools`] | a user's own sounds, composed scenes |
+//! | [`cli`] | a file per command |
+//!
+//! Features come from `edge_frontend` alone, so that the network is trained on what the daemon
+//! computes.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

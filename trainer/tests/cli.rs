@@ -1,4 +1,5 @@
-//! Claims: a mistake in what the user wrote ends in one line that names the place, with exit code 2; Ctrl-C saves.
+//! Claims: a mistake in what the user wrote ends in one line that names the place, with exit code
+//! 2; Ctrl-C saves.
 
 #![allow(clippy::unwrap_used)]
 
@@ -72,8 +73,8 @@ fn data_mistakes_name_the_table_and_the_line() {
     let absent = message(&fit(&fixture, &["--fold", "9"]), 2);
     assert!(absent.contains("fold 9 does not exist"), "{absent}");
     std::fs::write(fixture.path().join("dog-0.wav"), b"RIFF").unwrap();
-    let broken = message(&fit(&fixture, &[]), 1);
-    assert!(broken.contains("dog-0.wav"), "{broken}");
+    let broken = message(&fit(&fixture, &[]), 2);
+    assert!(broken.contains("clips.csv:22: ") && broken.contains("dog-0.wav"), "{broken}");
 }
 
 #[test]
@@ -87,15 +88,42 @@ fn other_arguments_are_checked() {
         message(&command.output().unwrap(), 1)
     };
     assert!(export(&fixture.path().join("none.safetensors")).contains("none.safetensors"));
-    assert!(export(&fixture.path().join("hum.wav")).contains("hum.wav: no checkpoint"));
+    assert!(export(&fixture.path().join("hum.wav")).contains("hum.wav: is not a checkpoint"));
     let summary = train().arg("summary").arg(fixture.path()).output().unwrap();
     assert!(message(&summary, 2).contains("no finished run"));
 }
 
 #[test]
+fn a_stage_its_start_and_any_value_can_be_named() {
+    let fixture = Fixture::new();
+    let fit = |out: &str, extra: &[&str]| {
+        let mut command = train();
+        command.current_dir(fixture.path()).args(["fit", "tiny.toml", "--threads", "1", "--device", "cpu"]);
+        command.args(["--cache", "cache", "--out", out, "--epochs", "1"]).args(extra).output().unwrap()
+    };
+    let done = |output: Output| assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    done(fit("first", &["--stage", "student"]));
+    let checkpoint = "first/student/checkpoint.safetensors";
+    assert!(fixture.path().join(checkpoint).is_file() && !fixture.path().join("first/result.json").exists());
+    let again = message(&fit("first", &["--stage", "student"]), 2);
+    assert!(again.contains("first/student: holds a training already"), "{again}");
+    let stage = message(&fit("x", &["--stage", "other"]), 2);
+    assert!(stage.contains("stage \"other\" does not exist; the recipe has student"), "{stage}");
+    // What is finished is taken, whatever was asked for the first time.
+    done(fit("first", &["--resume"]));
+    assert!(fixture.path().join("first/result.json").is_file());
+
+    done(fit("second", &["--init", checkpoint, "--set", "train.save_every=1", "--set", "augment.mixup=0.0"]));
+    let absent = message(&fit("x", &["--init", "nowhere.safetensors"]), 1);
+    assert!(absent.contains("nowhere.safetensors"), "{absent}");
+    let unknown = message(&fit("x", &["--set", "train.colour=1"]), 2);
+    assert!(unknown.contains("tiny.toml, as changed by --set and --without: unknown field `colour`"), "{unknown}");
+}
+
+#[test]
 fn an_interrupt_saves_and_a_resume_finishes() {
     let fixture = Fixture::new();
-    let checkpoint = fixture.path().join("run/checkpoint.safetensors");
+    let checkpoint = fixture.path().join("run/student/checkpoint.safetensors");
     let mut command = train();
     command.arg("fit").arg(&fixture.recipe_path).args([
         "--threads",
@@ -119,7 +147,7 @@ fn an_interrupt_saves_and_a_resume_finishes() {
     let output = child.wait_with_output().unwrap();
     assert!(message(&output, 1).contains("continue with --resume"));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.contains("device: CPU, 1 threads"), "{text}");
+    assert!(text.contains("16000 steps on CPU, 1 threads"), "{text}");
 
     let again = command.args(["--resume", "--stop-after", "1"]).stderr(Stdio::piped()).output().unwrap();
     assert!(String::from_utf8_lossy(&again.stderr).contains("continuing at step"), "{again:?}");

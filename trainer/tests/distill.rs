@@ -1,25 +1,30 @@
-//! Claims: a student learns what its teachers say rather than what the labels say where the recipe wants it so; teachers that are
-//! missing or of other classes are errors; the command does the whole way; an interrupted training continues bit for bit.
+//! Claims: a student learns what its teachers say rather than what the labels say where the recipe
+//! wants it so; teachers that are missing or of other classes are errors; the command does the
+//! whole way; an interrupted training continues bit for bit.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{CLIPS_A_CLASS, Fixture, SOUNDS};
+use common::{CLIPS_A_CLASS, Fixture, SOUNDS, STAGE};
 use std::path::Path;
 use std::process::Command;
 use tch::Device;
 use trainer::Error;
-use trainer::chain::fit::{CHECKPOINT, FitOptions, FitResult, fit};
+use trainer::chain::FitOptions;
+use trainer::chain::fit::fit;
 use trainer::judge::scores::Scores;
+use trainer::judge::summary::FitResult;
 use trainer::train::checkpoint::Checkpoint;
 use trainer::train::recipe::{Distill, Recipe, ScoreFile, ScoreKind};
+use trainer::train::student::finished_student;
 
 fn options(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
     common::options(fixture.path(), recipe, out)
 }
 
-/// Scores of all clips, in which each class, in alphabetical order, is taken for the one that `says` gives.
+/// Scores of all clips, in which each class, in alphabetical order, is taken for the one that
+/// `says` gives.
 fn write_scores(path: &Path, n_classes: usize, says: impl Fn(usize) -> usize, name: impl Fn(&str, u64) -> String) {
     let mut labels: Vec<String> = SOUNDS.iter().map(ToString::to_string).collect();
     labels.sort();
@@ -41,7 +46,6 @@ fn with_scores(fixture: &Fixture, soft_weight: f64) -> Recipe {
         path: "teacher/{fold}/scores.npz".into(),
         weight: 1.0,
         kind: ScoreKind::Logits,
-        recipe: None,
     };
     recipe.distill = Some(Distill { soft_weight, classifier: 0.0, scores: vec![file], ..Distill::default() });
     recipe
@@ -81,7 +85,7 @@ fn a_training_with_all_losses_continues_bit_for_bit() {
     let path = fixture.path().join("teacher/official-1/scores.npz");
     write_scores(&path, 4, |class| class, |label, i| format!("{label}-{i}"));
     let mut recipe = with_scores(&fixture, 0.5);
-    recipe.train.epochs = 2;
+    recipe.stages[0].epochs = 2;
     let straight = options(&fixture, recipe.clone(), "straight");
     fit(&straight).unwrap();
     let mut broken = FitOptions { stop_after: Some(3), ..options(&fixture, recipe, "broken") };
@@ -89,7 +93,7 @@ fn a_training_with_all_losses_continues_bit_for_bit() {
     (broken.resume, broken.stop_after) = (true, None);
     fit(&broken).unwrap();
     let weights =
-        |run: &FitOptions| Checkpoint::load(&run.out.join(CHECKPOINT)).unwrap().finished(Device::Cpu).unwrap();
+        |run: &FitOptions| finished_student(&Checkpoint::load(&run.checkpoint(STAGE)).unwrap(), Device::Cpu).unwrap();
     for (a, b) in weights(&straight).params().iter().zip(weights(&broken).params()) {
         assert!(a.value.equal(&b.value), "{} differs", a.name);
     }
@@ -129,7 +133,7 @@ labels = ["dog"]
     let missing = distill();
     let text = String::from_utf8_lossy(&missing.stderr);
     assert_eq!(missing.status.code(), Some(1), "{text}");
-    assert!(text.contains("names no recipe that trains it"), "{text}");
+    assert!(text.contains("teacher/official-1/scores.npz"), "{text}");
     for run in ["official-1", "official-2", "official-3", "official-4", "official-5", "all"] {
         let path = fixture.path().join("teacher").join(run).join("scores.npz");
         write_scores(&path, 4, |class| class, |label, i| format!("{label}-{i}"));

@@ -1,4 +1,5 @@
-//! Claim: with data in the form of EPIC-SOUNDS, the whole way works by the commands: train, predict, fuse, evaluate, submit.
+//! Claim: with data in the form of EPIC-SOUNDS, the whole way works by the commands: train,
+//! predict, fuse, evaluate, submit.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,13 +19,15 @@ const RECIPE: &str = r#"
 name = "tiny-epic"
 data_root = "."
 
-[data]
+[[data]]
+name = "epic"
 kind = "epic_sounds"
 train = "train.csv"
 validation = "validation.csv"
 audio = "audio.hdf5"
 
 [network]
+kind = "slowfast"
 width_per_group = 8
 
 [[stage]]
@@ -46,7 +49,41 @@ batch = 6
 weight = 0.5
 "#;
 
-/// Two videos of twelve sounds each, one shorter and one longer than a view after the other, and annotations of them.
+/// The same data for the small network: the challenge's background is the model's.
+const STUDENT: &str = r#"
+name = "tiny-student"
+data_root = "."
+background = "background"
+
+[[data]]
+name = "epic"
+kind = "epic_sounds"
+train = "train.csv"
+validation = "validation.csv"
+audio = "audio.hdf5"
+n_classes = 3
+
+[network]
+kind = "student"
+layers = [
+    { channels = 8, kernel_t = 4, kernel_f = 5, stride_t = 2, stride_f = 2 },
+    { channels = 12, kernel_t = 3, kernel_f = 3, stride_t = 2, stride_f = 2 },
+    { channels = 16, kernel_t = 3, kernel_f = 3, stride_t = 2, stride_f = 4 },
+]
+
+[train]
+crop_frames = 60
+
+[[stage]]
+name = "student"
+epochs = 2
+batch = 6
+method = "adamw"
+lr = 5e-3
+"#;
+
+/// Two videos of twelve sounds each, one shorter and one longer than a view after the other, and
+/// annotations of them.
 fn write_data(folder: &Path) {
     let file = File::create(folder.join("audio.hdf5")).unwrap();
     for (video, table) in [("P01_01", "train.csv"), ("P02_02", "validation.csv")] {
@@ -84,7 +121,8 @@ fn done(folder: &Path, arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A file that one test has open for writing would be inherited, with its lock, by the commands of the other.
+/// A file that one test has open for writing would be inherited, with its lock, by the commands of
+/// the other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[test]
@@ -121,6 +159,22 @@ fn from_annotated_videos_to_a_submission() {
     let row = &submission["results"]["P02_02_3"]["interaction"];
     let sum: f64 = (0..44).map(|class| row[class.to_string()].as_f64().unwrap()).sum();
     assert!((sum - 5.0).abs() < 1e-4, "{row}");
+}
+
+#[test]
+fn a_student_is_trained_on_annotated_videos() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_data(folder);
+    std::fs::write(folder.join("student.toml"), STUDENT).unwrap();
+    done(folder, "fit student.toml --device cpu --threads 1 --out run --cache cache");
+    let result = std::fs::read(folder.join("run/result.json")).unwrap();
+    let result: serde_json::Value = serde_json::from_slice(&result).unwrap();
+    assert_eq!(result["evaluation"]["sets"]["epic"]["n"], 12, "the validation table is held out: {result}");
+    let model = edge::model::Model::load(&folder.join("run/model")).unwrap();
+    assert_eq!(model.manifest.labels, ["blender", "water", "background"]);
+    assert_eq!(model.manifest.background.as_deref(), Some("background"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Claims: `export --fused` makes of stages' checkpoints a model that the daemon's code runs, and says what does not fit.
+//! Claims: `export --fused` makes of stages' checkpoints a model that the daemon's code runs, and
+//! says what does not fit.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,18 +10,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tch::Device;
 use tempfile::TempDir;
-use trainer::chain::staged::StagedRecipe;
-use trainer::chain::staged::state::{Header, save};
+use trainer::data::folds::FoldMode;
 use trainer::nets::slowfast::SlowFast;
-use trainer::train::recipe::FoldMode;
+use trainer::train::checkpoint::{Header, save};
+use trainer::train::recipe::Recipe;
+use trainer::train::slowfast::network_tensors;
 
 const RECIPE: &str = r#"
 name = "pair"
-[data]
-kind = "clips"
+[[data]]
+name = "clips"
 csv = "clips.csv"
 audio = "."
 [network]
+kind = "slowfast"
 width_per_group = 8
 [[stage]]
 name = "base"
@@ -49,12 +52,12 @@ data = { training = "none", licence = "none" }
 
 struct Fixture {
     folder: TempDir,
-    recipe: StagedRecipe,
+    recipe: Recipe,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let recipe = StagedRecipe::parse(RECIPE, Path::new("pair.toml")).unwrap();
+        let recipe = Recipe::parse(RECIPE, Path::new("pair.toml")).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), recipe }
     }
 
@@ -77,14 +80,14 @@ impl Fixture {
 
     fn save(&self, header: &Header, network: &SlowFast) -> PathBuf {
         let path = self.path(&format!("{}.safetensors", header.stage));
-        save(&path, header, network, &[]).unwrap();
+        save(&path, header, &network_tensors(network)).unwrap();
         path
     }
 
     /// Checkpoints of the three stages, with one backbone and three heads.
     fn stages(&self) -> [PathBuf; 3] {
         ["base", "head", "scaled"].map(|stage| {
-            let mut network = SlowFast::new(&self.recipe.network, 3, 1, Device::Cpu).unwrap();
+            let mut network = SlowFast::new(self.recipe.slowfast().unwrap(), 3, 1, Device::Cpu).unwrap();
             for tensor in network.tensors_mut().iter_mut().filter(|t| t.role.is_head()) {
                 let value = &tensor.value * stage.len() as f64;
                 tch::no_grad(|| tensor.value.copy_(&value));
@@ -115,7 +118,7 @@ fn stages_become_one_model_with_the_recipes_weights() {
     let output = fixture.export(&[&base, &head], &["--fused"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("networks             2, of which 1 backbones differ"), "{text}");
+    assert!(text.contains("networks             2, with 1 distinct backbones"), "{text}");
 
     let model = Model::load(&fixture.path("model")).unwrap();
     let manifest = &model.manifest;
@@ -143,7 +146,7 @@ fn weights_and_hop_can_be_given_and_a_scaled_input_is_another_backbone() {
     let more = ["--fused", "--weights", ".1", ".4", ".5", "--hop-ms", "500"];
     let output = fixture.export(&[&base, &head, &scaled], &more);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains("networks             3, of which 2 backbones differ"), "{text}");
+    assert!(text.contains("networks             3, with 2 distinct backbones"), "{text}");
     assert!(text.contains("every 500 ms"), "{text}");
     assert_eq!(Model::load(&fixture.path("model")).unwrap().manifest.network.pulse_frames, 100);
 }
@@ -155,7 +158,7 @@ fn what_does_not_fit_is_named() {
     let several = fixture.refusal(2, &[&base, &head], &[]);
     assert!(several.contains("more than one needs --fused"), "{several}");
     let weights = fixture.refusal(2, &[&base, &head], &["--fused", "--weights", "1"]);
-    assert!(weights.contains("2 checkpoints and 1 weights"), "{weights}");
+    assert!(weights.contains("there are 2 checkpoints and 1 weights"), "{weights}");
     let zero = fixture.refusal(2, &[&base, &head], &["--fused", "--weights", "1", "0"]);
     assert!(zero.contains("network 2: weight 0 must be above 0"), "{zero}");
     let hop = fixture.refusal(2, &[&base], &["--fused", "--hop-ms", "12"]);
@@ -165,12 +168,12 @@ fn what_does_not_fit_is_named() {
     let sizes = fixture.refusal(2, &[&fixture.path("SLOWFAST.pyth")], &["--fused", "--weights", "1"]);
     assert!(sizes.contains("SLOWFAST.pyth: a checkpoint of PyTorch needs --recipe"), "{sizes}");
 
-    let network = SlowFast::new(&fixture.recipe.network, 2, 1, Device::Cpu).unwrap();
+    let network = SlowFast::new(fixture.recipe.slowfast().unwrap(), 2, 1, Device::Cpu).unwrap();
     let labels = vec!["a".to_owned(), "b".to_owned()];
     let classes = fixture.save(&Header { labels, ..fixture.header("other") }, &network);
     let classes = fixture.refusal(1, &[&base, &classes], &["--fused", "--weights", "1", "1"]);
     assert!(classes.contains("other.safetensors: has other classes"), "{classes}");
-    let network = SlowFast::new(&fixture.recipe.network, 3, 1, Device::Cpu).unwrap();
+    let network = SlowFast::new(fixture.recipe.slowfast().unwrap(), 3, 1, Device::Cpu).unwrap();
     let mut header = fixture.header("deaf");
     header.recipe.frontend.log_offset = 1e-3;
     let front_end = fixture.save(&header, &network);
@@ -178,5 +181,5 @@ fn what_does_not_fit_is_named() {
     assert!(front_end.contains("deaf.safetensors: was trained with another front end"), "{front_end}");
     let unfinished = fixture.save(&Header { finished: false, ..fixture.header("half") }, &network);
     let unfinished = fixture.refusal(1, &[&unfinished], &["--fused", "--weights", "1"]);
-    assert!(unfinished.contains("stage is not finished"), "{unfinished}");
+    assert!(unfinished.contains("training is not finished"), "{unfinished}");
 }

@@ -1,20 +1,25 @@
-//! Claims: a training with `[quantize]` leaves an 8-bit network; it says what the single-precision one says; tract computes of the file
-//! what onnxruntime computes, within one quantization step; and it streams bit for bit.
+//! Claims: a training with `[quantize]` leaves an 8-bit network; it says what the single-precision
+//! one says; tract computes of the file what onnxruntime computes, within one quantization step;
+//! and it streams bit for bit.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{Fixture, python};
+use common::{Fixture, STAGE, python};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 use tract_onnx::prelude::*;
-use trainer::chain::fit::{CHECKPOINT, FitOptions, MODEL, fit};
+use trainer::chain::FitOptions;
+use trainer::chain::fit::fit;
+use trainer::chain::student::MODEL;
 use trainer::ship::export::{ExportOptions, export, verify_int8};
+use trainer::ship::quantize::Quantized;
 use trainer::train::checkpoint::Checkpoint;
 use trainer::train::recipe::{Calibration, Quantize, Recipe, Subset};
+use trainer::train::student::student_of;
 
 fn train(fixture: &Fixture, recipe: Recipe, out: &str) -> FitOptions {
     let options = common::options(fixture.path(), recipe, out);
@@ -75,13 +80,15 @@ fn the_8_bit_network_says_what_the_other_says_and_what_onnxruntime_says() {
     assert!((top1("evaluation") - top1("int8")).abs() <= 0.13, "one of eight clips: {result}");
 
     // A kernel that is not the one that was trained does not pass.
-    let network = Checkpoint::load(&options.out.join(CHECKPOINT)).unwrap().int8().unwrap().unwrap();
+    let checkpoint = Checkpoint::load(&options.checkpoint(STAGE)).unwrap();
+    let student = student_of(&checkpoint, "final/", Device::Cpu).unwrap();
+    let network = Quantized::from_tensors(&student, checkpoint.values(), "int8/", checkpoint.path()).unwrap();
     let frames = Vec::<f32>::try_from(&Tensor::randn([200 * 64], (tch::Kind::Float, Device::Cpu))).unwrap();
     let classes: Vec<usize> = (0..5).collect();
     verify_int8(&folder, &network, &classes, &frames).unwrap();
     let other = fixture.path().join("other");
     let mut recipe = fixture.recipe();
-    (recipe.seed, recipe.train.epochs) = (6, 1);
+    (recipe.seed, recipe.stages[0].epochs) = (6, 1);
     recipe.quantize = Some(Quantize { steps: 0, calibration: Calibration::Percentile, ..Quantize::default() });
     let options = train(&fixture, recipe, other.to_str().unwrap());
     let error = verify_int8(&options.out.join(MODEL), &network, &classes, &frames).unwrap_err();
@@ -92,14 +99,14 @@ fn the_8_bit_network_says_what_the_other_says_and_what_onnxruntime_says() {
 fn a_subset_says_what_the_whole_model_says_among_its_labels() {
     let fixture = Fixture::new();
     let mut recipe = fixture.recipe();
-    recipe.train.epochs = 1;
+    recipe.stages[0].epochs = 1;
     recipe.quantize = Some(Quantize { steps: 0, calibration_batches: 1, ..Quantize::default() });
     let mut settings = trainer::ship::export::default_export();
     let labels = ["dog", "blender"].map(str::to_owned).to_vec();
     settings.subsets = vec![Subset { name: "two".to_owned(), labels }];
     recipe.export = Some(settings);
     let options = train(&fixture, recipe, "run");
-    let (checkpoint, out) = (options.out.join(CHECKPOINT), fixture.path().join("two"));
+    let (checkpoint, out) = (options.checkpoint(STAGE), fixture.path().join("two"));
     let subset = |name| export(&checkpoint, &out, &ExportOptions { subset: Some(name), ..ExportOptions::default() });
     subset("two").unwrap();
     let (whole, part) = (Model::load(&options.out.join(MODEL)).unwrap(), Model::load(&out).unwrap());

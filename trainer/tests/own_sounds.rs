@@ -1,6 +1,7 @@
-//! Claims: what the tutorial says. A new user puts recordings into folders and types one command; the model hears the new sound in
-//! recordings that it was not trained on, says of the old ones what it said before, and stays silent on what it does not know.
-//! Mistakes end in one line that names the cause.
+//! Claims: what the tutorial says. A new user puts recordings into folders and types one command;
+//! the model hears the new sound in recordings that it was not trained on, says of the old ones
+//! what it said before, and stays silent on what it does not know. Mistakes end in one line that
+//! names the cause.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,7 +41,8 @@ fn message(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Recordings of `sound` as a user has them: some seconds each, a long one with pauses, another rate now and then.
+/// Recordings of `sound` as a user has them: some seconds each, a long one with pauses, another
+/// rate now and then.
 fn record(folder: &Path, label: &str, sound: Sound, n: u64) {
     let class = folder.join("data").join(label);
     std::fs::create_dir_all(&class).unwrap();

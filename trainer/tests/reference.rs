@@ -1,7 +1,9 @@
-//! Claims that need the project's data: the real folds, and the teacher against its authors' network.
+//! Claims that need the project's data: the real folds, and the teacher against its authors'
+//! network.
 //!
-//! The data lies beside the repository, in `../shared`, and in no package of it. Where it is absent these tests say so and check
-//! what generated sounds can show; in CI (`CI` is set) its absence fails.
+//! The data lies beside the repository, in `../shared`, and in no package of it. Where it is absent
+//! these tests say so and check what generated sounds can show; in CI (`CI` is set) its absence
+//! fails.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,16 +12,18 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
-use trainer::chain::fit::{CHECKPOINT, fit};
-use trainer::data::Corpus;
+use trainer::chain::fit::fit;
 use trainer::data::csv::{Row, read_table};
-use trainer::data::folds::by_source;
+use trainer::data::folds::{FoldMode, by_source};
+use trainer::data::{Clip, Corpus};
 use trainer::nets::teacher::mn04::{self, Mn04};
-use trainer::nets::teacher::{EMBEDDING_WIDTH, Listener, Statistics};
+use trainer::nets::teacher::{EMBEDDING_WIDTH, Listener, Statistics, Teacher, Tutor};
 use trainer::ship::export::ExportOptions;
-use trainer::train::augment::Batcher;
 use trainer::train::checkpoint::Checkpoint;
-use trainer::train::recipe::{Augment, Distill, FoldMode, Teacher};
+use trainer::train::recipe::{Augment, Distill};
+use trainer::train::student::batcher::{Batcher, Hearing, Settings};
+use trainer::train::student::teach::{Taught, ask_mn04};
+use trainer::train::student::{Bands, student_of};
 
 fn shared(what: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(what);
@@ -88,30 +92,32 @@ fn the_teacher_hears_what_the_student_hears() {
     let weights = folder.canonicalize().unwrap().join("mn04_as_mAP_432.pt");
     recipe.teacher = Some(Teacher { online: 1.0, ..teacher(weights.clone()) });
     // Nothing done to the crops, so that they are known.
-    recipe.augment = Augment {
-        gain_db: 0.0,
-        stretch: 0.0,
-        mel_shift: 0.0,
-        eq_db: 0.0,
-        surround: 0.0,
-        mixup: 0.0,
-        noise: 0.0,
-        negatives: 0.0,
-        time_mask: 0,
-        n_freq_masks: 0,
-        ..Augment::default()
+    recipe.stages[0].augment = Some(Augment::default());
+    let (places, frontend) = (common::places(fixture.path()), &recipe.frontend);
+    let corpus = Corpus::load(&recipe.contents(), &places, FoldMode::Official).unwrap();
+    let (n_classes, background, split) = (corpus.labels.len(), corpus.background, corpus.split(None).unwrap());
+    let names: Vec<(usize, String)> = split.train.iter().map(|c| (c.label, c.id.clone())).collect();
+    let hop_seconds = frontend.hop_seconds();
+    let tutor = Tutor::load(recipe.teacher.as_ref(), hop_seconds, &places.data_root, &places.cache).unwrap().unwrap();
+    let ask = |clips: Vec<Clip>, embeddings: bool| {
+        let mut taught: Vec<Taught> = clips.into_iter().map(Taught::of).collect();
+        ask_mn04(&tutor, &mut taught, embeddings, frontend).unwrap();
+        taught
     };
-    let corpus = Corpus::load(&recipe, &common::places(fixture.path()), FoldMode::Official).unwrap();
-    let (labels, split) = (corpus.labels.clone(), corpus.split(None, 64).unwrap());
-    let names: Vec<(usize, String)> = split.train.iter().map(|c| (c.label, c.name.clone())).collect();
-    let batcher = Batcher::new(&recipe, labels.len(), Some(4), EMBEDDING_WIDTH, split.train, split.negatives);
-    let batch = batcher.batch(0);
-    assert_eq!(batch.heard, (0..8).collect::<Vec<i64>>());
+    let (train, negatives) = (ask(split.train, true), ask(split.negatives, false));
+    let hearing = Some(Hearing { bands: Bands::mn04(frontend), share: 1.0, masked: false });
+    let settings = Settings { n_classes, background, with_embeddings: true, hearing };
+    let (stage, seed) = (&recipe.stages[0], recipe.stage_seed(0));
+    let batch = Batcher::new(&recipe, stage, seed, settings, train, negatives).unwrap().batch(0).unwrap();
+    let given = batch.heard.unwrap();
+    assert_eq!(given.items, (0..8).collect::<Vec<i64>>());
+    assert_eq!(batch.embeddings.unwrap().mask, [1.0; 8]);
     let plain = Statistics { mean: vec![0.0; EMBEDDING_WIDTH], std: vec![1.0; EMBEDDING_WIDTH] };
     let listener = Listener::load(&weights, &plain, Device::Cpu).unwrap();
-    let heard = listener.hear(&batch.heard_power, 8).unwrap();
-    // The clips are of 1.2 s, a crop of 0.8 s: near to what the teacher says of the whole clip, nearest among all clips' of the class
-    // or, with noise alike in all, at least nearer than to any other class.
+    let heard = listener.hear(&given.power, 8).unwrap();
+    // The clips are of 1.2 s, a crop of 0.8 s: near to what the teacher says of the whole clip,
+    // nearest among all clips' of the class or, with noise alike in all, at least nearer than to
+    // any other class.
     let network = Mn04::load(&weights).unwrap();
     let whole = |name: &str| {
         let audio = edge::audio::decode_file(&fixture.path().join(format!("{name}.wav"))).unwrap();
@@ -149,24 +155,24 @@ fn a_taught_student_gets_the_teachers_classifier_and_exports() {
     let Some(folder) = shared("pretrained") else { return };
     let fixture = common::Fixture::new();
     let mut recipe = fixture.recipe();
-    recipe.train.epochs = 2;
+    recipe.stages[0].epochs = 2;
     let weights = folder.canonicalize().unwrap().join("mn04_as_mAP_432.pt");
     recipe.teacher = Some(Teacher { online: 0.5, ..teacher(weights) });
-    recipe.distill = Some(Distill::default());
+    recipe.distill = Some(Distill { classifier: 1.0, ..Distill::default() });
     let options = common::options(fixture.path(), recipe, "run");
-    let out = options.out.clone();
     fit(&options).unwrap();
-    let line = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let line = std::fs::read_to_string(options.stage_folder(common::STAGE).join("metrics.jsonl")).unwrap();
     let teacher_loss =
         serde_json::from_str::<serde_json::Value>(line.lines().next().unwrap()).unwrap()["teacher_loss"].as_f64();
     assert!((0.1..2.0).contains(&teacher_loss.unwrap()), "{line}");
 
-    let checkpoint = Checkpoint::load(&out.join(CHECKPOINT)).unwrap();
-    let (before, after) = (checkpoint.averaged(Device::Cpu).unwrap(), checkpoint.finished(Device::Cpu).unwrap());
+    let path = options.checkpoint(common::STAGE);
+    let checkpoint = Checkpoint::load(&path).unwrap();
+    checkpoint.finished().unwrap();
+    let [before, after] = ["ema/", "final/"].map(|part| student_of(&checkpoint, part, Device::Cpu).unwrap());
     for param in before.params() {
         let same = param.value.equal(after.param(&param.name).unwrap());
         assert_eq!(same, !param.name.starts_with("head."), "{}: only the head changes", param.name);
     }
-    trainer::ship::export::export(&out.join(CHECKPOINT), &fixture.path().join("model"), &ExportOptions::default())
-        .unwrap();
+    trainer::ship::export::export(&path, &fixture.path().join("model"), &ExportOptions::default()).unwrap();
 }

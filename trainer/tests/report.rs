@@ -1,25 +1,29 @@
-//! Claims: a training leaves what it says of its held-out fold and what it ran on; a report of it is one well-formed page that needs
-//! nothing else and holds every section; what a folder lacks is said on the page; and nothing from a file becomes markup.
+//! Claims: a training leaves what it says of its held-out fold and what it ran on; a report of it
+//! is one well-formed page that needs nothing else and holds every section; what a folder lacks is
+//! said on the page; and nothing from a file becomes markup.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::Fixture;
+use common::{Fixture, STAGE};
 use edge::engine::Precision;
 use edge_frontend::Activation;
 use roxmltree::{Document, Node, ParsingOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use trainer::Error;
-use trainer::chain::fit::{FitOptions, FitResult, MODEL, PREDICTIONS, RESULT, fit};
-use trainer::chain::staged::StagedRecipe;
+use trainer::chain::FitOptions;
+use trainer::chain::fit::fit;
+use trainer::chain::student::{MODEL, PREDICTIONS};
 use trainer::common::environment::{ENVIRONMENT, Environment};
+use trainer::judge::evaluate::{Evaluation, SetResult};
 use trainer::judge::scores::Predictions;
 use trainer::judge::scores::predictions::Recording;
-use trainer::report::figures::Bootstrap;
-use trainer::report::{ReportOptions, gather, report};
-use trainer::train::recipe::{Quantize, Recipe};
+use trainer::judge::summary::{FitResult, RESULT};
+use trainer::report::{Bootstrap, Pool, ReportOptions, gather, report};
+use trainer::train::checkpoint::{CHECKPOINT, Checkpoint, save};
+use trainer::train::recipe::{Network, Quantize, Recipe};
 
 /// Sections of a page with a held-out fold and nothing missing.
 const SECTIONS: [&str; 9] =
@@ -27,7 +31,7 @@ const SECTIONS: [&str; 9] =
 
 fn short(fixture: &Fixture) -> Recipe {
     let mut recipe = fixture.recipe();
-    recipe.train.epochs = 4;
+    recipe.stages[0].epochs = 4;
     recipe.train.evaluate_every = 2;
     recipe.quantize = Some(Quantize { calibration_batches: 1, steps: 0, ..Quantize::default() });
     recipe
@@ -56,7 +60,8 @@ fn options(run: &Path) -> ReportOptions {
     }
 }
 
-/// Writes the page and reads it back. It is XML as it is HTML, but for `meta`, which HTML does not close.
+/// Writes the page and reads it back. It is XML as it is HTML, but for `meta`, which HTML does not
+/// close.
 fn page(options: &ReportOptions) -> String {
     let n_bytes = report(options).unwrap();
     let page = std::fs::read_to_string(&options.out).unwrap();
@@ -170,7 +175,7 @@ fn folds_are_pooled_on_one_page_that_needs_nothing_else() {
         std::fs::remove_file(runs.join(fold).join(PREDICTIONS)).unwrap();
     }
     let asked = gather(&options(&runs)).unwrap();
-    let rows = |pool: &trainer::report::pool::Pool| {
+    let rows = |pool: &Pool| {
         pool.rows.iter().map(|r| (r.run, r.id.clone(), r.label, r.logits.clone(), r.other.clone())).collect::<Vec<_>>()
     };
     assert_eq!(rows(&asked.held_out.unwrap().pool), rows(&pooled));
@@ -200,15 +205,36 @@ fn folds_are_pooled_on_one_page_that_needs_nothing_else() {
 fn other_networks_are_drawn_beside_it() {
     let fixture = Fixture::new();
     let runs = two_folds(&fixture);
-    let compared =
-        ReportOptions { compare: vec![runs.join("official-2")], n_clips: 0, ..options(&runs.join("official-1")) };
+    let mut compare = vec![runs.join("official-2")];
+    // Two more, as a training leaves them: one costs less than all others; one costs more and knows
+    // nothing.
+    for (name, channels, top1) in [("small", 4, 0.1), ("worse", 64, 0.0)] {
+        let run = fixture.path().join("rivals").join(name);
+        let mut header = Checkpoint::load(&runs.join("official-1").join(STAGE).join(CHECKPOINT)).unwrap().header;
+        let Network::Student(student) = &mut header.recipe.network else { panic!("a student") };
+        student.layers[2].channels = channels;
+        std::fs::create_dir_all(run.join(STAGE)).unwrap();
+        save(&run.join(STAGE).join(CHECKPOINT), &header, &[]).unwrap();
+        let mut result = FitResult::new(name, Some(1), header.folds);
+        let of_set = SetResult { n: 8, top1, top1_own_labels: top1, nll: 1.0 };
+        result.evaluation = Some(Evaluation { sets: [("clips".to_owned(), of_set)].into(), background: None });
+        std::fs::write(run.join(RESULT), serde_json::to_string(&result).unwrap()).unwrap();
+        compare.push(run);
+    }
+    let compared = ReportOptions { compare, n_clips: 0, ..options(&runs.join("official-1")) };
     let page = page(&compared);
     let document = parse(&page);
     let section = section(&document, "pareto");
-    assert_eq!(count(section, "circle"), 2);
-    for name in ["this: tiny", "runs/official-2", "4 epochs, fold 1", "4 epochs, fold 2"] {
+    assert_eq!(count(section, "circle"), 4);
+    for name in ["this: tiny", "runs/official-2", "rivals/small", "rivals/worse", "4 epochs, fold 1"] {
         assert!(text(section).contains(name), "{name}: {}", text(section));
     }
+    let row = |name: &str| {
+        let rows = section.descendants().filter(|n| n.has_tag_name("tr"));
+        rows.map(text).find(|row| row.contains(name)).unwrap()
+    };
+    assert!(row("rivals/small").ends_with("yes"), "{}", row("rivals/small"));
+    assert!(!row("rivals/worse").ends_with("yes"), "{}", row("rivals/worse"));
     assert!(!sections(&document).contains(&"missing".to_owned()), "{}", text(document.root()));
     let absent = ReportOptions { compare: vec![fixture.path().join("none")], ..compared };
     assert!(gather(&absent).err().unwrap().to_string().contains("none"));
@@ -292,17 +318,18 @@ fn what_was_not_held_out_or_not_finished_is_said() {
     assert_eq!(command(&fixture.path().join("absent")).status.code(), Some(1));
 }
 
-const STAGED: &str = r#"
+const STAGES: &str = r#"
 name = "tiny-slowfast"
 seed = 3
 data_root = "."
 
-[data]
-kind = "clips"
+[[data]]
+name = "clips"
 csv = "clips.csv"
 audio = "."
 
 [network]
+kind = "slowfast"
 width_per_group = 8
 n_frames = 80
 
@@ -328,11 +355,15 @@ weight = 0.5
 "#;
 
 #[test]
-fn a_staged_recipes_run_is_shown_as_far_as_it_goes() {
+fn a_run_of_stages_is_shown_as_far_as_it_goes() {
     let fixture = Fixture::new();
-    let recipe = StagedRecipe::parse(STAGED, Path::new("tiny.toml")).unwrap();
+    let recipe = Recipe::parse(STAGES, Path::new("tiny.toml")).unwrap();
     let run = common::options(fixture.path(), recipe, "runs/official-1");
-    trainer::chain::staged::run::run(&run).unwrap();
+    fit(&run).unwrap();
+    let found = page(&options(&run.out));
+    let document = parse(&found);
+    assert_eq!(sections(&document)[..SECTIONS.len()], SECTIONS, "the data is where the training found it");
+    std::fs::remove_file(run.out.join(ENVIRONMENT)).unwrap();
     let bare = page(&options(&run.out));
     let document = parse(&bare);
     assert_eq!(sections(&document), ["summary", "curves", "recipe", "environment", "missing"]);

@@ -1,5 +1,5 @@
-//! Claims about the command `scenes`: its files are the same for any number of threads, hold the clips of the named fold alone, and a
-//! mistake ends in one line that names it.
+//! Claims about the command `scenes`: its files are the same for any number of threads, hold the
+//! clips of the named fold alone, and a mistake ends in one line that names it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use sounds::Sound;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use trainer::train::recipe::FoldMode;
+use trainer::data::folds::FoldMode;
 
 const RATE: u32 = 24_000;
 
@@ -84,9 +84,9 @@ fn only_the_fold_s_own_clips_are_heard() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mode = if folds == "official" { FoldMode::Official } else { FoldMode::Source };
         let places = common::places(fixture.path());
-        let corpus = trainer::data::Corpus::load(&fixture.recipe(), &places, mode).unwrap();
-        let held_out = corpus.split(Some(fold), 64).unwrap().held_out;
-        let own: BTreeSet<String> = held_out.iter().map(|clip| format!("{}.wav", clip.name)).collect();
+        let corpus = trainer::data::Corpus::load(&fixture.recipe().contents(), &places, mode).unwrap();
+        let held_out = corpus.split(Some(fold)).unwrap().held_out;
+        let own: BTreeSet<String> = held_out.iter().map(|clip| clip.file.clone()).collect();
         let (events, backgrounds) = sources(&out);
         assert_eq!(events, own, "{folds} {fold}");
         assert!(backgrounds.iter().all(|source| source == "hum.wav" || source.starts_with("room-noise:")));

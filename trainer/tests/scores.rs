@@ -1,7 +1,9 @@
-//! Claims: scores files are numpy's, measures are scikit-learn's, rows meet by annotation_id, and whatever is wrong is named.
+//! Claims: scores files are numpy's, measures are scikit-learn's, rows meet by annotation_id, and
+//! whatever is wrong is named.
 //!
-//! References are in `tests/reference`, with the scripts and versions that made them. EPIC-SOUNDS' own validation annotations
-//! lie beside the repository, in `../shared`; in CI (`CI` is set) their absence fails.
+//! References are in `tests/reference`, with the scripts and versions that made them. EPIC-SOUNDS'
+//! own validation annotations lie beside the repository, in `../shared`; in CI (`CI` is set) their
+//! absence fails.
 
 #![allow(clippy::unwrap_used)]
 
@@ -153,7 +155,8 @@ fn no_damage_to_a_file_goes_unnoticed_or_panics() {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
                 std::fs::write(&path, &damaged).unwrap();
-                // Names, dates and flags of the archive may be damaged without harm; what is read is never another.
+                // Names, dates and flags of the archive may be damaged without harm; what is read
+                // is never another.
                 if let Ok(read) = Scores::read(&path) {
                     assert_eq!(
                         (read.annotation_id, read.scores),

@@ -1,5 +1,6 @@
-//! The network against an independent one in PyTorch (`tests/reference/slowfast.py`), through checkpoints as its authors write
-//! them. All weights and running statistics are random, so that none can be wrong or unused unnoticed.
+//! The network against an independent one in PyTorch (`tests/reference/slowfast.py`), through
+//! checkpoints as its authors write them. All weights and running statistics are random, so that
+//! none can be wrong or unused unnoticed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,15 +10,16 @@ use common::python;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
+use trainer::nets::Precision;
 use trainer::nets::slowfast::{Named, Norms, Pass, SlowFast, SlowFastConfig};
-use trainer::train::recipe::Precision;
 
 const N_CLASSES: usize = 5;
 /// Views of one position; of two in time; of two in frequency.
 const SHAPES: [&str; 3] = ["400", "404", "400x160"];
 
 fn network(width_per_group: usize, depth: usize) -> SlowFast {
-    // As the scripts do: sums in another order would let some ReLUs fall on the other side of 0, and gradients with them.
+    // As the scripts do: sums in another order would let some ReLUs fall on the other side of 0,
+    // and gradients with them.
     tch::set_num_threads(1);
     let config = SlowFastConfig { width_per_group, depth, ..Default::default() };
     SlowFast::new(&config, N_CLASSES, 9, Device::Cpu).unwrap()
@@ -93,8 +95,8 @@ fn what_a_checkpoint_has_too_much_or_too_little_is_named() {
     // A head for other classes is skipped, and said to be.
     let loaded = skipped.load(&folder.path().join("other_head.pyth")).unwrap();
     let expected = [
-        "head.projection.weight: shape [8, 288], expected [5, 288]; starts anew",
-        "head.projection.bias: shape [8], expected [5]; starts anew",
+        "head.projection.weight: shape [8, 288], expected [5, 288]; starts from fresh weights",
+        "head.projection.bias: shape [8], expected [5]; starts from fresh weights",
     ];
     assert_eq!(loaded.warnings, expected);
     for tensor in skipped.tensors() {
@@ -153,7 +155,8 @@ fn every_parameter_is_exercised() {
     }
 }
 
-/// Gradients, loss and running statistics of a batch in training: the reference's, and none of them nothing.
+/// Gradients, loss and running statistics of a batch in training: the reference's, and none of them
+/// nothing.
 fn learns_alike(reference: &BTreeMap<String, Tensor>, file: &Path, name: &str, norms: Norms) {
     let get = |part: &str| &reference[&format!("{name}/{part}")];
     let mut network = network(16, 50);

@@ -1,7 +1,8 @@
-//! Mel filter bank. Enters: a spectrum of `n_fft / 2 + 1` bins; leaves: `n_mels` band values. Runs on the worker thread.
+//! Mel filter bank. Enters: a spectrum of `n_fft / 2 + 1` bins; leaves: `n_mels` band values. Runs
+//! on the worker thread.
 //!
-//! The triangles are those of `librosa.filters.mel` (0.11): linear in Hz between band edges that are equally spaced on
-//! the mel scale.
+//! The triangles are those of `librosa.filters.mel` (0.11): linear in Hz between band edges that
+//! are equally spaced on the mel scale.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +26,8 @@ pub enum MelNorm {
     Slaney,
 }
 
-/// What the bands of a bank are: a part of [`FrontendConfig`](crate::FrontendConfig), which is taken
-/// in its place.
+/// What the bands of a bank are: a part of [`FrontendConfig`](crate::FrontendConfig), which is
+/// taken in its place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MelShape {
     /// Samples per second.

@@ -153,7 +153,7 @@ impl Hearing {
     }
 
     /// The capture thread is alive.
-    #[cfg(any(feature = "mic", feature = "serial"))]
+    #[cfg(feature = "mic")]
     pub(crate) fn beat(&self) {
         self.beat_ms.store(self.started.elapsed().as_millis() as u64, Relaxed);
     }
@@ -169,7 +169,7 @@ impl Hearing {
     }
 
     /// Whether that was asked for since the last time.
-    #[cfg(any(feature = "mic", feature = "serial", test))]
+    #[cfg(any(feature = "mic", test))]
     pub(crate) fn is_asked_to_reopen(&self) -> bool {
         self.reopen.swap(false, Relaxed)
     }

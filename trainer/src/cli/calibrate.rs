@@ -1,12 +1,12 @@
 //! Command `calibrate`.
 
 use super::PrecisionArg;
-use crate::chain::crossval;
-use crate::chain::fit::{MODEL, RESULT};
+use crate::chain::student::MODEL;
 use crate::common::json;
 use crate::common::spread::Spread;
 use crate::error::{Error, Result};
 use crate::judge::calibrate::{Calibration, Goal, Material, Measured, calibrate as choose};
+use crate::judge::summary::RESULT;
 use clap::Args;
 use edge::engine::PrecisionChoice;
 use edge::model::{MANIFEST_FILE, Model};
@@ -19,17 +19,21 @@ pub struct CalibrateArgs {
     /// Model folder to calibrate. Its scenes must be of recordings that it has not heard.
     #[arg(long, value_name = "DIR", conflicts_with = "runs", required_unless_present = "runs")]
     model: Option<PathBuf>,
-    /// Run folders of held-out folds (or folders of them): the values are chosen on all folds' scenes, each heard by the model that has
-    /// not heard its clips, and tested on each fold with values chosen on the others.
+    /// Run folders of held-out folds (or folders of them): the values are chosen on all folds'
+    /// scenes, each heard by the model that has not heard its clips, and tested on each fold with
+    /// values chosen on the others.
     #[arg(long, num_args = 1.., value_name = "RUNS")]
     runs: Vec<PathBuf>,
-    /// Folders of recordings with a truth CSV beside each. With --runs: folders that hold one for each run, of its name.
+    /// Folders of recordings with a truth CSV beside each. With --runs: folders that hold one for
+    /// each run, of its name.
     #[arg(long, num_args = 1.., required = true, value_name = "DIR")]
     scenes: Vec<PathBuf>,
-    /// Further recordings, as with --scenes, that have no part in the choice: what is told of held-out folds is measured on them.
+    /// Further recordings, laid out like --scenes, that take no part in the choice; the figures of
+    /// held-out folds are measured on them.
     #[arg(long, num_args = 1.., value_name = "DIR")]
     test: Vec<PathBuf>,
-    /// Most false alarms an hour, of all classes together, in recordings without any of the classes.
+    /// Most false alarms an hour, of all classes together, in recordings without any of the
+    /// classes.
     #[arg(long, default_value_t = 1.0, value_name = "N")]
     max_false_alarms: f64,
     /// Longest window that may be chosen.
@@ -46,7 +50,7 @@ pub struct CalibrateArgs {
     json: bool,
 }
 
-/// Calibrates, tells how it does, and writes the manifests.
+/// Calibrates, prints the figures, and writes the manifests.
 ///
 /// # Errors
 ///
@@ -54,6 +58,9 @@ pub struct CalibrateArgs {
 pub fn calibrate(args: &CalibrateArgs) -> Result<()> {
     if !(args.max_false_alarms > 0.0 && args.max_false_alarms.is_finite()) {
         return Err(Error::Usage("--max-false-alarms: must be positive".to_owned()));
+    }
+    for folder in &args.out {
+        Model::load(folder)?;
     }
     let precision = PrecisionChoice::from(args.precision.precision());
     let (mut material, mut tests) = (Vec::new(), Vec::new());
@@ -71,10 +78,11 @@ pub fn calibrate(args: &CalibrateArgs) -> Result<()> {
             tests.push(Material::listen(&name, &model, precision, &test)?);
         }
     }
-    if !tests.is_empty() && tests.len() != material.len() {
-        return Err(Error::Usage("--test: some runs have a folder there and some have not".to_owned()));
+    let none = "--runs: no finished run there has a folder of its name in --scenes";
+    let manifest = manifest.ok_or_else(|| Error::Usage(none.to_owned()))?;
+    if !args.test.is_empty() && tests.len() != material.len() {
+        return Err(Error::Usage("--test: not every run has a folder of its name there".to_owned()));
     }
-    let manifest = manifest.ok_or_else(|| Error::Usage("--runs: no finished run in the folders given".to_owned()))?;
     let hours = |of: fn(&Material) -> f64| material.iter().map(of).sum::<f64>();
     let quiet = hours(|m| m.quiet.hours());
     eprintln!("calibrating on {:.2} h with and {quiet:.2} h without sounds", hours(|m| m.scenes.hours()));
@@ -111,7 +119,7 @@ fn parts(args: &CalibrateArgs) -> Result<Vec<Part>> {
         return Ok(vec![Part { name: "model".to_owned(), model: model.clone(), scenes, test }]);
     }
     let mut parts = Vec::new();
-    for result in crossval::files(&args.runs, RESULT)? {
+    for result in json::files(&args.runs, RESULT)? {
         let run = result.parent().unwrap_or(Path::new(""));
         let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let of = |roots: &[PathBuf]| roots.iter().map(|root| root.join(&name)).filter(|dir| dir.is_dir()).collect();
@@ -125,7 +133,8 @@ fn parts(args: &CalibrateArgs) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// Puts the decision into a model folder's manifest; values of labels that it does not have are left out.
+/// Puts the decision into a model folder's manifest; values of labels that it does not have are
+/// left out.
 fn write(folder: &Path, decision: &Decision) -> Result<()> {
     let mut manifest = Model::load(folder)?.manifest;
     manifest.decision = decision.clone();

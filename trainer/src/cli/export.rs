@@ -1,10 +1,9 @@
 //! Command `export`.
 
-use crate::chain::crossval::Summary;
-use crate::chain::staged::{StagedRecipe, crossval};
 use crate::common::json;
 use crate::data::segments::class_labels;
 use crate::error::{Error, Result};
+use crate::judge::summary::Summary;
 use crate::ship::export::{self, Agreement, ExportOptions, ExportReport, FusedReport, Fusion, Given, Networks};
 use crate::train::recipe::Recipe;
 use clap::Args;
@@ -13,19 +12,22 @@ use std::path::PathBuf;
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Checkpoint of a finished training; with --fused, those of several stages, or of PyTorch (.pyth).
+    /// Checkpoint of a finished training; with --fused, those of several stages, or of PyTorch
+    /// (.pyth).
     #[arg(long, num_args = 1.., required = true, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
     /// Model folder to write.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Take the [export] table from this recipe instead of the checkpoint's; with --fused, name and front end, too.
+    /// Take the [export] table from this recipe instead of the checkpoint's; with --fused, name and
+    /// front end, too.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Figures for the manifest: what `summary --json`, with --fused `crossval --json`, printed.
+    /// Figures for the manifest: what `summary --json`, or `crossval --json`, printed.
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
-    /// Set the thresholds of the classes from these run folders of held-out folds (or folders of them).
+    /// Set the thresholds of the classes from these run folders of held-out folds (or folders of
+    /// them).
     #[arg(long, num_args = 1.., value_name = "RUNS", conflicts_with = "fused")]
     thresholds: Vec<PathBuf>,
     /// Write the model of one of the recipe's [[export.subsets]] instead of the whole one.
@@ -70,7 +72,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     println!("folder               {}", args.out.display());
     println!("network file         {n_bytes} bytes");
     println!("parameters           {n_params}");
-    println!("MMAC a second        {mmac_per_second:.2}");
+    println!("MMAC per second      {mmac_per_second:.2}");
     println!("receptive field      {receptive_field_frames} frames");
     print_agreement("f32", &report.agreement);
     if let (Some(n_bytes), Some(agreement)) = (n_bytes_int8, &report.int8_agreement) {
@@ -89,10 +91,10 @@ fn print_agreement(precision: &str, Agreement { batch, streamed, streamed_to_bat
 fn fused(args: &ExportArgs) -> Result<()> {
     let given = Given {
         weights: args.weights.clone(),
-        recipe: args.recipe.as_deref().map(StagedRecipe::load).transpose()?.map(|(recipe, _)| recipe),
+        recipe: args.recipe.as_deref().map(Recipe::load).transpose()?.map(|(recipe, _)| recipe),
         labels: args.annotations.as_deref().map(class_labels).transpose()?,
     };
-    let summary: Option<crossval::Summary> = args.metrics.as_deref().map(json::read).transpose()?;
+    let summary: Option<Summary> = args.metrics.as_deref().map(json::read).transpose()?;
     let networks = Networks::read(&args.checkpoint, &given)?;
     let (recipe, members) = (&networks.recipe, networks.members());
     let frame_ms = recipe.frontend.hop_seconds() * 1e3;
@@ -112,9 +114,9 @@ fn fused(args: &ExportArgs) -> Result<()> {
         export::export_fused(&fusion, &args.out)?;
     println!("folder               {}", args.out.display());
     println!("network file         {n_bytes} bytes");
-    println!("networks             {n_models}, of which {n_backbones} backbones differ");
+    println!("networks             {n_models}, with {n_backbones} distinct backbones");
     println!("parameters           {n_params}");
-    println!("MMAC a patch         {mmac_a_patch:.2}, every {} ms", args.hop_ms);
+    println!("MMAC per patch       {mmac_a_patch:.2}, every {} ms", args.hop_ms);
     println!("difference to torch  {:e} over {} patches", agreement.largest, agreement.n_patches);
     Ok(())
 }

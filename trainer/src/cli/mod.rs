@@ -1,16 +1,17 @@
 //! Arguments and commands of `earwitness-train`.
 //!
-//! Enters: a command line. Leaves: results on standard output, progress and messages on standard error. Ctrl-C and SIGTERM
-//! make a training save its state and stop.
+//! Enters: a command line. Leaves: results on standard output, progress and messages on standard
+//! error. Ctrl-C and SIGTERM make a training save its state and stop.
 
 mod calibrate;
-mod distill;
+mod data;
 mod export;
+mod options;
 mod own;
+mod predict;
 mod report;
 mod scenes;
 mod scores;
-mod staged;
 mod train;
 
 use crate::error::Result;
@@ -48,16 +49,20 @@ enum Command {
     Fit(Box<train::FitArgs>),
     /// Train and evaluate every fold of a recipe.
     Crossval(train::CrossvalArgs),
-    /// Train a small network with all that its recipe names: teachers where they are missing, the student, its 8-bit form, model folders.
-    Distill(distill::DistillArgs),
-    /// Choose temperature, thresholds, windows, durations and gaps on scenes, under a limit of false alarms an hour.
+    /// Train a small network with all that its recipe names: teachers where they are missing, the
+    /// student, its 8-bit form, model folders.
+    Distill(train::DistillArgs),
+    /// Look at the data sets of a recipe.
+    Data(data::DataArgs),
+    /// Choose temperature, thresholds, windows, durations and gaps on scenes, under a limit of
+    /// false alarms an hour.
     Calibrate(calibrate::CalibrateArgs),
     /// Compose long recordings with exact truth from the clips of a fold or a folder.
     Scenes(Box<scenes::ScenesArgs>),
     /// Score segments with a model: posteriors of each, summed over views.
-    Predict(staged::PredictArgs),
+    Predict(predict::PredictArgs),
     /// Average the weights of several models of one network.
-    Average(staged::AverageArgs),
+    Average(predict::AverageArgs),
     /// Write a finished training as a model folder, and verify it.
     Export(export::ExportArgs),
     /// Fuse models: the weighted sum of their scores; --search finds weights.
@@ -88,11 +93,12 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Fit(args) => train::fit(&args),
         Command::Crossval(args) => train::crossval(&args),
-        Command::Distill(args) => distill::distill(&args),
+        Command::Distill(args) => train::distill(&args),
+        Command::Data(args) => data::data(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Scenes(args) => scenes::scenes(&args),
-        Command::Predict(args) => staged::predict(&args),
-        Command::Average(args) => staged::average(&args),
+        Command::Predict(args) => predict::predict(&args),
+        Command::Average(args) => predict::average(&args),
         Command::Export(args) => export::export(&args),
         Command::Fuse(args) => scores::fuse(&args),
         Command::Evaluate(args) => scores::evaluate(&args),

@@ -1,10 +1,9 @@
 //! Command `report`.
 
 use super::PrecisionArg;
-use super::train::FoldsArg;
+use super::options::FoldsArg;
 use crate::error::{Error, Result};
-use crate::report::figures::Bootstrap;
-use crate::report::{self, ReportOptions};
+use crate::report::{self, Bootstrap, ReportOptions};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -22,8 +21,8 @@ pub struct ReportArgs {
     /// Predictions to look at.
     #[arg(long, default_value = "f32")]
     precision: PrecisionArg,
-    /// Folder of the data sets, for spectrograms and for runs without predictions; default: EARWITNESS_DATA, or where the training
-    /// found them.
+    /// Folder of the data sets, for spectrograms and for runs without predictions; default:
+    /// EARWITNESS_DATA, or where the training found them.
     #[arg(long)]
     data_root: Option<PathBuf>,
     /// Folder of the feature cache, for runs without predictions.

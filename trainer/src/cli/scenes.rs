@@ -1,6 +1,6 @@
 //! Command `scenes`.
 
-use super::train::{FoldsArg, set_threads};
+use super::options::{FoldsArg, set_threads};
 use crate::common::progress;
 use crate::common::random::{Purpose, rng_for};
 use crate::data::data_root;
@@ -16,41 +16,45 @@ use std::time::Instant;
 /// Arguments of `scenes`.
 #[derive(Debug, Args)]
 pub struct ScenesArgs {
-    /// Recipe, a TOML file: the clips of one of its folds, over that fold's stretches of its backgrounds.
+    /// Recipe, a TOML file: the clips of one of its folds, over that fold's stretches of its
+    /// backgrounds.
     #[arg(requires = "fold", conflicts_with = "data")]
     recipe: Option<PathBuf>,
     /// Fold whose held-out clips are used.
     #[arg(long, requires = "recipe")]
     fold: Option<u32>,
-    /// What folds are: the tables' own, or regrouped so that no source is in two. Default: the recipe's.
+    /// What folds are: the tables' own, or regrouped so that no source is in two. Default: the
+    /// recipe's.
     #[arg(long, requires = "recipe")]
     folds: Option<FoldsArg>,
     /// Folder of the data sets, instead of EARWITNESS_DATA and the recipe's.
     #[arg(long, requires = "recipe")]
     data_root: Option<PathBuf>,
-    /// Instead of a recipe: a folder with a folder of recordings a class.
+    /// Instead of a recipe: a folder that holds a folder of recordings for each class.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Background recordings, or folders of them, instead of the recipe's; generated room noise without both.
+    /// Background recordings, or folders of them, instead of the recipe's; generated room noise
+    /// without both.
     #[arg(long, num_args = 1.., value_name = "PATH")]
     background: Vec<PathBuf>,
     /// Recordings of sounds without a label, beside the generated ones.
     #[arg(long, value_name = "DIR")]
     unknown: Option<PathBuf>,
 
-    /// Folder of the scenes: scene-001.flac, .csv (the truth) and .json (how it was made), and so on.
+    /// Folder of the scenes: scene-001.flac, .csv (the truth) and .json (how it was made), and so
+    /// on.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Scenes.
+    /// Number of scenes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=999))]
     n: u32,
-    /// Length of each.
+    /// Length of each scene in minutes.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
     /// The same seed writes the same files.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Hz.
+    /// Sample rate of the scenes in Hz.
     #[arg(long, default_value_t = 24_000, value_parser = clap::value_parser!(u32).range(8_000..=96_000))]
     sample_rate: u32,
     /// Scenes composed at the same time; default: all cores.
@@ -60,10 +64,11 @@ pub struct ScenesArgs {
     /// Background and sounds without a label alone: the truth is an empty table.
     #[arg(long)]
     negative: bool,
-    /// Sounds with a label a minute; with --negative, sounds without (0 for background alone).
+    /// Labelled sounds per minute; with --negative, unlabelled sounds per minute (0 for background
+    /// only).
     #[arg(long, default_value_t = 6.0)]
     events_a_minute: f64,
-    /// Sounds without a label a minute, beside those with.
+    /// Unlabelled sounds per minute, in addition to the labelled ones.
     #[arg(long, default_value_t = 0.0, conflicts_with = "negative")]
     unknown_a_minute: f64,
     /// Of the generated sounds without a label, those that trainings may use.
@@ -78,13 +83,14 @@ pub struct ScenesArgs {
     /// Share of sounds that overlap another one, of another class.
     #[arg(long, default_value_t = 0.0)]
     overlap: f64,
-    /// Level of each sound over the background there; as all ranges, one number or LOW..HIGH to draw from.
+    /// Level of each sound over the background there; as all ranges, one number or LOW..HIGH to
+    /// draw from.
     #[arg(long, default_value = "10", allow_hyphen_values = true, value_name = "DB")]
     snr_db: Span,
     /// Sounds of a clip that are closer are one event.
     #[arg(long, default_value_t = 1.0)]
     gap_s: f64,
-    /// Longer sounds are cut.
+    /// Longest sound in seconds; longer ones are cut.
     #[arg(long, default_value_t = 10.0)]
     max_event_s: f64,
     /// Reverberation time of the scene's room; 0 for none.
@@ -117,7 +123,8 @@ pub struct ScenesArgs {
 ///
 /// # Errors
 ///
-/// As [`Pool::of_fold`], [`Pool::of_folder`] and [`compose`]; if the folder holds scenes already, or cannot be written.
+/// As [`Pool::of_fold`], [`Pool::of_folder`] and [`compose`]; if the folder holds scenes already,
+/// or cannot be written.
 pub fn scenes(args: &ScenesArgs) -> Result<()> {
     let settings = args.settings()?;
     settings.check(args.sample_rate)?;
@@ -129,7 +136,7 @@ pub fn scenes(args: &ScenesArgs) -> Result<()> {
     }
     let pool = args.pool()?;
     for source in pool.silent() {
-        eprintln!("left out, for it is silent: {source}");
+        eprintln!("left out because it is silent: {source}");
     }
     let started = Instant::now();
     let bar = progress::bar(u64::from(args.n), "scenes");

@@ -15,13 +15,16 @@ pub struct FuseArgs {
     /// Scores files (.npz) of the same segments, joined by annotation_id; views are summed.
     #[arg(long, required = true, num_args = 1.., value_name = "NPZ")]
     scores: Vec<PathBuf>,
-    /// Weight of each file [default: .1 .4 .25 .25, the 2023 report's, for four files, equal otherwise].
+    /// Weight of each file [default: .1 .4 .25 .25, the 2023 report's, for four files, equal
+    /// otherwise].
     #[arg(long, num_args = 1.., value_name = "W")]
     weights: Option<Vec<f64>>,
-    /// Find the weights that are best on annotated validation rows, say how much they gain, and fuse with them.
+    /// Find the weights that are best on annotated validation rows, say how much they gain, and
+    /// fuse with them.
     #[arg(long, requires = "annotations")]
     search: bool,
-    /// Annotations of the rows: EPIC-SOUNDS' table (annotation_id, class_id) or one of clips (file, label).
+    /// Annotations of the rows: EPIC-SOUNDS' table (annotation_id, class_id) or one of clips (file,
+    /// label).
     #[arg(long, value_name = "CSV", requires = "search")]
     annotations: Option<PathBuf>,
     #[command(flatten)]
@@ -40,12 +43,14 @@ pub struct EvaluateArgs {
     /// Scores file (.npz); views are summed.
     #[arg(long, value_name = "NPZ")]
     scores: PathBuf,
-    /// Annotations of the rows: EPIC-SOUNDS' table (annotation_id, class_id) or one of clips (file, label).
+    /// Annotations of the rows: EPIC-SOUNDS' table (annotation_id, class_id) or one of clips (file,
+    /// label).
     #[arg(long, value_name = "CSV")]
     annotations: PathBuf,
     #[command(flatten)]
     redact: Redact,
-    /// Print one JSON document; measures are shares from 0 to 1, mauc is null where it is undefined.
+    /// Print one JSON document; measures are shares from 0 to 1, mauc is null where it is
+    /// undefined.
     #[arg(long)]
     json: bool,
 }
@@ -69,7 +74,8 @@ struct Redact {
     /// Leave the rows of class background out of every measure, as the challenge does.
     #[arg(long, alias = "redact_background", requires = "annotations")]
     redact_background: bool,
-    /// Id of class background [default: the class of that name; 13 in a table of EPIC-SOUNDS that names no class so].
+    /// Id of class background [default: the class of that name; 13 in a table of EPIC-SOUNDS that
+    /// names no class so].
     #[arg(long, alias = "background_id", requires = "redact_background")]
     background_id: Option<usize>,
 }
@@ -78,7 +84,8 @@ struct Redact {
 ///
 /// # Errors
 ///
-/// If a file cannot be read or written, files or annotations do not fit each other, or weights are wrong.
+/// If a file cannot be read or written, files or annotations do not fit each other, or weights are
+/// wrong.
 pub fn fuse(args: &FuseArgs) -> Result<()> {
     let sets: Vec<Scores> = args.scores.iter().map(|path| Scores::read(path)).collect::<Result<_>>()?;
     let mut weights = args.weights.clone().unwrap_or_else(|| default_weights(sets.len()));
@@ -101,7 +108,8 @@ pub fn fuse(args: &FuseArgs) -> Result<()> {
 ///
 /// # Errors
 ///
-/// If the scores or annotations cannot be read or do not fit each other, or no row is left to be measured.
+/// If the scores or annotations cannot be read or do not fit each other, or no row is left to be
+/// measured.
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let truth = Truth::read(&args.annotations)?;
     let redact = args.redact.class(&truth)?;
@@ -171,7 +179,8 @@ fn search_weights(sets: &[Scores], given: &[f64], truth: &Truth, redact: &Redact
     } else {
         print_search(sets, &alone, &found, redact);
     }
-    eprintln!("warning: found weights are measured on the rows that they suit, which is optimistic; held_out is not");
+    let held_out = if found.held_out.is_some() { "; held_out is not" } else { "" };
+    eprintln!("warning: found weights are measured on the rows that they suit, which is optimistic{held_out}");
     Ok(found.found.weights)
 }
 

@@ -1,6 +1,7 @@
 //! The lowest place of a function with one minimum, by the golden section (Kiefer 1953).
 
-/// Where `f` is least in `range`, to `width`. `f` is asked once for every narrowing by 0.618.
+/// Where `f` is least in `range`, to `width`. `f` is evaluated once for every narrowing by
+/// 0.618.
 pub fn minimise(range: [f64; 2], width: f64, f: impl Fn(f64) -> f64) -> f64 {
     let golden = (5f64.sqrt() - 1.0) / 2.0;
     let [mut low, mut high] = range;
@@ -33,7 +34,7 @@ mod tests {
             (x - 0.3).powi(2)
         };
         assert!((minimise([-2.0, 5.0], 1e-4, f) - 0.3).abs() < 1e-4);
-        // 7 / 0.618^-24 < 1e-4.
+        // 7 * 0.618^24 < 1e-4.
         assert_eq!(n.get(), 2 + 24);
         assert!((minimise([0.0, 1.0], 1e-6, |x| x)).abs() < 1e-6, "at an end of the range, too");
     }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Reads the file at `path`.
 ///
@@ -34,4 +34,26 @@ pub(crate) fn print(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Usage(e.to_string()))?;
     println!("{text}");
     Ok(())
+}
+
+/// The files called `name` in the folders `folders`, or, for folders that have none, in the folders
+/// right under them.
+///
+/// # Errors
+///
+/// If a folder cannot be read.
+pub(crate) fn files(folders: &[PathBuf], name: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for folder in folders {
+        if folder.join(name).exists() {
+            files.push(folder.join(name));
+            continue;
+        }
+        let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|e| Some(e.ok()?.path().join(name))).filter(|p| p.exists()).collect();
+        paths.sort();
+        files.extend(paths);
+    }
+    Ok(files)
 }

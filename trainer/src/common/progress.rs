@@ -9,6 +9,8 @@ use tch::Device;
 
 /// Time between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(30);
+/// Time until the first of them: it says how long the training will take.
+const FIRST_LINE: Duration = Duration::from_secs(5);
 
 /// A bar of `len` things; hidden if standard error is no terminal.
 pub fn bar(len: u64, what: &'static str) -> ProgressBar {
@@ -24,7 +26,7 @@ pub struct TrainingProgress {
     started: Instant,
     first_step: u64,
     n_steps: u64,
-    last_line: Instant,
+    next_line: Duration,
 }
 
 impl TrainingProgress {
@@ -35,15 +37,15 @@ impl TrainingProgress {
         bar.set_position(step);
         bar.reset_eta();
         let (started, plain) = (Instant::now(), !std::io::stderr().is_terminal());
-        Self { bar, plain, started, first_step: step, n_steps, last_line: started }
+        Self { bar, plain, started, first_step: step, n_steps, next_line: FIRST_LINE }
     }
 
-    /// Tells that `step` steps are done, with running loss and accuracy.
+    /// Reports that `step` steps are done, with running loss and accuracy.
     pub fn update(&mut self, epoch: u64, step: u64, loss: f64, accuracy: f64) {
         let message = format!("epoch {epoch} loss {loss:.3} accuracy {:.1} %", accuracy * 100.0);
         self.bar.set_position(step);
-        if self.plain && self.last_line.elapsed() >= LINE_EVERY {
-            self.last_line = Instant::now();
+        if self.plain && self.started.elapsed() >= self.next_line {
+            self.next_line = self.started.elapsed() + LINE_EVERY;
             let a_step = self.started.elapsed().as_secs_f64() / (step - self.first_step).max(1) as f64;
             let left = a_step * (self.n_steps - step) as f64;
             eprintln!("step {step}/{} {message}, {:.0} s left", self.n_steps, left);

@@ -1,5 +1,5 @@
-//! Random numbers that depend on nothing but the seed, a purpose and a counter: not on threads, and not on what was drawn before,
-//! so that a resumed training needs no state of a generator.
+//! Random numbers that depend on nothing but the seed, a purpose and a counter: not on threads, and
+//! not on what was drawn before, so that a resumed training needs no state of a generator.
 
 use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,8 +26,8 @@ pub enum Purpose {
     View,
     /// Skipped branches of a batch.
     DropPath,
-    /// A part of a composed recording, or the seed of one. Its number is what it was before two purposes were removed, so that the same
-    /// seed composes the same recording.
+    /// A part of a composed recording, or the seed of one. Its number is what it was before two
+    /// purposes were removed, so that the same seed composes the same recording.
     Composition = 10,
 }
 

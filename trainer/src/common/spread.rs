@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What is told of some values.
+/// Mean and deviation of some values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// Mean.

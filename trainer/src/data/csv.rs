@@ -1,10 +1,11 @@
 //! Tables of clips.
 //!
-//! Enters: a CSV file with a header. Leaves: checked rows. Columns `file`, `label`, `fold` and `source_id` are read, others
-//! ignored; a table of negatives needs `file` alone, and its `label` says what the recording holds. Every error names the file
-//! and the line.
+//! Enters: a CSV file with a header. Leaves: checked rows. Columns `file`, `label`, `fold` and
+//! `source_id` are read, others ignored; a table of negatives needs `file` alone, and its `label`
+//! says what the recording holds. Every error names the file and the line.
 
 use crate::error::{Error, Result};
+use csv::StringRecord;
 use std::path::{Path, PathBuf};
 
 /// One clip of a table.
@@ -30,11 +31,20 @@ pub struct Row {
 ///
 /// # Errors
 ///
-/// If the table cannot be read, lacks a column, is empty, or a row has an empty field, a fold that is no positive number, or
-/// a file that does not exist.
+/// If the table cannot be read, lacks a column, is empty, or a row has an empty field, a fold that
+/// is no positive number, or a file that does not exist.
 pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>> {
-    let text =
-        std::fs::read_to_string(csv).map_err(|e| Error::input(csv, None, format!("table cannot be read: {e}")))?;
+    read_rows(csv, Some(audio), negatives)?.into_iter().collect()
+}
+
+/// The rows of the table at `csv`, each checked for itself; whether its file exists only if there
+/// is an `audio` folder.
+///
+/// # Errors
+///
+/// If the table cannot be read, lacks a column or is empty.
+pub fn read_rows(csv: &Path, audio: Option<&Path>, negatives: bool) -> Result<Vec<Result<Row>>> {
+    let text = read_text(csv)?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| csv_error(csv, &e))?.clone();
     let column = |name: &str| {
@@ -44,8 +54,7 @@ pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>>
     let file_at = column("file")?;
     let columns = if negatives { None } else { Some((column("label")?, column("fold")?, column("source_id")?)) };
     let content_at = header.iter().position(|h| h == "label").filter(|_| negatives);
-    let mut rows = Vec::new();
-    for record in reader.records() {
+    let row = |record: csv::Result<StringRecord>| {
         let record = record.map_err(|e| csv_error(csv, &e))?;
         let line = record.position().map(|p| p.line() as usize);
         let field = |at: usize, name: &str| match record.get(at) {
@@ -53,13 +62,13 @@ pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>>
             _ => Err(Error::input(csv, line, format!("{name} is empty"))),
         };
         let file = field(file_at, "file")?;
-        let path = audio.join(&file);
-        if !path.is_file() {
+        let path = audio.unwrap_or(Path::new("")).join(&file);
+        if audio.is_some() && !path.is_file() {
             return Err(Error::input(csv, line, format!("file {} does not exist", path.display())));
         }
         let content = content_at.and_then(|at| record.get(at)).filter(|v| !v.is_empty()).map(str::to_owned);
         let line_number = line.unwrap_or(0);
-        rows.push(match columns {
+        Ok(match columns {
             None => {
                 let source = file.clone();
                 Row { path, file, label: String::new(), fold: 0, source, line: line_number, content }
@@ -71,15 +80,26 @@ pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>>
                 let (label, source) = (field(label_at, "label")?, field(source_at, "source_id")?);
                 Row { path, file, label, fold, source, line: line_number, content }
             }
-        });
-    }
+        })
+    };
+    let rows: Vec<Result<Row>> = reader.records().map(row).collect();
     if rows.is_empty() {
         return Err(Error::input(csv, None, "table has no rows"));
     }
     Ok(rows)
 }
 
-fn csv_error(path: &Path, error: &csv::Error) -> Error {
+/// The text of a table.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub(crate) fn read_text(csv: &Path) -> Result<String> {
+    std::fs::read_to_string(csv).map_err(|e| Error::input(csv, None, format!("table cannot be read: {e}")))
+}
+
+/// The error of the reader of tables, with the line.
+pub(crate) fn csv_error(path: &Path, error: &csv::Error) -> Error {
     Error::input(path, error.position().map(|p| p.line() as usize), error.to_string())
 }
 

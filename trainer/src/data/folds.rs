@@ -2,13 +2,35 @@
 //!
 //! Enters: the class and the source of each clip. Leaves: a fold for each, from 1. Deterministic.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// How the clips are divided into folds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FoldMode {
+    /// The `fold` column of the table.
+    #[default]
+    Official,
+    /// Five folds such that no source (`source_id`) is in two of them.
+    Source,
+}
+
+/// Name of a run: `official-3`, `source-3`, or `all` if no fold is held out.
+pub fn run_name(folds: FoldMode, fold: Option<u32>) -> String {
+    match (folds, fold) {
+        (_, None) => "all".to_owned(),
+        (FoldMode::Official, Some(fold)) => format!("official-{fold}"),
+        (FoldMode::Source, Some(fold)) => format!("source-{fold}"),
+    }
+}
 
 /// Folds of a source-grouped division, as many as the official ones have.
 pub const N_FOLDS: u32 = 5;
 
-/// Divides clips so that no source is in two folds and each class is spread as evenly as that allows: sources in order of
-/// size, each to the fold that has the fewest clips of its classes. `clips` holds `(class, source)`.
+/// Divides clips so that no source is in two folds and each class is spread as evenly as that
+/// allows: sources in order of size, each to the fold that has the fewest clips of its classes.
+/// `clips` holds `(class, source)`.
 pub fn by_source(clips: &[(usize, String)]) -> Vec<u32> {
     let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (i, (_, source)) in clips.iter().enumerate() {
@@ -33,7 +55,8 @@ pub fn by_source(clips: &[(usize, String)]) -> Vec<u32> {
     folds
 }
 
-/// The frames of a recording that fold `fold` of `N_FOLDS` holds out: a stretch of time, the fold's place in the recording.
+/// The frames of a recording that fold `fold` of `N_FOLDS` holds out: a stretch of time, the fold's
+/// place in the recording.
 pub fn held_out_stretch(n_frames: usize, fold: u32) -> std::ops::Range<usize> {
     let at = |k: u32| n_frames * k.min(N_FOLDS) as usize / N_FOLDS as usize;
     at(fold.saturating_sub(1))..at(fold)

@@ -1,85 +1,128 @@
-//! The corpus of a training: labels, clips with their features, folds.
+//! What can be trained on.
 //!
-//! Enters: a recipe's data sets. Leaves: a [`Corpus`], and of it the [`Split`] of one fold. Features are computed on all
-//! threads of the pool the first time and read from the cache after that.
+//! Enters: a recipe's data sets. Leaves: a [`Corpus`] of clips with their features, and of it the
+//! [`Split`] of one fold. A clip is a segment of any data set: a whole recording of a table of
+//! clips, an annotated stretch of an EPIC-SOUNDS video, a stretch of background, or a generated
+//! sound. Features stay on disk; a clip costs no memory until its frames are read.
+//!
+//! [`sets`] opens data sets as [`segments`]; [`csv`] reads tables; [`features`] computes features
+//! and caches them, [`frames`] reads them; [`check`] says what a set holds and what is wrong with
+//! it; [`folds`] divides clips; [`procedural`] makes clips; [`scores`] holds what networks say of
+//! segments.
 
+pub mod check;
 pub mod csv;
 pub mod features;
 pub mod folds;
+pub mod frames;
 pub mod procedural;
 pub mod scores;
 pub mod segments;
+pub mod sets;
 
 use crate::error::{Error, Result};
-use crate::nets::teacher::{Tutor, mn04};
-use crate::train::recipe::{DataSet, FoldMode, Recipe};
+use edge_frontend::FrontendConfig;
 use features::FeatureCache;
-use indicatif::ProgressBar;
-use rayon::prelude::*;
+use folds::{FoldMode, held_out_stretch};
+use frames::Frames;
+use procedural::Procedural;
+use segments::{Options, SegmentSet};
+use sets::{DataSet, Opened};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a clip is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A data set with labels, by its index in [`Corpus::sets`].
+    Set(usize),
+    /// A recording of background.
+    Background,
+    /// The generator, or a user's own recordings.
+    Generated,
+}
+
+/// When a clip is held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Division {
+    /// Where this fold, counted from 1, is the held-out one.
+    Fold(u32),
+    /// Never.
+    Train,
+    /// Always.
+    HeldOut,
+}
 
 /// A clip with its features.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Clip {
-    /// Index into the corpus' sets; none for background and for generated sounds.
-    pub set: Option<usize>,
+    /// Where it is from.
+    pub origin: Origin,
     /// Index into the labels.
     pub label: usize,
-    /// Fold, from 1.
-    pub fold: u32,
+    /// When it is held out.
+    pub division: Division,
     /// What the clip was cut from; unique over sets.
     pub source: String,
-    /// `(n_frames, n_mels)` row-major, normalised.
-    pub frames: Vec<f32>,
-    /// Name of the recording's file, without its ending; empty for what has none.
-    pub name: String,
-    /// The recording as its table names it; empty for what has none.
+    /// `annotation_id` of the segment, or the recording's name without its ending; unique in a set.
+    pub id: String,
+    /// The recording as its table names it.
     pub file: String,
-    /// What the teacher says of the clip.
-    pub targets: Option<Targets>,
-    /// The clip to the teacher's ear, `(n_frames, teacher::mn04::N_MELS)` mel powers in step with `frames`.
-    pub heard: Option<Vec<f32>>,
-    /// What other networks say of the clip, posteriors `(n_classes)` at the temperature of `[distill]`.
-    pub soft: Option<Vec<f32>>,
+    /// `(n_frames, n_mels)`, normalised.
+    pub frames: Frames,
+    /// Its sound.
+    pub audio: Audio,
+}
+
+/// The sound of a clip.
+#[derive(Debug, Clone)]
+pub enum Audio {
+    /// A segment of a set.
+    Segment(Arc<SegmentSet>, usize),
+    /// A sound of the generator.
+    Generated {
+        /// Which one.
+        sound: sounds::Sound,
+        /// Hz.
+        sample_rate: u32,
+        /// Duration.
+        seconds: f64,
+        /// Seed of the sound.
+        seed: u64,
+    },
+    /// Only the frames are known.
+    Unknown,
 }
 
 impl Clip {
-    /// The frames of `range` as a clip of its own, which has no teacher's targets.
-    fn stretch(&self, range: std::ops::Range<usize>, n_mels: usize) -> Self {
-        let cut = |values: &[f32], width: usize| values[range.start * width..range.end * width].to_vec();
-        Self {
-            frames: cut(&self.frames, n_mels),
-            heard: self.heard.as_ref().map(|heard| cut(heard, mn04::N_MELS)),
-            targets: None,
-            soft: None,
-            source: self.source.clone(),
-            name: self.name.clone(),
-            file: self.file.clone(),
-            ..*self
+    /// Its name among the clips of its set: the recording of a clip that is a whole recording, else
+    /// the segment's.
+    pub fn name(&self) -> &str {
+        let is_whole = Path::new(&self.file).file_stem().is_some_and(|stem| stem == self.id.as_str());
+        if is_whole { &self.file } else { &self.id }
+    }
+
+    /// The fold that it is held out in; none if it belongs to no fold.
+    pub fn fold(&self) -> Option<u32> {
+        if let Division::Fold(fold) = self.division { Some(fold) } else { None }
+    }
+}
+
+impl Audio {
+    /// The samples, mono, at the rate of the clip's front end; none where only the frames are
+    /// known.
+    ///
+    /// # Errors
+    ///
+    /// If the recording cannot be read.
+    pub fn samples(&self) -> Result<Vec<f32>> {
+        match self {
+            Self::Segment(set, index) => set.samples(*index),
+            Self::Generated { sound, sample_rate, seconds, seed } => {
+                Ok(sounds::render(*sound, *sample_rate, *seconds as f32, *seed))
+            }
+            Self::Unknown => Ok(Vec::new()),
         }
-    }
-}
-
-/// A teacher's embeddings of a clip, along its time.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Targets {
-    /// Middle of each embedding's window, in frames of the student.
-    pub centres: Vec<f32>,
-    /// `(centres.len(), width)` row-major.
-    pub values: Vec<f32>,
-}
-
-impl Targets {
-    /// Index of the embedding whose window is centred nearest to `frame`.
-    pub fn nearest(&self, frame: f32) -> Option<usize> {
-        let distance = |i: &usize| (self.centres[*i] - frame).abs();
-        (0..self.centres.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)))
-    }
-
-    /// Embedding `i`.
-    pub fn row(&self, i: usize) -> &[f32] {
-        let width = self.values.len() / self.centres.len().max(1);
-        &self.values[i * width..(i + 1) * width]
     }
 }
 
@@ -88,22 +131,38 @@ impl Targets {
 pub struct SetInfo {
     /// Name from the recipe.
     pub name: String,
-    /// Its own classes, as indices into the labels.
+    /// Its own classes, as indices into the labels, in the order of the set.
     pub labels: Vec<usize>,
 }
 
-/// Everything a recipe's data sets hold.
+/// What a corpus is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents<'a> {
+    /// Data sets, in the order of their labels.
+    pub sets: &'a [DataSet],
+    /// Label of the background; absent if there is no such class.
+    pub background: Option<&'a str>,
+    /// Generated clips.
+    pub procedural: Option<&'a Procedural>,
+    /// The network's front end.
+    pub frontend: &'a FrontendConfig,
+    /// Memory for decoded recordings.
+    pub audio_mb: usize,
+}
+
+/// Everything that a recipe's data sets hold.
 #[derive(Debug, Clone)]
 pub struct Corpus {
-    /// Classes: each set's in alphabetical order, sets in recipe order, the background last.
+    /// Classes: each set's in its own order, sets in recipe order, then the background's if no set
+    /// has it.
     pub labels: Vec<String>,
     /// Index of the background label.
     pub background: Option<usize>,
     /// The sets that have labels.
     pub sets: Vec<SetInfo>,
-    /// Labelled recordings.
+    /// Labelled segments.
     pub clips: Vec<Clip>,
-    /// Background recordings.
+    /// Background.
     pub negatives: Vec<Clip>,
     /// Generated clips, for training only.
     pub procedural: Vec<Clip>,
@@ -125,102 +184,30 @@ pub struct Split {
 /// Where data and cache lie.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// Folder the data sets' paths are relative to.
+    /// Folder that the data sets' paths are relative to.
     pub data_root: PathBuf,
     /// Folder of the feature cache.
     pub cache: PathBuf,
-    /// Folder of the recipe, which the scores of other networks are relative to.
+    /// Folder of the recipe, which other recipes and scores of other networks are relative to.
     pub recipe_folder: PathBuf,
 }
 
-/// What a recipe's tables say, without its recordings.
-#[derive(Debug)]
-pub struct Tables {
-    /// By data set.
-    rows: Vec<Vec<csv::Row>>,
-    /// Classes: each set's in alphabetical order, sets in recipe order, the background last.
-    pub labels: Vec<String>,
-    /// Index of the background label.
-    pub background: Option<usize>,
-}
-
-impl Tables {
-    /// Reads the tables, which lie under `root`.
-    ///
-    /// # Errors
-    ///
-    /// If a table is wrong, or there are fewer than two classes.
-    pub fn read(recipe: &Recipe, root: &Path) -> Result<Self> {
-        let rows =
-            recipe.data.iter().map(|set| csv::read_table(&root.join(&set.csv), &root.join(&set.audio), set.negatives));
-        let rows = rows.collect::<Result<Vec<_>>>()?;
-        let mut labels: Vec<String> = Vec::new();
-        for rows in &rows {
-            let mut own: Vec<&str> = rows.iter().map(|r| r.label.as_str()).filter(|l| !l.is_empty()).collect();
-            own.sort_unstable();
-            own.dedup();
-            labels.extend(
-                own.into_iter().filter(|l| !labels.iter().any(|k| k == l)).map(str::to_owned).collect::<Vec<_>>(),
-            );
-        }
-        if recipe.procedural.as_ref().is_some_and(|p| p.add_labels) {
-            procedural::add_labels(&mut labels);
-        }
-        let background = recipe.background.as_ref().map(|name| {
-            labels.retain(|l| l != name);
-            labels.push(name.clone());
-            labels.len() - 1
-        });
-        if labels.len() < 2 {
-            return Err(Error::Usage(format!(
-                "recipe {:?} has {} classes, needs at least 2",
-                recipe.name,
-                labels.len()
-            )));
-        }
-        Ok(Self { rows, labels, background })
-    }
-
-    /// The rows of each data set.
-    pub fn rows(&self) -> &[Vec<csv::Row>] {
-        &self.rows
-    }
-
-    /// The fold of every labelled row of the recipe's data sets, in their order.
-    pub fn folds(&self, recipe: &Recipe, mode: FoldMode) -> Vec<u32> {
-        let labelled = || {
-            let sets = recipe.data.iter().zip(&self.rows).filter(|(set, _)| !set.negatives);
-            sets.flat_map(|(set, rows)| rows.iter().map(move |row| (set, row)))
-        };
-        match mode {
-            FoldMode::Official => labelled().map(|(_, row)| row.fold).collect(),
-            FoldMode::Source => {
-                let label = |row: &csv::Row| self.labels.iter().position(|l| *l == row.label).unwrap_or(0);
-                let keys: Vec<_> = labelled().map(|(set, row)| (label(row), source_of(set, row))).collect();
-                folds::by_source(&keys)
-            }
-        }
-    }
-}
-
-/// What a clip was cut from; unique over sets.
-fn source_of(set: &DataSet, row: &csv::Row) -> String {
-    format!("{}/{}", set.name, row.source)
-}
-
 impl Corpus {
-    /// Reads the tables, then decodes and analyses all recordings, with a progress bar on standard error.
+    /// Opens the data sets and computes the features of all recordings that the cache lacks, with a
+    /// progress bar on standard error.
     ///
     /// # Errors
     ///
-    /// If a table is wrong, a recording cannot be decoded or is shorter than one frame, or the cache cannot be written.
-    pub fn load(recipe: &Recipe, places: &Places, folds: FoldMode) -> Result<Self> {
-        let root = &places.data_root;
-        let tables = Tables::read(recipe, root)?;
-        let clip_folds = tables.folds(recipe, folds);
-        let Tables { rows: tables, labels, background } = tables;
-        let cache = FeatureCache::new(&places.cache, &recipe.frontend)?;
-        let tutor = Tutor::load(recipe.teacher.as_ref(), recipe.frontend.hop_seconds(), root, &places.cache)?;
+    /// If a table is wrong, there are fewer than two classes, a recording cannot be decoded or is
+    /// shorter than one frame, or the cache cannot be written.
+    pub fn load(contents: &Contents, places: &Places, folds: FoldMode) -> Result<Self> {
+        // The data sets share the memory.
+        let audio_bytes = (contents.audio_mb << 20) / contents.sets.len().max(1);
+        let options = Options { audio_bytes, feature_bytes: 0, ..Options::default() };
+        let open = |set: &DataSet| set.open(&places.data_root, contents.frontend, &options);
+        let opened = contents.sets.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let labels = labels(contents, &opened)?;
+        let background = contents.background.and_then(|name| labels.iter().position(|l| l == name));
         let mut corpus = Self {
             labels,
             background,
@@ -229,107 +216,93 @@ impl Corpus {
             negatives: Vec::new(),
             procedural: Vec::new(),
         };
-        let bar = crate::common::progress::bar(tables.iter().map(Vec::len).sum::<usize>() as u64, "features");
-        for (set, rows) in recipe.data.iter().zip(&tables) {
-            corpus.add_set(set, rows, &cache, tutor.as_ref(), &bar)?;
+        let cache = FeatureCache::new(&places.cache, contents.frontend)?;
+        for set in opened {
+            corpus.add(set, &cache)?;
         }
-        bar.finish_and_clear();
-        for (clip, fold) in corpus.clips.iter_mut().zip(clip_folds) {
-            clip.fold = fold;
+        if folds == FoldMode::Source {
+            corpus.regroup();
         }
-        if let Some(settings) = &recipe.procedural {
-            corpus.procedural =
-                procedural::clips(settings, &recipe.frontend, &corpus.labels, background, tutor.as_ref())?;
+        if let Some(settings) = contents.procedural {
+            corpus.procedural = procedural::clips(settings, contents.frontend, &corpus.labels, background)?;
         }
         Ok(corpus)
     }
 
-    fn add_set(
-        &mut self,
-        set: &DataSet,
-        rows: &[csv::Row],
-        cache: &FeatureCache,
-        tutor: Option<&Tutor>,
-        bar: &ProgressBar,
-    ) -> Result<()> {
-        let loaded = rows.par_iter().map(|row| {
-            let frames = cache.load(&row.path)?;
-            if frames.is_empty() {
-                return Err(Error::content(&row.path, "recording is shorter than one frame"));
-            }
-            let mut clip = Clip { source: row.source.clone(), file: row.file.clone(), frames, ..Clip::default() };
-            clip.name = row.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            if let Some(tutor) = tutor {
-                clip.targets = (!set.negatives).then(|| tutor.targets(&row.path)).transpose()?;
-                let n_frames = clip.frames.len() / cache.frontend().n_mels;
-                clip.heard = tutor.hear_file(&row.path, n_frames, cache.frontend())?;
-            }
-            bar.inc(1);
-            Ok(clip)
-        });
-        let loaded = loaded.collect::<Result<Vec<Clip>>>()?;
-        if set.negatives {
+    fn add(&mut self, set: Opened, cache: &FeatureCache) -> Result<()> {
+        if !set.labels.is_empty() {
+            let own = set.labels.iter().filter_map(|name| self.labels.iter().position(|l| l == name));
+            self.sets.push(SetInfo { name: set.name.clone(), labels: own.collect() });
+        }
+        let origin = Origin::Set(self.sets.len().saturating_sub(1));
+        for (segments, division) in [(set.segments, Division::Train), (set.validation, Division::HeldOut)] {
+            let Some(segments) = segments.map(Arc::new) else { continue };
+            let own = &self.sets[self.sets.len() - 1].labels;
+            let label = |i: usize| Ok(own[segments.class(i)?]);
+            let clips = clips(&segments, &set.name, origin, division, cache, label)?;
+            self.clips.extend(clips);
+        }
+        for (segments, division) in [(set.background, Division::Train), (set.validation_background, Division::HeldOut)]
+        {
+            let Some(segments) = segments.map(Arc::new) else { continue };
             let label = self.background.unwrap_or(0);
-            self.negatives.extend(loaded.into_iter().map(|clip| Clip { label, ..clip }));
-            return Ok(());
+            let clips = clips(&segments, &set.name, Origin::Background, division, cache, |_| Ok(label))?;
+            self.negatives.extend(clips);
         }
-        let mut own = Vec::new();
-        for (row, clip) in rows.iter().zip(loaded) {
-            let label = self.labels.iter().position(|l| *l == row.label);
-            let label = label
-                .ok_or_else(|| Error::Usage(format!("label {:?} of data set {:?} is unknown", row.label, set.name)))?;
-            own.push(label);
-            let source = source_of(set, row);
-            self.clips.push(Clip { set: Some(self.sets.len()), label, fold: row.fold, source, ..clip });
-        }
-        own.sort_unstable();
-        own.dedup();
-        self.sets.push(SetInfo { name: set.name.clone(), labels: own });
         Ok(())
     }
 
-    /// The labels of set `set` in alphabetical order, as indices.
-    pub fn labels_in_alphabetical_order(&self, set: usize) -> Vec<usize> {
-        let mut labels = self.sets[set].labels.clone();
-        labels.sort_by(|&a, &b| self.labels[a].cmp(&self.labels[b]));
-        labels
+    /// Replaces the folds of the clips that have one, such that no source is in two of them.
+    fn regroup(&mut self) {
+        let with_fold = |clip: &&mut Clip| matches!(clip.division, Division::Fold(_));
+        let keys: Vec<_> = self.clips.iter_mut().filter(with_fold).map(|c| (c.label, c.source.clone())).collect();
+        for (clip, fold) in self.clips.iter_mut().filter(with_fold).zip(folds::by_source(&keys)) {
+            clip.division = Division::Fold(fold);
+        }
     }
 
     /// Folds that the clips have, in order.
     pub fn folds(&self) -> Vec<u32> {
-        let mut folds: Vec<u32> = self.clips.iter().map(|c| c.fold).collect();
+        let mut folds: Vec<u32> = self.clips.iter().filter_map(Clip::fold).collect();
         folds.sort_unstable();
         folds.dedup();
         folds
     }
 
-    /// Divides the corpus: `fold` is held out of every set, and its stretch of time of every background recording. Without
-    /// a fold everything is trained on.
+    /// Divides the corpus: `fold` is held out of every set that has folds, and its stretch of time
+    /// of every background recording; a validation set is always held out.
     ///
     /// # Errors
     ///
-    /// If there is no such fold.
-    pub fn split(self, fold: Option<u32>, n_mels: usize) -> Result<Split> {
-        let Some(fold) = fold else {
-            let train = self.clips.into_iter().chain(self.procedural).collect();
-            return Ok(Split {
-                train,
-                held_out: Vec::new(),
-                negatives: self.negatives,
-                held_out_negatives: Vec::new(),
-            });
-        };
+    /// If there is no such fold, or nothing is left to train on.
+    pub fn split(self, fold: Option<u32>) -> Result<Split> {
         let folds = self.folds();
-        if !folds.contains(&fold) {
-            return Err(Error::Usage(format!("fold {fold} does not exist; the data has folds {folds:?}")));
+        if let Some(fold) = fold.filter(|fold| !folds.contains(fold)) {
+            return Err(Error::Usage(match folds[..] {
+                [] => format!("fold {fold} does not exist: the data has its own division and no folds"),
+                _ => format!("fold {fold} does not exist; the data has folds {folds:?}"),
+            }));
         }
-        let (held_out, mut train): (Vec<_>, Vec<_>) = self.clips.into_iter().partition(|c| c.fold == fold);
+        let is_held_out = |clip: &Clip| match clip.division {
+            Division::Fold(own) => Some(own) == fold,
+            Division::Train => false,
+            Division::HeldOut => true,
+        };
+        let (held_out, mut train): (Vec<_>, Vec<_>) = self.clips.into_iter().partition(is_held_out);
         train.extend(self.procedural);
-        let (mut negatives, mut held_out_negatives) = (Vec::new(), Vec::new());
-        for clip in self.negatives {
-            let n_frames = clip.frames.len() / n_mels;
-            let stretch = folds::held_out_stretch(n_frames, fold);
-            let part = |range: std::ops::Range<usize>| clip.stretch(range, n_mels);
+        if train.is_empty() {
+            return Err(Error::Usage("no clip is left to train on: every clip is held out".to_owned()));
+        }
+        let (mut held_out_negatives, divided): (Vec<_>, Vec<_>) = self.negatives.into_iter().partition(is_held_out);
+        let mut negatives = Vec::new();
+        for clip in divided {
+            let Some(fold) = fold else {
+                negatives.push(clip);
+                continue;
+            };
+            let n_frames = clip.frames.n_frames();
+            let stretch = held_out_stretch(n_frames, fold);
+            let part = |range: std::ops::Range<usize>| Clip { frames: clip.frames.part(range), ..clip.clone() };
             held_out_negatives.extend((!stretch.is_empty()).then(|| part(stretch.clone())));
             let rest = [0..stretch.start, stretch.end..n_frames];
             negatives.extend(rest.into_iter().filter(|r| !r.is_empty()).map(part));
@@ -338,7 +311,54 @@ impl Corpus {
     }
 }
 
-/// The data root to use: the option, else the environment's `EARWITNESS_DATA`, else the recipe's `own`, from the recipe's folder.
+/// The classes of all sets, of the generator if it adds its own, and the background's.
+fn labels(contents: &Contents, opened: &[Opened]) -> Result<Vec<String>> {
+    let mut labels: Vec<String> = Vec::new();
+    for name in opened.iter().flat_map(|set| &set.labels) {
+        if !labels.contains(name) {
+            labels.push(name.clone());
+        }
+    }
+    if contents.procedural.is_some_and(|p| p.add_labels) {
+        procedural::add_labels(&mut labels);
+    }
+    if let Some(name) = contents.background.filter(|name| !labels.iter().any(|l| l == name)) {
+        labels.push(name.to_owned());
+    }
+    if labels.len() < 2 {
+        return Err(Error::Usage(format!("the data has {} classes, a training needs at least 2", labels.len())));
+    }
+    Ok(labels)
+}
+
+/// The segments of a set as clips.
+fn clips(
+    set: &Arc<SegmentSet>,
+    name: &str,
+    origin: Origin,
+    division: Division,
+    cache: &FeatureCache,
+    label: impl Fn(usize) -> Result<usize>,
+) -> Result<Vec<Clip>> {
+    let frames = set.frames(cache)?;
+    let clip = |(i, frames): (usize, Frames)| {
+        let segment = &set.segments()[i];
+        Ok(Clip {
+            origin,
+            label: label(i)?,
+            division: if segment.fold > 0 { Division::Fold(segment.fold) } else { division },
+            source: format!("{name}/{}", segment.source),
+            id: segment.annotation_id.clone(),
+            file: segment.recording.clone(),
+            frames,
+            audio: Audio::Segment(set.clone(), i),
+        })
+    };
+    frames.into_iter().enumerate().map(clip).collect()
+}
+
+/// The data root to use: the option, else the environment's `EARWITNESS_DATA`, else the recipe's
+/// `own`, from the recipe's folder.
 pub fn data_root(own: &Path, recipe_path: &Path, option: Option<&Path>) -> PathBuf {
     let from_environment = std::env::var_os("EARWITNESS_DATA").filter(|v| !v.is_empty()).map(PathBuf::from);
     let chosen = option.map(Path::to_owned).or(from_environment);

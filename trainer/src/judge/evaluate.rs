@@ -1,21 +1,23 @@
 //! Evaluation on a held-out fold.
 //!
-//! Enters: a trained network and clips it has not seen. Leaves: top-1 accuracy for each data set, over all classes and among
-//! the set's own, and how often background is taken for an event. A clip's logits are the mean of its frame logits, without
-//! those that hear only silence ([`loud_outputs`]), augmentation or repeated views.
+//! Enters: a trained network and clips it has not seen. Leaves: top-1 accuracy for each data set,
+//! over all classes and among the set's own, and how often background is taken for an event. A
+//! clip's logits are the mean of its frame logits, without those that hear only silence
+//! ([`loud_outputs`]), augmentation or repeated views.
 
-use crate::data::{Clip, SetInfo};
+use crate::data::frames::Frames;
+use crate::data::{Clip, Origin, SetInfo};
 use crate::error::Result;
 use crate::judge::scores::Predictions;
 use crate::judge::scores::predictions::Recording;
 use crate::nets::student::{Student, receptive_field};
+use crate::train::student::{clip_input, padded, silence};
 use edge::clip::loud_outputs;
 use edge::decide::{Average, clip_posteriors};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;
 use edge_frontend::{Activation, FrontendConfig, Manifest};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Tensor};
@@ -39,7 +41,8 @@ pub struct SetResult {
     pub n: usize,
     /// Share of clips whose most likely class of all is right.
     pub top1: f64,
-    /// Share of clips whose most likely class among the set's own is right: the figure to compare with published ones.
+    /// Share of clips whose most likely class among the set's own is right: the figure to compare
+    /// with published ones.
     pub top1_own_labels: f64,
     /// Mean negative log posterior of the right class over all classes.
     pub nll: f64,
@@ -85,8 +88,9 @@ impl HeldOut {
         Ok(Some(self.measure(Activation::Softmax, &logits)))
     }
 
-    /// What the network's files in the model folder `folder` say of all that is held out, run as the daemon runs them; none if
-    /// nothing is held out. Clips come first, then the windows of background.
+    /// What the network's files in the model folder `folder` say of all that is held out, run as
+    /// the daemon runs them; none if nothing is held out. Clips come first, then the windows of
+    /// background.
     ///
     /// # Errors
     ///
@@ -107,12 +111,15 @@ impl HeldOut {
         };
         let mut recordings = Vec::new();
         for clip in &self.clips {
-            let set = clip.set.map(|set| self.sets[set].name.clone()).unwrap_or_default();
-            let id = unique(format!("{set}/{}", clip.file));
+            let set = match clip.origin {
+                Origin::Set(set) => self.sets[set].name.clone(),
+                Origin::Background | Origin::Generated => String::new(),
+            };
+            let id = unique(format!("{set}/{}", clip.name()));
             recordings.push(Recording { id, set, source: clip.source.clone(), label: clip.label });
         }
         for (clip, at, _) in self.windows() {
-            let id = unique(format!("{}@{at}", clip.file));
+            let id = unique(format!("{}@{at}", clip.name()));
             recordings.push(Recording { id, set: String::new(), source: clip.source.clone(), label: clip.label });
         }
         let own = self.sets.iter().flat_map(|set| set.labels.iter().map(|&class| (set.name.clone(), class)));
@@ -143,20 +150,21 @@ impl HeldOut {
 
     /// The logits of all clips and then of the windows of background, `(N, C)` row-major.
     fn ask(&self, clip_logits: impl Fn(&[f32]) -> Result<Vec<f32>>) -> Result<Vec<f32>> {
-        let clips = self.clips.iter().map(|clip| clip.frames.as_slice());
+        let clips = self.clips.iter().map(|clip| clip.frames.clone());
         let mut all = Vec::new();
         for frames in clips.chain(self.windows().map(|(_, _, frames)| frames)) {
-            all.extend(clip_logits(frames)?);
+            all.extend(clip_logits(&frames.all()?)?);
         }
         Ok(all)
     }
 
     /// The windows of background: recording, number of the window in it, frames.
-    fn windows(&self) -> impl Iterator<Item = (&Clip, usize, &[f32])> {
-        let length = (BACKGROUND_WINDOW_S / self.frontend.hop_seconds()) as usize * self.frontend.n_mels;
+    fn windows(&self) -> impl Iterator<Item = (&Clip, usize, Frames)> {
+        let length = (BACKGROUND_WINDOW_S / self.frontend.hop_seconds()) as usize;
         let negatives: &[Clip] = if self.background.is_some() { &self.negatives } else { &[] };
         negatives.iter().flat_map(move |clip| {
-            clip.frames.chunks_exact(length).enumerate().map(move |(at, frames)| (clip, at, frames))
+            let windows = 0..clip.frames.n_frames() / length;
+            windows.map(move |at| (clip, at, clip.frames.part(at * length..(at + 1) * length)))
         })
     }
 
@@ -173,7 +181,7 @@ impl HeldOut {
         for (index, set) in self.sets.iter().enumerate() {
             let (mut n, mut right, mut right_own, mut nll) = (0, 0, 0, 0.0);
             let rows = self.clips.iter().zip(of_clips.chunks_exact(n_classes));
-            for (clip, logits) in rows.filter(|(clip, _)| clip.set == Some(index)) {
+            for (clip, logits) in rows.filter(|(clip, _)| clip.origin == Origin::Set(index)) {
                 n += 1;
                 right += usize::from(argmax(logits, 0..logits.len()) == clip.label);
                 right_own += usize::from(argmax(logits, set.labels.iter().copied()) == clip.label);
@@ -198,7 +206,8 @@ impl HeldOut {
     }
 }
 
-/// Logits `(C)` of a whole clip `(n_frames, n_mels)`. A clip shorter than the receptive field is followed by silence.
+/// Logits `(C)` of a whole clip `(n_frames, n_mels)`. A clip shorter than the receptive field is
+/// followed by silence.
 ///
 /// # Errors
 ///
@@ -214,31 +223,6 @@ pub fn clip_logits(student: &Student, frames: &[f32], frontend: &FrontendConfig,
     Ok(Vec::try_from(&logits.f_squeeze_dim(0)?)?)
 }
 
-/// The normalised log-mel value of digital silence.
-pub fn silence(frontend: &FrontendConfig) -> f32 {
-    ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std
-}
-
-/// A whole clip `(n_frames, n_mels)` as the network takes it, `(1, T, n_mels)`: followed by `silence` up to the receptive field.
-///
-/// # Errors
-///
-/// If libtorch reports one.
-pub fn clip_input(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Tensor> {
-    let n_mels = student.n_mels();
-    let frames = padded(frames, receptive_field(&student.network().layers) * n_mels, silence);
-    Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
-}
-
-/// The frames, followed by `silence` up to `shortest` values.
-fn padded(frames: &[f32], shortest: usize, silence: f32) -> Cow<'_, [f32]> {
-    let mut frames = Cow::Borrowed(frames);
-    if frames.len() < shortest {
-        frames.to_mut().resize(shortest, silence);
-    }
-    frames
-}
-
 fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {
     among.into_iter().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0)
 }
@@ -246,4 +230,17 @@ fn argmax(logits: &[f32], among: impl IntoIterator<Item = usize>) -> usize {
 /// As the daemon computes them.
 fn posteriors(activation: Activation, logits: &[f32]) -> Vec<f32> {
     clip_posteriors(activation, Average::Logits, 1.0, logits.len(), logits)
+}
+
+/// An evaluation in one line.
+pub fn describe(evaluation: &Evaluation) -> String {
+    let set = |(name, r): (&String, &SetResult)| {
+        let [own, all] = [r.top1_own_labels, r.top1].map(|share| share * 100.0);
+        format!("{name} {own:.1} % ({all:.1} % of all classes, nll {:.2}, {} clips)", r.nll, r.n)
+    };
+    let mut parts: Vec<String> = evaluation.sets.iter().map(set).collect();
+    if let Some(b) = &evaluation.background {
+        parts.push(format!("background false alarms {:.1} % of {} s", b.false_alarms * 100.0, b.n_windows));
+    }
+    parts.join(", ")
 }

@@ -3,4 +3,5 @@
 pub mod calibrate;
 pub mod evaluate;
 pub mod scores;
+pub mod summary;
 pub mod thresholds;

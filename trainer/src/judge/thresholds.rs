@@ -1,10 +1,10 @@
 //! Thresholds of single classes, from recordings that the networks have not heard.
 //!
-//! Enters: the held-out clips and background of each fold, run through that fold's model as the daemon runs it. Leaves: the score
-//! that each class reaches in each of them and holds for the least duration of an event ([`Peaks`], one file a run), and of all
-//! folds' peaks together a threshold a class: the lowest at which few recordings of other sounds raise a false alarm.
+//! Enters: the held-out clips and background of each fold, run through that fold's model as the
+//! daemon runs it. Leaves: the score that each class reaches in each of them and holds for the
+//! least duration of an event ([`Peaks`], one file a run), and of all folds' peaks together a
+//! threshold a class: the lowest at which few recordings of other sounds raise a false alarm.
 
-use crate::chain::crossval;
 use crate::common::json;
 use crate::data::Clip;
 use crate::error::{Error, Result};
@@ -22,12 +22,14 @@ pub const PEAKS: &str = "peaks.json";
 
 /// Share of recordings of other sounds in which a class may reach its threshold.
 const FALSE_ALARMS: f64 = 0.01;
-/// Thresholds are sought from here on, in steps, up to the highest. Lower ones, which clips alone would allow, brought more false
-/// alarms and no more finds on generated scenes: a room holds more than clips do.
+/// Thresholds are sought from here on, in steps, up to the highest. Lower ones, which clips alone
+/// would allow, brought more false alarms and no more finds on generated scenes: a room holds more
+/// than clips do.
 const LOWEST: f32 = 0.5;
 const HIGHEST: f32 = 0.95;
 const STEP: f32 = 0.05;
-/// A threshold is not raised where fewer than this share of the class's own recordings would reach it: it would be deaf.
+/// A threshold is not raised where fewer than this share of the class's own recordings would reach
+/// it: it would be deaf.
 const LEAST_FOUND: f64 = 0.5;
 
 /// What the classes reach in one recording.
@@ -35,7 +37,8 @@ const LEAST_FOUND: f64 = 0.5;
 pub struct Peaks {
     /// What is in the recording.
     pub label: String,
-    /// For each class in the model's order, the highest score that it held for `min_duration_ms`; 0 if the recording is shorter.
+    /// For each class in the model's order, the highest score that it held for `min_duration_ms`; 0
+    /// if the recording is shorter.
     pub scores: Vec<f32>,
 }
 
@@ -54,7 +57,7 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
     let (window, held) = (n_outputs(manifest.decision.window_ms), n_outputs(manifest.decision.min_duration_ms));
     let (n_classes, temperature) = (manifest.labels.len(), manifest.decision.temperature);
     let of_clip = |clip: &Clip| {
-        let logits = engine.run(&clip.frames)?;
+        let logits = engine.run(&clip.frames.all()?)?;
         let scores: Vec<Vec<f32>> = logits
             .windows(window * n_classes)
             .step_by(n_classes)
@@ -67,16 +70,16 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
     clips.iter().map(of_clip).collect()
 }
 
-/// Sets the thresholds of the classes in `decision` from the peaks in the run folders `runs`, or right under them. `labels` are the
-/// model's; of `background` there are no events. A class of which nothing was held out
-/// keeps the thresholds that it has.
+/// Sets the thresholds of the classes in `decision` from the peaks in the run folders `runs`, or
+/// right under them. `labels` are the model's; of `background` there are no events. A class of
+/// which nothing was held out keeps the thresholds that it has.
 ///
 /// # Errors
 ///
 /// If there are no peaks, or they are of a model with other labels.
 pub fn calibrate(decision: &mut Decision, runs: &[PathBuf], labels: &[String], background: Option<&str>) -> Result<()> {
     let mut peaks: Vec<Peaks> = Vec::new();
-    for path in crossval::files(runs, PEAKS)? {
+    for path in json::files(runs, PEAKS)? {
         let read: Vec<Peaks> = json::read(&path)?;
         if let Some(other) = read.iter().find(|p| p.scores.len() != labels.len()) {
             let message = format!("peaks of {} classes, expected {}", other.scores.len(), labels.len());
@@ -107,7 +110,8 @@ pub fn calibrate(decision: &mut Decision, runs: &[PathBuf], labels: &[String], b
     Ok(())
 }
 
-/// The lowest threshold with few false alarms, or the highest at which enough of the class's own recordings are found.
+/// The lowest threshold with few false alarms, or the highest at which enough of the class's own
+/// recordings are found.
 fn threshold(peaks: &[Peaks], class: usize, label: &str) -> f32 {
     let share = |own: bool, threshold: f32| {
         let scores = peaks.iter().filter(|p| (p.label == label) == own).map(|p| p.scores[class]);

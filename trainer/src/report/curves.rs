@@ -1,6 +1,7 @@
 //! The course of a training.
 //!
-//! Enters: `metrics.jsonl` of a run. Leaves: its epochs, and its evaluations on the held-out fold.
+//! Enters: `metrics.jsonl` of a stage. Leaves: its epochs and its evaluations on what is held out,
+//! in order.
 
 use crate::error::{Error, Result};
 use crate::judge::evaluate::Evaluation;
@@ -11,48 +12,37 @@ use std::path::Path;
 /// One training's course.
 #[derive(Debug, Clone, Default)]
 pub struct Curves {
-    /// What is trained: a stage; empty where there is but one.
+    /// The stage that is trained; empty where there is only one.
     pub stage: String,
-    /// In order.
     pub epochs: Vec<Epoch>,
-    /// In order.
     pub evaluations: Vec<Evaluated>,
 }
 
 /// Means over an epoch's steps.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Epoch {
-    /// From 1.
     pub epoch: f64,
-    /// With the labels.
     pub loss: f64,
     /// Distance to the teacher's embedding; 0 without a teacher.
     #[serde(default)]
     pub teacher_loss: f64,
-    /// Share of crops whose most likely class is right.
     pub accuracy: f64,
     /// Learning rate of the last step.
     pub lr: f64,
-    /// Time that it took.
     #[serde(default)]
     pub seconds: f64,
 }
 
-/// An evaluation between epochs.
+/// An evaluation after an epoch.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Evaluated {
-    /// After this epoch.
     pub epoch: f64,
-    /// On the held-out fold.
     pub evaluation: Evaluation,
 }
 
 impl Curves {
-    /// Reads a record. Lines of other kinds are left out, and so is what a training that was killed left of its last line.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, or a line before the last is no record.
+    /// Reads a record. Lines of other kinds are left out, and so is an incomplete last line, which
+    /// a killed training leaves.
     pub fn read(path: &Path, stage: &str) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let mut curves = Self { stage: stage.to_owned(), ..Self::default() };

@@ -1,79 +1,76 @@
-//! What the networks say where they left no predictions.
+//! Predictions of the runs that left none.
 //!
-//! Enters: runs of before predictions were written, or of staged recipes, and the folder of the data sets. Leaves: their
-//! predictions, from each run's model and the recipe's data. What cannot be done is noted. Features come from the cache.
+//! Enters: runs of SlowFast or without predictions, and the folder of the data sets. Leaves:
+//! predictions from each run's model and the recipe's data, with features from the cache; a note
+//! for each run whose predictions cannot be made.
 
 use super::ReportOptions;
-use super::run::{AnyRecipe, Notes, Run};
+use super::run::{Notes, Run};
 use super::subject::Subject;
-use crate::chain::fit::MODEL;
-use crate::chain::staged::recipe::StagedData;
-use crate::chain::staged::run::{FUSED, SCORES};
+use crate::chain::slowfast::{FUSED, SCORES};
+use crate::chain::student::MODEL;
 use crate::data::csv::{Row, read_table};
-use crate::data::{Corpus, Places, data_root};
+use crate::data::procedural::Procedural;
+use crate::data::sets::{DataSet, Tables};
+use crate::data::{Corpus, Places, Split, data_root};
 use crate::error::{Error, Result};
 use crate::judge::evaluate::HeldOut;
 use crate::judge::scores::predictions::Recording;
 use crate::judge::scores::{Predictions, Scores};
-use crate::train::recipe::{Procedural, Recipe};
+use crate::train::recipe::{Network, Recipe};
 use edge_frontend::Activation;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tch::Device;
 
-/// Where the recordings are.
+/// The folder of the recordings, if it is found.
 #[derive(Debug)]
-pub struct DataSets {
-    root: Option<PathBuf>,
-}
+pub struct DataSets(Option<PathBuf>);
 
 impl DataSets {
-    /// The folder that was asked for, or where the trainings found theirs.
+    /// The folder that the options name, or where the trainings found theirs.
     pub fn find(subject: &Subject, options: &ReportOptions) -> Self {
         let theirs = subject.runs.iter().find_map(|run| run.environment.as_ref().map(|e| e.data_root.clone()));
         let root = data_root(&theirs.unwrap_or_default(), Path::new(""), options.data_root.as_deref());
-        Self { root: root.is_dir().then_some(root) }
+        Self(root.is_dir().then_some(root))
     }
 
-    /// The folder.
-    ///
-    /// # Errors
-    ///
-    /// If it is not known, or not there any more.
+    /// The folder, or an error that says how to name it.
     pub fn root(&self) -> Result<&Path> {
         let message = "the data sets are not found; --data-root or EARWITNESS_DATA names their folder";
-        self.root.as_deref().ok_or_else(|| Error::Usage(message.to_owned()))
+        self.0.as_deref().ok_or_else(|| Error::Usage(message.to_owned()))
     }
 
-    /// The file of a labelled clip that `run` was asked about.
-    ///
-    /// # Errors
-    ///
-    /// If the folder or the recipe is not known, or the recipe has no such data set or clip.
+    /// The file of the labelled clip `id` of `run`. An error if the recipe has no such data set or
+    /// clip.
     pub fn recording(&self, run: &Run, id: &str) -> Result<PathBuf> {
-        let (root, unknown) = (self.root()?, || Error::Usage(format!("{id}: the recipe has no such recording")));
-        match run.recipe.as_ref().ok_or_else(unknown)? {
-            AnyRecipe::Student(recipe) => {
-                let of_set = |name: &str| Some(root.join(recipe.data.iter().find(|s| s.name == name)?.audio.as_path()));
-                let split = id.split_once('/').and_then(|(set, file)| Some(of_set(set)?.join(file)));
-                split.ok_or_else(unknown)
-            }
-            AnyRecipe::Staged(recipe) => {
-                let rows = clips_of(&recipe.data, root)?;
-                rows.into_iter().find(|row| stem(row) == id).map(|row| row.path).ok_or_else(unknown)
-            }
-        }
+        let root = self.root()?;
+        let found = match &run.recipe {
+            None => None,
+            Some(recipe) => match &recipe.network {
+                Network::Student(_) => id.split_once('/').and_then(|(set, file)| {
+                    let set = recipe.data.iter().find(|s| s.name == set)?;
+                    Some(root.join(&set.audio).join(file))
+                }),
+                Network::Slowfast(_) => {
+                    clips_of(&recipe.data, root)?.into_iter().find(|row| stem(row) == id).map(|row| row.path)
+                }
+            },
+        };
+        found.ok_or_else(|| Error::Usage(format!("{id}: the recipe has no such recording")))
     }
 }
 
-/// Asks the networks of those runs that held a fold out and left no predictions.
+/// Runs the networks of those runs that held a fold out and left no predictions.
 pub fn complete(subject: &mut Subject, data: &DataSets, options: &ReportOptions, notes: &mut Notes) {
     let mut corpora: Vec<(Recipe, Corpus)> = Vec::new();
-    for run in subject.runs.iter_mut().filter(|run| run.predictions.is_none()) {
-        let predictions = match (&run.recipe, run.fold) {
-            (Some(AnyRecipe::Student(recipe)), Some(_)) => ask(run, recipe, data, options, &mut corpora),
-            (Some(AnyRecipe::Staged(recipe)), Some(_)) => staged(run, &recipe.data, data),
-            _ => continue,
+    for run in subject.runs.iter_mut().filter(|run| run.predictions.is_none() && run.fold.is_some()) {
+        let predictions = match &run.recipe {
+            Some(recipe) => match &recipe.network {
+                Network::Student(_) => student(run, recipe, data, options, &mut corpora),
+                Network::Slowfast(_) => slowfast(run, &recipe.data, data),
+            },
+            None => continue,
         };
         match predictions {
             Ok(predictions) => run.predictions = Some(predictions),
@@ -82,7 +79,7 @@ pub fn complete(subject: &mut Subject, data: &DataSets, options: &ReportOptions,
     }
 }
 
-fn ask(
+fn student(
     run: &Run,
     recipe: &Recipe,
     data: &DataSets,
@@ -93,36 +90,35 @@ fn ask(
     if !model.is_dir() {
         return Err(Error::content(&model, "the run left neither predictions nor a model"));
     }
-    // Of the training, only its labels matter: no teacher, and no generated clips, which are never evaluated on.
+    // Only the labels matter here: neither a teacher nor generated clips, which are never evaluated
+    // on.
     let procedural = recipe.procedural.clone().map(|p| Procedural { clips_per_class: 0, ..p });
     let recipe = Recipe { teacher: None, distill: None, procedural, seed: 0, ..recipe.clone() };
-    if !corpora.iter().any(|(known, _)| *known == recipe) {
-        let places =
-            Places { data_root: data.root()?.to_owned(), cache: options.cache.clone(), recipe_folder: PathBuf::new() };
-        corpora.push((recipe.clone(), Corpus::load(&recipe, &places, run.folds)?));
-    }
-    let known = corpora.iter().find(|(known, _)| *known == recipe);
-    let corpus = known.map(|(_, corpus)| corpus.clone()).ok_or_else(|| Error::Usage("no data".to_owned()))?;
+    let corpus = match corpora.iter().find(|(known, _)| *known == recipe) {
+        Some((_, corpus)) => corpus.clone(),
+        None => {
+            let (data_root, cache) = (data.root()?.to_owned(), options.cache.clone());
+            let places = Places { data_root, cache, recipe_folder: PathBuf::new() };
+            let corpus = Corpus::load(&recipe.contents(), &places, run.folds)?;
+            corpora.push((recipe.clone(), corpus.clone()));
+            corpus
+        }
+    };
     if corpus.labels != run.labels {
         return Err(Error::content(&run.folder, "the data sets found have other classes than it was trained with"));
     }
     let (sets, background) = (corpus.sets.clone(), corpus.background);
-    let split = corpus.split(run.fold, recipe.frontend.n_mels)?;
-    eprintln!("{}: asking its network about {} clips", run.name, split.held_out.len());
-    let held_out = HeldOut {
-        sets,
-        clips: split.held_out,
-        negatives: split.held_out_negatives,
-        background,
-        frontend: recipe.frontend,
-        device: Device::Cpu,
-    };
+    let split = corpus.split(run.fold)?;
+    eprintln!("{}: running its network on {} clips", run.name, split.held_out.len());
+    let Split { held_out: clips, held_out_negatives: negatives, .. } = split;
+    let held_out = HeldOut { sets, clips, negatives, background, frontend: recipe.frontend, device: Device::Cpu };
     held_out.predict(&model)?.ok_or_else(|| Error::content(&run.folder, "its fold has no clips"))
 }
 
-/// Predictions of a staged recipe's run: the scores of its fusion, or else of its last stage, and the truth of its table.
-fn staged(run: &Run, data_set: &StagedData, data: &DataSets) -> Result<Predictions> {
-    let rows = clips_of(data_set, data.root()?)?;
+/// Predictions of a run of SlowFast: the scores of its fusion, or else of its last stage, and
+/// the truth of its table.
+fn slowfast(run: &Run, sets: &[DataSet], data: &DataSets) -> Result<Predictions> {
+    let rows = clips_of(sets, data.root()?)?;
     let stages = run.curves.iter().rev().map(|curves| curves.stage.as_str());
     let files = [FUSED].into_iter().chain(stages).map(|model| run.folder.join(model).join(SCORES));
     let missing = || Error::content(&run.folder, format!("no stage has {SCORES}"));
@@ -152,19 +148,18 @@ fn staged(run: &Run, data_set: &StagedData, data: &DataSets) -> Result<Predictio
     })
 }
 
-/// What the one data set of a staged recipe is called.
+/// Name of the one data set of a recipe of SlowFast on the page.
 const SET: &str = "clips";
 
-fn clips_of(data: &StagedData, root: &Path) -> Result<Vec<Row>> {
-    match data {
-        StagedData::Clips { csv, audio } => read_table(&root.join(csv), &root.join(audio), false),
-        StagedData::EpicSounds { .. } => {
-            Err(Error::Usage("segments of EPIC-SOUNDS are measured by `earwitness-train evaluate`".to_owned()))
-        }
-    }
+fn clips_of(sets: &[DataSet], root: &Path) -> Result<Vec<Row>> {
+    let [DataSet { audio, tables: Tables::Clips(csv), .. }] = sets else {
+        let message = "segments of EPIC-SOUNDS are measured by `earwitness-train evaluate`";
+        return Err(Error::Usage(message.to_owned()));
+    };
+    read_table(&root.join(csv), &root.join(audio), false)
 }
 
-/// The name of a clip in the scores of a staged recipe.
+/// The name of a clip in the scores of SlowFast.
 fn stem(row: &Row) -> String {
     row.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -1,36 +1,36 @@
 //! What a training came to, on one page.
 //!
-//! Enters: a run folder, or a folder of the folds of one recipe. Leaves: one HTML file that needs nothing else: no network, no
-//! script, no font. What a folder does not hold is left out and said to be missing; the page holds names and spectrograms of
-//! recordings, never their audio. Runs on the calling thread; resampling on the pool's.
+//! Enters: a run folder, or a folder of the folds of one recipe. Leaves: one HTML file that needs
+//! nothing else: no network and no font. What a folder does not hold is left out, and the page says
+//! so; it has names and spectrograms of recordings, never their audio. Runs on the calling thread;
+//! resampling on the pool's.
 //!
-//! The modules in the order of the data: [`subject`] finds the [`run`]s that belong together ([`header`] and [`curves`] read their
-//! files), [`heard`] asks their networks where they left no predictions, [`pool`] puts the predictions of all folds side by side,
-//! [`figures`] measures, [`hardest`] and [`spectrogram`] look at single clips, [`rivals`] at other networks; [`chart`] draws and
-//! [`page`] writes.
+//! The modules in the order of the data: `subject` finds the `run`s that belong together, `heard`
+//! runs their networks where they left no predictions, `pool` puts the predictions of all folds
+//! side by side, `figures` measures; `page` writes the sections with the drawings of `chart` and
+//! the pictures of `spectrogram`.
 
-pub mod chart;
-pub mod curves;
-pub mod figures;
-pub mod hardest;
-pub mod header;
-pub mod heard;
-pub mod page;
+mod chart;
+mod curves;
+mod figures;
+mod heard;
+mod page;
 mod pareto;
-pub mod pool;
-pub mod rivals;
-pub mod run;
-pub mod spectrogram;
-pub mod subject;
+mod pool;
+mod run;
+mod spectrogram;
+mod subject;
 
+pub use figures::Bootstrap;
+pub use pool::Pool;
+
+use crate::data::folds::FoldMode;
 use crate::error::{Error, Result};
-use crate::train::recipe::FoldMode;
 use edge::engine::Precision;
-use figures::{Bootstrap, Figures};
-use hardest::HardClip;
+use figures::Figures;
 use heard::DataSets;
-use pool::Pool;
-use rivals::Rivals;
+use page::{clips, clips::HardClip, rivals::Rivals};
+use run::Notes;
 use std::path::PathBuf;
 use subject::Subject;
 
@@ -43,7 +43,7 @@ pub struct ReportOptions {
     pub out: PathBuf,
     /// Which folds, if the folder has those of both kinds.
     pub folds: Option<FoldMode>,
-    /// Whose predictions are looked at.
+    /// Of the networks whose predictions are shown.
     pub precision: Precision,
     /// Folder of the data sets, instead of where the training found them.
     pub data_root: Option<PathBuf>,
@@ -61,21 +61,21 @@ pub struct ReportOptions {
 pub struct Report {
     /// The runs.
     pub subject: Subject,
-    /// What their networks say of what they have not heard; none if nothing was held out, or nobody knows.
+    /// None if nothing was held out, or there are no predictions of it.
     pub held_out: Option<HeldOut>,
     /// Other networks.
     pub rivals: Option<Rivals>,
     /// What is missing, and why.
-    pub notes: run::Notes,
+    pub notes: Notes,
 }
 
 /// What is known of the held-out folds.
 pub struct HeldOut {
     /// Predictions of all folds.
     pub pool: Pool,
-    /// What they come to.
+    /// Figures of these.
     pub figures: Figures,
-    /// The clips that they fail worst at.
+    /// The clips on which the networks fail worst.
     pub hardest: Vec<HardClip>,
 }
 
@@ -83,32 +83,29 @@ pub struct HeldOut {
 ///
 /// # Errors
 ///
-/// If there is no run, or a file that was asked for by name cannot be read.
+/// If there is no run, or a file that the options name cannot be read.
 pub fn gather(options: &ReportOptions) -> Result<Report> {
-    let mut notes = run::Notes::new();
+    let mut notes = Notes::new();
     let mut subject = Subject::open(&options.run, options.folds, &mut notes)?;
     let data = DataSets::find(&subject, options);
     heard::complete(&mut subject, &data, options, &mut notes);
     let rivals = Rivals::gather(&subject, options, &mut notes)?;
-    let held_out = match Pool::gather(&subject.runs, options.precision, &mut notes) {
-        Some(pool) => {
-            let figures = Figures::of(&pool, options.bootstrap);
-            let hardest = hardest::choose(&pool, options.n_clips);
-            let hardest = hardest::look_at(hardest, &pool, &subject, &data, options.precision, &mut notes);
-            Some(HeldOut { pool, figures, hardest })
-        }
-        None => {
-            let trained_on_all = subject.runs.iter().all(|run| run.recipe.is_some() && !run.is_held_out());
-            let why =
-                if trained_on_all { "nothing was held out" } else { "there are no predictions of held-out recordings" };
-            notes.push(format!("Neither figures by class nor clips: {why}."));
-            None
-        }
-    };
+    let pool = Pool::gather(&subject.runs, options.precision, &mut notes);
+    if pool.is_none() {
+        let trained_on_all = subject.runs.iter().all(|run| run.recipe.is_some() && !run.is_held_out());
+        let unknown = "there are no predictions of held-out recordings";
+        let why = if trained_on_all { "nothing was held out" } else { unknown };
+        notes.push(format!("Neither figures by class nor clips: {why}."));
+    }
+    let held_out = pool.map(|pool| {
+        let mut hardest = clips::choose(&pool, options.n_clips);
+        clips::look_at(&mut hardest, &pool, &subject.runs, &data, &mut notes);
+        HeldOut { figures: Figures::of(&pool, options.bootstrap), hardest, pool }
+    });
     Ok(Report { subject, held_out, rivals, notes })
 }
 
-/// Writes the page; leaves its size in bytes.
+/// Writes the page; returns its size in bytes.
 ///
 /// # Errors
 ///

@@ -1,15 +1,16 @@
 //! The predictions of all folds side by side.
 //!
-//! Enters: runs with predictions. Leaves: one row for each held-out recording: what it is, where it comes from, and what the network
-//! that has not heard it says of it. Every clip is in one fold, so the rows are one test set of the whole recipe.
+//! Enters: runs with predictions. Leaves: one row per held-out recording: what it is, where it
+//! comes from, and what the network that was not trained on it says. Every clip is in one fold, so
+//! the rows are one test set of the whole recipe.
 
 use super::run::{Notes, Run};
 use crate::judge::scores::Predictions;
 use edge::engine::Precision;
 use edge_frontend::Activation;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// All held-out recordings.
+/// All held-out recordings: the labelled clips of all folds, then the stretches of background.
 #[derive(Debug, Clone)]
 pub struct Pool {
     /// Classes in order.
@@ -18,43 +19,36 @@ pub struct Pool {
     pub background: Option<usize>,
     /// From logits to posteriors.
     pub activation: Activation,
-    /// Whose logits the rows hold.
+    /// Of the network whose logits the rows hold.
     pub precision: Precision,
     /// The data sets.
     pub sets: Vec<Set>,
-    /// Labelled clips of all folds, then the stretches of background.
+    /// One per recording.
     pub rows: Vec<Row>,
-    /// Sources of the rows, which are numbered from 0.
-    pub n_sources: usize,
 }
 
-/// A data set.
+/// A data set with the indices of its own classes, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
-    /// Its name.
     pub name: String,
-    /// Its own classes.
     pub own: Vec<usize>,
 }
 
 /// A held-out recording.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Which of the runs held it out.
+    /// Index of the run that held it out.
     pub run: usize,
     /// Data set and file.
     pub id: String,
     /// Index of the data set; none for a stretch of background.
     pub set: Option<usize>,
-    /// Index of what it was cut from.
+    /// Index of the source that it was cut from.
     pub source: usize,
-    /// What it is.
     pub label: usize,
-    /// What the network says.
     pub logits: Vec<f64>,
-    /// Posteriors of these.
     pub posteriors: Vec<f64>,
-    /// The same of the network in the other precision, where there is one.
+    /// Logits of the network in the other precision, where there is one.
     pub other: Option<Vec<f64>>,
 }
 
@@ -63,61 +57,44 @@ impl Row {
     pub fn said(&self) -> usize {
         most_likely(&self.logits, 0..self.logits.len())
     }
-
-    /// Whether the most likely class is right.
-    pub fn is_right(&self) -> bool {
-        self.said() == self.label
-    }
 }
 
 impl Pool {
-    /// Pools the runs' predictions; none if no run has any. Runs with other classes than the first, or without the wanted
-    /// precision, are noted and left out.
+    /// Pools the runs' predictions; none if no run has any. Runs with other classes than the first,
+    /// or without the wanted precision, are noted and left out.
     pub fn gather(runs: &[Run], precision: Precision, notes: &mut Notes) -> Option<Self> {
         let first = runs.iter().find_map(|run| run.predictions.as_ref())?;
-        let mut pool = Self {
-            labels: first.labels.clone(),
-            background: first.background,
-            activation: first.activation,
-            precision,
-            sets: Vec::new(),
-            rows: Vec::new(),
-            n_sources: 0,
-        };
+        let (labels, background, activation) = (first.labels.clone(), first.background, first.activation);
+        let mut pool = Self { labels, background, activation, precision, sets: Vec::new(), rows: Vec::new() };
         let mut sources = BTreeMap::new();
         for (at, run) in runs.iter().enumerate() {
             let Some(predictions) = &run.predictions else { continue };
             if predictions.labels != pool.labels || predictions.activation != pool.activation {
                 let message = "left out, its classes or its activation are not those of the first training here";
                 notes.push(format!("{}: {message}.", run.name));
-                continue;
-            }
-            if !pool.add(at, predictions, &mut sources) {
+            } else if pool.add(at, predictions, &mut sources).is_none() {
                 notes.push(format!("{}: left out, it has no 8-bit predictions.", run.name));
             }
         }
         pool.rows.sort_by_key(|row| row.set.is_none());
-        pool.n_sources = sources.len();
         (!pool.rows.is_empty()).then_some(pool)
     }
 
-    fn add(&mut self, run: usize, predictions: &Predictions, sources: &mut BTreeMap<String, usize>) -> bool {
-        let (logits, other) = match (self.precision, &predictions.logits_int8) {
-            (Precision::F32, int8) => (&predictions.logits, int8.as_ref()),
-            (Precision::Int8, Some(int8)) => (int8, Some(&predictions.logits)),
-            (Precision::Int8, None) => return false,
-        };
+    /// None if there are no predictions in the pool's precision.
+    fn add(&mut self, run: usize, predictions: &Predictions, sources: &mut BTreeMap<String, usize>) -> Option<()> {
+        let (f32, int8) = (Some(&predictions.logits), predictions.logits_int8.as_ref());
+        let (logits, other) = if self.precision == Precision::F32 { (f32, int8) } else { (int8, f32) };
+        let logits = logits?;
         for (name, class) in &predictions.own {
             let set = self.set(name);
             let own = &mut self.sets[set].own;
-            if !own.contains(class) {
-                own.push(*class);
-                own.sort_unstable();
+            if let Err(at) = own.binary_search(class) {
+                own.insert(at, *class);
             }
         }
         let n_classes = self.labels.len();
         let of_row = |values: &[f32], at: usize| -> Vec<f64> {
-            values[at * n_classes..(at + 1) * n_classes].iter().map(|&v| f64::from(v)).collect()
+            values[at * n_classes..][..n_classes].iter().map(|&v| f64::from(v)).collect()
         };
         for (at, recording) in predictions.recordings.iter().enumerate() {
             let next = sources.len();
@@ -134,18 +111,19 @@ impl Pool {
                 other: other.map(|values| of_row(values, at)),
             });
         }
-        true
+        Some(())
     }
 
+    /// Index of the data set `name`, which is added if it is new.
     fn set(&mut self, name: &str) -> usize {
-        if let Some(at) = self.sets.iter().position(|set| set.name == name) {
-            return at;
-        }
-        self.sets.push(Set { name: name.to_owned(), own: Vec::new() });
-        self.sets.len() - 1
+        self.sets.iter().position(|set| set.name == name).unwrap_or_else(|| {
+            self.sets.push(Set { name: name.to_owned(), own: Vec::new() });
+            self.sets.len() - 1
+        })
     }
 
-    /// The same rows as the network in the other precision sees them; none if there is none for every row.
+    /// The same rows as the network in the other precision sees them; none if a row has no logits
+    /// of it.
     pub fn other(&self) -> Option<Self> {
         let precision = if self.precision == Precision::F32 { Precision::Int8 } else { Precision::F32 };
         let turned = self.rows.iter().map(|row| {
@@ -156,22 +134,14 @@ impl Pool {
         Some(Self { precision, rows: turned.collect::<Option<_>>()?, ..self.clone() })
     }
 
-    /// The labelled clips.
-    pub fn clips(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| row.set.is_some())
-    }
-
-    /// Source of each row.
-    pub fn sources(&self) -> Vec<usize> {
-        self.rows.iter().map(|row| row.source).collect()
-    }
-
-    /// Runs that have rows.
+    /// Number of runs that have rows.
     pub fn n_runs(&self) -> usize {
-        let mut runs: Vec<usize> = self.rows.iter().map(|row| row.run).collect();
-        runs.sort_unstable();
-        runs.dedup();
-        runs.len()
+        self.rows.iter().map(|row| row.run).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Number of sources of the rows.
+    pub fn n_sources(&self) -> usize {
+        self.rows.iter().map(|row| row.source).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -185,7 +155,7 @@ pub fn posteriors(activation: Activation, logits: &[f64], temperature: f64) -> V
     log_posteriors(activation, logits, temperature).into_iter().map(f64::exp).collect()
 }
 
-/// Their natural logarithms, exact where a posterior is next to nothing.
+/// Their natural logarithms, exact even where a posterior is close to 0.
 pub fn log_posteriors(activation: Activation, logits: &[f64], temperature: f64) -> Vec<f64> {
     match activation {
         Activation::Softmax | Activation::Posterior => {

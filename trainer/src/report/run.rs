@@ -1,155 +1,98 @@
-//! A run folder as a report finds it.
+//! A run folder as a report finds it. No other module of the report knows the files of a training.
 //!
-//! Enters: a folder that `fit`, `crossval` or a staged recipe left, finished or not. Leaves: whatever is there, and a note for each
-//! thing that is not, or cannot be read: a report of half a run is worth more than none.
+//! Enters: a folder that `fit`, `crossval` or `distill` left, finished or not. Leaves:
+//! whatever is there, and a note for each thing that is missing or cannot be read: half a run still
+//! deserves a report.
 
 use super::curves::Curves;
-use super::header::header;
-use crate::chain::fit::{CHECKPOINT, FitResult, METRICS, PREDICTIONS, RESULT};
-use crate::chain::staged::{StagedRecipe, run::RunResult, state};
+use crate::chain::student::PREDICTIONS;
 use crate::common::environment::{ENVIRONMENT, Environment};
 use crate::common::json;
+use crate::data::folds::FoldMode;
 use crate::error::{Error, Result};
 use crate::judge::scores::Predictions;
-use crate::train::checkpoint;
-use crate::train::recipe::{FoldMode, Recipe};
+use crate::judge::summary::{FitResult, RESULT};
+use crate::train::checkpoint::{CHECKPOINT, Header};
+use crate::train::learner::METRICS;
+use crate::train::recipe::{Network, Recipe};
 use serde_json::Value;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// What is not on the page, and why.
 pub type Notes = Vec<String>;
 
 /// What is known of one training.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Run {
-    /// Where it lies.
     pub folder: PathBuf,
     /// The folder's name.
     pub name: String,
-    /// Held-out fold.
+    /// The fold that was held out.
     pub fold: Option<u32>,
-    /// What the fold refers to.
     pub folds: FoldMode,
-    /// Classes in order; none if no checkpoint says so.
+    /// The classes in order; empty if no checkpoint lists them.
     pub labels: Vec<String>,
-    /// What it was trained by.
-    pub recipe: Option<AnyRecipe>,
-    /// What it came to.
-    pub result: Option<AnyResult>,
+    pub recipe: Option<Recipe>,
+    pub outcome: Option<FitResult>,
     /// Steps done and steps in all.
     pub steps: Option<(u64, u64)>,
-    /// The course, by stage.
+    /// The course of the training, by stage.
     pub curves: Vec<Curves>,
-    /// What it says of its held-out fold.
+    /// Of the held-out fold.
     pub predictions: Option<Predictions>,
-    /// What it ran on.
     pub environment: Option<Environment>,
-}
-
-/// A recipe of either kind.
-#[derive(Debug, PartialEq)]
-pub enum AnyRecipe {
-    /// Of a student.
-    Student(Box<Recipe>),
-    /// Of stages.
-    Staged(Box<StagedRecipe>),
-}
-
-/// A result of either kind.
-#[derive(Debug)]
-pub enum AnyResult {
-    /// Of a student.
-    Student(FitResult),
-    /// Of a staged recipe.
-    Staged(RunResult),
 }
 
 impl Run {
     /// Whether `folder` is a run folder rather than a folder of them.
     pub fn is_at(folder: &Path) -> bool {
-        [CHECKPOINT, RESULT, METRICS, PREDICTIONS].iter().any(|name| folder.join(name).is_file())
-            || stage_folders(folder).is_some()
+        [RESULT, PREDICTIONS].iter().any(|name| folder.join(name).is_file()) || !stage_folders(folder).is_empty()
     }
 
     /// Reads what is there; `notes` takes what is not.
     pub fn read(folder: &Path, notes: &mut Notes) -> Self {
-        let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let name = name.file_name().map_or_else(|| "run".to_owned(), |n| n.to_string_lossy().into_owned());
-        let mut run = Self {
-            folder: folder.to_owned(),
-            name,
-            fold: None,
-            folds: FoldMode::default(),
-            labels: Vec::new(),
-            recipe: None,
-            result: None,
-            steps: None,
-            curves: Vec::new(),
-            predictions: None,
-            environment: None,
+        let path = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let name = path.file_name().map_or_else(|| "run".to_owned(), |n| n.to_string_lossy().into_owned());
+        let mut run = Self { folder: folder.to_owned(), name: name.clone(), ..Self::default() };
+        let mut note = |what: &str, read: Result<()>| {
+            notes.extend(read.err().map(|e| format!("{name}: no {what}: {e}")));
         };
-        let mut note = |run: &Self, what: &str, e: &Error| notes.push(format!("{}: no {what}: {e}", run.name));
-        match stage_folders(folder) {
-            Some(stages) => {
-                for stage in stages {
-                    if let Err(e) = run.take_stage(&stage) {
-                        note(&run, "stage", &e);
-                    }
-                }
-            }
-            None => {
-                if let Err(e) = run.take_header() {
-                    note(&run, "recipe", &e);
-                }
-                match Curves::read(&folder.join(METRICS), "") {
-                    Ok(curves) => run.curves.push(curves),
-                    Err(e) => note(&run, "training curves", &e),
-                }
-            }
+        for stage in stage_folders(folder) {
+            note("stage", run.take_checkpoint(&stage));
         }
-        if let Err(e) = run.take_result() {
-            note(&run, "result", &e);
+        if run.recipe.is_none() {
+            note("recipe", Err(Error::content(folder, "no stage has a checkpoint")));
         }
-        if folder.join(PREDICTIONS).is_file() {
-            match Predictions::read(&folder.join(PREDICTIONS)) {
-                Ok(predictions) => run.predictions = Some(predictions),
-                Err(e) => note(&run, "predictions", &e),
-            }
+        if run.curves.is_empty() {
+            note("training curves", Err(Error::content(folder, "no stage has a record")));
         }
-        if folder.join(ENVIRONMENT).is_file() {
-            match json::read(&folder.join(ENVIRONMENT)) {
-                Ok(environment) => run.environment = Some(environment),
-                Err(e) => note(&run, "environment", &e),
-            }
+        if run.curves.is_empty() {
+            note("training curves", Err(Error::content(folder, format!("no stage has {METRICS}"))));
         }
+        let outcome = json::read::<FitResult>(&folder.join(RESULT));
+        note("result", outcome.map(|outcome| run.outcome = Some(outcome)));
+        if let (None, Some(outcome)) = (&run.recipe, &run.outcome) {
+            (run.fold, run.folds) = (outcome.fold, outcome.folds);
+        }
+        let optional = |file: &str| Some(folder.join(file)).filter(|path| path.is_file());
+        let predictions = optional(PREDICTIONS).map(|path| Predictions::read(&path)).transpose();
+        note("predictions", predictions.map(|predictions| run.predictions = predictions));
+        let environment = optional(ENVIRONMENT).map(|path| json::read(&path)).transpose();
+        note("environment", environment.map(|environment| run.environment = environment));
         run
     }
 
-    /// Name of the recipe, as far as anything says it.
+    /// Name of the recipe, if a checkpoint or a result has it.
     pub fn recipe_name(&self) -> Option<&str> {
-        match (&self.recipe, &self.result) {
-            (Some(AnyRecipe::Student(recipe)), _) => Some(&recipe.name),
-            (Some(AnyRecipe::Staged(recipe)), _) => Some(&recipe.name),
-            (None, Some(AnyResult::Student(result))) => Some(&result.recipe),
-            (None, Some(AnyResult::Staged(result))) => Some(&result.recipe),
-            (None, None) => None,
-        }
+        let of_result = || self.outcome.as_ref().map(|outcome| outcome.recipe.as_str());
+        self.recipe.as_ref().map(|recipe| recipe.name.as_str()).or_else(of_result)
     }
 
-    /// The recipe, of a student.
+    /// The recipe of a student.
     pub fn student(&self) -> Option<&Recipe> {
-        match &self.recipe {
-            Some(AnyRecipe::Student(recipe)) => Some(recipe),
-            _ => None,
-        }
-    }
-
-    /// The result, of a student.
-    pub fn student_result(&self) -> Option<&FitResult> {
-        match &self.result {
-            Some(AnyResult::Student(result)) => Some(result),
-            _ => None,
-        }
+        self.recipe.as_ref().filter(|recipe| matches!(recipe.network, Network::Student(_)))
     }
 
     /// Whether it has something that it was not trained on.
@@ -157,63 +100,88 @@ impl Run {
         self.fold.is_some() || self.predictions.is_some()
     }
 
+    /// Epochs of all stages.
+    pub fn n_epochs(&self) -> usize {
+        self.curves.iter().map(|curves| curves.epochs.len()).sum()
+    }
+
     /// Time spent on training.
     pub fn seconds(&self) -> f64 {
         self.curves.iter().map(Curves::seconds).sum()
     }
 
-    fn take_header(&mut self) -> Result<()> {
-        let path = self.folder.join(CHECKPOINT);
-        let parsed = serde_json::from_value(header(&path)?);
-        let header: checkpoint::Header = parsed.map_err(|e| Error::content(&path, format!("header: {e}")))?;
-        (self.fold, self.folds, self.labels) = (header.fold, header.folds, header.labels);
-        self.steps = Some((header.step, header.n_steps));
-        self.recipe = Some(AnyRecipe::Student(Box::new(header.recipe)));
-        Ok(())
-    }
-
-    fn take_stage(&mut self, folder: &Path) -> Result<()> {
+    /// Takes what the checkpoint of one stage has.
+    fn take_checkpoint(&mut self, folder: &Path) -> Result<()> {
         let path = folder.join(CHECKPOINT);
-        let parsed = serde_json::from_value(header(&path)?);
-        let header: state::Header = parsed.map_err(|e| Error::content(&path, format!("header: {e}")))?;
-        let (step, n_steps) = self.steps.unwrap_or_default();
-        self.steps = Some((step + header.step, n_steps + header.n_steps));
+        let header = serde_json::from_value(header(&path)?);
+        let Header { recipe, stage, labels, fold, folds, step, n_steps, .. } =
+            header.map_err(|e| Error::content(&path, format!("header: {e}")))?;
+        let (before, in_all) = self.steps.unwrap_or_default();
+        self.steps = Some((before + step, in_all + n_steps));
         // A mean of weights was never trained.
         if folder.join(METRICS).is_file() {
-            self.curves.push(Curves::read(&folder.join(METRICS), &header.stage)?);
+            let name = if recipe.stages.len() > 1 { stage.as_str() } else { "" };
+            self.curves.push(Curves::read(&folder.join(METRICS), name)?);
         }
-        (self.fold, self.folds, self.labels) = (header.fold, header.folds, header.labels);
-        let place = |name: &str| header.recipe.stages.iter().position(|s| s.name == name);
-        self.curves.sort_by_key(|curves| place(&curves.stage));
-        self.recipe = Some(AnyRecipe::Staged(Box::new(header.recipe)));
-        Ok(())
-    }
-
-    fn take_result(&mut self) -> Result<()> {
-        let path = self.folder.join(RESULT);
-        let value: Value = json::read(&path)?;
-        let wrong = |e: serde_json::Error| Error::content(&path, e.to_string());
-        let result = if value.get("models").is_some() {
-            AnyResult::Staged(serde_json::from_value(value).map_err(wrong)?)
-        } else {
-            AnyResult::Student(serde_json::from_value(value).map_err(wrong)?)
-        };
-        if self.recipe.is_none() {
-            (self.fold, self.folds) = match &result {
-                AnyResult::Student(result) => (result.fold, result.folds),
-                AnyResult::Staged(result) => (result.fold, result.folds),
-            };
-        }
-        self.result = Some(result);
+        self.curves.sort_by_key(|curves| recipe.stages.iter().position(|s| s.name == curves.stage));
+        (self.recipe, self.labels, self.fold, self.folds) = (Some(recipe), labels, fold, folds);
         Ok(())
     }
 }
 
-/// The stages' folders of a staged recipe's run; none if `folder` is no such.
-fn stage_folders(folder: &Path) -> Option<Vec<PathBuf>> {
-    let is_stage = |stage: &PathBuf| header(&stage.join(CHECKPOINT)).is_ok_and(|h| h.get("stage").is_some());
-    let mut stages: Vec<PathBuf> = std::fs::read_dir(folder).ok()?.filter_map(|e| Some(e.ok()?.path())).collect();
-    stages.retain(is_stage);
+/// The stages' folders of a run; empty if `folder` is not one.
+fn stage_folders(folder: &Path) -> Vec<PathBuf> {
+    let has_checkpoint = |stage: &PathBuf| header(&stage.join(CHECKPOINT)).is_ok();
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut stages: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(has_checkpoint).collect();
     stages.sort();
-    (!stages.is_empty()).then_some(stages)
+    stages
+}
+
+/// The JSON in the tensor `header` of the checkpoint at `path`. Of the file, only its table and
+/// that tensor are read.
+fn header(path: &Path) -> Result<Value> {
+    let wrong = |what: &str| Error::content(path, format!("no checkpoint: {what}"));
+    let mut file = File::open(path).map_err(Error::io(path))?;
+    let n_bytes = file.metadata().map_err(Error::io(path))?.len();
+    let mut read = |from: u64, length: u64| -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length as usize];
+        file.seek(SeekFrom::Start(from)).and_then(|_| file.read_exact(&mut bytes)).map_err(|_| wrong("cut off"))?;
+        Ok(bytes)
+    };
+    let length = read(0, 8)?.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte));
+    if length > n_bytes {
+        return Err(wrong("no safetensors file"));
+    }
+    let table: Value = serde_json::from_slice(&read(8, length)?).map_err(|_| wrong("no safetensors file"))?;
+    let offset = |at: usize| table["header"]["data_offsets"][at].as_u64().ok_or_else(|| wrong("no header"));
+    let (begin, end) = (offset(0)?, offset(1)?);
+    if begin > end || end > n_bytes {
+        return Err(wrong("cut off"));
+    }
+    serde_json::from_slice(&read(8 + length + begin, end - begin)?).map_err(|e| wrong(&format!("header: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Tensor;
+
+    #[test]
+    fn the_header_is_found_among_tensors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.safetensors");
+        let message = || header(&path).unwrap_err().to_string();
+        let weights = Tensor::from_slice(&[1.0f32; 1000]);
+        let text = Tensor::from_slice(br#"{"fold": 3}"#.as_slice());
+        Tensor::write_safetensors(&[("a", &weights), ("header", &text), ("z", &weights)], &path).unwrap();
+        assert_eq!(header(&path).unwrap(), serde_json::json!({"fold": 3}));
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..200]).unwrap();
+        assert!(message().contains("cut off"), "{}", message());
+        std::fs::write(&path, b"not a checkpoint at all").unwrap();
+        assert!(message().contains("no safetensors file"), "{}", message());
+        Tensor::write_safetensors(&[("a", &weights)], &path).unwrap();
+        assert!(message().contains("no header"), "{}", message());
+    }
 }

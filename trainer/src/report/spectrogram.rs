@@ -1,14 +1,14 @@
 //! Pictures of log-mel features.
 //!
-//! Enters: a clip's features. Leaves: a PNG as a data URI, a pixel a frame and band, in a perceptually uniform colour map, with
-//! what its axes need.
+//! Enters: a clip's features. Leaves: the picture that `earwitness evaluate --plot` makes of such
+//! frames, one pixel per frame and band, with the marks of its axes.
 
 use crate::error::{Error, Result};
 use edge::evaluate::plot::picture;
 use edge_frontend::FrontendConfig;
 use std::path::Path;
 
-/// Frames of a longer clip share columns, the loudest of them being shown.
+/// Frames of a longer clip share columns, which show the loudest of them.
 const MAX_COLUMNS: usize = 800;
 
 /// A picture with its axes.
@@ -16,18 +16,14 @@ const MAX_COLUMNS: usize = 800;
 pub struct Spectrogram {
     /// The image, time to the right and frequency upwards.
     pub data_uri: String,
-    /// Time that it covers.
     pub seconds: f64,
     /// Marks of the frequency axis: height from 0 to 1, and the frequency in Hz.
     pub ticks: Vec<(f64, f64)>,
 }
 
 impl Spectrogram {
-    /// Draws `frames` `(n_frames, n_mels)` of `frontend`.
-    ///
-    /// # Errors
-    ///
-    /// If there is no frame; `recording` is named.
+    /// Draws `frames` `(n_frames, n_mels)` of `frontend`. An error, which names `recording`, if
+    /// there is no frame.
     pub fn of(frontend: &FrontendConfig, frames: &[f32], recording: &Path) -> Result<Self> {
         let n_mels = frontend.n_mels;
         let n_frames = frames.len() / n_mels;

@@ -1,4 +1,5 @@
-//! What the daemon runs: the 8-bit network, ONNX files, the manifest, and proof that they compute what was trained.
+//! What the daemon runs: the 8-bit network, ONNX files, the manifest, and proof that they compute
+//! what was trained.
 
 pub mod export;
 pub mod quantize;

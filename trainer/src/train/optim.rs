@@ -1,13 +1,15 @@
 //! AdamW and SGD over a network's tensors.
 //!
-//! Enters: gradients and a learning rate. Leaves: updated weights. libtorch's own optimisers do not give their state away
-//! through tch; here it is two tensors a weight, so a checkpoint holds all of it and a resumed training continues bit for bit.
+//! Enters: gradients and a learning rate. Leaves: updated weights. libtorch's own optimisers do not
+//! give their state away through tch; here it is one or two tensors per weight, so a checkpoint
+//! holds all of it and a resumed training continues bit for bit.
 
 use crate::error::Result;
 use crate::train::recipe::Method;
 use tch::Tensor;
 
-/// AdamW's decay of the first and second moment and its epsilon (Loshchilov and Hutter 2019, section 3).
+/// AdamW's decay of the first and second moment and its epsilon (Loshchilov and Hutter 2019,
+/// section 3).
 const BETAS: (f64, f64) = (0.9, 0.999);
 const EPSILON: f64 = 1e-8;
 
@@ -34,8 +36,9 @@ impl Optimizer {
         Ok(Self { momentum, slots })
     }
 
-    /// Updates the tensors, which come with their weight decay, from their gradients, and clears these. Their order is that of
-    /// [`Optimizer::new`]. Each becomes a new leaf of the next step's graph, with the same memory. `step` counts from 0.
+    /// Updates the tensors, which come with their weight decay, from their gradients, and clears
+    /// these. Their order is that of [`Optimizer::new`]. Each becomes a new leaf of the next step's
+    /// graph, with the same memory. `step` counts from 0.
     ///
     /// # Errors
     ///
@@ -45,6 +48,10 @@ impl Optimizer {
             let mut rule = None;
             for ((value, decay), slots) in tensors.zip(&mut self.slots) {
                 let mut gradient = value.f_grad()?;
+                // Nothing that this step learnt from depends on the tensor.
+                if !gradient.defined() {
+                    continue;
+                }
                 match &mut slots[..] {
                     [velocity] => {
                         let rule = match &mut rule {
@@ -56,7 +63,8 @@ impl Optimizer {
                     [m, v] => adamw(value, &gradient, [m, v], lr, decay, step)?,
                     _ => unreachable!("one slot or two"),
                 }
-                // Without a gradient of its own, so that the next backward pass leaves its result there instead of adding it.
+                // Without a gradient of its own, so that the next backward pass leaves its result
+                // there instead of adding it.
                 *value = value.f_detach()?.f_set_requires_grad(true)?;
             }
             Ok(())
@@ -66,11 +74,6 @@ impl Optimizer {
     /// The state: by trained tensor, in the order of [`Optimizer::new`].
     pub fn slots(&self) -> &[Vec<Tensor>] {
         &self.slots
-    }
-
-    /// The state, to be overwritten from a checkpoint.
-    pub fn slots_mut(&mut self) -> &mut [Vec<Tensor>] {
-        &mut self.slots
     }
 }
 
@@ -97,7 +100,8 @@ fn adamw(
     Ok(())
 }
 
-/// SGD with Nesterov momentum, for one step. Factors are tensors since only so an operation multiplies and adds in place.
+/// SGD with Nesterov momentum, for one step. Factors are tensors because only then one operation
+/// multiplies and adds in place.
 struct Nesterov {
     minus_lr: Tensor,
     momentum: Tensor,
@@ -150,15 +154,30 @@ mod tests {
 
     #[test]
     fn sgd_is_that_of_nesterov() {
-        // v = 0.5, w = 1 - 0.1 (0.5 + 0.45) = 0.905; v = -0.55, w = 0.905 - 0.1 (-1 - 0.495) = 1.0545.
+        // v = 0.5, w = 1 - 0.1 (0.5 + 0.45) = 0.905; v = -0.55, w = 0.905 - 0.1 (-1 - 0.495) =
+        // 1.0545.
         assert!((after_two_steps(Method::Sgd, 0.0) - 1.0545).abs() < 1e-12);
-        // With decay 0.1: g = 0.6, w = 1 - 0.1 * 1.14 = 0.886; g = -0.9114, v = -0.3714, w = 0.886 + 0.1 * 1.24566.
+        // With decay 0.1: g = 0.6, w = 1 - 0.1 * 1.14 = 0.886; g = -0.9114, v = -0.3714, w = 0.886
+        // + 0.1 * 1.24566.
         assert!((after_two_steps(Method::Sgd, 0.1) - 1.010566).abs() < 1e-12);
     }
 
     #[test]
+    fn a_tensor_that_no_loss_depends_on_stays_as_it_is() {
+        for method in [Method::Sgd, Method::Adamw] {
+            let [mut used, mut unused] =
+                [1.0, 2.0].map(|v| Tensor::full([1], v, (Kind::Double, Device::Cpu)).set_requires_grad(true));
+            let mut optimizer = Optimizer::new(method, 0.9, [&used, &unused].into_iter()).unwrap();
+            used.sum(Kind::Double).backward();
+            optimizer.step([(&mut used, 0.1), (&mut unused, 0.1)].into_iter(), 0.1, 0).unwrap();
+            assert!(used.double_value(&[0]) < 1.0 && unused.double_value(&[0]) == 2.0, "{method:?}");
+        }
+    }
+
+    #[test]
     fn adamw_decays_apart_from_the_gradient() {
-        // First step: the update is the sign of the gradient. Second: m = 0.9 * 0.05 - 0.1 = -0.055, v = 0.00124975.
+        // First step: the update is the sign of the gradient. Second: m = 0.9 * 0.05 - 0.1 =
+        // -0.055, v = 0.00124975.
         let second = (-0.055 / 0.19) / ((0.001_249_75f64 / 0.001_999).sqrt() + EPSILON);
         let first = 1.0 - 0.1 * 0.5 / (0.5 + EPSILON);
         assert!((after_two_steps(Method::Adamw, 0.0) - (first - 0.1 * second)).abs() < 1e-9);

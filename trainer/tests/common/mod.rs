@@ -1,4 +1,5 @@
-//! A small data set of generated sounds, written as a user would have it: a folder of recordings and a table.
+//! A small data set of generated sounds, written as a user would have it: a folder of recordings
+//! and a table.
 
 #![allow(dead_code)] // each test target uses a part
 
@@ -9,9 +10,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use trainer::chain::fit::FitOptions;
+use trainer::chain::FitOptions;
 use trainer::data::Places;
-use trainer::train::recipe::{FoldMode, Recipe};
+use trainer::data::folds::FoldMode;
+use trainer::train::recipe::Recipe;
 
 /// Classes of the data set.
 pub const SOUNDS: [Sound; 4] = [Sound::Blender, Sound::Chopping, Sound::Dog, Sound::WaterFlowing];
@@ -57,8 +59,11 @@ pub fn places(folder: &Path) -> Places {
     Places { data_root: folder.to_owned(), cache: folder.join("cache"), recipe_folder: folder.to_owned() }
 }
 
+/// The stage of [`RECIPE`].
+pub const STAGE: &str = "student";
+
 /// Options of a training that holds out fold 1, in the folder `out` of the fixture.
-pub fn options<R>(folder: &Path, recipe: R, out: &str) -> FitOptions<R> {
+pub fn options(folder: &Path, recipe: Recipe, out: &str) -> FitOptions {
     // One thread: the order of sums, and with it the last bit, may depend on the number.
     tch::set_num_threads(1);
     FitOptions {
@@ -67,6 +72,7 @@ pub fn options<R>(folder: &Path, recipe: R, out: &str) -> FitOptions<R> {
         folds: FoldMode::Official,
         places: places(folder),
         out: folder.join(out),
+        runs: folder.join("runs"),
         resume: false,
         device: tch::Device::Cpu,
         stop: Arc::default(),
@@ -84,7 +90,8 @@ pub fn write_wav(path: &Path, sample_rate: u32, samples: &[f32]) {
     writer.finalize().unwrap();
 }
 
-/// Class folders with three clips of noise each: 0.4 s of near silence, 0.3 to 0.9 s of sound, 1.2 s of near silence.
+/// Class folders with three clips of noise each: 0.4 s of near silence, 0.3 to 0.9 s of sound, 1.2
+/// s of near silence.
 pub fn bursts(folder: &Path, labels: &[&str]) {
     for (class, label) in labels.iter().enumerate() {
         std::fs::create_dir(folder.join(label)).unwrap();
@@ -120,7 +127,7 @@ audio = "."
 name = "negatives"
 csv = "negatives.csv"
 audio = "."
-negatives = true
+kind = "background"
 
 [frontend]
 sample_rate = 24000
@@ -139,7 +146,7 @@ mean = -4.0
 std = 4.8
 
 [network]
-dropout = 0.1
+kind = "student"
 layers = [
     { channels = 8, kernel_t = 4, kernel_f = 5, stride_t = 2, stride_f = 2 },
     { channels = 12, kernel_t = 3, kernel_f = 3, stride_t = 2, stride_f = 2 },
@@ -147,17 +154,34 @@ layers = [
 ]
 
 [augment]
+gain_db = 10.0
+stretch = 0.12
+mel_shift = 2.0
+eq_db = 4.0
+surround = 0.1
+mixup = 0.7
+noise = 0.5
+negatives = 0.06
+n_time_masks = 1
 time_mask = 8
-
-[optim]
-lr = 5e-3
-warmup_steps = 4
-ema = 0.9
+n_freq_masks = 2
+freq_mask = 10
 
 [train]
-epochs = 12
-batch = 8
 crop_frames = 80
 evaluate_every = 6
 save_every = 3
+
+[[stage]]
+name = "student"
+epochs = 12
+batch = 8
+method = "adamw"
+lr = 5e-3
+weight_decay = 0.02
+schedule = "cosine"
+warmup_steps = 4
+ema = 0.9
+loss = { kind = "smoothed", smoothing = 0.1 }
+dropout = 0.1
 "#;

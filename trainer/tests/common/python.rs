@@ -1,4 +1,5 @@
-//! Runs the scripts of `tests/reference` with the Python that the trainer takes libtorch from, and reads what they leave.
+//! Runs the scripts of `tests/reference` with the Python that the trainer takes libtorch from, and
+//! reads what they leave.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
-//! Words on their way to a node's lamp: the publisher's thread puts them in, the node's thread takes
-//! them out.
+//! Words on their way to a node's lamp: the publisher's thread puts them in, the node's thread
+//! takes them out.
 //!
-//! Words are not acknowledged. The onset of a sound that lasts is therefore repeated every [`REPEAT`], and to a node that was
-//! away everything that lasts is said again.
+//! Words are not acknowledged. The onset of a sound that lasts is therefore repeated every
+//! [`REPEAT`], and to a node that was away everything that lasts is said again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,7 +79,8 @@ impl Lamps {
         state.words.drain(..).collect()
     }
 
-    /// A node has come that knows nothing yet: what is over is of no interest to it, and what lasts is said at once.
+    /// A node has come that knows nothing yet: what is over is of no interest to it, and what lasts
+    /// is said at once.
     pub(super) fn begin_anew(&self) {
         let mut state = self.lock();
         state.words.clear();

@@ -81,6 +81,9 @@ impl Array {
         let too_large = || format!("shape {shape:?} is too large");
         let n = shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size)).ok_or_else(too_large)?;
         let expected = kind.size().and_then(|size| size.checked_mul(n)).ok_or_else(too_large)?;
+        if expected == 0 && n > 0 {
+            return Err(format!("shape {shape:?} has elements of no size"));
+        }
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
         if bytes.len() != expected {
@@ -103,9 +106,6 @@ impl Array {
     pub(super) fn strings(&self) -> Result<Vec<String>, String> {
         if self.shape.len() != 1 {
             return Err(format!("shape {:?} must have one dimension", self.shape));
-        }
-        if self.kind.size() == Some(0) {
-            return Ok(vec![String::new(); self.shape[0]]); // numpy's '<U0': all are empty
         }
         let texts = self.elements().enumerate().map(|(row, bytes)| {
             let text = self.text(bytes)?;
@@ -209,7 +209,7 @@ pub(super) fn unicode(texts: &[String]) -> Vec<u8> {
 /// Writes a row-major array of single precision.
 pub(super) fn write_floats(values: &[f32], shape: &[usize], mut writer: impl Write) -> std::io::Result<()> {
     writer.write_all(&header("<f4", shape))?;
-    // By blocks: a call a value is slow, and all at once takes the memory a second time.
+    // In blocks: one call per value is slow, and all at once takes the memory twice.
     for block in values.chunks(16_384) {
         let bytes: Vec<u8> = block.iter().flat_map(|v| v.to_le_bytes()).collect();
         writer.write_all(&bytes)?;

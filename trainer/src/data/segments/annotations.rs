@@ -1,48 +1,63 @@
 //! Annotations in the form of EPIC-SOUNDS.
 //!
-//! Enters: a CSV file with the columns `annotation_id`, `video_id`, `start_timestamp`, `stop_timestamp` and, but for the test set,
-//! `class` and `class_id`; others are ignored, the sample columns too. Leaves: checked segments and the names of the classes.
-//! Every error names the file, the line and the field.
+//! Enters: a CSV file with the columns `annotation_id`, `video_id`, `start_timestamp`,
+//! `stop_timestamp` and, but for the test set, `class` and `class_id`; others are ignored, the
+//! sample columns too. Leaves: checked segments and the names of the classes. Every error names the
+//! file, the line and the field.
 
 use super::Segment;
+use crate::data::csv::{csv_error, read_text};
 use crate::error::Error;
 use csv::StringRecord;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// Reads the annotations at `csv` into segments of a recording of `sample_rate`, and the names of classes by id. Ids are below
-/// `n_classes`, and one that no row has is named after its number; without `n_classes`, the ids in the file have no gaps.
+/// Reads the annotations at `csv` into segments of a recording of `sample_rate`, and the names of
+/// classes by id. Ids are below `n_classes`, and one that no row has is named after its number;
+/// without `n_classes`, the ids in the file have no gaps.
 ///
 /// # Errors
 ///
-/// If the table cannot be read, lacks a column or is empty; a timestamp is no `HH:MM:SS.mmm`; a segment is empty; an
-/// `annotation_id` occurs twice; a `class_id` is unknown, or stands for another class in another row.
+/// If the table cannot be read, lacks a column or is empty; a timestamp is no `HH:MM:SS.mmm`; a
+/// segment is empty; an `annotation_id` occurs twice; a `class_id` is unknown, or stands for
+/// another class in another row.
 pub fn read(csv: &Path, sample_rate: u32, n_classes: Option<usize>) -> Result<(Vec<Segment>, Vec<String>), Error> {
-    let text =
-        std::fs::read_to_string(csv).map_err(|e| Error::input(csv, None, format!("table cannot be read: {e}")))?;
+    let (segments, labels) = read_rows(csv, sample_rate, n_classes)?;
+    Ok((segments.into_iter().collect::<Result<_, _>>()?, labels?))
+}
+
+/// Rows, each checked against those before it, and the names of the classes.
+pub type Rows = (Vec<Result<Segment, Error>>, Result<Vec<String>, Error>);
+
+/// The rows of [`read`], the wrong ones among them.
+///
+/// # Errors
+///
+/// If the table cannot be read, lacks a column or is empty.
+pub fn read_rows(csv: &Path, sample_rate: u32, n_classes: Option<usize>) -> Result<Rows, Error> {
+    let text = read_text(csv)?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let table_error = |e: csv::Error| Error::input(csv, e.position().map(|p| p.line() as usize), e.to_string());
-    let header = reader.headers().map_err(table_error)?.clone();
+    let header = reader.headers().map_err(|e| csv_error(csv, &e))?.clone();
     let columns = Columns::find(&header).map_err(|message| Error::input(csv, Some(1), message))?;
     let mut classes = Classes { n_classes, ..Classes::default() };
     let mut lines: HashMap<String, usize> = HashMap::new();
-    let mut segments = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(table_error)?;
+    let mut read = |record: csv::Result<StringRecord>| {
+        let record = record.map_err(|e| csv_error(csv, &e))?;
         let line = record.position().map_or(0, |p| p.line() as usize);
         let at_line = |message| Error::input(csv, Some(line), message);
         let segment = columns.segment(&record, line, sample_rate, &mut classes).map_err(at_line)?;
-        if let Some(other) = lines.insert(segment.annotation_id.clone(), line) {
-            return Err(at_line(format!("annotation_id: {:?} is in line {other} too", segment.annotation_id)));
+        match lines.insert(segment.annotation_id.clone(), line) {
+            Some(other) => Err(at_line(format!("annotation_id: {:?} is in line {other} too", segment.annotation_id))),
+            None => Ok(segment),
         }
-        segments.push(segment);
-    }
+    };
+    let segments: Vec<_> = reader.records().map(&mut read).collect();
     if segments.is_empty() {
         return Err(Error::input(csv, None, "table has no rows"));
     }
     let labels = match columns.class {
-        None => Vec::new(),
-        Some(_) => classes.labels().map_err(|message| Error::input(csv, None, message))?,
+        None => Ok(Vec::new()),
+        Some(_) => classes.labels().map_err(|message| Error::input(csv, None, message)),
     };
     Ok((segments, labels))
 }
@@ -122,7 +137,8 @@ fn timestamp(text: &str) -> Option<(u64, u64)> {
     (minutes < 60 && seconds < 60).then_some((hours * 3600 + minutes * 60 + seconds, ms))
 }
 
-/// The sample of a time, by the double-precision arithmetic of the official code: some come out one below `ms * 24`.
+/// The sample of a time, by the double-precision arithmetic of the official code: some come out one
+/// below `ms * 24`.
 fn to_sample(seconds: u64, ms: u64, sample_rate: u32) -> u64 {
     ((seconds as f64 + ms as f64 / 1000.0) * f64::from(sample_rate)) as u64
 }

@@ -1,8 +1,9 @@
 //! Features of slices, kept where they are the same every time.
 //!
-//! Enters: samples at the front end's rate. Leaves: `(n_frames, n_mels)` row-major from `edge_frontend` alone. Features of
-//! slices that are taken again are kept in memory up to a number of bytes, first come, and in a folder if there is one; there
-//! the key is a hash of the samples, so that changed audio is another entry. Any thread may ask.
+//! Enters: samples at the front end's rate. Leaves: `(n_frames, n_mels)` row-major from
+//! `edge_frontend` alone. Features of slices that are taken again are kept in memory up to a number
+//! of bytes, first come, and in a folder if there is one; there the key is a hash of the samples,
+//! so that changed audio is another entry. Any thread may ask.
 
 use crate::data::features::FeatureCache;
 use crate::error::Result;
@@ -83,7 +84,8 @@ impl Features {
     ///
     /// If the front end refuses its configuration.
     pub fn compute(&self, samples: &[f32]) -> Result<Vec<f32>> {
-        // Filter bank and transform of a `LogMel` cost as much as a view does: each thread makes them once.
+        // Filter bank and transform of a `LogMel` cost as much as a view does: each thread makes
+        // them once.
         thread_local! {
             static LOG_MEL: RefCell<Option<LogMel>> = const { RefCell::new(None) };
         }

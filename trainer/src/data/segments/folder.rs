@@ -1,8 +1,9 @@
 //! Recordings in files of a folder.
 //!
-//! Enters: the name of a recording. Leaves: all its samples at the front end's rate, decoded by `edge` and resampled. What was
-//! decoded stays in memory up to a number of bytes; then the recording that was not used for longest goes, and is decoded again
-//! when it is asked for. Any thread may ask; two that want one recording wait for one decoding.
+//! Enters: the name of a recording. Leaves: all its samples at the front end's rate, decoded by
+//! `edge` and resampled. What was decoded stays in memory up to a number of bytes; then the
+//! recording that was not used for longest goes, and is decoded again when it is asked for. Any
+//! thread may ask; two that want one recording wait for one decoding.
 
 use edge::audio;
 use edge_frontend::resample;
@@ -38,14 +39,14 @@ struct Slot {
 }
 
 impl Folder {
-    /// Files by the name of their recording, decoded to `sample_rate` and kept in about `max_bytes`: the one in use is held even
-    /// where it alone is larger.
+    /// Files by the name of their recording, decoded to `sample_rate` and kept in about
+    /// `max_bytes`: the one in use is held even where it alone is larger.
     pub fn new(paths: HashMap<String, PathBuf>, sample_rate: u32, max_bytes: usize) -> Self {
         Self { paths, sample_rate, max_bytes, held: Mutex::default() }
     }
 
-    /// The audio files right under `folder`, each a recording of the file's name without extension. Of two with one name
-    /// that comes first in WAV, FLAC, Ogg, MP3.
+    /// The audio files right under `folder`, each a recording of the file's name without extension.
+    /// Of two with one name that comes first in WAV, FLAC, Ogg, MP3.
     ///
     /// # Errors
     ///
@@ -86,7 +87,8 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// A message that names the file, if it cannot be decoded or resampled, or holds a sample that is not finite.
+    /// A message that names the file, if it cannot be decoded or resampled, or holds a sample that
+    /// is not finite.
     pub fn samples(&self, recording: &str) -> Result<Decoded, String> {
         let path = self.path(recording).ok_or_else(|| format!("recording {recording:?} has no file"))?;
         let slot = {

@@ -1,12 +1,14 @@
-//! Recordings in an HDF5 file: one float32 data set of one dimension a recording, at the front end's rate.
+//! Recordings in an HDF5 file: one float32 data set of one dimension per recording, at the
+//! front end's rate.
 //!
-//! Enters: the name of a recording and a range of its samples. Leaves: these samples, and only the storage that holds them is
-//! read: a contiguous data set gives the range itself, a chunked one the chunks it touches. A data set is opened for one read
-//! and closed after it, so that there is at most one chunk cache, of HDF5's default of 1 MiB; memory depends neither on the
-//! length of a recording nor on their number, unless a file's single chunk is a whole recording.
+//! Enters: the name of a recording and a range of its samples. Leaves: these samples, and only the
+//! storage that holds them is read: a contiguous data set gives the range itself, a chunked one the
+//! chunks it touches. A data set is opened for one read and closed after it, so that there is at
+//! most one chunk cache, of HDF5's default of 1 MiB; memory depends neither on the length of a
+//! recording nor on their number, unless a file's single chunk is a whole recording.
 //!
-//! The library has one lock for all it does. Any thread may ask; reads come one after the other, and what is computed of them is
-//! outside the lock.
+//! The library has one lock for all it does. Any thread may ask; reads come one after the other,
+//! and what is computed of them is outside the lock.
 
 use hdf5_metno::types::{FloatSize, TypeDescriptor};
 use hdf5_metno::{Dataset, File};
@@ -41,7 +43,8 @@ impl Hdf5 {
     ///
     /// # Errors
     ///
-    /// A message that names the file, if there is no such data set, or it is not of float32 or not of one dimension.
+    /// A message that names the file, if there is no such data set, or it is not of float32 or not
+    /// of one dimension.
     pub fn look_up(&mut self, recording: &str) -> Result<u64, String> {
         if let Some(n) = self.lengths.get(recording) {
             return Ok(*n);
@@ -87,7 +90,8 @@ impl Hdf5 {
 }
 
 fn open(file: &File, recording: &str) -> Result<Dataset, String> {
-    // An empty name, or one with a dot, would be the root group or something else that HDF5 resolves.
+    // An empty name, or one with a dot, would be the root group or something else that HDF5
+    // resolves.
     if recording.is_empty() || !file.link_exists(recording) {
         return Err("does not exist".into());
     }

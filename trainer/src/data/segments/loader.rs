@@ -1,8 +1,9 @@
 //! Batches of views, computed ahead of their use.
 //!
-//! Enters: a plan, which says what the batch of each step holds. Leaves: the batches in the order of the steps. Views are
-//! computed one by one on the threads of the pool, for up to `depth` batches at a time, earlier batches first; the consumer
-//! tops this up whenever it takes a batch. A batch depends on the plan alone, not on threads or depth.
+//! Enters: a plan, which says what the batch of each step holds. Leaves: the batches in the order
+//! of the steps. Views are computed one by one on the threads of the pool, for up to `depth`
+//! batches at a time, earlier batches first; the consumer tops this up whenever it takes a batch. A
+//! batch depends on the plan alone, not on threads or depth.
 
 use super::{SegmentSet, View};
 use crate::error::{Error, Result};
@@ -66,7 +67,8 @@ impl fmt::Debug for Loader {
 }
 
 impl Loader {
-    /// Begins to compute the batches of `first_step` and the `depth - 1` steps after it (at least one batch).
+    /// Begins to compute the batches of `first_step` and the `depth - 1` steps after it (at least
+    /// one batch).
     pub fn new(
         set: Arc<SegmentSet>,
         plan: impl Fn(u64) -> Option<Vec<(usize, View)>> + Send + 'static,
@@ -85,8 +87,9 @@ impl Loader {
         loader
     }
 
-    /// The next step's batch; waits until it is computed. `None` after the last one. Where a view fails, its step's batch is the
-    /// error, of the first such view of the batch; the steps after it go on.
+    /// The next step's batch; waits until it is computed. `None` after the last one. Where a view
+    /// fails, its step's batch is the error, of the first such view of the batch; the steps after
+    /// it go on.
     ///
     /// # Panics
     ///
@@ -136,7 +139,8 @@ impl Loader {
     }
 }
 
-/// What comes of a batch. A thread of the pool lends a hand instead of only waiting: it may be the pool's only one.
+/// What comes of a batch. A thread of the pool lends a hand instead of only waiting: it may be the
+/// pool's only one.
 fn wait(batch: &Receiver<Outcome>) -> Outcome {
     while rayon::current_thread_index().is_some() {
         match batch.try_recv() {

@@ -1,10 +1,14 @@
 //! Annotated stretches of recordings, and views of them as features.
 //!
-//! Enters: a table of segments and the place of their audio. Leaves: a [`SegmentSet`], of which any thread may ask for a
-//! [`View`] of a segment: `(n_frames, n_mels)` row-major, time first, always as long as a view; and, by a [`Loader`], batches of
-//! them, computed ahead of the training.
+//! Enters: a table of segments and the place of their audio. Leaves: a [`SegmentSet`], the one form
+//! in which every data set reaches a training. Any thread may ask it for a [`View`] of a segment:
+//! `(n_frames, n_mels)` row-major, time first, always as long as a view; a [`Loader`] computes
+//! batches of views ahead of the training. [`SegmentSet::frames`] gives the frames of the segments
+//! themselves, which stay on disk.
 
 mod annotations;
+mod background;
+pub mod check;
 mod clips;
 mod features;
 mod folder;
@@ -12,6 +16,7 @@ mod hdf5;
 mod loader;
 mod store;
 mod view;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +24,7 @@ mod tests;
 pub use loader::{LoadedBatch, Loader, Plan};
 pub use view::{View, ViewLength};
 
-use crate::data::folds::by_source;
+use super::folds::by_source;
 use crate::error::{Error, Result};
 use edge_frontend::FrontendConfig;
 use features::Features;
@@ -83,7 +88,8 @@ pub struct Options {
     pub audio_bytes: usize,
     /// Bytes of features that are kept in memory.
     pub feature_bytes: usize,
-    /// Folder of features that are the same every time: those of segments shorter than a view, and those of test views.
+    /// Folder of features that are the same every time: those of segments shorter than a view, and
+    /// those of test views.
     pub cache: Option<PathBuf>,
 }
 
@@ -101,7 +107,8 @@ impl Default for Options {
     }
 }
 
-/// Segments with their audio. A subset shares the audio and the kept features with the set it was taken from.
+/// Segments with their audio. A subset shares the audio and the kept features with the set it was
+/// taken from.
 #[derive(Debug, Clone)]
 pub struct SegmentSet {
     segments: Vec<Segment>,
@@ -116,27 +123,28 @@ struct Shared {
     labels: Vec<String>,
     store: Store,
     features: Features,
-    length: ViewLength,
+    /// None where the front end has no views: it does not pad.
+    length: Option<ViewLength>,
     past_end: PastEnd,
 }
 
 impl SegmentSet {
-    /// The annotations of the table `csv`, whose recordings are the data sets of the file `hdf5`, named by `video_id`, at the front
-    /// end's rate.
+    /// The annotations of the table `csv`, whose recordings are the data sets of the file `hdf5`,
+    /// named by `video_id`, at the front end's rate.
     ///
     /// # Errors
     ///
-    /// If the table is wrong, the file is no HDF5 file, a row's data set is missing or is not of float32 and one dimension, a
-    /// segment begins at or past its recording's end (unless allowed), or an option does not hold.
+    /// If the table is wrong, the file is no HDF5 file, a row's data set is missing or is not of
+    /// float32 and one dimension, a segment begins at or past its recording's end (unless allowed),
+    /// or an option does not hold.
     pub fn epic_sounds(csv: &Path, hdf5: &Path, frontend: &FrontendConfig, options: &Options) -> Result<Self> {
-        let length = ViewLength::new(options.view_seconds, frontend)?;
         let (segments, labels) = annotations::read(csv, frontend.sample_rate, options.n_classes)?;
         let mut file = Hdf5::open(hdf5).map_err(|message| Error::input(hdf5, None, message))?;
         for row in &segments {
             let at_row = |message: String| Error::input(csv, Some(row.line), format!("video_id: {message}"));
             file.look_up(&row.recording).map_err(at_row)?;
         }
-        let set = Self::new(csv, segments, labels, Store::Hdf5(file), frontend, length, options)?;
+        let set = Self::new(csv, segments, labels, Store::Hdf5(file), frontend, options)?;
         for row in &set.segments {
             if let Store::Hdf5(file) = &set.shared.store
                 && let Some(n) = file.n_samples(&row.recording)
@@ -147,14 +155,14 @@ impl SegmentSet {
         Ok(set)
     }
 
-    /// The annotations of the table `csv`, whose recordings are files `VIDEO_ID.wav` (or `.flac`, `.ogg`, `.mp3`) of `folder`, at any
-    /// rate. They are decoded when they are asked for.
+    /// The annotations of the table `csv`, whose recordings are files `VIDEO_ID.wav` (or `.flac`,
+    /// `.ogg`, `.mp3`) of `folder`, at any rate. They are decoded when they are asked for.
     ///
     /// # Errors
     ///
-    /// If the table is wrong, the folder cannot be read or lacks a recording, or an option does not hold.
+    /// If the table is wrong, the folder cannot be read or lacks a recording, or an option does not
+    /// hold.
     pub fn annotated_folder(csv: &Path, folder: &Path, frontend: &FrontendConfig, options: &Options) -> Result<Self> {
-        let length = ViewLength::new(options.view_seconds, frontend)?;
         let (segments, labels) = annotations::read(csv, frontend.sample_rate, options.n_classes)?;
         let paths = Folder::list(folder).map_err(Error::io(folder))?;
         if let Some(row) = segments.iter().find(|row| !paths.contains_key(&row.recording)) {
@@ -162,19 +170,40 @@ impl SegmentSet {
             return Err(Error::input(csv, Some(row.line), message));
         }
         let store = Store::Folder(Folder::new(paths, frontend.sample_rate, options.audio_bytes));
-        Self::new(csv, segments, labels, store, frontend, length, options)
+        Self::new(csv, segments, labels, store, frontend, options)
     }
 
-    /// The clips of the table `csv` (`file`, `label`, `fold`, `source_id`) in `folder`, each one segment named after its file
-    /// without extension; labels in alphabetical order.
+    /// The annotations of the table `csv` and their `audio`: a folder, or else an HDF5 file.
     ///
     /// # Errors
     ///
-    /// If the table is wrong, two clips have one name, a recording cannot be decoded, or an option does not hold.
+    /// As [`SegmentSet::annotated_folder`] and [`SegmentSet::epic_sounds`].
+    pub fn annotated(csv: &Path, audio: &Path, frontend: &FrontendConfig, options: &Options) -> Result<Self> {
+        let open = if audio.is_dir() { Self::annotated_folder } else { Self::epic_sounds };
+        open(csv, audio, frontend, options)
+    }
+
+    /// The clips of the table `csv` (`file`, `label`, `fold`, `source_id`) in `folder`, each one
+    /// segment named after its file without extension; labels in alphabetical order.
+    ///
+    /// # Errors
+    ///
+    /// If the table is wrong, two clips have one name, a recording cannot be decoded, or an option
+    /// does not hold.
     pub fn clips(csv: &Path, folder: &Path, frontend: &FrontendConfig, options: &Options) -> Result<Self> {
-        let length = ViewLength::new(options.view_seconds, frontend)?;
-        let (segments, labels, folder) = clips::read(csv, folder, frontend, options.audio_bytes)?;
-        Self::new(csv, segments, labels, Store::Folder(folder), frontend, length, options)
+        let (segments, labels, folder) = clips::read(csv, folder, false, frontend, options.audio_bytes)?;
+        Self::new(csv, segments, labels, Store::Folder(folder), frontend, options)
+    }
+
+    /// The recordings of the table `csv` (`file`) in `folder`, which hold background: segments
+    /// without a class.
+    ///
+    /// # Errors
+    ///
+    /// As [`SegmentSet::clips`].
+    pub fn background(csv: &Path, folder: &Path, frontend: &FrontendConfig, options: &Options) -> Result<Self> {
+        let (segments, labels, folder) = clips::read(csv, folder, true, frontend, options.audio_bytes)?;
+        Self::new(csv, segments, labels, Store::Folder(folder), frontend, options)
     }
 
     fn new(
@@ -183,11 +212,11 @@ impl SegmentSet {
         labels: Vec<String>,
         store: Store,
         frontend: &FrontendConfig,
-        length: ViewLength,
         options: &Options,
     ) -> Result<Self> {
         let features = Features::new(frontend, options.cache.as_deref(), options.feature_bytes)?;
         let past_end = options.past_end;
+        let length = frontend.centre_padding.then(|| ViewLength::new(options.view_seconds, frontend)).transpose()?;
         let origins = (0..segments.len()).collect();
         let shared = Arc::new(Shared { csv: csv.to_owned(), labels, store, features, length, past_end });
         Ok(Self { segments, origins, shared })
@@ -214,8 +243,16 @@ impl SegmentSet {
     }
 
     /// Frames of a view.
+    ///
+    /// # Panics
+    ///
+    /// If the front end does not pad: it has no views.
     pub fn n_frames(&self) -> usize {
-        self.shared.length.n_frames
+        self.length().n_frames
+    }
+
+    fn length(&self) -> &ViewLength {
+        self.shared.length.as_ref().expect("a front end with centre padding")
     }
 
     /// Mel bands of a frame.
@@ -263,20 +300,21 @@ impl SegmentSet {
         }
     }
 
-    /// Features of a view of segment `segment`: `(n_frames, n_mels)` row-major, the last frame repeated where there are fewer.
+    /// Features of a view of segment `segment`: `(n_frames, n_mels)` row-major, the last frame
+    /// repeated where there are fewer.
     ///
     /// # Errors
     ///
-    /// One that names the table's row, if the audio cannot be read, a sample of it is not finite, or the segment begins past
-    /// the recording's end.
+    /// One that names the table's row, if the audio cannot be read, a sample of it is not finite,
+    /// or the segment begins past the recording's end.
     ///
     /// # Panics
     ///
     /// If `segment` is out of range or a test view's index is not below its number of views.
     pub fn view(&self, segment: usize, view: View) -> Result<Vec<f32>> {
         let (row, shared) = (&self.segments[segment], &self.shared);
-        let range = shared.length.slice(row.start, row.stop, view);
-        let fixed = shared.length.is_fixed(row.start, row.stop, view);
+        let range = self.length().slice(row.start, row.stop, view);
+        let fixed = self.length().is_fixed(row.start, row.stop, view);
         let id = (self.origins[segment], range.start);
         if fixed && let Some(values) = shared.features.find(id) {
             return Ok(self.padded(&values));
@@ -294,17 +332,34 @@ impl SegmentSet {
         Ok(self.padded(&shared.features.compute(&slice)?))
     }
 
-    /// First sample of the training view of segment `segment` that `draw` in [0, 1) places, in its recording.
+    /// The samples of segment `segment`, at the front end's rate.
+    ///
+    /// # Errors
+    ///
+    /// One that names the table's row, if the audio cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// If `segment` is out of range.
+    pub fn samples(&self, segment: usize) -> Result<Vec<f32>> {
+        let (row, shared) = (&self.segments[segment], &self.shared);
+        let slice = shared.store.read(&row.recording, row.start..row.stop);
+        Ok(slice.map_err(|message| Error::input(&shared.csv, Some(row.line), message))?.to_vec())
+    }
+
+    /// First sample of the training view of segment `segment` that `draw` in [0, 1) places, in its
+    /// recording.
     ///
     /// # Panics
     ///
     /// If `segment` is out of range.
     pub fn view_start(&self, segment: usize, draw: f64) -> u64 {
         let row = &self.segments[segment];
-        self.shared.length.slice(row.start, row.stop, View::Start(draw)).start
+        self.length().slice(row.start, row.stop, View::Start(draw)).start
     }
 
-    /// The file of the recording that segment `segment` is of; none where recordings are data sets of one file.
+    /// The file of the recording that segment `segment` is of; none where recordings are data sets
+    /// of one file.
     ///
     /// # Panics
     ///
@@ -316,6 +371,20 @@ impl SegmentSet {
         }
     }
 
+    /// The class of segment `segment`.
+    ///
+    /// # Errors
+    ///
+    /// If it has none; table and line are named.
+    ///
+    /// # Panics
+    ///
+    /// If `segment` is out of range.
+    pub fn class(&self, segment: usize) -> Result<usize> {
+        let row = &self.segments[segment];
+        row.class.ok_or_else(|| Error::input(self.path(), Some(row.line), "class_id: the segment has no class"))
+    }
+
     /// Whether segment `segment` is used whole, so that all its views are one.
     ///
     /// # Panics
@@ -323,7 +392,7 @@ impl SegmentSet {
     /// If `segment` is out of range.
     pub fn is_whole(&self, segment: usize) -> bool {
         let row = &self.segments[segment];
-        self.shared.length.is_fixed(row.start, row.stop, View::Start(0.0))
+        self.length().is_fixed(row.start, row.stop, View::Start(0.0))
     }
 
     fn padded(&self, values: &[f32]) -> Vec<f32> {

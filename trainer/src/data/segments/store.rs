@@ -1,7 +1,7 @@
 //! Where the audio of segments lies.
 //!
-//! Enters: a recording and a range of its samples, which may reach past its end. Leaves: the samples there are. Any thread may
-//! ask.
+//! Enters: a recording and a range of its samples, which may reach past its end. Leaves: the
+//! samples there are. Any thread may ask.
 
 use super::folder::Folder;
 use super::hdf5::Hdf5;
@@ -43,8 +43,7 @@ impl Store {
     pub fn read(&self, recording: &str, range: Range<u64>) -> Result<Slice, String> {
         match self {
             Self::Hdf5(file) => {
-                let n =
-                    file.n_samples(recording).ok_or_else(|| format!("recording {recording:?} was not looked up"))?;
+                let n = self.n_samples(recording)?;
                 let all = file.read(recording, range.start.min(n)..range.end.min(n))?;
                 Ok(Slice { range: 0..all.len(), all: Arc::new(all), n_recording: n })
             }
@@ -54,6 +53,20 @@ impl Store {
                 let range = range.start.min(n) as usize..range.end.min(n) as usize;
                 Ok(Slice { all, range, n_recording: n })
             }
+        }
+    }
+
+    /// Samples of `recording`.
+    ///
+    /// # Errors
+    ///
+    /// A message that names the file.
+    pub fn n_samples(&self, recording: &str) -> Result<u64, String> {
+        match self {
+            Self::Hdf5(file) => {
+                file.n_samples(recording).ok_or_else(|| format!("recording {recording:?} was not looked up"))
+            }
+            Self::Folder(folder) => Ok(folder.samples(recording)?.len() as u64),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Which samples of a segment a view takes.
 //!
-//! Enters: a segment's annotated start and stop, and the view wanted. Leaves: the range of the recording's samples. Only
-//! arithmetic: whether the recording has these samples is the store's matter.
+//! Enters: a segment's annotated start and stop, and the view wanted. Leaves: the range of the
+//! recording's samples. Only arithmetic: whether the recording has these samples is the store's
+//! matter.
 
 use crate::error::{Error, Result};
 use edge_frontend::FrontendConfig;
@@ -10,11 +11,12 @@ use std::ops::Range;
 /// A view of a segment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum View {
-    /// Training: a number in `[0, 1)`, drawn for this view. A segment of `n` samples that is as long as a view of `v` begins
-    /// at sample `floor(draw * (n - v + 1))` of it; a shorter one is taken whole.
+    /// Training: a number in `[0, 1)`, drawn for this view. A segment of `n` samples that is as
+    /// long as a view of `v` begins at sample `floor(draw * (n - v + 1))` of it; a shorter one is
+    /// taken whole.
     Start(f64),
-    /// Testing: start `index` of `n_views` starts, `linspace(0, n - v, n_views)` truncated to whole samples; the same for every
-    /// index where the segment is shorter than a view.
+    /// Testing: start `index` of `n_views` starts, `linspace(0, n - v, n_views)` truncated to whole
+    /// samples; the same for every index where the segment is shorter than a view.
     Test {
         /// Which of the starts, below `n_views`.
         index: usize,
@@ -37,7 +39,8 @@ impl ViewLength {
     ///
     /// # Errors
     ///
-    /// If `seconds` is no positive number or the front end does not pad: then a short segment may have no frame at all.
+    /// If `seconds` is no positive number or the front end does not pad: then a short segment may
+    /// have no frame at all.
     pub fn new(seconds: f64, frontend: &FrontendConfig) -> Result<Self> {
         frontend.validate()?;
         if !frontend.centre_padding {
@@ -52,7 +55,8 @@ impl ViewLength {
         Ok(Self { n_samples: n_samples as u64, n_frames })
     }
 
-    /// The recording's samples that `view` takes of the segment `start..stop`, which may lie past the recording's end.
+    /// The recording's samples that `view` takes of the segment `start..stop`, which may lie past
+    /// the recording's end.
     ///
     /// # Panics
     ///
@@ -79,7 +83,8 @@ impl ViewLength {
     }
 }
 
-/// Value `index` of numpy's `linspace(0, stop, n)`, by its arithmetic: a step times the index, but the last value itself.
+/// Value `index` of numpy's `linspace(0, stop, n)`, by its arithmetic: a step times the index, but
+/// the last value itself.
 fn linspace(stop: f64, n: usize, index: usize) -> f64 {
     if n == 1 {
         0.0

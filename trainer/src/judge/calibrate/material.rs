@@ -1,7 +1,7 @@
 //! Scenes as a model heard them.
 //!
-//! Enters: a model folder and folders of recordings with a truth file beside each. Leaves: what the network said, with the truth. Runs on
-//! the pool's threads.
+//! Enters: a model folder and folders of recordings with a truth file beside each. Leaves: what the
+//! network said, with the truth. Runs on the pool's threads.
 
 use crate::error::{Error, Result};
 use edge::audio;
@@ -33,12 +33,13 @@ pub struct Recordings {
 }
 
 impl Material {
-    /// Runs `model` over the recordings in `folders`; those whose truth holds no sound are the quiet ones. Labels that the model does not
-    /// know are left out.
+    /// Runs `model` over the recordings in `folders`; those whose truth holds no sound are the
+    /// quiet ones. Labels that the model does not know are left out.
     ///
     /// # Errors
     ///
-    /// If a folder holds no recordings, a recording has no truth beside it, or the model does not run.
+    /// If a folder holds no recordings, a recording has no truth beside it, or the model does not
+    /// run.
     pub fn listen(name: &str, model: &Model, precision: PrecisionChoice, folders: &[PathBuf]) -> Result<Self> {
         let mut files = Vec::new();
         for folder in folders {
@@ -73,20 +74,20 @@ impl Recordings {
 
 /// The recordings of a folder, each with its truth, by name.
 fn recordings(folder: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
-    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
+    let unreadable = |e: std::io::Error| Error::input(folder, None, format!("cannot be read: {e}"));
     let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::io(folder))?.path();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
         if audio::is_recording(&path) {
             let csv = path.with_extension("csv");
             if !csv.is_file() {
-                return Err(Error::content(&path, format!("has no truth beside it: {} is missing", csv.display())));
+                return Err(Error::input(&path, None, format!("has no truth beside it: {} is missing", csv.display())));
             }
             files.push((path, csv));
         }
     }
     if files.is_empty() {
-        return Err(Error::content(folder, format!("holds no recordings ({})", audio::EXTENSIONS.join(", "))));
+        return Err(Error::input(folder, None, format!("holds no recordings ({})", audio::EXTENSIONS.join(", "))));
     }
     files.sort();
     Ok(files)

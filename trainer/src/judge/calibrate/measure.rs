@@ -9,7 +9,8 @@ use edge_frontend::{Decision, Manifest};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Of a report that is of some use: a second off at the beginning, and half of the length at the end.
+/// Of a report that is of some use: a second off at the beginning, and half of the length at the
+/// end.
 const WIDE: Collar = Collar { onset_s: 1.0, offset_s: 1.0, offset_share: 0.5 };
 
 /// Figures of a decision on some material.

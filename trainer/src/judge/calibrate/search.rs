@@ -1,15 +1,18 @@
 //! The search for decision values.
 //!
-//! Enters: material and a decision to start from. Leaves: the decision with the best event-based F1 (of the usual collar and of a wider
-//! one) under the constraint.
+//! Enters: material and a decision to start from. Leaves: the decision with the best event-based F1
+//! (of the usual collar and of a wider one) under the constraint.
 //!
-//! Classes do not influence each other in the decide stage, so that one replay with the same value for all classes tries it for each. One
-//! value is searched after the other (coordinate descent), for all classes at once.
+//! Classes do not influence each other in the decide stage, so that one replay with the same value
+//! for all classes tries it for each. One value is searched after the other (coordinate descent),
+//! for all classes at once.
 //!
-//! A class has few sounds in some hours of scenes, and fewer false alarms; what is best for those is not what is best for others. So its
-//! finds are counted together with [`PRIOR_SOUNDS`] of all classes' sounds, and its alarms, by halves, with what a class has in the mean:
-//! it leaves the common choice where its own sounds say so. The threshold, which decides between finds and alarms, comes last: each
-//! alarm costs something, and that price is raised until the constraint is kept.
+//! A class has few sounds in some hours of scenes, and fewer false alarms; what is best for those
+//! is not what is best for others. So its finds are counted together with [`PRIOR_SOUNDS`] of all
+//! classes' sounds, and its alarms, by halves, with what a class has in the mean: it leaves the
+//! common choice where its own sounds say so. The threshold, which decides between finds and
+//! alarms, comes last: each alarm costs something, and that price is raised until the constraint is
+//! kept.
 
 use super::measure::{Tally, tally};
 use super::{Goal, Material};
@@ -41,8 +44,8 @@ const OWN_ALARMS: f64 = 0.5;
 const PRICE_STEP: f64 = 1.1;
 const N_PRICES: i32 = 160;
 
-/// Searches from `decision`, whose temperature stays. Classes without a sound in the scenes get the threshold that their
-/// false alarms ask for.
+/// Searches from `decision`, whose temperature stays. Classes without a sound in the scenes get the
+/// threshold that their false alarms ask for.
 pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], goal: &Goal) -> Decision {
     let quiet_hours: f64 = parts.iter().map(|part| part.quiet.hours()).sum();
     let trial = Trial { manifest, parts, quiet_hours };
@@ -95,7 +98,8 @@ impl Trial<'_> {
         }
     }
 
-    /// The energy below which nothing begins that is best for all classes together; none if that is.
+    /// The energy below which nothing begins that is best for all classes together; none if that
+    /// is.
     fn least_energy(&self, decision: &Decision) -> Option<f32> {
         let value = |min_energy: &Option<f32>| {
             let decision = Decision { min_energy: *min_energy, ..decision.clone() };
@@ -119,8 +123,8 @@ impl Trial<'_> {
         tried.collect()
     }
 
-    /// Sets the thresholds so that where there are no sounds no more than `max_false_alarms` an hour are left: the lowest price of a false
-    /// alarm at which that is so.
+    /// Sets the thresholds so that where there are no sounds no more than `max_false_alarms` an
+    /// hour are left: the lowest price of a false alarm at which that is so.
     fn constrain(&self, decision: &mut Decision, max_false_alarms: f64) {
         let options = self.options(decision, &strict_thresholds(), set_thresholds);
         let n_allowed = max_false_alarms * self.quiet_hours;
@@ -139,14 +143,16 @@ impl Trial<'_> {
         }
     }
 
-    /// False alarms of a class, half of them its own, half what a class has in the mean at these values.
+    /// False alarms of a class, half of them its own, half what a class has in the mean at these
+    /// values.
     fn shrunk_alarms(&self, tally: &Tally, class: usize) -> f64 {
         let n_classes = self.manifest.labels.len() - usize::from(self.manifest.background.is_some());
         let mean = tally.alarms.iter().sum::<usize>() as f64 / n_classes.max(1) as f64;
         OWN_ALARMS * tally.alarms[class] as f64 + (1.0 - OWN_ALARMS) * mean
     }
 
-    /// For each class the option with the best F1 less the price of its false alarms; of equal ones the middle one.
+    /// For each class the option with the best F1 less the price of its false alarms; of equal ones
+    /// the middle one.
     fn cheapest(&self, options: &[Tried], price: f64) -> Vec<(usize, usize)> {
         let labels = self.manifest.labels.iter().enumerate();
         let classes = labels.filter(|(_, label)| self.manifest.background.as_ref() != Some(*label));
@@ -166,7 +172,8 @@ impl Trial<'_> {
     }
 }
 
-/// F1 of a class's decisions and of as many of all classes' as go with [`PRIOR_SOUNDS`] sounds. 0 where there is nothing.
+/// F1 of a class's decisions and of as many of all classes' as go with [`PRIOR_SOUNDS`] sounds. 0
+/// where there is nothing.
 fn shrunk_f1(counts: &[Counts], class: usize) -> f64 {
     let all = micro(counts);
     let share = PRIOR_SOUNDS / all.n_truth().max(1) as f64;
@@ -175,7 +182,8 @@ fn shrunk_f1(counts: &[Counts], class: usize) -> f64 {
     right / (right + sum(|c| c.fp) + sum(|c| c.fn_)).max(1e-9)
 }
 
-/// Thresholds for the constraint, a fifth of a logit apart: those of before end where it begins to bite.
+/// Thresholds for the constraint, a fifth of a logit apart: those of before end where it begins to
+/// bite.
 fn strict_thresholds() -> Vec<f32> {
     (-15..=60).map(|k| finely_rounded(1.0 / (1.0 + (-0.2 * k as f32).exp()))).collect()
 }
@@ -198,7 +206,8 @@ fn complete(values: ClassValues) -> ClassDecision {
     }
 }
 
-/// Sets the values for all classes to the classes' medians, and leaves out of the classes what does not differ.
+/// Sets the values for all classes to the classes' medians, and leaves out of the classes what does
+/// not differ.
 fn common(decision: &mut Decision) {
     fn median<T: Copy + PartialOrd>(
         classes: &BTreeMap<String, ClassDecision>,
@@ -249,7 +258,8 @@ mod tests {
         manifest
     }
 
-    /// A recording in which class 2 has the logit `peak` for a second every ten seconds, and `floor` elsewhere.
+    /// A recording in which class 2 has the logit `peak` for a second every ten seconds, and
+    /// `floor` elsewhere.
     fn heard(seconds: usize, peak: f32, floor: f32) -> Heard {
         let period_s = Rules::new(&manifest(), &manifest().decision).frame_period_s;
         let n = (seconds as f64 / period_s) as usize;

@@ -1,6 +1,7 @@
 //! Temperature scaling (Guo et al. 2017, section 4.2), frame by frame.
 //!
-//! Enters: what networks said of scenes, with the truth. Leaves: the temperature at which the truth is most likely.
+//! Enters: what networks said of scenes, with the truth. Leaves: the temperature at which the truth
+//! is most likely.
 
 use super::Material;
 use crate::common::golden_section::minimise;
@@ -11,7 +12,7 @@ use rayon::prelude::*;
 
 /// Range of the logarithm of the temperature that is searched.
 const RANGE: [f64; 2] = [-2.0, 2.0];
-/// So exactly is it sought.
+/// Width of the interval at which the search ends.
 const WIDTH: f64 = 1e-4;
 
 /// The temperature with the least [`nll`] on the scenes of `parts`; 1 where there are none.
@@ -20,7 +21,7 @@ pub fn temperature(manifest: &Manifest, parts: &[&Material]) -> f32 {
         return 1.0;
     }
     let log = minimise(RANGE, WIDTH, |log| nll(manifest, parts, log.exp() as f32));
-    // Three digits are enough to be told, and to be written into a manifest.
+    // Three digits are enough for messages and for a manifest.
     (log.exp() as f32 * 1e3).round() / 1e3
 }
 
@@ -36,7 +37,6 @@ pub fn nll(manifest: &Manifest, parts: &[&Material], temperature: f32) -> f64 {
 fn recording_nll(rules: &Rules, heard: &Heard, truth: &[Sound], temperature: f32) -> (f64, usize) {
     let n_classes = heard.n_classes;
     let (mut sum, mut target) = (0.0, vec![0.0f32; n_classes]);
-    // By onset; the sounds that are over are passed.
     for (at, logits) in heard.logits.chunks_exact(n_classes).enumerate() {
         let t_slot_s = heard.t_start_s[at] + rules.slot_offset_s;
         target.fill(0.0);

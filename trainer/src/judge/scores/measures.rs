@@ -6,14 +6,15 @@
 //!
 //! What others leave open is decided so:
 //!
-//! - The rank of a class in its row is the number of classes with a greater score, plus the lower class ids with the same one.
-//!   A row counts for top-k if its class has a rank below k. So equal scores are won by the lower id, as by `numpy.argmax`,
-//!   and with k classes or fewer every row counts.
+//! - The rank of a class in its row is the number of classes with a greater score, plus the lower
+//!   class ids with the same one. A row counts for top-k if its class has a rank below k. So equal
+//!   scores are won by the lower id, as by `numpy.argmax`, and with k classes or fewer every row
+//!   counts.
 //! - A class is present if a row is of it. mCA is `balanced_accuracy_score` of the class of rank 0.
-//! - Average precision is the step-wise sum of `average_precision_score`: rows of equal score are one threshold. A class
-//!   that all rows have is at 1.
-//! - ROC area is that of `roc_auc_score`: a pair of equal scores counts half. It is undefined for a class that all rows have,
-//!   which is then left out of mAUC; mAUC is none if no class is left.
+//! - Average precision is the step-wise sum of `average_precision_score`: rows of equal score are
+//!   one threshold. A class that all rows have is at 1.
+//! - ROC area is that of `roc_auc_score`: a pair of equal scores counts half. It is undefined for a
+//!   class that all rows have, which is then left out of mAUC; mAUC is none if no class is left.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -6,6 +6,7 @@
 //! alphabetical order). Leaves: the class of every row of a scores file; exactly its rows must be
 //! annotated. Every error names file and line, or file and row.
 
+use crate::data::csv::read_text;
 use crate::data::scores::Scores;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
@@ -41,8 +42,7 @@ impl Truth {
     /// If it cannot be read, lacks columns or rows, a field is empty, a class_id is no whole
     /// number, or an annotation_id is there twice.
     pub fn read(csv: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(csv).map_err(|e| Error::input(csv, None, format!("table cannot be read: {e}")))?;
+        let text = read_text(csv)?;
         let table = Table::parse(csv, &text)?;
         let truth = match (table.column("annotation_id"), table.column("file")) {
             (Some(ids), _) => Self::epic_sounds(&table, ids)?,

@@ -25,11 +25,13 @@ const MEL_STRIDE: usize = 32;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SlowFastConfig {
-    /// Channels of the slow pathway's stem: 64 as published; 32 or 16 for small machines. A multiple of 8.
+    /// Channels of the slow pathway's stem: 64 as published; 32 or 16 for small machines. A
+    /// multiple of 8.
     pub width_per_group: usize,
     /// Layers: 50 or 101.
     pub depth: usize,
-    /// Frames of a view, a multiple of 16. The head averages over as many positions as such a view leaves.
+    /// Frames of a view, a multiple of 16. The head averages over as many positions as such a view
+    /// leaves.
     pub n_frames: usize,
     /// Mel bands of a view, a multiple of 32.
     pub n_mels: usize,
@@ -85,7 +87,8 @@ impl SlowFastConfig {
         self.n_out(0, N_STAGES - 1) + self.n_out(1, N_STAGES - 1)
     }
 
-    /// Time and frequency over which the head averages, by pathway: (25, 4) and (100, 4) for 400 frames and 128 bands.
+    /// Time and frequency over which the head averages, by pathway: (25, 4) and (100, 4) for 400
+    /// frames and 128 bands.
     pub(crate) fn pool(&self) -> [[i64; 2]; 2] {
         let mels = (self.n_mels / MEL_STRIDE) as i64;
         let fast = (self.n_frames / STEM_STRIDE) as i64;
@@ -93,7 +96,8 @@ impl SlowFastConfig {
     }
 }
 
-/// Frames of a view of `n_frames` that the slow pathway sees: `linspace(0, n_frames - 1, n_frames / 4)`, truncated.
+/// Frames of a view of `n_frames` that the slow pathway sees: `linspace(0, n_frames - 1, n_frames /
+/// 4)`, truncated.
 pub fn slow_frames(n_frames: usize) -> Vec<i64> {
     let n = n_frames / ALPHA;
     // In whole numbers: floor(k (n_frames - 1) / (n - 1)), free of rounding.

@@ -12,7 +12,8 @@ pub struct Cost {
     pub mmac_a_view: f64,
 }
 
-/// Size and cost of a network for `n_classes` classes. Products in convolutions and head count, sums and norms do not.
+/// Size and cost of a network for `n_classes` classes. Products in convolutions and head count,
+/// sums and norms do not.
 pub fn cost(config: &SlowFastConfig, n_classes: usize) -> Cost {
     let (mut n_params, mut mac) = (0, 0.0);
     for spec in layout(config, n_classes) {

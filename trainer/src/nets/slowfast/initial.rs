@@ -8,8 +8,9 @@ use tch::{Device, Kind, Tensor};
 /// Standard deviation of the head's fresh weights.
 const HEAD_STD: f32 = 0.01;
 
-/// The value that tensor number `place` starts from: He's initialisation by fan-out for kernels (He et al. 2015; "MSRA fill"), ones
-/// and zeros for batch norms, zero for the scale of the one that ends a block, a narrow normal for the head.
+/// The value that tensor number `place` starts from: He's initialisation by fan-out for kernels (He
+/// et al. 2015; "MSRA fill"), ones and zeros for batch norms, zero for the scale of the one that
+/// ends a block, a narrow normal for the head.
 pub(super) fn initial(spec: &Spec, seed: u64, place: u64) -> Result<Tensor> {
     let options = (Kind::Float, Device::Cpu);
     let fan_out = || (spec.shape[0] * spec.shape[2] * spec.shape[3]) as f32;

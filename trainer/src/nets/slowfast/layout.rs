@@ -1,4 +1,5 @@
-//! The tensors of the network: names, shapes and roles, in the order in which a published checkpoint lists them.
+//! The tensors of the network: names, shapes and roles, in the order in which a published
+//! checkpoint lists them.
 
 use super::config::{FAST_KERNEL, FUSION_RATIO, SLOW_KERNELS, STRIDES, SlowFastConfig};
 use tch::Tensor;

@@ -5,7 +5,7 @@ use super::initial::initial;
 use super::layout::{Named, Role, block_name, layout};
 use crate::common::random::Rng;
 use crate::error::{Error, Result};
-use crate::train::recipe::Precision;
+use crate::nets::Precision;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
@@ -14,7 +14,8 @@ use tch::{Device, Kind, Tensor};
 pub(crate) const BN_EPSILON: f64 = 1e-5;
 /// Share of a batch's statistics in the running ones.
 const BN_MOMENTUM: f64 = 0.1;
-/// The norms that stay in training when batch norm is frozen: those of both stems and of the first lateral connection.
+/// The norms that stay in training when batch norm is frozen: those of both stems and of the first
+/// lateral connection.
 const FIRST_NORMS: [&str; 3] = ["s1.pathway0_stem.bn", "s1.pathway1_stem.bn", "s1_fuse.bn"];
 
 /// The network with its weights.
@@ -58,8 +59,8 @@ pub struct Pass {
     pub precision: Precision,
     /// Whether views of any size are taken, and the head averages over the whole of them.
     pub any_size: bool,
-    /// Share of a batch for which the last block is skipped, falling linearly to 0 at the first (Huang et al. 2016,
-    /// section 3), with the generator that draws which.
+    /// Share of a batch for which the last block is skipped, falling linearly to 0 at the first
+    /// (Huang et al. 2016, section 3), with the generator that draws which.
     pub drop_path: Option<(f64, RefCell<Rng>)>,
 }
 
@@ -110,7 +111,8 @@ impl SlowFast {
         Self::assemble(self.config.clone(), self.n_classes, tensors)
     }
 
-    /// Whether `other` differs in its head at most, so that what one's backbone computes is the other's, too.
+    /// Whether `other` differs in its head at most, so that what one's backbone computes is the
+    /// other's, too.
     pub fn shares_backbone(&self, other: &Self) -> bool {
         self.config == other.config
             && self.tensors.iter().zip(&other.tensors).all(|(a, b)| a.role.is_head() || a.value == b.value)
@@ -141,9 +143,10 @@ impl SlowFast {
         self.places.get(name).map(|&i| &self.tensors[i].value)
     }
 
-    /// Posteriors of views `(B, 1, n_frames, n_mels)`: softmax at each position that the head's average leaves, then the mean
-    /// over positions, `(B, n_classes)`. No gradients. More bands, or a few frames more, leave more positions than one; at
-    /// most lengths the pathways leave different numbers of them, and the head has nothing to look at.
+    /// Posteriors of views `(B, 1, n_frames, n_mels)`: softmax at each position that the head's
+    /// average leaves, then the mean over positions, `(B, n_classes)`. No gradients. More bands, or
+    /// a few frames more, leave more positions than one; at most lengths the pathways leave
+    /// different numbers of them, and the head has nothing to look at.
     ///
     /// # Errors
     ///
@@ -156,7 +159,8 @@ impl SlowFast {
         })
     }
 
-    /// Logits of views `(B, 1, n_frames, n_mels)`, of the features averaged over all positions: `(B, n_classes)`. No gradients.
+    /// Logits of views `(B, 1, n_frames, n_mels)`, of the features averaged over all positions:
+    /// `(B, n_classes)`. No gradients.
     ///
     /// # Errors
     ///
@@ -165,7 +169,8 @@ impl SlowFast {
         tch::no_grad(|| self.classify(&self.features(x, &Pass::evaluation(precision))?))
     }
 
-    /// What the head sees: `(B, n_features)`, the slow pathway's channels first, averaged over positions.
+    /// What the head sees: `(B, n_features)`, the slow pathway's channels first, averaged over
+    /// positions.
     ///
     /// # Errors
     ///
@@ -184,7 +189,8 @@ impl SlowFast {
         Ok(features.f_linear(self.get("head.projection.weight")?, Some(bias))?)
     }
 
-    /// Features at each position of the head: `(B, positions in time, positions in frequency, n_features)`.
+    /// Features at each position of the head: `(B, positions in time, positions in frequency,
+    /// n_features)`.
     fn positions(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let size = x.size();
         let SlowFastConfig { n_frames, n_mels, .. } = self.config;
@@ -233,7 +239,8 @@ impl SlowFast {
         self.tensor(name).ok_or_else(|| Error::Usage(format!("the network has no tensor {name:?}")))
     }
 
-    /// Names of the trainable tensors that training with `norms` fits: of frozen batch norms scale and offset stay, too.
+    /// Names of the trainable tensors that training with `norms` fits: of frozen batch norms scale
+    /// and offset stay, too.
     pub fn fitted(&self, norms: Norms, head_only: bool) -> impl Iterator<Item = usize> + '_ {
         let fits = move |t: &Named| match t.role {
             Role::NormMean | Role::NormVariance => false,
@@ -245,12 +252,14 @@ impl SlowFast {
     }
 }
 
-/// The same `(B, C, T, F)` with the channels last in memory: the layout that tensor cores want; what is computed of it takes it
-/// over. Not for CPUs, where libtorch 2.11 overruns its buffers with it at such widths.
+/// The same `(B, C, T, F)` with the channels last in memory: the layout that tensor cores want;
+/// what is computed of it takes it over. Not for CPUs, where libtorch 2.11 overruns its buffers
+/// with it at such widths.
 fn channels_last(x: &Tensor) -> Result<Tensor> {
     let size = x.size();
     let last = x.f_permute([0, 2, 3, 1])?.f_contiguous()?;
-    // A single channel is not moved and keeps the strides of channels first; a new view of the plain memory has others.
+    // A single channel is not moved and keeps the strides of channels first; a new view of the
+    // plain memory has others.
     let last = last.f_view([-1])?.f_view([size[0], size[2], size[3], size[1]])?;
     Ok(last.f_permute([0, 3, 1, 2])?)
 }

@@ -1,7 +1,8 @@
 //! Weights from files and to files.
 //!
-//! Enters: a checkpoint as PyTorch writes it (`.pyth`, `.pt`) or safetensors. Leaves: the network filled with it. Every tensor of
-//! the network must be there and nothing else, but for the head of a network with other classes, which is skipped.
+//! Enters: a checkpoint as PyTorch writes it (`.pyth`, `.pt`) or safetensors. Leaves: the network
+//! filled with it. Every tensor of the network must be there and nothing else, but for the head of
+//! a network with other classes, which is skipped.
 
 use super::layout::Named;
 use super::network::SlowFast;
@@ -28,7 +29,8 @@ impl SlowFast {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, a tensor is missing or unexpected (all are listed), or has another shape.
+    /// If the file cannot be read, a tensor is missing or unexpected (all are listed), or has
+    /// another shape.
     pub fn load(&mut self, path: &Path) -> Result<Loaded> {
         std::fs::metadata(path).map_err(Error::io(path))?;
         let values = if path.extension().is_some_and(|e| e == "safetensors") {
@@ -71,7 +73,8 @@ impl SlowFast {
             let Some(value) = values.remove(&tensor.name) else { continue };
             let (expected, actual) = (tensor.value.size(), value.size());
             if skipped(tensor) {
-                let message = format!("{}: shape {actual:?}, expected {expected:?}; starts anew", tensor.name);
+                let message =
+                    format!("{}: shape {actual:?}, expected {expected:?}; starts from fresh weights", tensor.name);
                 loaded.warnings.push(message);
                 continue;
             }

@@ -1,8 +1,9 @@
 //! Size and cost of a network.
 //!
-//! Enters: layers, a front end's bands and hop. Leaves: receptive field, parameters, multiplications; nothing is computed.
+//! Enters: layers, a front end's bands and hop. Leaves: receptive field, parameters,
+//! multiplications; nothing is computed.
 
-use crate::train::recipe::ConvLayer;
+use super::ConvLayer;
 
 /// Size and cost of a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,7 +32,8 @@ pub fn n_output_frames(layers: &[ConvLayer], n_frames: usize) -> usize {
     layers.iter().fold(n_frames, |n, layer| (n + layer.stride_t).saturating_sub(layer.kernel_t) / layer.stride_t)
 }
 
-/// Size and cost of a network on `n_mels` bands at one frame every `hop_seconds`. The head is counted once a frame.
+/// Size and cost of a network on `n_mels` bands at one frame every `hop_seconds`. The head is
+/// counted once a frame.
 pub fn cost(layers: &[ConvLayer], n_mels: usize, n_classes: usize, hop_seconds: f64) -> Cost {
     let (mut n_in, mut n_f, mut rate, mut n_params, mut mac) = (1, n_mels, 1.0 / hop_seconds, 0, 0.0);
     for layer in layers {

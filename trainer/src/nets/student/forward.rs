@@ -1,20 +1,22 @@
 //! The student's forward pass.
 //!
-//! Enters: normalised log-mel crops `(B, T, n_mels)`. Leaves: features `(B, channels, T')`, logits, and the prediction of the
-//! teacher's embedding. Runs on the training thread.
+//! Enters: normalised log-mel crops `(B, T, n_mels)`. Leaves: features `(B, channels, T')`, logits,
+//! and the prediction of the teacher's embedding. Runs on the training thread.
 
-use super::{BN_EPSILON, Param, Student};
+use super::{BN_EPSILON, ConvLayer, Param, Student};
 use crate::error::Result;
-use crate::train::recipe::{ConvLayer, Precision};
+use crate::nets::Precision;
 use tch::{Kind, Tensor};
 
 /// Share of a batch's statistics in the running ones.
 const BN_MOMENTUM: f64 = 0.1;
-/// Tensors of a convolution layer: weight, batch-norm weight, bias, running mean and running variance.
+/// Tensors of a convolution layer: weight, batch-norm weight, bias, running mean and running
+/// variance.
 const TENSORS_A_LAYER: usize = 5;
 
 impl Student {
-    /// Features before the head, pooled over frequency: `(B, T, n_mels)` to `(B, channels, T')`, single precision.
+    /// Features before the head, pooled over frequency: `(B, T, n_mels)` to `(B, channels, T')`,
+    /// single precision.
     ///
     /// # Errors
     ///
@@ -38,7 +40,8 @@ impl Student {
         Ok(features.f_linear(&weight.value, Some(&bias.value))?)
     }
 
-    /// The prediction of the teacher's embedding, from features `(B, channels)`: `(B, n_teacher)`; none without a teacher.
+    /// The prediction of the teacher's embedding, from features `(B, channels)`: `(B, n_teacher)`;
+    /// none without a teacher.
     ///
     /// # Errors
     ///
@@ -50,7 +53,8 @@ impl Student {
         }
     }
 
-    /// Frame logits `(B, C, T')` of `(B, T, n_mels)`, as deployed: running statistics, single precision, no gradients.
+    /// Frame logits `(B, C, T')` of `(B, T, n_mels)`, as deployed: running statistics, single
+    /// precision, no gradients.
     ///
     /// # Errors
     ///
@@ -84,13 +88,12 @@ fn convolve(layer: &ConvLayer, params: &[Param], x: &Tensor, kind: Kind, trainin
 
 #[cfg(test)]
 mod tests {
-    use super::super::{n_output_frames, receptive_field};
+    use super::super::{StudentConfig, n_output_frames, receptive_field};
     use super::*;
-    use crate::train::recipe::Network;
     use tch::Device;
 
     /// 16 bands, a pulse of 8 frames.
-    fn networks() -> [Network; 2] {
+    fn networks() -> [StudentConfig; 2] {
         let layer = |channels, kernel_t, kernel_f, stride_t, stride_f| ConvLayer {
             channels,
             kernel_t,
@@ -103,7 +106,7 @@ mod tests {
         let mut deep = plain.clone();
         deep.insert(1, layer(5, 3, 3, 1, 1));
         deep.push(layer(7, 2, 3, 1, 1));
-        [plain, deep].map(|layers| Network { layers, dropout: 0.0 })
+        [plain, deep].map(|layers| StudentConfig { layers })
     }
 
     #[test]

@@ -1,23 +1,26 @@
 //! The streaming student network in libtorch.
 //!
-//! Enters: normalised log-mel crops `(B, T, n_mels)`. Leaves: frame logits `(B, C, T')`, one a pulse, and clip logits
-//! `(B, C)`, their mean over time. Convolutions pad in frequency only, so frame j depends on input frames
-//! `[p j, p j + receptive_field)` alone, p being the frames of a pulse, and the network can be run on a stream. Runs on the
-//! training thread.
+//! Enters: normalised log-mel crops `(B, T, n_mels)`. Leaves: frame logits `(B, C, T')`, one a
+//! pulse, and clip logits `(B, C)`, their mean over time. Convolutions pad in frequency only, so
+//! frame j depends on input frames `[p j, p j + receptive_field)` alone, p being the frames of a
+//! pulse, and the network can be run on a stream. Runs on the training thread.
 //!
-//! Convolution weights are stored `(out, kernel_t, kernel_f, in)` and viewed as `(out, in, kernel_t, kernel_f)`: this is
-//! libtorch's channels-last layout, 1.3 times as fast as the usual one on a CPU for such narrow layers.
+//! Convolution weights are stored `(out, kernel_t, kernel_f, in)` and viewed as `(out, in,
+//! kernel_t, kernel_f)`: this is libtorch's channels-last layout, 1.3 times as fast as the usual
+//! one on a CPU for such narrow layers.
 
+mod config;
 mod cost;
 mod forward;
 
 use crate::common::random::{Purpose, normal, rng_for, uniform};
 use crate::error::{Error, Result};
-use crate::train::recipe::Network;
+use crate::nets::batch_norm::Norm;
 use std::collections::HashMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
+pub use config::{ConvLayer, StudentConfig};
 pub use cost::{Cost, cost, n_output_frames, receptive_field};
 
 /// Added to the variance in batch norm.
@@ -37,7 +40,7 @@ pub struct Param {
 /// The network with its weights.
 #[derive(Debug)]
 pub struct Student {
-    network: Network,
+    network: StudentConfig,
     n_mels: usize,
     n_classes: usize,
     n_teacher: usize,
@@ -45,14 +48,15 @@ pub struct Student {
 }
 
 impl Student {
-    /// A network with fresh weights (He initialisation, fan-out), drawn from `seed`. `n_teacher` is the width of the teacher's
-    /// embedding, which a second head learns to predict in training; 0 without a teacher.
+    /// A network with fresh weights (He initialisation, fan-out), drawn from `seed`. `n_teacher` is
+    /// the width of the teacher's embedding, which a second head learns to predict in training; 0
+    /// without a teacher.
     ///
     /// # Errors
     ///
     /// If libtorch cannot allocate it.
     pub fn new(
-        network: &Network,
+        network: &StudentConfig,
         n_mels: usize,
         n_classes: usize,
         n_teacher: usize,
@@ -95,7 +99,8 @@ impl Student {
         Ok(Self { network: network.clone(), n_mels, n_classes, n_teacher, params })
     }
 
-    /// Overwrites all tensors with those of a checkpoint, which are taken from `values` by name after `prefix`.
+    /// Overwrites all tensors with those of a checkpoint, which are taken from `values` by name
+    /// after `prefix`.
     ///
     /// # Errors
     ///
@@ -160,13 +165,34 @@ impl Student {
         self.params.iter().find(|p| p.name == name).map(|p| &p.value)
     }
 
+    /// Weight `(out, in, kernel_t, kernel_f)` and bias of layer `i` with its batch norm folded in,
+    /// in double precision.
+    ///
+    /// # Errors
+    ///
+    /// If the network has no such layer, or libtorch reports an error.
+    pub fn folded(&self, i: usize) -> Result<(Tensor, Tensor)> {
+        let part = |name: &str| {
+            let name = format!("conv{i}.{name}");
+            self.param(&name).ok_or_else(|| Error::Usage(format!("network has no tensor {name:?}")))
+        };
+        let norm = Norm {
+            weight: part("bn.weight")?,
+            bias: part("bn.bias")?,
+            mean: part("bn.mean")?,
+            variance: part("bn.variance")?,
+            epsilon: BN_EPSILON,
+        };
+        norm.fold(&part("weight")?.f_permute([0, 3, 1, 2])?)
+    }
+
     /// Where the weights are.
     pub fn device(&self) -> Device {
         self.params[0].value.device()
     }
 
-    /// The layers and the dropout.
-    pub fn network(&self) -> &Network {
+    /// The layers.
+    pub fn network(&self) -> &StudentConfig {
         &self.network
     }
 

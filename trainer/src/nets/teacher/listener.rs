@@ -1,7 +1,8 @@
 //! A teacher that hears what the student hears.
 //!
-//! Enters: mel powers of crops after all that was done to them. Leaves: their embeddings, standardised as those of the clean clips. Runs
-//! on the training thread, in bfloat16: it is heard by the hundred thousand.
+//! Enters: mel powers of crops after all that was done to them. Leaves: their embeddings,
+//! standardised as those of the clean clips. Runs on the training thread, in bfloat16: it is heard
+//! by the hundred thousand.
 
 use super::mn04::Mn04;
 use super::{EMBEDDING_WIDTH, Statistics};

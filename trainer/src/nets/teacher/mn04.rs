@@ -1,8 +1,10 @@
-//! EfficientAT mn04: MobileNetV3-Large of width 0.4 trained on AudioSet (Schmid et al., "Efficient large-scale audio tagging
-//! via transformer-to-CNN knowledge distillation", ICASSP 2023), up to its embedding.
+//! EfficientAT mn04: MobileNetV3-Large of width 0.4 trained on AudioSet (Schmid et al., "Efficient
+//! large-scale audio tagging via transformer-to-CNN knowledge distillation", ICASSP 2023), up to
+//! its embedding.
 //!
-//! Enters: mono waves at 32 kHz, `(B, n_samples)`, or their mel powers. Leaves: embeddings `(B, 384)`. Its front end is its own,
-//! computed here as its authors do; it has nothing to do with the student's. Inference only, batch norm folded when loading.
+//! Enters: mono waves at 32 kHz, `(B, n_samples)`, or their mel powers. Leaves: embeddings `(B,
+//! 384)`. Its front end is its own, computed here as its authors do; it has nothing to do with the
+//! student's. Inference only, batch norm folded when loading.
 
 use crate::error::{Error, Result};
 use crate::nets::pickle;
@@ -28,9 +30,11 @@ const F_MAX_HZ: f64 = 15_000.0;
 const EMPHASIS: f64 = 0.97;
 const BN_EPSILON: f64 = 1e-3;
 
-/// An inverted residual block: (has an expansion, stride, squeeze-and-excitation, hard swish instead of ReLU).
+/// An inverted residual block: (has an expansion, stride, squeeze-and-excitation, hard swish
+/// instead of ReLU).
 type Block = (bool, i64, bool, bool);
-/// MobileNetV3-Large (Howard et al. 2019, table 1); kernel sizes and channels are those of the weights.
+/// MobileNetV3-Large (Howard et al. 2019, table 1); kernel sizes and channels are those of the
+/// weights.
 const BLOCKS: [Block; 15] = [
     (false, 1, false, false),
     (true, 2, false, false),
@@ -122,7 +126,8 @@ impl Mn04 {
         self.embed_power(&mel_power(waves)?)
     }
 
-    /// Embeddings `(B, 384)`, single precision, of mel powers `(B, n_frames, N_MELS)`, as [`mel_power`] leaves them.
+    /// Embeddings `(B, 384)`, single precision, of mel powers `(B, n_frames, N_MELS)`, as
+    /// [`mel_power`] leaves them.
     ///
     /// # Errors
     ///
@@ -178,8 +183,8 @@ fn mean_over_map(h: &Tensor) -> Result<Tensor> {
     Ok(h.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?)
 }
 
-/// Mel powers `(B, n_frames, N_MELS)` of waves `(B, n_samples)`: the authors' log-mel before offset and logarithm. Frame `t` is
-/// centred on sample `t * HOP`.
+/// Mel powers `(B, n_frames, N_MELS)` of waves `(B, n_samples)`: the authors' log-mel before offset
+/// and logarithm. Frame `t` is centred on sample `t * HOP`.
 ///
 /// # Errors
 ///
@@ -225,7 +230,8 @@ pub fn emphasis(hz: f64) -> f64 {
     1.0 - 2.0 * EMPHASIS * w.cos() + EMPHASIS * EMPHASIS
 }
 
-/// Triangles whose slopes are linear in mel (Kaldi), peak 1; the highest bin is left out, as Kaldi does.
+/// Triangles whose slopes are linear in mel (Kaldi), peak 1; the highest bin is left out, as Kaldi
+/// does.
 fn filters() -> Result<Tensor> {
     let step = mel_step();
     let n_bins = N_FFT as usize / 2 + 1;

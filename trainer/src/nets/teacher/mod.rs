@@ -1,23 +1,106 @@
-//! A network to learn from besides the labels.
+//! EfficientAT mn04, a pretrained network to learn from.
 //!
-//! Enters: recordings. Leaves: embeddings along their time, which a second head of the student learns to predict. They are
-//! computed once from the clean recording and cached. A [`Listener`] hears the training's crops themselves.
+//! Enters: recordings. Leaves: embeddings along their time, which a second head of the network in
+//! training learns to predict. They are computed once from the clean recording and cached. A
+//! [`Listener`] hears the crops of the training themselves. [`regression`] classifies embeddings.
 
 mod listener;
 pub mod mn04;
-pub mod probe;
+pub mod regression;
 
-use crate::data::Targets;
 use crate::error::{Error, Result};
-use crate::train::recipe::Teacher;
 use edge_frontend::FrontendConfig;
 use mn04::Mn04;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tch::Tensor;
 
 pub use listener::Listener;
+
+/// EfficientAT mn04 as a teacher: a second head of the network in training predicts its embedding,
+/// which knows far more sounds than the training clips show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Teacher {
+    /// `mn04_as_mAP_432.pt`, relative to the data root.
+    pub weights: PathBuf,
+    /// Weight of the cosine distance in the loss.
+    pub loss_weight: f64,
+    /// Window that an embedding covers.
+    #[serde(default = "default_window")]
+    pub window_s: f64,
+    /// Time from one embedding to the next.
+    #[serde(default = "default_hop")]
+    pub hop_s: f64,
+    /// Share of a classifier of the teacher's embeddings that is merged into the head at the end; 0
+    /// for none.
+    #[serde(default = "default_probe_share")]
+    pub probe_share: f64,
+    /// Weight of the training clips against the regularisation in that classifier: `|W|^2 / 2 + c *
+    /// sum(loss)`.
+    #[serde(default = "default_probe_c")]
+    pub probe_c: f64,
+    /// Added to the background's logit then, since that classifier knows no background.
+    #[serde(default = "default_background_offset")]
+    pub background_offset: f64,
+    /// Share of a batch's crops that the teacher hears as the student does: mixed, filtered, with
+    /// noise. For the others, and for all at 0, its embeddings of the clean clips are mixed as the
+    /// clips are.
+    #[serde(default)]
+    pub online: f64,
+}
+
+impl Teacher {
+    /// The same without what matters only after the last step.
+    pub fn without_last_step(self) -> Self {
+        Self { probe_share: 0.0, probe_c: 0.0, background_offset: 0.0, ..self }
+    }
+}
+
+fn default_window() -> f64 {
+    2.0
+}
+
+fn default_hop() -> f64 {
+    0.5
+}
+
+fn default_probe_share() -> f64 {
+    1.0
+}
+
+fn default_probe_c() -> f64 {
+    0.001
+}
+
+fn default_background_offset() -> f64 {
+    1.0
+}
+
+/// A teacher's embeddings of a clip, along its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Targets {
+    /// Middle of each embedding's window, in frames of the network in training.
+    pub centres: Vec<f32>,
+    /// `(centres.len(), EMBEDDING_WIDTH)` row-major.
+    pub values: Vec<f32>,
+}
+
+impl Targets {
+    /// Index of the embedding whose window is centred nearest to `frame`.
+    pub fn nearest(&self, frame: f32) -> Option<usize> {
+        let distance = |i: &usize| (self.centres[*i] - frame).abs();
+        (0..self.centres.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    }
+
+    /// Embedding `i`.
+    pub fn row(&self, i: usize) -> &[f32] {
+        let width = self.values.len() / self.centres.len().max(1);
+        &self.values[i * width..(i + 1) * width]
+    }
+}
 
 /// Values of an embedding.
 pub const EMBEDDING_WIDTH: usize = 384;
@@ -37,7 +120,8 @@ pub struct Tutor {
 }
 
 impl Tutor {
-    /// Loads a teacher, if there is one; `hop_seconds` is the hop of the frames that its targets are timed in.
+    /// Loads a teacher, if there is one; `hop_seconds` is the hop of the frames that its targets
+    /// are timed in.
     ///
     /// # Errors
     ///
@@ -57,6 +141,11 @@ impl Tutor {
             cache: cache.to_owned(),
             frames_per_second: 1.0 / hop_seconds,
         }))
+    }
+
+    /// Whether it hears crops of the training.
+    pub fn hears_crops(&self) -> bool {
+        self.settings.online > 0.0
     }
 
     /// Embeddings of the recording at `path`.
@@ -83,35 +172,31 @@ impl Tutor {
         Ok(targets)
     }
 
-    /// The recording at `path` to the teacher's ear; none if the teacher does not hear crops. See [`Tutor::hear`].
+    /// Where the mel powers of the recording at `path` lie once they were computed: one file per
+    /// recording and front end.
     ///
     /// # Errors
     ///
-    /// If the recording cannot be decoded, or libtorch reports an error.
-    pub fn hear_file(&self, path: &Path, n_frames: usize, frontend: &FrontendConfig) -> Result<Option<Vec<f32>>> {
-        if self.settings.online == 0.0 {
-            return Ok(None);
-        }
-        let audio = edge::audio::decode_file(path)?;
-        self.hear(audio.sample_rate, &audio.samples, n_frames, frontend)
+    /// If the recording cannot be read.
+    pub fn powers_entry(&self, path: &Path, frontend: &FrontendConfig) -> Result<PathBuf> {
+        let content = std::fs::read(path).map_err(Error::io(path))?;
+        let digest: String = Sha256::digest(&content)[..12].iter().map(|b| format!("{b:02x}")).collect();
+        Ok(self.cache.join(format!("{}-{}-{digest}.powers", self.key, frontend.hash())))
     }
 
-    /// Mel powers `(n_frames, mn04::N_MELS)` of mono samples to the teacher's ear, in step with `n_frames` frames of `frontend`; none if
-    /// the teacher does not hear crops.
+    /// Mel powers `(n_frames, mn04::N_MELS)` of mono samples by the teacher's front end, in step
+    /// with `n_frames` frames of `frontend`.
     ///
     /// # Errors
     ///
     /// If the rate is out of range, or libtorch reports an error.
-    pub fn hear(
+    pub fn powers(
         &self,
         sample_rate: u32,
         samples: &[f32],
         n_frames: usize,
         frontend: &FrontendConfig,
-    ) -> Result<Option<Vec<f32>>> {
-        if self.settings.online == 0.0 {
-            return Ok(None);
-        }
+    ) -> Result<Vec<f32>> {
         let mut samples = edge_frontend::resample(sample_rate, mn04::SAMPLE_RATE, samples)?;
         samples.resize(samples.len().max(mn04::SHORTEST), 0.0);
         let n_samples = samples.len() as i64;
@@ -125,7 +210,7 @@ impl Tutor {
         while heard.len() < n_frames * mn04::N_MELS {
             heard.extend_from_within(heard.len().saturating_sub(mn04::N_MELS)..);
         }
-        Ok(Some(heard))
+        Ok(heard)
     }
 
     /// Embeddings of mono samples.
@@ -164,8 +249,8 @@ pub struct Statistics {
     pub std: Vec<f32>,
 }
 
-/// Centres and scales embeddings value by value over all that are given, so that each tells as much as another; leaves what was
-/// taken out.
+/// Centres and scales embeddings value by value over all that are given, so that each tells as much
+/// as another; leaves what was taken out.
 pub fn standardise<'a>(targets: impl Iterator<Item = &'a mut Targets>) -> Statistics {
     let targets: Vec<&mut Targets> = targets.collect();
     let n = targets.iter().map(|t| t.centres.len()).sum::<usize>().max(1) as f64;

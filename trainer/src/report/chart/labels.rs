@@ -1,7 +1,7 @@
 //! Names beside points, apart from each other.
 //!
-//! Enters: points and their names. Leaves: a place for each name that overlaps no other name and no point, or none where there is no
-//! room.
+//! Enters: points and their names. Leaves: a place for each name that overlaps no other name and no
+//! point, or none where there is no room.
 
 /// Width of a letter and height of a line, in pixels, of the drawings' small text.
 const LETTER: f64 = 5.9;
@@ -13,12 +13,10 @@ const GAP: f64 = 8.0;
 /// A rectangle: left, top, right, bottom.
 type Rect = [f64; 4];
 
-/// A named point.
+/// A named point, where it is drawn.
 #[derive(Debug, Clone)]
 pub struct Mark<'a> {
-    /// Where it is drawn.
     pub at: (f64, f64),
-    /// Its name.
     pub name: &'a str,
 }
 
@@ -38,28 +36,19 @@ pub fn place(marks: &[Mark], bounds: Rect) -> Vec<Option<(f64, f64)>> {
     places
 }
 
-/// Around the point, nearest first.
+/// Around the point: beside it, above and below, and at the corners; then further up and down.
 fn candidates(mark: &Mark) -> Vec<Rect> {
     let (x, y) = mark.at;
     let width = mark.name.chars().count() as f64 * LETTER;
-    let mut rects = Vec::new();
-    for ring in 0..3 {
-        let far = f64::from(ring) * LINE;
-        for (left, middle) in [
-            (x + GAP, y),
-            (x - GAP - width, y),
-            (x - width / 2.0, y - GAP - LINE / 2.0),
-            (x - width / 2.0, y + GAP + LINE / 2.0),
-            (x + GAP, y - GAP - LINE / 2.0),
-            (x + GAP, y + GAP + LINE / 2.0),
-            (x - GAP - width, y - GAP - LINE / 2.0),
-            (x - GAP - width, y + GAP + LINE / 2.0),
-        ] {
-            let middle = middle + far * (middle - y).signum() * f64::from(u8::from(middle != y));
-            rects.push([left, middle - LINE / 2.0, left + width, middle + LINE / 2.0]);
-        }
-    }
-    rects
+    let [right, left, middle] = [x + GAP, x - GAP - width, x - width / 2.0];
+    let places = [(right, 0.0), (left, 0.0), (middle, -1.0), (middle, 1.0)];
+    let places = places.into_iter().chain([(right, -1.0), (right, 1.0), (left, -1.0), (left, 1.0)]);
+    let rings = (0..3).flat_map(|ring| places.clone().map(move |(left, side)| (left, side, f64::from(ring))));
+    let rect = |(left, side, ring): (f64, f64, f64)| {
+        let middle = y + side * (GAP + LINE / 2.0 + ring * LINE);
+        [left, middle - LINE / 2.0, left + width, middle + LINE / 2.0]
+    };
+    rings.map(rect).collect()
 }
 
 fn overlap(a: &Rect, b: &Rect) -> bool {

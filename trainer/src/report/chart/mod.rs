@@ -1,16 +1,24 @@
 //! Drawings as parts of a page.
 //!
-//! Enters: axes and points. Leaves: SVG elements whose colours are classes of the page's style sheet, so that they follow the
-//! reader's colour scheme; all text in them is escaped. [`scale`] places values on an axis, [`labels`] keeps names apart.
+//! Enters: axes and values. Leaves: SVG elements whose colours are classes of the page's style
+//! sheet, so that they follow the reader's colour scheme; all text in them is escaped. A [`Plot`]
+//! has axes, lines, dots and bars; [`heat_map`] draws a matrix; `scale` places values on an axis,
+//! `labels` keeps names apart.
 
-pub mod labels;
-pub mod scale;
+mod heat_map;
+mod labels;
+mod scale;
+
+pub use heat_map::heat_map;
+pub use labels::{Mark, place};
+pub use scale::Axis;
 
 use maud::{Markup, html};
-use scale::Axis;
 
+/// Height of most plots.
+pub const HEIGHT: f64 = 310.0;
 /// Colours that the style sheet has for series, `s0` to `s7`.
-pub const N_COLOURS: usize = 8;
+const N_COLOURS: usize = 8;
 /// Points nearer than this to the last one are left out of a line.
 const RESOLUTION: f64 = 0.4;
 
@@ -19,42 +27,40 @@ type Point = (f64, f64);
 /// The area between two axes.
 #[derive(Debug, Clone)]
 pub struct Plot {
-    /// To the right.
+    /// To the right, and upwards.
     pub x: Axis,
-    /// Upwards.
     pub y: Axis,
     /// Of the whole drawing.
     pub width: f64,
-    /// Of the whole drawing.
     pub height: f64,
+    /// Room for the axes: left, right, top, bottom.
+    pub margins: [f64; 4],
 }
 
-/// Room for the axes: left, right, top, bottom.
-const MARGINS: [f64; 4] = [56.0, 14.0, 10.0, 42.0];
-
 impl Plot {
-    /// A plot of the usual size.
-    pub fn new(x: Axis, y: Axis) -> Self {
-        Self { x, y, width: 540.0, height: 310.0 }
+    /// A plot of the usual width.
+    pub fn new(x: Axis, y: Axis, height: f64) -> Self {
+        Self { x, y, width: 540.0, height, margins: [56.0, 14.0, 10.0, 42.0] }
     }
 
     /// Left, right, top and bottom of the area.
     pub fn area(&self) -> [f64; 4] {
-        [MARGINS[0], self.width - MARGINS[1], MARGINS[2], self.height - MARGINS[3]]
+        let [left, right, top, bottom] = self.margins;
+        [left, self.width - right, top, self.height - bottom]
     }
 
     /// Where a point is drawn. What lies beyond an axis is drawn at its end.
-    pub fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
+    pub fn at(&self, (x, y): Point) -> Point {
         let [left, right, top, bottom] = self.area();
         (left + self.x.scale.place(x) * (right - left), bottom - self.y.scale.place(y) * (bottom - top))
     }
 
-    /// The drawing: axes and grid below `content`. `title` is for those who do not see it.
+    /// The drawing: axes and grid below `content`, with `title` for those who do not see it.
     pub fn draw(&self, title: &str, content: &Markup) -> Markup {
         let [left, right, top, bottom] = self.area();
         let middle = |a: f64, b: f64| px((a + b) / 2.0);
         html! {
-            svg.plot viewBox=(format!("0 0 {} {}", self.width, self.height)) role="img" aria-label=(title) {
+            svg.plot viewBox=(format!("0 0 {} {}", px(self.width), px(self.height))) role="img" aria-label=(title) {
                 @for (value, text) in &self.x.ticks {
                     @let x = px(left + self.x.scale.place(*value) * (right - left));
                     line.grid x1=(x) x2=(x) y1=(px(top)) y2=(px(bottom)) {}
@@ -65,22 +71,41 @@ impl Plot {
                     line.grid x1=(px(left)) x2=(px(right)) y1=(px(y)) y2=(px(y)) {}
                     text.tick x=(px(left - 6.0)) y=(px(y + 3.6)) text-anchor="end" { (text) }
                 }
-                rect.frame x=(px(left)) y=(px(top)) width=(px(right - left)) height=(px(bottom - top)) {}
-                text.axis x=(middle(left, right)) y=(px(self.height - 8.0)) text-anchor="middle" { (self.x.title) }
+                (content)
+                (rect("frame", [left, top, right - left, bottom - top], ""))
+                text.axis x=(middle(left, right)) y=(px(bottom + 34.0)) text-anchor="middle" { (self.x.title) }
                 text.axis transform=(format!("translate(13 {}) rotate(-90)", middle(top, bottom))) text-anchor="middle" {
                     (self.y.title)
                 }
-                (content)
             }
         }
     }
 
     /// A line through `points`, in the style `class`. It is broken where a point is not finite.
-    pub fn line(&self, points: impl IntoIterator<Item = (f64, f64)>, class: &str) -> Markup {
+    pub fn line(&self, points: impl IntoIterator<Item = Point>, class: &str) -> Markup {
         html! { path class=(class) d=(self.path(points)) {} }
     }
 
-    fn path(&self, points: impl IntoIterator<Item = (f64, f64)>) -> String {
+    /// A dot that says `title` to a pointer.
+    pub fn dot(&self, point: Point, radius: f64, class: &str, title: &str) -> Markup {
+        let (x, y) = self.at(point);
+        html! {
+            circle.dot.(class) cx=(px(x)) cy=(px(y)) r=(px(radius)) { @if !title.is_empty() { title { (title) } } }
+        }
+    }
+
+    /// Bars of equal width from the x axis up, with the heights in pixels and a title each.
+    pub fn bars(&self, bars: &[(f64, String)]) -> Markup {
+        let [left, right, _, bottom] = self.area();
+        let width = (right - left) / bars.len() as f64;
+        html! {
+            @for (at, (height, title)) in bars.iter().enumerate() {
+                (rect("bar", [left + at as f64 * width + 1.0, bottom - height, width - 2.0, *height], title))
+            }
+        }
+    }
+
+    fn path(&self, points: impl IntoIterator<Item = Point>) -> String {
         let mut path = String::new();
         let (mut last, mut skipped): (Option<Point>, Option<Point>) = (None, None);
         for point in points {
@@ -89,15 +114,11 @@ impl Plot {
                 continue;
             }
             let (x, y) = self.at(point);
-            match last {
-                Some((a, b)) if (x - a).hypot(y - b) < RESOLUTION => {
-                    skipped = Some((x, y));
-                    continue;
-                }
-                Some(_) => path.push('L'),
-                None => path.push('M'),
+            if last.is_some_and(|(a, b)| (x - a).hypot(y - b) < RESOLUTION) {
+                skipped = Some((x, y));
+                continue;
             }
-            path += &format!("{} {}", px(x), px(y));
+            path += &format!("{}{} {}", if last.is_some() { 'L' } else { 'M' }, px(x), px(y));
             (last, skipped) = (Some((x, y)), None);
         }
         if let Some((x, y)) = skipped {
@@ -107,17 +128,26 @@ impl Plot {
     }
 }
 
+/// A rectangle `[x, y, width, height]` that says `title` to a pointer.
+pub fn rect(class: &str, [x, y, width, height]: [f64; 4], title: &str) -> Markup {
+    html! {
+        rect.(class) x=(px(x)) y=(px(y)) width=(px(width)) height=(px(height)) {
+            @if !title.is_empty() { title { (title) } }
+        }
+    }
+}
+
 /// The colour of series number `at`.
 pub fn colour(at: usize) -> String {
     format!("s{}", at % N_COLOURS)
 }
 
-/// Names of series with their colours.
-pub fn legend<'a>(names: impl IntoIterator<Item = (&'a str, String)>) -> Markup {
+/// Names of series with the classes of their lines.
+pub fn legend<'a>(series: impl IntoIterator<Item = (&'a str, &'a str)>) -> Markup {
     html! {
         ul.legend {
-            @for (name, class) in names {
-                li { svg viewBox="0 0 18 10" aria-hidden="true" { line.(class).line x1="1" x2="17" y1="5" y2="5" {} } (name) }
+            @for (name, class) in series {
+                li { svg viewBox="0 0 18 10" aria-hidden="true" { line class=(class) x1="1" x2="17" y1="5" y2="5" {} } (name) }
             }
         }
     }
@@ -134,7 +164,7 @@ mod tests {
     use super::*;
 
     fn plot() -> Plot {
-        Plot::new(Axis::linear(0.0, 10.0, 5, "a < b"), Axis::linear(0.0, 1.0, 5, "share"))
+        Plot::new(Axis::linear(0.0, 10.0, 5, "a < b"), Axis::linear(0.0, 1.0, 5, "share"), HEIGHT)
     }
 
     #[test]

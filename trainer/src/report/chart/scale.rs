@@ -2,25 +2,22 @@
 //!
 //! Enters: a range. Leaves: a place from 0 to 1 for each value of it, and marks at round values.
 
-/// A range, and how it is spread.
+/// A range, and how it is spread: evenly, by the logarithm (both ends positive), or by the quantile
+/// of the normal distribution, as DET curves are drawn (both ends between 0 and 1).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scale {
-    /// Evenly.
     Linear(f64, f64),
-    /// By the logarithm; both ends positive.
     Log(f64, f64),
-    /// By the quantile of the normal distribution, as DET curves are drawn; both ends between 0 and 1.
     Normal(f64, f64),
 }
 
 /// An axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// Its range.
     pub scale: Scale,
-    /// Its marks.
+    /// Marks: values with their text.
     pub ticks: Vec<(f64, String)>,
-    /// What is on it, with its unit.
+    /// With the unit.
     pub title: String,
 }
 

@@ -1,8 +1,9 @@
-//! How sure a figure is.
+//! Intervals of figures.
 //!
-//! Enters: rows in clusters, and figures as a function of how often each row counts. Leaves: each figure with a percentile interval
-//! of the cluster bootstrap (Davison and Hinkley 1997, 3.8): clusters are drawn with replacement, as many as there are, and all
-//! rows of a cluster come along. Takes of one recording are alike; to draw them one by one would make intervals too narrow.
+//! Enters: rows in clusters, and figures as a function of how often each row counts. Leaves: each
+//! figure with a percentile interval of the cluster bootstrap (Davison and Hinkley 1997, 3.8):
+//! clusters are drawn with replacement, as many as there are, with all of their rows. Takes of one
+//! recording are alike; to draw them one by one would make intervals too narrow.
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -32,8 +33,9 @@ pub struct Estimate {
 }
 
 impl Bootstrap {
-    /// Estimates what `figures` makes of the rows' weights. `clusters` has the cluster of each row, numbered from 0. The result
-    /// depends on the seed alone, not on threads. Resamples in which a figure is not defined are left out for that figure.
+    /// Estimates what `figures` makes of the rows' weights. `clusters` has the cluster of each row,
+    /// numbered from 0. The result depends on the seed alone, not on threads. Resamples in which a
+    /// figure is not defined are left out for that figure.
     pub fn estimates(&self, clusters: &[usize], figures: impl Fn(&[u32]) -> Vec<f64> + Sync) -> Vec<Estimate> {
         let values = figures(&vec![1; clusters.len()]);
         let n_clusters = clusters.iter().map(|c| c + 1).max().unwrap_or(0);
@@ -71,7 +73,8 @@ mod tests {
 
     const BOOTSTRAP: Bootstrap = Bootstrap { n_resamples: 2000, seed: 1 };
 
-    /// The interval of a share: every fifth of `n` rows is wrong, rows come in clusters of `size` equal ones.
+    /// The interval of a share: every fifth of `n` rows is wrong, rows come in clusters of `size`
+    /// equal ones.
     fn share(n: usize, size: usize) -> Estimate {
         let right: Vec<f64> = (0..n).map(|row| f64::from(u8::from(!(row / size).is_multiple_of(5)))).collect();
         let clusters: Vec<usize> = (0..n).map(|row| row / size).collect();
@@ -88,7 +91,8 @@ mod tests {
             let Estimate { value, low, high } = share(n, 1);
             let expected = 1.96 * (0.8 * 0.2 / n as f64).sqrt();
             assert!(low <= value && value <= high);
-            // Twice the standard error of a quantile of 2000 draws is 8 % of its distance; a share has steps of 1 / n.
+            // Twice the standard error of a quantile of 2000 draws is 8 % of its distance; a share
+            // has steps of 1 / n.
             let tolerance = 0.1 * expected + 1.0 / n as f64;
             assert!((value - low - expected).abs() < tolerance, "{n}: {low} {value} {high}, half width {expected}");
             assert!((high - value - expected).abs() < tolerance, "{n}: {low} {value} {high}, half width {expected}");

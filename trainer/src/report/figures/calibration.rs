@@ -1,9 +1,9 @@
 //! Whether a posterior is the share of cases in which it is right.
 //!
-//! Enters: labelled clips with their logits. Leaves: a reliability diagram with its expected calibration error (Naeini et al. 2015;
-//! bins of equal width, the posterior of the most likely class), before and after temperature scaling (Guo et al. 2017). The
-//! temperature that a clip's logits are divided by is fitted on other folds, or, of a single fold, on other sources: never on the
-//! clip itself.
+//! Enters: labelled clips with their logits. Leaves: a reliability diagram with its expected
+//! calibration error (Naeini et al. 2015; bins of equal width, the posterior of the most likely
+//! class), before and after temperature scaling (Guo et al. 2017). The temperature for a clip is
+//! fitted on other folds, or, of a single fold, on other sources: never on the clip itself.
 
 use crate::common::golden_section::minimise;
 use crate::report::pool::{Pool, Row, log_posteriors, posteriors};
@@ -16,25 +16,22 @@ const N_PARTS: usize = 5;
 /// Temperatures are sought between these.
 const TEMPERATURES: [f64; 2] = [0.05, 20.0];
 
-/// Before and after.
+/// Answers about each labelled clip, in the pool's order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// Of each labelled clip, in the pool's order: posterior of the most likely class, and whether it is right.
     pub before: Vec<Answer>,
-    /// The same with the logits divided by the temperature.
+    /// With the logits divided by the temperature of the clip's part.
     pub after: Vec<Answer>,
-    /// Temperatures of the parts.
     pub temperatures: Vec<f64>,
     /// Whether the parts are folds; otherwise they are groups of sources.
     pub by_fold: bool,
 }
 
-/// The most likely class of a clip.
+/// The most likely class of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answer {
     /// Its posterior.
     pub confidence: f64,
-    /// Whether it is the clip's.
     pub right: bool,
     /// Natural logarithm of the right class' posterior.
     pub log_posterior: f64,
@@ -43,18 +40,18 @@ pub struct Answer {
 /// Answers within a range of confidence.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bin {
-    /// How many, by weight.
+    /// Number of answers, by weight.
     pub n: f64,
-    /// Their mean confidence.
+    /// Mean.
     pub confidence: f64,
-    /// Share of them that is right.
+    /// Share that is right.
     pub accuracy: f64,
 }
 
 impl Calibration {
-    /// Asks all labelled clips of `pool`.
+    /// Of all labelled clips of `pool`.
     pub fn of(pool: &Pool) -> Self {
-        let clips: Vec<&Row> = pool.clips().collect();
+        let clips: Vec<&Row> = pool.rows.iter().filter(|row| row.set.is_some()).collect();
         let by_fold = pool.n_runs() > 1;
         let part = |row: &Row| if by_fold { row.run } else { row.source % N_PARTS };
         let mut parts: Vec<usize> = clips.iter().map(|row| part(row)).collect();
@@ -65,25 +62,23 @@ impl Calibration {
             temperature(pool.activation, &others)
         });
         let temperatures: Vec<f64> = fitted.collect();
-        let scaled = |row: &&Row| {
-            let at = parts.binary_search(&part(row)).unwrap_or(0);
-            answer(pool.activation, row, temperatures[at])
+        let of_part = |row: &Row| temperatures[parts.binary_search(&part(row)).unwrap_or(0)];
+        let answers = |temperature: &dyn Fn(&Row) -> f64| -> Vec<Answer> {
+            clips.iter().map(|row| Answer::of(pool.activation, row, temperature(row))).collect()
         };
-        Self {
-            before: clips.iter().map(|row| answer(pool.activation, row, 1.0)).collect(),
-            after: clips.iter().map(scaled).collect(),
-            by_fold,
-            temperatures,
-        }
+        Self { before: answers(&|_| 1.0), after: answers(&of_part), by_fold, temperatures }
     }
 }
 
-fn answer(activation: Activation, row: &Row, temperature: f64) -> Answer {
-    let said = row.said();
-    Answer {
-        confidence: posteriors(activation, &row.logits, temperature)[said],
-        right: said == row.label,
-        log_posterior: log_posteriors(activation, &row.logits, temperature)[row.label],
+impl Answer {
+    /// About `row`, its logits divided by `temperature`.
+    pub fn of(activation: Activation, row: &Row, temperature: f64) -> Self {
+        let said = row.said();
+        Self {
+            confidence: posteriors(activation, &row.logits, temperature)[said],
+            right: said == row.label,
+            log_posterior: log_posteriors(activation, &row.logits, temperature)[row.label],
+        }
     }
 }
 
@@ -106,29 +101,26 @@ pub fn calibration_error(bins: &[Bin]) -> f64 {
     filled.map(|bin| bin.n * (bin.accuracy - bin.confidence).abs()).sum::<f64>() / n
 }
 
-/// The temperature with the least mean negative log posterior, by golden section: the loss is convex in its inverse, so it has one
-/// minimum. 1 if there are no rows.
+/// The temperature with the least mean negative log likelihood, which is convex in its inverse; 1
+/// if there are no rows.
 fn temperature(activation: Activation, rows: &[&Row]) -> f64 {
     if rows.is_empty() {
         return 1.0;
     }
-    let loss = |log_temperature: f64| {
-        let temperature = log_temperature.exp();
-        -rows.iter().map(|row| log_likelihood(activation, row, temperature)).sum::<f64>()
-    };
+    let loss = |log: f64| -rows.iter().map(|row| log_likelihood(activation, row, log.exp())).sum::<f64>();
     minimise(TEMPERATURES.map(f64::ln), 1e-4, loss).exp()
 }
 
 /// Of a row's label; of independent classes, that all others are absent, too.
 fn log_likelihood(activation: Activation, row: &Row, temperature: f64) -> f64 {
-    let own = log_posteriors(activation, &row.logits, temperature)[row.label];
-    if activation != Activation::Sigmoid {
-        return own;
+    let mut log = log_posteriors(activation, &row.logits, temperature)[row.label];
+    if activation == Activation::Sigmoid {
+        // log(1 - sigmoid(x)) is log sigmoid(-x).
+        let negated: Vec<f64> = row.logits.iter().map(|l| -l).collect();
+        let absent = log_posteriors(activation, &negated, temperature);
+        log += absent.iter().enumerate().filter(|(class, _)| *class != row.label).map(|(_, l)| l).sum::<f64>();
     }
-    // log(1 - sigmoid(x)) is log sigmoid(-x).
-    let negated: Vec<f64> = row.logits.iter().map(|l| -l).collect();
-    let absent = log_posteriors(activation, &negated, temperature);
-    own + absent.iter().enumerate().filter(|(class, _)| *class != row.label).map(|(_, l)| l).sum::<f64>()
+    log
 }
 
 #[cfg(test)]
@@ -142,7 +134,8 @@ mod tests {
 
     #[test]
     fn the_error_is_that_by_hand() {
-        // Bin 0.9-1: two right of two at 0.95; bin 0.6-0.7: one right of three at 0.62, 0.64 and 0.66; 1 belongs to the last bin.
+        // Bin 0.9-1: two right of two at 0.95; bin 0.6-0.7: one right of three at 0.62, 0.64 and
+        // 0.66; 1 belongs to the last bin.
         let answers = answers(&[(0.9, true), (1.0, true), (0.62, false), (0.64, true), (0.66, false)]);
         let bins = bins(&answers, |_| 1.0);
         assert_eq!((bins[9].n, bins[6].n), (2.0, 3.0));
@@ -152,7 +145,8 @@ mod tests {
         assert!(calibration_error(&super::bins(&answers[..2], |_| 0.0)).is_nan());
     }
 
-    /// Rows whose logits are `factor` times those of a calibrated network: with odds of e^2, 1 of 8.4 is wrong.
+    /// Rows whose logits are `factor` times those of a calibrated network: with odds of e^2, 1 of
+    /// 8.4 is wrong.
     fn overconfident(factor: f64) -> Vec<(usize, [f64; 3])> {
         let row = |i: usize| (usize::from(i % 1000 < 119), [factor, -factor, -1e3]);
         (0..4000).map(row).collect()
@@ -171,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_clip_is_scaled_by_what_others_say() {
-        // Two folds; the second is overconfident by 3, so the first is scaled by 3 and the second by 1.
+        // Two folds; the second is overconfident by 3, so the first is scaled by 3 and the second
+        // by 1.
         let mut pool = pool(&[overconfident(1.0), overconfident(3.0)].concat());
         pool.rows[4000..].iter_mut().for_each(|row| row.run = 1);
         let calibration = Calibration::of(&pool);

@@ -1,8 +1,10 @@
 //! Figures by class.
 //!
-//! Enters: the pool, and how often each row counts. Leaves: of each class precision, recall and F1 of the most likely class, and
-//! average precision of its posterior, one class against the rest; and how often each class is taken for each other.
+//! Enters: the pool, and how often each row counts. Leaves: of each class precision, recall and F1
+//! of the most likely class, and average precision of its posterior, one class against the rest;
+//! and how often each class is taken for each other.
 
+use crate::common::spread::Spread;
 use crate::report::pool::Pool;
 
 /// Figures of a class, in this order: precision, recall, F1, average precision.
@@ -11,6 +13,7 @@ pub const N_FIGURES: usize = 4;
 /// What is the same for all weights.
 pub struct Ranked {
     n_classes: usize,
+    /// By row: its class, and the class that it is taken for.
     label: Vec<usize>,
     said: Vec<usize>,
     /// By class: the rows by descending posterior, with it.
@@ -35,24 +38,23 @@ impl Ranked {
 
     /// [`N_FIGURES`] a class; not a number where a figure is not defined.
     pub fn figures(&self, weights: &[u32]) -> Vec<f64> {
-        let (mut n_own, mut n_said, mut n_right) =
-            (vec![0u32; self.n_classes], vec![0u32; self.n_classes], vec![0u32; self.n_classes]);
+        // Of each class: recordings of it, those taken for it, and those that are both.
+        let mut counts = vec![[0u32; 3]; self.n_classes];
         for ((&label, &said), &weight) in self.label.iter().zip(&self.said).zip(weights) {
-            n_own[label] += weight;
-            n_said[said] += weight;
-            n_right[label] += if label == said { weight } else { 0 };
+            counts[label][0] += weight;
+            counts[said][1] += weight;
+            counts[label][2] += if label == said { weight } else { 0 };
         }
         let ratio = |a: u32, b: u32| f64::from(a) / f64::from(b);
-        (0..self.n_classes)
-            .flat_map(|class| {
-                let (own, said, right) = (n_own[class], n_said[class], n_right[class]);
-                let f1 = ratio(2 * right, own + said);
-                [ratio(right, said), ratio(right, own), f1, self.average_precision(class, own, weights)]
-            })
-            .collect()
+        let of_class = |(class, [own, said, right]): (usize, [u32; 3])| {
+            let f1 = ratio(2 * right, own + said);
+            [ratio(right, said), ratio(right, own), f1, self.average_precision(class, own, weights)]
+        };
+        counts.into_iter().enumerate().flat_map(of_class).collect()
     }
 
-    /// The step-wise sum of scikit-learn's `average_precision_score`: rows of equal posterior are one threshold.
+    /// The step-wise sum of scikit-learn's `average_precision_score`: rows of equal posterior are
+    /// one threshold.
     fn average_precision(&self, class: usize, n_own: u32, weights: &[u32]) -> f64 {
         let mut rows = self.order[class].iter().peekable();
         let (mut n_true, mut n_all, mut sum) = (0u32, 0u32, 0.0);
@@ -84,9 +86,7 @@ pub fn confusion(pool: &Pool) -> Vec<Vec<u32>> {
 
 /// The mean of figure number `figure` over the classes for which it is defined.
 pub fn mean_over_classes(figures: &[f64], figure: usize) -> f64 {
-    let values = figures.iter().skip(figure).step_by(N_FIGURES).filter(|v| v.is_finite());
-    let (n, sum) = values.fold((0, 0.0), |(n, sum), v| (n + 1, sum + v));
-    sum / f64::from(n)
+    Spread::of(figures.iter().copied().skip(figure).step_by(N_FIGURES).filter(|v| v.is_finite())).mean
 }
 
 #[cfg(test)]
@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // Two rows of class 0, one of which is taken for class 1; one of class 1; class 2 is absent.
+        // Two rows of class 0, one of which is taken for class 1; one of class 1; class 2 is
+        // absent.
         let pool = pool(&[(0, [2.0, 0.0, -9.0]), (0, [0.0, 1.0, -9.0]), (1, [0.0, 3.0, -9.0])]);
         let figures = Ranked::new(&pool).figures(&[1, 1, 1]);
         assert_eq!(figures[..3], [1.0, 0.5, 2.0 / 3.0]);

@@ -1,7 +1,8 @@
 //! Misses against false alarms.
 //!
-//! Enters: posteriors of recordings that are of a class and of others. Leaves: the detection error trade-off (Martin et al. 1997):
-//! for every threshold the share of own recordings below it and the share of others at or above it; and where the two are equal.
+//! Enters: posteriors of recordings that are of a class and of others. Leaves: the detection error
+//! trade-off (Martin et al. 1997): for every threshold the share of own recordings below it and the
+//! share of others at or above it; and where the two are equal.
 
 use crate::report::pool::Pool;
 
@@ -12,14 +13,13 @@ pub struct Det {
     pub points: Vec<(f64, f64)>,
     /// Equal error rate.
     pub equal_error: f64,
-    /// Trials of recordings that are of the class.
+    /// Trials of recordings that are of the class, and of others.
     pub n_own: usize,
-    /// Trials of others.
     pub n_others: usize,
 }
 
 /// The curve of trials `(posterior, of the class)`; none without trials of both kinds.
-pub fn det(mut trials: Vec<(f64, bool)>) -> Option<Det> {
+fn det(mut trials: Vec<(f64, bool)>) -> Option<Det> {
     trials.sort_by(|a, b| b.0.total_cmp(&a.0));
     let n_own = trials.iter().filter(|t| t.1).count();
     let n_others = trials.len() - n_own;
@@ -47,16 +47,9 @@ fn equal_error(points: &[(f64, f64)]) -> f64 {
     if share.is_finite() { a.0 + (b.0 - a.0) * share } else { b.0 }
 }
 
-/// The curve of one class against all other rows.
-pub fn of_class(pool: &Pool, class: usize) -> Option<Det> {
-    det(pool.rows.iter().map(|row| (row.posteriors[class], row.label == class)).collect())
-}
-
-/// The curve of all classes together: every row is a trial of every class but the background.
-pub fn of_all(pool: &Pool) -> Option<Det> {
-    let classes: Vec<usize> = (0..pool.labels.len()).filter(|&class| Some(class) != pool.background).collect();
-    let trials = pool.rows.iter().flat_map(|row| classes.iter().map(|&c| (row.posteriors[c], row.label == c)));
-    det(trials.collect())
+/// The curve of `classes` together: every row is a trial of each.
+pub fn of_classes(pool: &Pool, classes: &[usize]) -> Option<Det> {
+    det(pool.rows.iter().flat_map(|row| classes.iter().map(|&c| (row.posteriors[c], row.label == c))).collect())
 }
 
 #[cfg(test)]

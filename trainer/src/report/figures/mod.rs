@@ -1,47 +1,47 @@
-//! What the pooled predictions come to.
+//! The figures of the pooled predictions.
 //!
-//! Enters: the pool. Leaves: every figure and curve that a page shows of it, with intervals.
+//! Enters: the pool. Leaves: every figure and curve that a page shows of it. All figures are
+//! computed together for each resample, so intervals of different figures are of the same
+//! resamples.
 
-pub mod bootstrap;
+mod bootstrap;
 pub mod calibration;
-pub mod classes;
-pub mod det;
-pub mod overall;
+mod classes;
+mod det;
+mod overall;
 
 pub use bootstrap::{Bootstrap, Estimate};
+pub use det::Det;
+pub use overall::Unit;
 
 use super::pool::Pool;
-use calibration::Calibration;
-use det::Det;
+use calibration::{Answer, Calibration, bins, calibration_error};
+use classes::N_FIGURES;
 use overall::{Named, Overall};
+use std::collections::BTreeSet;
 
 /// Everything that is measured.
 pub struct Figures {
-    /// How the intervals are made.
     pub bootstrap: Bootstrap,
-    /// Of the whole.
     pub overall: Vec<OverallFigure>,
-    /// Of each class.
+    /// In the order of the labels.
     pub classes: Vec<ClassFigures>,
     /// `[label][taken for]`.
     pub confusion: Vec<Vec<u32>>,
-    /// Reliability.
     pub calibration: Calibration,
-    /// Calibration error before and after scaling.
-    pub calibration_errors: [Estimate; 2],
-    /// Mean negative log posterior before and after scaling.
-    pub losses: [Estimate; 2],
+    /// Calibration error and mean negative log posterior of the labelled clips, before and after
+    /// scaling.
+    pub calibrated: [[Estimate; 2]; 2],
     /// Misses against false alarms, all classes together.
     pub det: Option<Det>,
 }
 
-/// A figure of the whole.
+/// A figure over all rows.
 pub struct OverallFigure {
-    /// What it is.
     pub named: Named,
     /// In the pool's precision.
     pub own: Estimate,
-    /// In the other precision, and the difference of it from the pool's: of the same resamples.
+    /// In the other precision, and its difference from the pool's.
     pub other: Option<(Estimate, Estimate)>,
 }
 
@@ -50,94 +50,66 @@ pub struct OverallFigure {
 pub struct ClassFigures {
     /// Recordings of it.
     pub n: usize,
-    /// Sources that these are of.
+    /// Sources of these.
     pub n_sources: usize,
-    /// Of the recordings taken for it, the share that is of it.
-    pub precision: Estimate,
-    /// Of its recordings, the share that is taken for it.
-    pub recall: Estimate,
-    /// Harmonic mean of the two.
-    pub f1: Estimate,
-    /// Of its posterior as a ranking.
-    pub average_precision: Estimate,
-    /// Misses against false alarms.
+    /// Precision, recall, F1, average precision.
+    pub estimates: [Estimate; N_FIGURES],
     pub det: Option<Det>,
 }
 
 impl Figures {
     /// Measures `pool`.
     pub fn of(pool: &Pool, bootstrap: Bootstrap) -> Self {
-        let sources = pool.sources();
-        let ranked = classes::Ranked::new(pool);
-        let by_class = bootstrap.estimates(&sources, |weights| ranked.figures(weights));
-        let by_class = by_class.chunks_exact(classes::N_FIGURES).enumerate().map(|(class, figures)| {
-            let mut own: Vec<usize> = pool.rows.iter().filter(|r| r.label == class).map(|r| r.source).collect();
-            let n = own.len();
-            own.sort_unstable();
-            own.dedup();
-            ClassFigures {
-                n,
-                n_sources: own.len(),
-                precision: figures[0],
-                recall: figures[1],
-                f1: figures[2],
-                average_precision: figures[3],
-                det: det::of_class(pool, class),
-            }
-        });
+        let (own, other_pool) = (Overall::new(pool), pool.other());
+        let other = other_pool.as_ref().map(Overall::new);
         let calibration = Calibration::of(pool);
-        let [calibration_errors, losses] = calibrated(pool, &calibration, bootstrap);
+        let sources: Vec<usize> = pool.rows.iter().map(|row| row.source).collect();
+        let estimates = bootstrap.estimates(&sources, |weights| {
+            let (mut figures, by_class) = own.figures(weights);
+            if let Some(other) = &other {
+                let others = other.figures(weights).0;
+                let differences: Vec<f64> = others.iter().zip(&figures).map(|(o, f)| o - f).collect();
+                figures.extend(others);
+                figures.extend(differences);
+            }
+            let sides = [&calibration.before, &calibration.after];
+            figures.extend(sides.into_iter().flat_map(|answers| reliability(answers, weights)));
+            figures.extend(by_class);
+            figures
+        });
+        let names = own.names();
+        let n = names.len();
+        let (overall, rest) = estimates.split_at(if other.is_some() { 3 * n } else { n });
+        let (calibrated, by_class) = rest.split_at(4);
+        let figure = |(at, named): (usize, Named)| {
+            let other = other.as_ref().map(|_| (overall[n + at], overall[2 * n + at]));
+            OverallFigure { named, own: overall[at], other }
+        };
+        let class = |(class, &estimates): (usize, &[Estimate; N_FIGURES])| {
+            let own: Vec<usize> = pool.rows.iter().filter(|r| r.label == class).map(|r| r.source).collect();
+            let (n, n_sources) = (own.len(), own.into_iter().collect::<BTreeSet<_>>().len());
+            ClassFigures { n, n_sources, estimates, det: det::of_classes(pool, &[class]) }
+        };
+        let classes: Vec<usize> = (0..pool.labels.len()).filter(|&class| Some(class) != pool.background).collect();
         Self {
             bootstrap,
-            overall: overall(pool, bootstrap),
-            classes: by_class.collect(),
+            overall: names.into_iter().enumerate().map(figure).collect(),
+            classes: by_class.as_chunks().0.iter().enumerate().map(class).collect(),
             confusion: classes::confusion(pool),
-            det: det::of_all(pool),
+            det: det::of_classes(pool, &classes),
+            calibrated: [[calibrated[0], calibrated[1]], [calibrated[2], calibrated[3]]],
             calibration,
-            calibration_errors,
-            losses,
         }
     }
 }
 
-/// Calibration error and loss, each before and after scaling.
-fn calibrated(pool: &Pool, calibration: &Calibration, bootstrap: Bootstrap) -> [[Estimate; 2]; 2] {
-    let sources: Vec<usize> = pool.clips().map(|row| row.source).collect();
-    let figures = |weights: &[u32]| {
-        let sides = [&calibration.before, &calibration.after];
-        let weight = |at: usize| f64::from(weights[at]);
-        let n: f64 = weights.iter().map(|&w| f64::from(w)).sum();
-        let error = sides.map(|answers| calibration::calibration_error(&calibration::bins(answers, weight)));
-        let loss = sides
-            .map(|answers| -answers.iter().enumerate().map(|(at, a)| weight(at) * a.log_posterior).sum::<f64>() / n);
-        [error, loss].concat()
-    };
-    let e = bootstrap.estimates(&sources, figures);
-    [[e[0], e[1]], [e[2], e[3]]]
-}
-
-/// The figures of the whole in one precision, or in both with their differences.
-fn overall(pool: &Pool, bootstrap: Bootstrap) -> Vec<OverallFigure> {
-    let own = Overall::new(pool);
-    let names = own.names();
-    let other_pool = pool.other();
-    let other = other_pool.as_ref().map(Overall::new);
-    let estimates = bootstrap.estimates(&pool.sources(), |weights| {
-        let mut figures = own.figures(weights);
-        if let Some(other) = &other {
-            let others = other.figures(weights);
-            let differences: Vec<f64> = others.iter().zip(&figures).map(|(o, f)| o - f).collect();
-            figures.extend(others);
-            figures.extend(differences);
-        }
-        figures
-    });
-    let n = names.len();
-    let figure = |(at, named): (usize, Named)| {
-        let other = other.as_ref().map(|_| (estimates[n + at], estimates[2 * n + at]));
-        OverallFigure { named, own: estimates[at], other }
-    };
-    names.into_iter().enumerate().map(figure).collect()
+/// Calibration error and mean negative log posterior of the labelled clips, which are the first
+/// rows.
+fn reliability(answers: &[Answer], weights: &[u32]) -> [f64; 2] {
+    let weight = |at: usize| f64::from(weights[at]);
+    let n: f64 = (0..answers.len()).map(weight).sum();
+    let sum: f64 = answers.iter().enumerate().map(|(at, answer)| weight(at) * answer.log_posterior).sum();
+    [calibration_error(&bins(answers, weight)), -sum / n]
 }
 
 #[cfg(test)]
@@ -166,7 +138,6 @@ pub(super) mod tests {
             precision: Precision::F32,
             sets: vec![Set { name: "set".to_owned(), own: vec![0, 1] }],
             rows: rows.iter().enumerate().map(row).collect(),
-            n_sources: rows.len(),
         }
     }
 

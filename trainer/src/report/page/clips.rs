@@ -1,44 +1,127 @@
-//! Section: the clips that the network fails worst at.
+//! Section: the clips on which the network fails worst.
+//!
+//! Enters: the pool, and the recordings. Leaves: the clips whose right class has the lowest
+//! posterior, with a spectrogram and the posteriors along the clip. A clip that is mislabelled,
+//! silent or ambiguous is found here first.
 
 use super::Section;
 use super::numbers::percent;
+use crate::chain::student::MODEL;
+use crate::data::features::features;
+use crate::error::{Error, Result};
 use crate::report::HeldOut;
-use crate::report::chart::{px, scale::Axis};
-use crate::report::hardest::{HardClip, Moment};
-use crate::report::pool::Row;
+use crate::report::chart::{Axis, Plot, px, rect};
+use crate::report::heard::DataSets;
+use crate::report::pool::{Pool, Row, log_posteriors, posteriors};
+use crate::report::run::{Notes, Run};
 use crate::report::spectrogram::Spectrogram;
-use crate::report::subject::Subject;
+use edge::engine::BatchEngine;
 use edge::evaluate::plot::picture::{RANGE_DB, colour};
+use edge::model::Model;
 use maud::{Markup, html};
+use std::collections::HashMap;
 
-/// Size of a spectrogram, of the course below it, and the room for axes.
+/// Size of a spectrogram, and height of the course below it.
 const WIDTH: f64 = 420.0;
 const PICTURE: f64 = 128.0;
 const COURSE: f64 = 56.0;
-const LEFT: f64 = 40.0;
-const RIGHT: f64 = 8.0;
-/// Height of a line of small text.
-const LINE: f64 = 12.0;
+/// Distance between two marks of the frequency axis that have room, as a share of the height.
+const APART: f64 = 0.094;
 /// Posteriors listed.
 const N_POSTERIORS: usize = 4;
+/// Steps of the scale of colours.
+const N_STEPS: usize = 24;
 
-pub fn section(held_out: &HeldOut, subject: &Subject) -> Section {
+/// A clip with what can be shown of it.
+pub struct HardClip {
+    /// Its row in the pool.
+    row: usize,
+    /// None without the recording.
+    spectrogram: Option<Spectrogram>,
+    /// Empty without the recording or the model.
+    course: Vec<Moment>,
+}
+
+/// One output of a streaming network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Moment {
+    /// Middle of its receptive field.
+    seconds: f64,
+    /// Posterior of the clip's class.
+    right: f64,
+    /// Posterior of the class that the clip was taken for.
+    said: f64,
+}
+
+type Network = Option<(Model, BatchEngine)>;
+
+/// The `n` labelled clips whose right class has the lowest posterior, hardest first.
+pub fn choose(pool: &Pool, n: usize) -> Vec<HardClip> {
+    let surety = |row: &Row| log_posteriors(pool.activation, &row.logits, 1.0)[row.label];
+    let clips = pool.rows.iter().enumerate().filter(|(_, row)| row.set.is_some());
+    let mut clips: Vec<(usize, f64)> = clips.map(|(at, row)| (at, surety(row))).collect();
+    clips.sort_by(|a, b| a.1.total_cmp(&b.1));
+    clips.into_iter().take(n).map(|(row, _)| HardClip { row, spectrogram: None, course: Vec::new() }).collect()
+}
+
+/// Adds spectrograms and courses as far as recordings and models are there.
+pub fn look_at(clips: &mut [HardClip], pool: &Pool, runs: &[Run], data: &DataSets, notes: &mut Notes) {
+    if let Err(e) = data.root() {
+        notes.push(format!("No spectrograms: {e}."));
+        return;
+    }
+    let mut networks: HashMap<usize, Network> = HashMap::new();
+    for clip in clips {
+        let row = &pool.rows[clip.row];
+        let run = &runs[row.run];
+        let network = networks.entry(row.run).or_insert_with(|| {
+            let model = Model::load(&run.folder.join(MODEL)).ok()?;
+            let engine = BatchEngine::load(&model, pool.precision).ok()?;
+            Some((model, engine))
+        });
+        if let Err(e) = picture(clip, pool, run, data, network) {
+            notes.push(format!("{}: no spectrogram: {e}.", row.id));
+        }
+    }
+}
+
+fn picture(clip: &mut HardClip, pool: &Pool, run: &Run, data: &DataSets, network: &Network) -> Result<()> {
+    let row = &pool.rows[clip.row];
+    let path = data.recording(run, &row.id)?;
+    let recipe = run.recipe.as_ref().ok_or_else(|| Error::content(&run.folder, "the recipe is not known"))?;
+    let frontend = &recipe.frontend;
+    let audio = edge::audio::decode_file(&path)?;
+    let frames = features(frontend, audio.sample_rate, &audio.samples)?;
+    clip.spectrogram = Some(Spectrogram::of(frontend, &frames, &path)?);
+    let Some((model, engine)) = network else { return Ok(()) };
+    let (network, said) = (&model.manifest.network, row.said());
+    let moment = |(at, logits): (usize, &[f32])| {
+        let logits: Vec<f64> = logits.iter().map(|&l| f64::from(l)).collect();
+        let posteriors = posteriors(pool.activation, &logits, 1.0);
+        let middle = (at * network.pulse_frames) as f64 + network.receptive_field_frames as f64 / 2.0;
+        Moment { seconds: middle * frontend.hop_seconds(), right: posteriors[row.label], said: posteriors[said] }
+    };
+    clip.course = engine.run(&frames)?.chunks_exact(pool.labels.len()).enumerate().map(moment).collect();
+    Ok(())
+}
+
+pub fn section(held_out: &HeldOut, runs: &[Run]) -> Section {
     let pictures = held_out.hardest.iter().any(|clip| clip.spectrogram.is_some());
     let body = html! {
         p.dim {
             "The clips whose own class has the lowest posterior, hardest first; most of them are mistakes, and some may be mislabelled. "
             @if pictures {
                 "Log-mel spectrograms, " (RANGE_DB) " dB below each clip's loudest: " (scale())
-                " Below them the posterior of each output, every 80 ms or so: of the "
-                span.right { "clip's class" } ", and of " span.said { "what it was taken for" } "."
+                " Below them the posterior of each output, about every 80 ms: of the "
+                span.right { "clip's class" } ", and of " span.said { "the class that it was taken for" } "."
             }
         }
-        div.cards { @for clip in &held_out.hardest { (card(clip, held_out, subject)) } }
+        div.cards { @for clip in &held_out.hardest { (card(clip, held_out, runs)) } }
     };
     Section { id: "clips", title: "Hardest clips", body }
 }
 
-fn card(clip: &HardClip, held_out: &HeldOut, subject: &Subject) -> Markup {
+fn card(clip: &HardClip, held_out: &HeldOut, runs: &[Run]) -> Markup {
     let (pool, row) = (&held_out.pool, &held_out.pool.rows[clip.row]);
     let said = row.said();
     let set = row.set.map(|set| pool.sets[set].name.as_str()).unwrap_or_default();
@@ -49,20 +132,20 @@ fn card(clip: &HardClip, held_out: &HeldOut, subject: &Subject) -> Markup {
                 span.right { (pool.labels[row.label]) }
                 @if said != row.label { " taken for " span.said { (pool.labels[said]) } }
             }
-            p.dim { code { (name) } " " span.whole { (set) ", " (subject.runs[row.run].name) } }
-            (posteriors(row, &pool.labels))
-            @if let Some(spectrogram) = &clip.spectrogram { (picture(spectrogram, &clip.course, said != row.label)) }
+            p.dim { code { (name) } " " span.whole { (set) ", " (runs[row.run].name) } }
+            (most_likely(row, &pool.labels))
+            @if let Some(spectrogram) = &clip.spectrogram { (drawing(spectrogram, &clip.course, said != row.label)) }
         }
     }
 }
 
 /// The most likely classes, and the clip's own if it is not among them.
-fn posteriors(row: &Row, labels: &[String]) -> Markup {
+fn most_likely(row: &Row, labels: &[String]) -> Markup {
     let mut order: Vec<usize> = (0..labels.len()).collect();
     order.sort_by(|&a, &b| row.posteriors[b].total_cmp(&row.posteriors[a]));
     let place = order.iter().position(|&class| class == row.label).unwrap_or(0);
-    order.truncate(N_POSTERIORS.min(labels.len()));
-    if !order.contains(&row.label) {
+    order.truncate(N_POSTERIORS);
+    if place >= order.len() {
         order.pop();
         order.push(row.label);
     }
@@ -78,72 +161,64 @@ fn posteriors(row: &Row, labels: &[String]) -> Markup {
     }
 }
 
-fn picture(spectrogram: &Spectrogram, course: &[Moment], is_wrong: bool) -> Markup {
-    let (right, bottom) = (WIDTH - RIGHT, 6.0 + PICTURE);
-    let course_top = bottom + 11.0;
-    let end = if course.is_empty() { bottom } else { course_top + COURSE };
-    let x = |seconds: f64| LEFT + (seconds / spectrogram.seconds).clamp(0.0, 1.0) * (right - LEFT);
-    let y = |posterior: f64| end - posterior * COURSE;
-    let line = |of: fn(&Moment) -> f64| {
-        let points = course.iter().map(|m| format!("{} {}", px(x(m.seconds)), px(y(of(m)))));
-        format!("M{}", points.collect::<Vec<_>>().join("L"))
+fn drawing(spectrogram: &Spectrogram, course: &[Moment], is_wrong: bool) -> Markup {
+    let time = || Axis::linear(0.0, spectrogram.seconds, 6, "time, s");
+    let no_time = || Axis { ticks: Vec::new(), ..Axis::linear(0.0, spectrogram.seconds, 1, "") };
+    let plot = |x: Axis, y: Axis, height: f64| {
+        let bottom = if x.title.is_empty() { 4.0 } else { 38.0 };
+        Plot { width: WIDTH, margins: [40.0, 8.0, 6.0, bottom], ..Plot::new(x, y, 6.0 + height + bottom) }
+    };
+    let mut kilohertz = Axis { ticks: Vec::new(), ..Axis::linear(0.0, 1.0, 1, "kHz") };
+    for &(height, hz) in spectrogram.ticks.iter().rev() {
+        if kilohertz.ticks.last().is_none_or(|(above, _)| above - height >= APART) && height > APART / 2.0 {
+            kilohertz.ticks.push((height, (hz / 1000.0).to_string()));
+        }
+    }
+    let above = plot(if course.is_empty() { time() } else { no_time() }, kilohertz, PICTURE);
+    let below = plot(time(), Axis::percent(0.0, 1.0, 2, "%"), COURSE);
+    let [left, right, top, bottom] = above.area();
+    let line = |of: fn(&Moment) -> f64, class: &str| below.line(course.iter().map(|m| (m.seconds, of(m))), class);
+    let image = html! {
+        image x=(px(left)) y=(px(top)) width=(px(right - left)) height=(px(bottom - top)) preserveAspectRatio="none"
+            href=(spectrogram.data_uri) {}
+    };
+    let lines = html! {
+        @if is_wrong { (line(|m| m.said, "line taken")) }
+        (line(|m| m.right, "line truth"))
     };
     html! {
-        svg.plot viewBox=(format!("0 0 {WIDTH} {}", px(end + 32.0))) role="img" aria-label="Spectrogram" {
-            image x=(LEFT) y="6" width=(px(right - LEFT)) height=(PICTURE) preserveAspectRatio="none" href=(spectrogram.data_uri) {}
-            rect.frame x=(LEFT) y="6" width=(px(right - LEFT)) height=(PICTURE) {}
-            @for (y, hz) in frequencies(spectrogram, bottom) {
-                line.tickmark x1=(px(LEFT - 3.0)) x2=(LEFT) y1=(px(y)) y2=(px(y)) {}
-                text.tick x=(px(LEFT - 5.0)) y=(px(y + 3.4)) text-anchor="end" { (kilohertz(hz)) }
-            }
-            text.axis transform=(format!("translate(9 {}) rotate(-90)", px(6.0 + PICTURE / 2.0))) text-anchor="middle" { "kHz" }
-            @for (seconds, text) in Axis::linear(0.0, spectrogram.seconds, 6, "").ticks {
-                line.tickmark x1=(px(x(seconds))) x2=(px(x(seconds))) y1=(px(end)) y2=(px(end + 4.0)) {}
-                text.tick x=(px(x(seconds))) y=(px(end + 15.0)) text-anchor="middle" { (text) }
-            }
-            text.axis x=(px((LEFT + right) / 2.0)) y=(px(end + 28.0)) text-anchor="middle" { "time, s" }
-            @if !course.is_empty() {
-                @for (share, text) in [(0.0, "0"), (0.5, "50"), (1.0, "100")] {
-                    line.grid x1=(LEFT) x2=(px(right)) y1=(px(y(share))) y2=(px(y(share))) {}
-                    text.tick x=(px(LEFT - 5.0)) y=(px(y(share) + 3.4)) text-anchor="end" { (text) }
-                }
-                text.axis transform=(format!("translate(9 {}) rotate(-90)", px(end - COURSE / 2.0))) text-anchor="middle" { "%" }
-                rect.frame x=(LEFT) y=(px(course_top)) width=(px(right - LEFT)) height=(COURSE) {}
-                @if is_wrong { path.line.taken d=(line(|m| m.said)) {} }
-                path.line.truth d=(line(|m| m.right)) {}
-            }
-        }
+        (above.draw("Spectrogram", &image))
+        @if !course.is_empty() { (below.draw("Posteriors along the clip", &lines)) }
     }
-}
-
-/// Marks of the frequency axis that have room, and where they are drawn.
-fn frequencies(spectrogram: &Spectrogram, bottom: f64) -> Vec<(f64, f64)> {
-    let mut marks: Vec<(f64, f64)> = Vec::new();
-    for (y, hz) in spectrogram.ticks.iter().rev().map(|(height, hz)| (bottom - height * PICTURE, *hz)) {
-        if marks.last().is_none_or(|(above, _)| y - above >= LINE) && bottom - y > LINE / 2.0 {
-            marks.push((y, hz));
-        }
-    }
-    marks
-}
-
-fn kilohertz(hz: f64) -> String {
-    format!("{}", hz / 1000.0)
 }
 
 /// The colours of the levels.
 fn scale() -> Markup {
-    const STEPS: usize = 24;
     html! {
         span.colours {
             (format!("−{RANGE_DB} dB "))
-            svg width="96" height="10" viewBox=(format!("0 0 {STEPS} 1")) preserveAspectRatio="none" aria-hidden="true" {
-                @for step in 0..STEPS {
-                    @let [r, g, b] = colour(step as f64 / (STEPS - 1) as f64);
-                    rect x=(step) y="0" width="1.05" height="1" fill=(format!("#{r:02x}{g:02x}{b:02x}")) {}
+            svg width="96" height="10" viewBox=(format!("0 0 {N_STEPS} 1")) preserveAspectRatio="none" aria-hidden="true" {
+                @for step in 0..N_STEPS {
+                    @let [r, g, b] = colour(step as f64 / (N_STEPS - 1) as f64);
+                    g fill=(format!("#{r:02x}{g:02x}{b:02x}")) { (rect("", [step as f64, 0.0, 1.1, 1.0], "")) }
                 }
             }
             " 0 dB."
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::figures::tests::pool;
+
+    #[test]
+    fn the_surest_mistake_comes_first() {
+        let mut pool = pool(&[(0, [3.0, 0.0, 0.0]), (0, [0.0, 9.0, 0.0]), (1, [0.5, 0.0, 0.0]), (2, [50.0, 0.0, 0.0])]);
+        pool.rows[3].set = None;
+        let rows = |n: usize| choose(&pool, n).iter().map(|clip| clip.row).collect::<Vec<_>>();
+        assert_eq!(rows(9), [1, 2, 0], "background is no clip");
+        assert_eq!(rows(1), [1]);
     }
 }

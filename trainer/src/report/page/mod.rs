@@ -1,35 +1,30 @@
 //! The page.
 //!
-//! Enters: everything that is to be shown. Leaves: HTML that needs no other file. Sections are functions, each in a file of its own,
-//! that leave nothing where there is nothing to show; whatever comes from a file is escaped where it is spliced in.
+//! Enters: everything that is to be shown. Leaves: HTML that needs no other file. Each section is a
+//! function, which returns nothing where there is nothing to show; whatever comes from a file is
+//! escaped where it is spliced in.
 
 mod calibration;
-mod classes;
-mod clips;
+pub mod clips;
 mod confusion;
-mod curves;
-mod det;
+pub mod curves;
 mod numbers;
 mod recipe;
-mod rivals;
+pub mod rivals;
 mod summary;
 
 use super::Report;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
-/// Tables are sorted by a click on a heading; without it, they stay as they are.
-///
-/// Neither this nor the style sheet has `&` or `<`, so that the page is well-formed as XML, too.
+/// Sorts tables after a click on a heading. Neither this nor the style sheet has `&` or `<`, so
+/// that the page is well-formed as XML, too.
 const SCRIPT: &str = include_str!("sort.js");
 
 /// A part of the page with its heading.
 pub struct Section {
-    /// Where links lead to.
     pub id: &'static str,
-    /// Its heading.
     pub title: &'static str,
-    /// What is below the heading.
     pub body: Markup,
 }
 
@@ -65,25 +60,24 @@ pub fn page(report: &Report) -> String {
     page.into_string()
 }
 
-/// The sections in the order in which they are read; a further one is a further line.
+/// The sections in the order in which they are read.
 fn sections(report: &Report) -> Vec<Section> {
-    let subject = &report.subject;
-    let mut sections = vec![summary::section(report), curves::section(subject)];
+    let runs = &report.subject.runs;
+    let mut sections = vec![summary::section(report)];
+    sections.extend(curves::section(runs));
     if let Some(held_out) = &report.held_out {
-        sections.push(Some(confusion::section(held_out)));
-        sections.push(Some(classes::section(held_out)));
-        sections.push(Some(clips::section(held_out, subject)));
-        sections.push(Some(calibration::section(held_out)));
-        sections.push(det::section(held_out));
+        sections.push(confusion::confusion(held_out));
+        sections.push(confusion::classes(held_out));
+        sections.push(clips::section(held_out, runs));
+        sections.push(calibration::calibration(held_out));
+        sections.extend(calibration::det(held_out));
     }
-    sections.push(report.rivals.as_ref().map(rivals::section));
-    sections.push(recipe::section(subject));
-    sections.push(recipe::environment(subject));
-    sections.push(notes(&report.notes));
-    sections.into_iter().flatten().collect()
-}
-
-fn notes(notes: &[String]) -> Option<Section> {
-    let body = html! { ul { @for note in notes { li { (note) } } } };
-    (!notes.is_empty()).then_some(Section { id: "missing", title: "What is not here", body })
+    sections.extend(report.rivals.as_ref().map(rivals::section));
+    sections.extend(recipe::recipe(runs));
+    sections.push(recipe::environment(runs));
+    if !report.notes.is_empty() {
+        let body = html! { ul { @for note in &report.notes { li { (note) } } } };
+        sections.push(Section { id: "missing", title: "What is not here", body });
+    }
+    sections
 }

@@ -1,19 +1,121 @@
-//! Numbers as text of equal width.
+//! Numbers as text of equal width, and tables of them.
 //!
-//! Enters: figures. Leaves: cells of a table, digits below digits: figure spaces fill up what is missing in front.
+//! Enters: figures. Leaves: texts with digits below digits, since figure spaces fill up missing
+//! digits in front; and tables.
 
-use crate::report::figures::Estimate;
-use crate::report::figures::overall::Unit;
-use maud::{Markup, html};
+use crate::report::figures::{Estimate, Unit};
+use maud::{Markup, Render, html};
 
 /// As wide as a digit.
 const FIGURE_SPACE: &str = "\u{2007}";
-/// What is not defined.
+/// Stands for what is not defined.
 pub const NONE: &str = "–";
 
-/// A share in percent with one decimal; the sign is shown, not written.
+/// A table with a heading per column, the first of which is that of the rows' names.
+#[derive(Default)]
+pub struct Table<'a> {
+    pub class: &'a str,
+    /// Names above several columns each, after the first column.
+    pub groups: Vec<(&'a str, usize)>,
+    pub heads: Vec<&'a dyn Render>,
+    pub rows: Vec<(Markup, Vec<Cell>)>,
+    /// Below a line.
+    pub foot: Vec<(Markup, Vec<Cell>)>,
+}
+
+/// A cell of a table. A number is sorted by its value.
+pub struct Cell {
+    body: Markup,
+    value: Option<f64>,
+    class: &'static str,
+}
+
+impl Table<'_> {
+    pub fn draw(&self) -> Markup {
+        let class = |at: usize| match (at.checked_sub(1), self.rows.first()) {
+            (Some(at), Some((_, cells))) => cells[at].class,
+            _ => "",
+        };
+        let rows = |rows: &[(Markup, Vec<Cell>)]| {
+            html! { @for (name, cells) in rows { tr { th scope="row" { (name) } @for cell in cells { (cell) } } } }
+        };
+        html! {
+            div.scroll { table.(self.class) {
+                thead {
+                    @if !self.groups.is_empty() {
+                        tr { th {} @for (name, n) in &self.groups { th.group colspan=(n) { (name) } } }
+                    }
+                    tr { @for (at, head) in self.heads.iter().enumerate() { th.(class(at)) { (head.render()) } } }
+                }
+                tbody { (rows(&self.rows)) }
+                @if !self.foot.is_empty() { tfoot { (rows(&self.foot)) } }
+            } }
+        }
+    }
+}
+
+impl Render for Cell {
+    fn render(&self) -> Markup {
+        // What is not defined comes last.
+        let key = |value: f64| if value.is_finite() { format!("{value:.6}") } else { "-1e9".to_owned() };
+        html! { td.(self.class) data-v=[self.value.map(key)] { (self.body) } }
+    }
+}
+
+impl Cell {
+    pub fn markup(body: Markup) -> Self {
+        Self { body, value: None, class: "" }
+    }
+
+    fn value(value: f64, body: Markup) -> Self {
+        Self { body, value: Some(value), class: "num" }
+    }
+
+    pub fn number(value: f64, width: usize, n_decimals: usize) -> Self {
+        Self::value(value, html! { (number(value, width, n_decimals)) })
+    }
+
+    pub fn count(n: usize) -> Self {
+        Self::value(n as f64, html! { (thousands(n)) })
+    }
+
+    pub fn percent(share: f64) -> Self {
+        Self::value(share, html! { (percent(share)) })
+    }
+
+    /// The same cell as the first of a group.
+    pub fn first_if(mut self, is_first: bool) -> Self {
+        self.class = if is_first { "num first" } else { self.class };
+        self
+    }
+
+    /// An estimate with its interval.
+    pub fn estimate(estimate: &Estimate, unit: Unit) -> Self {
+        Self::interval(estimate, "num", |value| in_unit(value, unit))
+    }
+
+    /// The same of a difference, with its sign.
+    pub fn difference(estimate: &Estimate, unit: Unit) -> Self {
+        Self::interval(estimate, "num difference", |value| signed(&in_unit(value, unit), value))
+    }
+
+    fn interval(Estimate { value, low, high }: &Estimate, class: &'static str, text: impl Fn(f64) -> String) -> Self {
+        let body = html! {
+            b { (text(*value)) }
+            span.ci { @if low.is_finite() { (text(*low)) " to " (text(*high)) } @else { (NONE) } }
+        };
+        Self { class, ..Self::value(*value, body) }
+    }
+}
+
+/// A share in percent with one decimal, without the sign.
 pub fn percent(share: f64) -> String {
     number(share * 100.0, 5, 1)
+}
+
+/// The same, not filled up.
+pub fn bare_percent(share: f64) -> String {
+    percent(share).trim_start_matches(FIGURE_SPACE).to_owned()
 }
 
 /// A number with `n_decimals`, at least `width` wide.
@@ -23,15 +125,13 @@ pub fn number(value: f64, width: usize, n_decimals: usize) -> String {
     }
     // A true minus sign; no minus before what is rounded to zero.
     let text = format!("{value:.n_decimals$}");
-    let text = if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') {
-        text.trim_start_matches('-').to_owned()
-    } else {
-        text.replace('-', "−")
-    };
+    let digits = text.trim_start_matches('-');
+    let is_zero = digits.chars().all(|c| c == '0' || c == '.');
+    let text = if is_zero { digits.to_owned() } else { text.replace('-', "−") };
     FIGURE_SPACE.repeat(width.saturating_sub(text.chars().count())) + &text
 }
 
-/// The same in the figure's unit.
+/// A number in the figure's unit.
 pub fn in_unit(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Percent => percent(value),
@@ -39,30 +139,8 @@ pub fn in_unit(value: f64, unit: Unit) -> String {
     }
 }
 
-/// A cell with an estimate and its interval; sorted by the estimate.
-pub fn cell(estimate: &Estimate, unit: Unit) -> Markup {
-    html! {
-        td.num data-v=(sortable(estimate.value)) {
-            b { (in_unit(estimate.value, unit)) }
-            @if estimate.low.is_finite() {
-                span.ci { (in_unit(estimate.low, unit)) " to " (in_unit(estimate.high, unit)) }
-            } @else { span.ci { (NONE) } }
-        }
-    }
-}
-
-/// The same of a difference, with its sign.
-pub fn difference_cell(estimate: &Estimate, unit: Unit) -> Markup {
-    let signed = |value: f64| signed(&in_unit(value, unit), value);
-    html! {
-        td.num.difference data-v=(sortable(estimate.value)) {
-            b { (signed(estimate.value)) }
-            span.ci { (signed(estimate.low)) " to " (signed(estimate.high)) }
-        }
-    }
-}
-
-/// A plus where more than nothing is left after rounding, in the place of a figure space if there is one.
+/// A plus where more than nothing is left after rounding, in the place of a figure space if there
+/// is one.
 fn signed(text: &str, value: f64) -> String {
     let digits = text.trim_start_matches(FIGURE_SPACE);
     if value <= 0.0 || !digits.contains(|c: char| c.is_ascii_digit() && c != '0') {
@@ -70,16 +148,6 @@ fn signed(text: &str, value: f64) -> String {
     }
     let n_spaces = text.chars().count() - digits.chars().count();
     format!("{}+{digits}", FIGURE_SPACE.repeat(n_spaces.saturating_sub(1)))
-}
-
-/// A cell with a share in percent.
-pub fn percent_cell(share: f64) -> Markup {
-    html! { td.num data-v=(sortable(share)) { (percent(share)) } }
-}
-
-/// What a cell is sorted by: what is not defined comes last.
-pub fn sortable(value: f64) -> String {
-    if value.is_finite() { format!("{value:.6}") } else { "-1e9".to_owned() }
 }
 
 /// A whole number with spaces between thousands.
@@ -93,7 +161,7 @@ pub fn thousands(n: usize) -> String {
 pub fn duration(seconds: f64) -> String {
     let minutes = (seconds / 60.0).round() as u64;
     match (minutes / 60, minutes % 60) {
-        (0, 0) => format!("{seconds:.0} s"),
+        (0, 0) => format!("{} s", seconds.round() as u64),
         (0, minutes) => format!("{minutes} min"),
         (hours, minutes) => format!("{hours} h {minutes:02} min"),
     }

@@ -1,30 +1,21 @@
-//! Sections: what the trainings were told, and what they ran on.
+//! Sections: the recipe of the trainings, and what they ran on.
 
 use super::Section;
 use super::numbers::{NONE, duration, thousands};
 use crate::common::environment::Environment;
-use crate::report::run::{AnyRecipe, Run};
-use crate::report::subject::Subject;
-use maud::{Markup, html};
+use crate::report::run::Run;
+use maud::html;
 
 /// The recipe, defaults filled in.
-pub fn section(subject: &Subject) -> Option<Section> {
-    let recipe = subject.runs.iter().find_map(|run| run.recipe.as_ref())?;
-    let text = match recipe {
-        AnyRecipe::Student(recipe) => toml::to_string_pretty(recipe),
-        AnyRecipe::Staged(recipe) => toml::to_string_pretty(recipe),
-    };
-    let differing: Vec<&str> = subject
-        .runs
-        .iter()
-        .filter(|r| r.recipe.as_ref().is_some_and(|r| r != recipe))
-        .map(|r| r.name.as_str())
-        .collect();
+pub fn recipe(runs: &[Run]) -> Option<Section> {
+    let recipe = runs.iter().find_map(|run| run.recipe.as_ref())?;
+    let differing = runs.iter().filter(|run| run.recipe.as_ref().is_some_and(|other| other != recipe));
+    let differing: Vec<&str> = differing.map(|run| run.name.as_str()).collect();
     let body = html! {
         @if !differing.is_empty() {
-            p.warn { "That of " (subject.runs[0].name) "; not the same: " (differing.join(", ")) "." }
+            p.warn { "The recipe of " (runs[0].name) "; others differ: " (differing.join(", ")) "." }
         }
-        @match text {
+        @match toml::to_string_pretty(recipe) {
             Ok(text) => { details { summary { "As TOML, with all defaults" } pre { (text) } } }
             Err(e) => { p.warn { "The recipe cannot be written as TOML: " (e) } }
         }
@@ -33,19 +24,12 @@ pub fn section(subject: &Subject) -> Option<Section> {
 }
 
 /// Versions, machine and time.
-pub fn environment(subject: &Subject) -> Option<Section> {
-    let runs = &subject.runs;
+pub fn environment(runs: &[Run]) -> Section {
     let known = |of: fn(&Environment) -> String| distinct(runs.iter().filter_map(|r| r.environment.as_ref().map(of)));
-    let of_runs = |of: &dyn Fn(&Run) -> String| distinct(runs.iter().map(of));
-    let epochs = |run: &Run| run.curves.iter().map(|c| c.epochs.len()).sum::<usize>().to_string();
-    let steps = |run: &Run| {
-        run.steps.map_or(NONE.to_owned(), |(step, n)| {
-            if step == n {
-                thousands(n as usize)
-            } else {
-                format!("{} of {}", thousands(step as usize), thousands(n as usize))
-            }
-        })
+    let each = |of: &dyn Fn(&Run) -> Option<String>| distinct(runs.iter().map(|r| of(r).unwrap_or(NONE.to_owned())));
+    let steps = |(step, n): (u64, u64)| {
+        let [step, n] = [step, n].map(|n| thousands(n as usize));
+        if step == n { n } else { format!("{step} of {n}") }
     };
     let rows: [(&str, String); 11] = [
         ("earwitness-train", known(|e| e.trainer.clone())),
@@ -55,34 +39,21 @@ pub fn environment(subject: &Subject) -> Option<Section> {
         ("cores", known(|e| e.n_cores.to_string())),
         ("system", known(|e| e.os.clone())),
         ("finished", known(|e| e.finished.clone())),
-        ("epochs", of_runs(&epochs)),
-        ("steps", of_runs(&steps)),
-        ("time, each", of_runs(&|run| duration(run.seconds()))),
-        ("seed", of_runs(&|run| seed(run).map_or(NONE.to_owned(), |s| s.to_string()))),
+        ("epochs", each(&|run| Some(run.n_epochs().to_string()))),
+        ("steps", each(&|run| run.steps.map(steps))),
+        ("time, each", each(&|run| Some(duration(run.seconds())))),
+        ("seed", each(&|run| Some(run.recipe.as_ref()?.seed.to_string()))),
     ];
-    let unknown = runs.iter().filter(|run| run.environment.is_none()).count();
+    let n_unknown = runs.iter().filter(|run| run.environment.is_none()).count();
     let body = html! {
         div.scroll { table.plain { tbody { @for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
             tr { th scope="row" { (name) } td { (value) } }
         } } } }
-        (missing(unknown, runs.len()))
-    };
-    Some(Section { id: "environment", title: "Environment", body })
-}
-
-fn missing(n_unknown: usize, n: usize) -> Markup {
-    html! {
         @if n_unknown > 0 {
-            p.dim { "Versions and machine are not known of " (n_unknown) " of " (n) " trainings, which left no environment.json." }
+            p.dim { "Versions and machine are not known of " (n_unknown) " of " (runs.len()) " trainings, which left no environment.json." }
         }
-    }
-}
-
-fn seed(run: &Run) -> Option<u64> {
-    match run.recipe.as_ref()? {
-        AnyRecipe::Student(recipe) => Some(recipe.seed),
-        AnyRecipe::Staged(recipe) => Some(recipe.seed),
-    }
+    };
+    Section { id: "environment", title: "Environment", body }
 }
 
 /// Each value once, in order.

@@ -1,7 +1,8 @@
 //! Golden files: what a model must yield, on every platform.
 //!
-//! Enters: a front end and an exported model. Leaves: `clip.wav` (generated; 16 bits), `log_mel.npy` `(n_frames, n_mels)`,
-//! `logits.npy` and, of the 8-bit network, `logits.int8.npy` `(n_output_frames, n_classes)`, single precision.
+//! Enters: a front end and an exported model. Leaves: `clip.wav` (generated; 16 bits),
+//! `log_mel.npy` `(n_frames, n_mels)`, `logits.npy` and, of the 8-bit network, `logits.int8.npy`
+//! `(n_output_frames, n_classes)`, single precision.
 
 use crate::error::{Error, Result};
 use edge::engine::{BatchEngine, Precision};

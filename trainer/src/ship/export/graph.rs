@@ -1,7 +1,7 @@
 //! An ONNX file in the making.
 //!
-//! Enters: nodes with their weights, inputs and outputs, one after another. Leaves: the bytes of the file, opset 17. What folds batch
-//! norm into a convolution is here, too.
+//! Enters: nodes with their weights, inputs and outputs, one after another. Leaves: the bytes of
+//! the file, opset 17.
 
 use crate::error::Result;
 use prost::Message as _;
@@ -64,7 +64,8 @@ impl Graph {
         name.to_owned()
     }
 
-    /// Adds a convolution, weight `(out, in, kernel_t, kernel_f)`, and its weights; leaves the name of its output.
+    /// Adds a convolution, weight `(out, in, kernel_t, kernel_f)`, and its weights; leaves the name
+    /// of its output.
     pub(in crate::ship::export) fn convolution(
         &mut self,
         name: &str,
@@ -134,27 +135,6 @@ impl Graph {
             ..Default::default()
         };
         model.encode_to_vec()
-    }
-}
-
-/// A batch norm as it is deployed, each part `(out)`.
-pub(in crate::ship::export) struct Norm<'a> {
-    pub(in crate::ship::export) weight: &'a Tensor,
-    pub(in crate::ship::export) bias: &'a Tensor,
-    pub(in crate::ship::export) mean: &'a Tensor,
-    pub(in crate::ship::export) variance: &'a Tensor,
-    pub(in crate::ship::export) epsilon: f64,
-}
-
-impl Norm<'_> {
-    /// Weight and bias of the convolution with `kernel`, `(out, in, kernel_t, kernel_f)`, and this norm behind it; in double
-    /// precision.
-    pub(in crate::ship::export) fn fold(&self, kernel: &Tensor) -> Result<(Tensor, Tensor)> {
-        let double = |part: &Tensor| part.f_to_kind(Kind::Double);
-        let scale = double(self.weight)?.f_div(&double(self.variance)?.f_add_scalar(self.epsilon)?.f_sqrt()?)?;
-        let weight = double(kernel)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-        let bias = double(self.bias)?.f_sub(&double(self.mean)?.f_mul(&scale)?)?;
-        Ok((weight, bias))
     }
 }
 

@@ -1,20 +1,21 @@
 //! Writes a student with 8-bit convolutions as ONNX.
 //!
-//! Enters: a quantized student. Leaves: the bytes of an ONNX file with the same input and output as the single-precision one's:
-//! `QuantizeLinear`, a `QLinearConv` a layer, whose output's zero point stands for the ReLU, `DequantizeLinear`, and the head in
-//! single precision. tract runs `QLinearConv` in integers; pairs of `QuantizeLinear` and `DequantizeLinear` around a `Conv` it would
-//! run in single precision.
+//! Enters: a quantized student. Leaves: the bytes of an ONNX file with the same input and output as
+//! the single-precision one's: `QuantizeLinear`, a `QLinearConv` a layer, whose output's zero point
+//! stands for the ReLU, `DequantizeLinear`, and the head in single precision. tract runs
+//! `QLinearConv` in integers; pairs of `QuantizeLinear` and `DequantizeLinear` around a `Conv` it
+//! would run in single precision.
 
 use super::graph::Graph;
 use super::onnx::{INPUT, finish, geometry};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ship::quantize::{Grid, Quantized};
 
 /// The bytes of the ONNX file with the classes `classes`, in that order.
 ///
 /// # Errors
 ///
-/// If libtorch reports an error.
+/// If libtorch reports an error, or the network has no layer.
 pub fn encode(network: &Quantized, classes: &[usize], n_mels: usize, name: &str) -> Result<Vec<u8>> {
     let mut graph = Graph::new(name);
     let layers = network.integers()?;
@@ -24,17 +25,10 @@ pub fn encode(network: &Quantized, classes: &[usize], n_mels: usize, name: &str)
         graph.bytes(&names[1], &[], &[grid.zero_point]);
         names
     };
-    let mut value = INPUT.to_owned();
-    let mut last = None;
+    let Some(first) = layers.first() else { return Err(Error::Usage("the network has no layer".to_owned())) };
+    let [mut scale, mut zero_point] = grid(&mut graph, "input", &first.input);
+    let mut value = graph.node("QuantizeLinear", "quantized", &[INPUT, &scale, &zero_point], Vec::new());
     for (i, (layer, integers)) in network.layers().iter().zip(&layers).enumerate() {
-        let [scale, zero_point] = match last.take() {
-            Some(names) => names,
-            None => {
-                let names = grid(&mut graph, "input", &integers.input);
-                value = graph.node("QuantizeLinear", "quantized", &[&value, &names[0], &names[1]], Vec::new());
-                names
-            }
-        };
         let output = grid(&mut graph, &format!("conv{i}.output"), &integers.output);
         let part = |part: &str| format!("conv{i}.{part}");
         let [weight, weight_scale, weight_zero, bias] =
@@ -46,10 +40,8 @@ pub fn encode(network: &Quantized, classes: &[usize], n_mels: usize, name: &str)
         let inputs = [&value, &scale, &zero_point, &weight, &weight_scale, &weight_zero, &output[0], &output[1], &bias]
             .map(String::as_str);
         value = graph.node("QLinearConv", &format!("conv{i}"), &inputs, geometry(layer));
-        last = Some(output);
+        [scale, zero_point] = output;
     }
-    if let Some([scale, zero_point]) = last {
-        value = graph.node("DequantizeLinear", "features", &[&value, &scale, &zero_point], Vec::new());
-    }
+    value = graph.node("DequantizeLinear", "features", &[&value, &scale, &zero_point], Vec::new());
     finish(graph, &value, network.head(), classes, n_mels)
 }

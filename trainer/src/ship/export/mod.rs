@@ -1,9 +1,10 @@
 //! From a checkpoint to a model folder that the daemon runs.
 //!
-//! Enters: a finished checkpoint, and measured figures. Leaves: `model.onnx`, `model.int8.onnx` where the training quantized the
-//! network, `manifest.toml` and `golden/`, which holds a generated clip, its log-mel frames and its logits. The folder is then loaded as the daemon loads it, and must compute what libtorch
-//! does, as a whole and pulse by pulse; otherwise the export fails. [`export_fused`] does the same for several networks of a staged
-//! recipe with their weights.
+//! Enters: a finished checkpoint, and measured figures. Leaves: `model.onnx`, `model.int8.onnx`
+//! where the training quantized the network, `manifest.toml` and `golden/`, which holds a generated
+//! clip, its log-mel frames and its logits. The folder is then loaded as the daemon loads it, and
+//! must compute what libtorch does, as a whole and pulse by pulse; otherwise the export fails.
+//! [`export_fused`] does the same for several networks of a staged recipe with their weights.
 
 mod fused;
 pub(crate) mod golden;
@@ -13,13 +14,15 @@ mod onnx;
 pub mod reread;
 mod verify;
 
-use crate::chain::crossval::{INT8, Summary};
-use crate::chain::fit::network_cost;
+use crate::data::folds::FoldMode;
 use crate::error::{Error, Result};
+use crate::judge::summary::{INT8, Summary};
 use crate::judge::thresholds;
-use crate::nets::student::receptive_field;
+use crate::ship::quantize::Quantized;
 use crate::train::checkpoint::{Checkpoint, Header};
-use crate::train::recipe::{Export, FoldMode, Recipe};
+use crate::train::recipe::{Export, Recipe};
+use crate::train::student::finished_student;
+use edge::model::MANIFEST_FILE;
 use edge_frontend::manifest::MANIFEST_VERSION;
 use edge_frontend::{Activation, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind, Smoothing};
 use sha2::{Digest, Sha256};
@@ -30,7 +33,6 @@ use tch::Device;
 pub use fused::{
     FusedAgreement, FusedReport, Fusion, Given, Member, Networks, export_fused, fused_metrics, verify_fused,
 };
-pub(crate) use onnx::folded;
 pub use verify::{Agreement, INT8_TOLERANCE, TOLERANCE, verify, verify_int8};
 
 /// Names of the network's files in the folder.
@@ -63,7 +65,8 @@ pub struct ExportOptions<'a> {
     pub recipe: Option<&'a Recipe>,
     /// Fills the manifest's metrics.
     pub summary: Option<&'a Summary>,
-    /// Run folders of held-out folds, whose peaks set the thresholds of the classes; empty to leave the recipe's.
+    /// Run folders of held-out folds, whose peaks set the thresholds of the classes; empty to leave
+    /// the recipe's.
     pub thresholds: &'a [PathBuf],
     /// Name of one of `[[export.subsets]]`, to write the model that knows its labels only.
     pub subset: Option<&'a str>,
@@ -73,11 +76,15 @@ pub struct ExportOptions<'a> {
 ///
 /// # Errors
 ///
-/// If the checkpoint is not finished, the subset is unknown, a file cannot be written, or the verification fails.
+/// If the checkpoint is not finished, the subset is unknown, a file cannot be written, or the
+/// verification fails.
 pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<ExportReport> {
     let loaded = Checkpoint::load(checkpoint)?;
-    let (student, int8) = (loaded.finished(Device::Cpu)?, loaded.int8()?);
-    let (header, trained) = (&loaded.header, &loaded.header.recipe);
+    let header = loaded.finished()?;
+    let (trained, layers) = (&header.recipe, header.recipe.student()?);
+    let student = finished_student(&loaded, Device::Cpu)?;
+    let int8 = loaded.has("int8/").then(|| Quantized::from_tensors(&student, loaded.values(), "int8/", loaded.path()));
+    let int8 = int8.transpose()?;
     let mut settings = options.recipe.unwrap_or(trained).export.clone().unwrap_or_else(default_export);
     if !options.thresholds.is_empty() {
         let background = trained.background.as_deref();
@@ -92,16 +99,18 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
         Ok::<_, Error>(ModelFile { path: file.to_owned(), sha256: sha256(bytes) })
     };
     settings.decision.classes.retain(|label, _| classes.iter().any(|&c| header.labels[c] == *label));
+    let by_class = std::mem::take(&mut settings.decision.classes).into_iter();
+    settings.decision.classes = by_class.map(|(label, decision)| (topic_level(&label), decision)).collect();
     let bytes = onnx::encode(&student, &classes, &name)?;
     let int8_bytes = int8.as_ref().map(|q| int8::encode(q, &classes, student.n_mels(), &name)).transpose()?;
-    let (field, pulse_frames) = (receptive_field(&trained.network.layers), trained.network.pulse_frames());
+    let (field, pulse_frames) = (layers.receptive_field(), layers.pulse_frames());
     let manifest = Manifest {
         manifest_version: MANIFEST_VERSION,
         metrics: options.summary.map(|s| metrics(s, &trained.name)).unwrap_or_default(),
         name,
         version: settings.version,
-        labels: classes.iter().map(|&c| header.labels[c].clone()).collect(),
-        background: trained.background.clone(),
+        labels: classes.iter().map(|&c| topic_level(&header.labels[c])).collect(),
+        background: trained.background.as_deref().map(topic_level),
         frontend_hash: trained.frontend.hash(),
         frontend: trained.frontend.clone(),
         network: Network {
@@ -119,12 +128,12 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
         decision: settings.decision,
         data: settings.data,
     };
-    write("manifest.toml", manifest.to_toml()?.as_bytes())?;
+    write(MANIFEST_FILE, manifest.to_toml()?.as_bytes())?;
     let frames = golden::write_clip(&golden_folder, &trained.frontend)?;
     let agreement = verify(out, &student, &classes, &frames)?;
     let int8_agreement = int8.as_ref().map(|q| verify_int8(out, q, &classes, &frames)).transpose()?;
     golden::write_logits(&golden_folder, out, &frames)?;
-    let cost = network_cost(trained, classes.len());
+    let cost = trained.student_cost(classes.len())?;
     Ok(ExportReport {
         n_bytes: bytes.len(),
         n_bytes_int8: int8_bytes.map(|bytes| bytes.len()),
@@ -136,7 +145,8 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
     })
 }
 
-/// Name and classes of the model: all, or those of a subset and the background's, in the order of the labels.
+/// Name and classes of the model: all, or those of a subset and the background's, in the order of
+/// the labels.
 fn named_classes(header: &Header, settings: &Export, subset: Option<&str>) -> Result<(String, Vec<usize>)> {
     let Some(wanted) = subset else {
         return Ok((header.recipe.name.clone(), (0..header.labels.len()).collect()));
@@ -153,6 +163,12 @@ fn named_classes(header: &Header, settings: &Export, subset: Option<&str>) -> Re
     let belongs = |label: &String| subset.labels.contains(label) || header.recipe.background.as_ref() == Some(label);
     let classes = (0..header.labels.len()).filter(|&c| belongs(&header.labels[c])).collect();
     Ok((subset.name.clone(), classes))
+}
+
+/// A label without the characters that have a meaning in MQTT topics: `chop / cut` of EPIC-SOUNDS
+/// becomes `chop-cut`.
+fn topic_level(label: &str) -> String {
+    label.split(['/', '+', '#']).map(str::trim).collect::<Vec<_>>().join("-")
 }
 
 /// Used where the recipe has no `[export]`.
@@ -175,7 +191,8 @@ pub fn default_export() -> Export {
     Export { version: "0.1.0".to_owned(), decision, data, subsets: Vec::new() }
 }
 
-/// Means over folds, named like `kitchen20_official_top1`: top-1 among the set's own labels, as published figures are.
+/// Means over folds, named like `kitchen20_official_top1`: top-1 among the set's own labels, as
+/// published figures are.
 fn metrics(summary: &Summary, recipe: &str) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
     for row in summary.rows.iter().filter(|r| r.recipe == recipe) {
@@ -184,7 +201,7 @@ fn metrics(summary: &Summary, recipe: &str) -> BTreeMap<String, f64> {
             None => (row.measure.as_str(), ""),
         };
         let Some((set, measure)) = measure.split_once(' ') else { continue };
-        let folds = if row.folds == FoldMode::Source { "source" } else { "official" };
+        let folds = folds_name(row.folds);
         let (name, with_spread) = match measure {
             "top1_own_labels" => ("top1", true),
             "top1" => ("top1_all_labels", false),
@@ -196,6 +213,11 @@ fn metrics(summary: &Summary, recipe: &str) -> BTreeMap<String, f64> {
         }
     }
     metrics
+}
+
+/// A kind of folds in the names of metrics.
+fn folds_name(folds: FoldMode) -> &'static str {
+    if folds == FoldMode::Source { "source" } else { "official" }
 }
 
 /// To four digits: a fold has a few hundred clips.

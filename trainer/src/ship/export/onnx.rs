@@ -1,16 +1,17 @@
 //! Writes a student as ONNX.
 //!
-//! Enters: a trained student. Leaves: the bytes of an ONNX file with input `log_mel` `[1, 1, T, n_mels]` and output
-//! `logits` `[1, n_classes, T', 1]`, the time axis `T` symbolic. Batch norm is folded into the convolutions.
+//! Enters: a trained student. Leaves: the bytes of an ONNX file with input `log_mel` `[1, 1, T,
+//! n_mels]` and output `logits` `[1, n_classes, T', 1]`, the time axis `T` symbolic. Batch norm is
+//! folded into the convolutions.
 //!
-//! The head, a 1x1 convolution, comes before the mean over frequency, with which it commutes, on every band. After the mean, in a pulse,
-//! it would be a product with a single column, for which tract picks a kernel that sums in another order, and streamed would differ
-//! from batch by a bit.
+//! The head, a 1x1 convolution, comes before the mean over frequency, with which it commutes, on
+//! every band. After the mean, in a pulse, it would be a product with a single column, for which
+//! tract picks a kernel that sums in another order, and streamed would differ from batch by a bit.
 
-use super::graph::{Graph, Norm, fixed, int, ints, sliding, symbolic};
+use super::graph::{Graph, fixed, int, ints, sliding, symbolic};
 use crate::error::{Error, Result};
-use crate::nets::student::{BN_EPSILON, Student};
-use crate::train::recipe::ConvLayer;
+use crate::nets::student::ConvLayer;
+use crate::nets::student::Student;
 use tch::Tensor;
 use tract_onnx::pb::AttributeProto;
 
@@ -26,7 +27,7 @@ pub fn encode(student: &Student, classes: &[usize], name: &str) -> Result<Vec<u8
     let mut graph = Graph::new(name);
     let mut value = INPUT.to_owned();
     for (i, layer) in student.network().layers.iter().enumerate() {
-        let (weight, bias) = folded(student, i)?;
+        let (weight, bias) = student.folded(i)?;
         let convolved = graph.convolution(&format!("conv{i}"), &value, &weight, &bias, geometry(layer))?;
         value = graph.node("Relu", &format!("relu{i}"), &[&convolved], Vec::new());
     }
@@ -58,23 +59,6 @@ pub fn finish(
     graph.input(INPUT, vec![fixed(1), fixed(1), symbolic("T"), fixed(n_mels)]);
     graph.output("logits", vec![fixed(1), fixed(classes.len()), symbolic("T_out"), fixed(1)]);
     Ok(graph.encode())
-}
-
-/// Weight `(out, in, kernel_t, kernel_f)` and bias of layer `i` with its batch norm folded in, in double precision.
-///
-/// # Errors
-///
-/// If the network has no such layer, or libtorch reports an error.
-pub fn folded(student: &Student, i: usize) -> Result<(Tensor, Tensor)> {
-    let part = |name: &str| parameter(student, &format!("conv{i}.{name}"));
-    let norm = Norm {
-        weight: part("bn.weight")?,
-        bias: part("bn.bias")?,
-        mean: part("bn.mean")?,
-        variance: part("bn.variance")?,
-        epsilon: BN_EPSILON,
-    };
-    norm.fold(&part("weight")?.f_permute([0, 3, 1, 2])?)
 }
 
 fn parameter<'a>(student: &'a Student, name: &str) -> Result<&'a Tensor> {

@@ -1,13 +1,14 @@
 //! A network from the file that this crate wrote.
 //!
-//! Enters: the bytes of `model.onnx` or `model.int8.onnx`. Leaves: the student it was made of, so that a training can start from a
-//! model whose checkpoint is gone; or the same file with another head. The head is in single precision in both files, and the
-//! convolutions before it are not touched.
+//! Enters: the bytes of `model.onnx` or `model.int8.onnx`. Leaves: the student it was made of, so
+//! that a training can start from a model whose checkpoint is gone; or the same file with another
+//! head. The head is in single precision in both files, and the convolutions before it are not
+//! touched.
 
 use super::graph::fixed;
 use crate::error::{Error, Result};
 use crate::nets::student::{BN_EPSILON, Student};
-use crate::train::recipe::{ConvLayer, Network};
+use crate::nets::student::{ConvLayer, StudentConfig};
 use prost::Message as _;
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,12 +18,13 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, type_proto}
 
 const HEAD: [&str; 2] = ["head.weight", "head.bias"];
 
-/// The student in the single-precision file with the bytes `file`; `path` is named in errors. Batch norm was folded into its
-/// convolutions, so its own has no effect.
+/// The student in the single-precision file with the bytes `file`; `path` is named in errors. Batch
+/// norm was folded into its convolutions, so its own has no effect.
 ///
 /// # Errors
 ///
-/// If the file is no such network: another program's, of 8 bits, or with other nodes than convolutions.
+/// If the file is no such network: another program's, of 8 bits, or with other nodes than
+/// convolutions.
 pub fn student(file: &[u8], path: &Path, n_mels: usize) -> Result<Student> {
     let graph = graph(file, path)?;
     let mut layers = Vec::new();
@@ -46,13 +48,14 @@ pub fn student(file: &[u8], path: &Path, n_mels: usize) -> Result<Student> {
     let (weight, bias) = head(file, path)?;
     let n_classes = weight.size()[0] as usize;
     values.extend([(HEAD[0].to_owned(), weight), (HEAD[1].to_owned(), bias)]);
-    let network = Network { layers, dropout: 0.0 };
+    let network = StudentConfig { layers };
     let mut student = Student::new(&network, n_mels, n_classes, 0, 0, Device::Cpu)?;
     student.fill(&values, "", path)?;
     student.frozen_copy()
 }
 
-/// The head of either file: weight `(C, channels)` and bias `(C)`. That of the 8-bit file was trained further with its convolutions.
+/// The head of either file: weight `(C, channels)` and bias `(C)`. That of the 8-bit file was
+/// trained further with its convolutions.
 ///
 /// # Errors
 ///
@@ -63,7 +66,8 @@ pub fn head(file: &[u8], path: &Path) -> Result<(Tensor, Tensor)> {
     Ok((weight?.f_flatten(1, -1)?, bias?))
 }
 
-/// The file with the bytes `file` and the head `weight` `(C, channels)`, `bias` `(C)` instead of its own.
+/// The file with the bytes `file` and the head `weight` `(C, channels)`, `bias` `(C)` instead of
+/// its own.
 ///
 /// # Errors
 ///
@@ -151,9 +155,9 @@ mod tests {
     use super::super::onnx;
     use super::*;
 
-    fn network() -> Network {
+    fn network() -> StudentConfig {
         let layer = ConvLayer { channels: 4, kernel_t: 4, kernel_f: 5, stride_t: 8, stride_f: 2, pad_f: None };
-        Network { layers: vec![layer], dropout: 0.0 }
+        StudentConfig { layers: vec![layer] }
     }
 
     #[test]

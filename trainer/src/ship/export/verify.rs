@@ -1,7 +1,7 @@
 //! Compares an exported model with the network it came from.
 //!
-//! Enters: a model folder, the student in libtorch, log-mel frames. Leaves: the largest differences, or an error. The folder is
-//! read and run by the daemon's own code.
+//! Enters: a model folder, the student in libtorch, log-mel frames. Leaves: the largest
+//! differences, or an error. The folder is read and run by the daemon's own code.
 
 use crate::error::{Error, Result};
 use crate::nets::student::Student;
@@ -13,9 +13,9 @@ use tch::Tensor;
 
 /// Largest allowed difference of a logit from libtorch's.
 pub const TOLERANCE: f32 = 1e-4;
-/// Largest allowed root mean square of the differences of the 8-bit network's logits from those of fake quantization, as a share of
-/// the logits' own. The two round alike but for values half way between two steps, and each such step is carried on by the
-/// layers behind it.
+/// Largest allowed root mean square of the differences of the 8-bit network's logits from those of
+/// fake quantization, as a share of the logits' own. The two round alike but for values half way
+/// between two steps, and each such step is carried on by the layers behind it.
 pub const INT8_TOLERANCE: f32 = 0.02;
 
 /// Largest absolute differences of a logit.
@@ -31,8 +31,8 @@ pub struct Agreement {
     pub n_frames: usize,
 }
 
-/// Runs the model in `folder`, which knows the classes `classes` of the student's, on `frames` `(n_frames, n_mels)` both ways and
-/// compares.
+/// Runs the model in `folder`, which knows the classes `classes` of the student's, on `frames`
+/// `(n_frames, n_mels)` both ways and compares.
 ///
 /// # Errors
 ///
@@ -53,7 +53,8 @@ pub fn verify(folder: &Path, student: &Student, classes: &[usize], frames: &[f32
 ///
 /// # Errors
 ///
-/// If the model does not load or run, pulses and whole clip differ at all, or the difference exceeds [`INT8_TOLERANCE`].
+/// If the model does not load or run, pulses and whole clip differ at all, or the difference
+/// exceeds [`INT8_TOLERANCE`].
 pub fn verify_int8(folder: &Path, network: &Quantized, classes: &[usize], frames: &[f32]) -> Result<Agreement> {
     let n_mels = Model::load(folder)?.manifest.frontend.n_mels;
     let logits = |x: &Tensor| tch::no_grad(|| network.frame_logits(x, |_, _| Ok(())));
@@ -118,7 +119,8 @@ fn stream(engine: &mut StreamEngine, frames: &[f32]) -> Result<Vec<f32>> {
     Ok(logits)
 }
 
-/// Over the frames both have: a stream ends with its last whole pulse, a batch with its last whole receptive field.
+/// Over the frames both have: a stream ends with its last whole pulse, a batch with its last whole
+/// receptive field.
 fn largest_difference(folder: &Path, a: &[f32], b: &[f32]) -> Result<f32> {
     if a.is_empty() || b.is_empty() {
         return Err(Error::Verification { path: folder.to_owned(), message: "no logits came out".to_owned() });

@@ -1,7 +1,8 @@
 //! The grid of 8-bit values that stands for a range of numbers.
 //!
-//! Enters: values seen, and how to choose a range of them. Leaves: a [`Grid`], `value = scale * (q - zero_point)` with `q` from -128 to
-//! 127. Every range holds 0, so that padding with zeros stays exact (Jacob et al. 2018, section 2.1).
+//! Enters: values seen, and how to choose a range of them. Leaves: a [`Grid`]:
+//! `value = scale * (q - zero_point)`, with `q` between -128 and 127. Every range holds 0, so that
+//! padding with zeros stays exact (Jacob et al. 2018, section 2.1).
 
 use crate::error::Result;
 use crate::train::recipe::{Calibration, Quantize};
@@ -67,7 +68,8 @@ impl Grid {
         }
     }
 
-    /// `values`, each moved to its neighbour on the grid; the gradient passes where the value lies within the range.
+    /// `values`, each moved to its neighbour on the grid; the gradient passes where the value lies
+    /// within the range.
     ///
     /// # Errors
     ///
@@ -106,8 +108,8 @@ mod tests {
         let step = |calibration| Grid::of_values(&values, &settings(calibration)).unwrap().scale * 255.0;
         assert!((step(Calibration::Max) - 40.0).abs() < 1e-3);
         assert!((step(Calibration::Percentile) - 0.9).abs() < 0.01);
-        // Rounding costs n s^2 / 12 with n = 100,000 and s = c / 255, clipping the outlier (40 - c)^2: least where
-        // c = 40 / (1 + n / 12 / 255^2) = 35.5.
+        // Rounding costs n s^2 / 12 with n = 100,000 and s = c / 255, clipping the outlier (40 -
+        // c)^2: least where c = 40 / (1 + n / 12 / 255^2) = 35.5.
         assert!((step(Calibration::Mse) - 35.5).abs() < 0.8, "{}", step(Calibration::Mse));
     }
 }

@@ -1,8 +1,9 @@
 //! From a trained student to one with 8-bit convolutions.
 //!
-//! Enters: a finished student, training batches, and `[quantize]`. Leaves: a [`Quantized`] network. The ranges of activations are
-//! measured on training crops; then weights and biases are trained for some hundred steps with rounding in place, until the network
-//! says what the single-precision one says, frame by frame: that needs no labels and keeps what was merged into the head. Runs on
+//! Enters: a finished student, training batches, and `[quantize]`. Leaves: a [`Quantized`] network.
+//! The ranges of activations are measured on training crops; then weights and biases are trained
+//! for some hundred steps with rounding in place, until the network says what the single-precision
+//! one says, frame by frame: that needs no labels and keeps what was merged into the head. Runs on
 //! the training thread.
 
 mod grid;
@@ -24,7 +25,8 @@ const SAMPLE_A_BATCH: i64 = 50_000;
 /// What quantization did to the network.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fidelity {
-    /// Root mean square of the difference of frame logits after calibration, over that of the logits themselves.
+    /// Root mean square of the difference of frame logits after calibration, over that of the
+    /// logits themselves.
     pub calibrated: f64,
     /// The same after the training.
     pub tuned: f64,
@@ -34,7 +36,8 @@ pub struct Fidelity {
 ///
 /// # Errors
 ///
-/// If the network has layers that cannot be quantized, libtorch reports an error, or the training diverges.
+/// If the network has layers that cannot be quantized, libtorch reports an error, or the training
+/// diverges.
 pub fn quantize(
     student: &Student,
     settings: &Quantize,

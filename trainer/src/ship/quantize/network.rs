@@ -1,16 +1,17 @@
 //! A student with 8-bit convolutions, as a training sees it.
 //!
-//! Enters: a trained student whose batch norms are folded into its convolutions, log-mel crops `(B, T, n_mels)`. Leaves: frame logits
-//! `(B, C, T')` of the network whose weights and activations are rounded to 8 bits ("fake" quantization: the values are those of
-//! the integers, the arithmetic is single precision, and the gradient passes through the rounding; Jacob et al. 2018, section
-//! 3). Weights have a scale an output channel, activations one a layer; the head stays in single precision. A ReLU needs no
-//! operation of its own: its output's grid begins at 0. Runs on the training thread.
+//! Enters: a trained student whose batch norms are folded into its convolutions, log-mel crops `(B,
+//! T, n_mels)`. Leaves: frame logits `(B, C, T')` of the network whose weights and activations are
+//! rounded to 8 bits ("fake" quantization: the values are those of the integers, the arithmetic is
+//! single precision, and the gradient passes through the rounding; Jacob et al. 2018, section 3).
+//! Weights have a scale an output channel, activations one a layer; the head stays in single
+//! precision. A ReLU needs no operation of its own: its output's grid begins at 0. Runs on the
+//! training thread.
 
 use super::grid::{Grid, Q_MAX};
 use crate::error::{Error, Result};
+use crate::nets::student::ConvLayer;
 use crate::nets::student::Student;
-use crate::ship::export::folded;
-use crate::train::recipe::ConvLayer;
 use std::collections::HashMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -19,7 +20,8 @@ use tch::{Device, Kind, Tensor};
 #[derive(Debug)]
 pub struct Quantized {
     layers: Vec<ConvLayer>,
-    /// For each layer a weight `(out, kernel_t, kernel_f, in)` and a bias `(out)`, then the head's weight `(C, in)` and bias `(C)`.
+    /// For each layer a weight `(out, kernel_t, kernel_f, in)` and a bias `(out)`, then the head's
+    /// weight `(C, in)` and bias `(C)`.
     params: Vec<Tensor>,
     /// Of the input, then of each layer's output.
     grids: Vec<Grid>,
@@ -43,7 +45,8 @@ pub struct IntegerLayer {
 }
 
 impl Quantized {
-    /// The student's convolutions and head, without gradients; activations are not rounded before [`Quantized::set_grids`].
+    /// The student's convolutions and head, without gradients; activations are not rounded before
+    /// [`Quantized::set_grids`].
     ///
     /// # Errors
     ///
@@ -52,7 +55,7 @@ impl Quantized {
         let layers = student.network().layers.clone();
         let mut params = Vec::new();
         for i in 0..layers.len() {
-            let (weight, bias) = folded(student, i)?;
+            let (weight, bias) = student.folded(i)?;
             params.push(weight.f_permute([0, 2, 3, 1])?);
             params.push(bias);
         }
@@ -73,7 +76,8 @@ impl Quantized {
         self.grids = grids;
     }
 
-    /// Frame logits `(B, C, T')`. `see` is shown the input and each layer's output before they are rounded.
+    /// Frame logits `(B, C, T')`. `see` is shown the input and each layer's output before they are
+    /// rounded.
     ///
     /// # Errors
     ///
@@ -94,7 +98,7 @@ impl Quantized {
             see(i + 1, &h)?;
             h = self.round(i + 1, &h)?;
         }
-        let [.., weight, bias] = &self.params[..] else { unreachable!("the head is always there") };
+        let (weight, bias) = self.head();
         let features = h.f_mean_dim([3i64].as_slice(), false, Kind::Float)?.f_permute([0, 2, 1])?;
         Ok(features.f_linear(weight, Some(bias))?.f_permute([0, 2, 1])?)
     }
@@ -169,7 +173,8 @@ impl Quantized {
         Ok(tensors)
     }
 
-    /// The network of `layers` from what [`Quantized::tensors`] gave, which is in `values` by name after `prefix`.
+    /// The 8-bit form of `student` from what [`Quantized::tensors`] gave, which is in `values` by
+    /// name after `prefix`.
     ///
     /// # Errors
     ///

@@ -1,13 +1,14 @@
 //! What lies under a sound.
 //!
-//! Enters: recordings of the user's rooms, where there are any, and generated room noise. Leaves: sounds over stretches of it, at a
-//! level. Powers of sounds add up, so all is done on frames of powers.
+//! Enters: recordings of the user's rooms, where there are any, and generated room noise. Leaves:
+//! sounds over stretches of it, at a level. Powers of sounds add up, so all is done on frames of
+//! powers.
 
 use super::sounding::Sounding;
 use crate::common::random::{Rng, uniform};
 use crate::data::procedural;
 use crate::error::Result;
-use crate::train::augment::{decibels, power_of};
+use crate::train::student::{decibels, power_of};
 use edge_frontend::FrontendConfig;
 use rand::Rng as _;
 use sounds::Sound;
@@ -16,7 +17,8 @@ use sounds::Sound;
 const N_ROOMS: usize = 4;
 const ROOM_S: f64 = 8.0;
 const ROOM_SEED: u64 = 71_000;
-/// A recording is laid over room noise this far below its sound, so that it does not end in digital silence.
+/// A recording is laid over room noise this far below its sound, so that it does not end in digital
+/// silence.
 const QUIET_DB: f32 = -40.0;
 /// Of the further versions of a sound: range of its gain, and of what lies under it against it.
 const GAIN_DB: f32 = 10.0;
@@ -37,9 +39,10 @@ impl Beds {
     ///
     /// If the front end refuses its configuration.
     pub fn new(frontend: &FrontendConfig, own: &[Vec<f32>]) -> Result<Self> {
-        let rooms = procedural::render(vec![(Sound::RoomNoise, 0)], N_ROOMS, ROOM_S, ROOM_SEED, frontend, None)?;
+        let rooms = procedural::render(vec![(Sound::RoomNoise, 0)], N_ROOMS, ROOM_S, ROOM_SEED, frontend)?;
         let power = |frames: &[f32]| frames.iter().map(|&value| power_of(value, frontend)).collect::<Vec<f32>>();
-        let mut beds: Vec<Vec<f32>> = rooms.iter().map(|clip| power(&clip.frames)).collect();
+        let beds = rooms.iter().map(|clip| Ok(power(&clip.frames.all()?)));
+        let mut beds = beds.collect::<Result<Vec<Vec<f32>>>>()?;
         beds.extend(own.iter().filter(|bed| bed.iter().sum::<f32>() > 0.0).cloned());
         Ok(Self { n_mels: frontend.n_mels, beds })
     }

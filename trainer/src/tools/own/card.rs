@@ -1,6 +1,7 @@
 //! The card of a model of own sounds.
 //!
-//! Enters: figures of all folds. Leaves: `CARD.md` in the model folder, and the figures as the manifest has them.
+//! Enters: figures of all folds. Leaves: `CARD.md` in the model folder, and the figures as the
+//! manifest has them.
 
 use super::figures::Figures;
 use super::start::{Classes, Start};
@@ -8,7 +9,8 @@ use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Figures by name: `<label>_found`, `<label>_top1`, and `<label>_false_alarms` as a share of clips.
+/// Figures by name: `<label>_found`, `<label>_top1`, and `<label>_false_alarms` as a share of
+/// clips.
 pub fn metrics(figures: &Figures) -> BTreeMap<String, f64> {
     let share = |n: usize, of: usize| (n as f64 / of.max(1) as f64 * 1e4).round() / 1e4;
     let of_class = figures.classes.iter().flat_map(|class| {

@@ -1,7 +1,7 @@
 //! How well it went.
 //!
-//! Enters: what the networks of all folds say of what they have not heard. Leaves: figures by class, as `own.json`, as a table and for
-//! the model card.
+//! Enters: what the networks of all folds say of what they have not heard. Leaves: figures by
+//! class, as `own.json`, as a table and for the model card.
 
 use super::start::Classes;
 use crate::judge::thresholds::Peaks;
@@ -16,7 +16,8 @@ pub struct Figures {
     pub classes: Vec<ClassFigures>,
     /// Held-out clips that hold none of them.
     pub n_others: usize,
-    /// Windows of these of which the most likely class is the same as before, and all; none if no old class is left.
+    /// Windows of these of which the most likely class is the same as before, and all; none if no
+    /// old class is left.
     pub unchanged: Option<(usize, usize)>,
     /// Seconds from the first recording to the finished model.
     pub seconds: f64,

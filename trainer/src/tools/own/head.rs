@@ -1,13 +1,15 @@
 //! The training of a head: a convex problem with one answer, whatever the seed.
 //!
-//! Enters: features with what they are, and the head that is started from. Leaves: that head with the rows of some classes trained
-//! and all others as they were. What is one of the user's sounds is to be called so; what is not is to be called what the start calls
-//! it, so the old classes' answers are kept and the new classes stay silent where they have nothing to say. Trained is the difference
-//! from the start: `sum(weight * loss) + DECAY / 2 * |difference|^2`, on features of mean 0 and deviation 1.
+//! Enters: features with what they are, and the head that is started from. Leaves: that head with
+//! the rows of some classes trained and all others as they were. What is one of the user's sounds
+//! is to be called so; what is not is to be called what the start calls it, so the old classes'
+//! answers are kept and the new classes stay silent where they have nothing to say. Trained is the
+//! difference from the start: `sum(weight * loss) + DECAY / 2 * |difference|^2`, on features of
+//! mean 0 and deviation 1.
 
 use super::start::{Classes, Head};
 use crate::error::Result;
-use crate::nets::teacher::probe::largest_curvature;
+use crate::nets::teacher::regression::largest_curvature;
 use edge_frontend::Activation;
 use tch::{Kind, Tensor};
 
@@ -16,7 +18,7 @@ const DECAY: f64 = 0.01;
 /// Steps of Nesterov's accelerated gradient (Nesterov 2004, section 2.2.1).
 pub const N_STEPS: usize = 400;
 /// In place of the logit of what does not exist.
-const NEVER: f64 = -1e9;
+pub(super) const NEVER: f64 = -1e9;
 
 /// What a head learns from.
 #[derive(Debug)]
@@ -115,7 +117,8 @@ impl Problem {
         })
     }
 
-    /// `(n_channels + 1, K)`: difference of the trained logits from the start's, for features of mean 0 and deviation 1.
+    /// `(n_channels + 1, K)`: difference of the trained logits from the start's, for features of
+    /// mean 0 and deviation 1.
     fn minimise(&self) -> Result<Tensor> {
         let curvature = largest_curvature(&self.x.f_mul(&self.weights.f_sqrt()?)?)?;
         let step = 1.0 / (0.5 * curvature + DECAY);
@@ -159,7 +162,8 @@ impl Problem {
     }
 }
 
-/// `(N, C)`: the class of the user's sounds, and of all else what the start says; where nothing of it is left, background.
+/// `(N, C)`: the class of the user's sounds, and of all else what the start says; where nothing of
+/// it is left, background.
 fn targets(said: &Tensor, classes: &Classes, rows: &Rows) -> Result<Tensor> {
     let n_classes = classes.labels.len();
     let otherwise = classes.background.filter(|_| classes.are_all_new());
@@ -180,7 +184,8 @@ mod tests {
     use super::*;
     use tch::Device;
 
-    /// Two old classes that the first two features stand for; a third feature stands for the new sound.
+    /// Two old classes that the first two features stand for; a third feature stands for the new
+    /// sound.
     fn setting() -> (Head, Classes, Rows) {
         let weight = Tensor::from_slice(&[4.0f32, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0]).view([3, 3]);
         let head = Head { weight, bias: Tensor::zeros([3], (Kind::Float, Device::Cpu)) };

@@ -1,22 +1,25 @@
 //! One fold's network on what it has not heard.
 //!
-//! Enters: a head that was trained without a fold. Leaves: the fold's folder with model, predictions, peaks and result, as `fit` leaves
-//! them, so that thresholds and the report find what they know. The network is run as the daemon runs it.
+//! Enters: a head that was trained without a fold. Leaves: the fold's folder with model,
+//! predictions, peaks and result, as `fit` leaves them, so that thresholds and the report find what
+//! they know. The network is run as the daemon runs it.
 
 use super::OwnOptions;
 use super::figures::Heard;
+use super::head::NEVER;
 use super::material::Material;
 use super::model::{self, About};
 use super::recordings::Recordings;
 use super::start::{Classes, Head, Start};
-use crate::chain::fit::{FitResult, MODEL, PREDICTIONS, RESULT, run_name};
+use crate::chain::student::{MODEL, PREDICTIONS};
 use crate::common::environment::Environment;
 use crate::common::json;
 use crate::data::SetInfo;
+use crate::data::folds::{FoldMode, run_name};
 use crate::error::{Error, Result};
 use crate::judge::evaluate::HeldOut;
+use crate::judge::summary::{FitResult, RESULT};
 use crate::judge::thresholds::{self, PEAKS};
-use crate::train::recipe::FoldMode;
 use edge_frontend::DataNotes;
 use std::collections::BTreeMap;
 use tch::{Device, Tensor};
@@ -48,7 +51,7 @@ impl HeldOutFold<'_> {
 
         let own = (0..material.own.len()).filter(|&at| recordings.files[material.own[at].0].fold == k);
         let clips: Vec<_> = own.map(|at| material.clip(at, recordings, classes, frontend)).collect();
-        let others = || material.others.iter().filter(|other| other.clip.fold == k);
+        let others = || material.others.iter().filter(|other| other.clip.fold() == Some(k));
         let negatives = others().filter(|other| !other.has_label || classes.are_all_new());
         let held_out = HeldOut {
             sets: vec![SetInfo { name: SET.to_owned(), labels: classes.own.clone() }],
@@ -63,12 +66,10 @@ impl HeldOutFold<'_> {
         predictions.write(&folder.join(PREDICTIONS))?;
         let measured = |logits: &[f32]| held_out.measure(predictions.activation, logits);
         let result = FitResult {
-            recipe: options.name(),
-            fold: Some(k),
-            folds: FoldMode::Source,
             n_steps: super::head::N_STEPS as u64,
             evaluation: Some(measured(&predictions.logits)),
             int8: predictions.logits_int8.as_deref().map(measured),
+            ..FitResult::new(&options.name(), Some(k), FoldMode::Source)
         };
         json::write(&folder.join(RESULT), &result)?;
         Environment::here(Device::Cpu, &options.data).write(&folder)?;
@@ -90,9 +91,10 @@ fn most_likely(logits: &[f32]) -> usize {
     (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0)
 }
 
-/// Of the windows `features` `(N, n_channels)`, those whose most likely class is the same with both heads; and all.
+/// Of the windows `features` `(N, n_channels)`, those whose most likely class is the same with both
+/// heads; and all.
 pub fn unchanged(before: &Head, after: &Head, classes: &Classes, features: &Tensor) -> Result<(usize, usize)> {
-    let absent: Vec<f32> = classes.row.iter().map(|row| if row.is_none() { -1e9 } else { 0.0 }).collect();
+    let absent: Vec<f32> = classes.row.iter().map(|row| if row.is_none() { NEVER as f32 } else { 0.0 }).collect();
     let said = |head: &Head| Ok::<_, Error>(features.f_linear(&head.weight, Some(&head.bias))?);
     let before = said(before)?.f_add(&Tensor::f_from_slice(&absent)?)?.f_argmax(1, false)?;
     let same = said(after)?.f_argmax(1, false)?.f_eq_tensor(&before)?.f_sum(tch::Kind::Int64)?;

@@ -1,7 +1,8 @@
 //! What the body of the network makes of the sounds.
 //!
-//! Enters: all sounds of a training. Leaves: the means of the network's features over windows as long as the daemon decides on, each
-//! with what it is. They are computed once: the body does not change, and the head and the mean commute. Runs on the training thread.
+//! Enters: all sounds of a training. Leaves: the means of the network's features over windows as
+//! long as the daemon decides on, each with what it is. They are computed once: the body does not
+//! change, and the head and the mean commute. Runs on the training thread.
 
 use super::head::Rows;
 use super::material::Material;
@@ -11,9 +12,9 @@ use super::start::{Classes, Start};
 use crate::common::progress;
 use crate::common::random::{Purpose, rng_for};
 use crate::error::Result;
-use crate::judge::evaluate::{clip_input, silence};
+use crate::nets::Precision;
 use crate::nets::student::receptive_field;
-use crate::train::recipe::Precision;
+use crate::train::student::{clip_input, silence};
 use edge_frontend::FrontendConfig;
 use tch::{Device, Kind, Tensor};
 
@@ -21,7 +22,8 @@ use tch::{Device, Kind, Tensor};
 const N_VERSIONS: usize = 6;
 /// The same of all others.
 const N_VERSIONS_OTHER: usize = 2;
-/// A window is one of the sound if this share of the outputs that hear it, or of the window, is in it.
+/// A window is one of the sound if this share of the outputs that hear it, or of the window, is in
+/// it.
 const SHARE: f64 = 0.75;
 /// Outputs from one window to the next, of the user's sounds and of others.
 const HOP: usize = 2;
@@ -88,7 +90,8 @@ impl<'a> Ear<'a> {
         &self.start.model.manifest.frontend
     }
 
-    /// Mean features `(n, n_channels)` of the windows of `frames` that begin at every `hop`th output and are `wanted`.
+    /// Mean features `(n, n_channels)` of the windows of `frames` that begin at every `hop`th
+    /// output and are `wanted`.
     fn windows(&self, frames: &[f32], hop: usize, wanted: impl Fn(usize) -> bool) -> Result<Option<Tensor>> {
         let student = &self.start.student;
         let x = clip_input(student, frames, silence(self.frontend()), Device::Cpu)?;
@@ -104,7 +107,8 @@ impl<'a> Ear<'a> {
         Ok(if means.is_empty() { None } else { Some(Tensor::f_stack(&means, 0)?) })
     }
 
-    /// Which windows are of the sound: those that hold enough of the outputs that hear half of it, or have half of their field in it.
+    /// Which windows are of the sound: those that hold enough of the outputs that hear half of it,
+    /// or have half of their field in it.
     fn hears(&self, sounding: &Sounding) -> impl Fn(usize) -> bool {
         let (frames, field, pulse, n_window) = (sounding.frames.clone(), self.field, self.pulse, self.n_window);
         let hears = move |output: usize| {
@@ -128,10 +132,9 @@ impl Lessons {
         let frontend = ear.frontend();
         let taught = |role: Role, fold: u32| Taught { role, fold, n_windows: 0 };
         let own = recordings.files.iter().map(|f| taught(Role::Class(classes.own[f.class]), f.fold));
-        let others = material
-            .others
-            .iter()
-            .map(|other| taught(if other.is_recorded { Role::Negative } else { Role::Generated }, other.clip.fold));
+        let others = material.others.iter().map(|other| {
+            taught(if other.is_recorded { Role::Negative } else { Role::Generated }, other.clip.fold().unwrap_or(0))
+        });
         let mut sounds: Vec<Taught> = own.chain(others).collect();
         let n_own = recordings.files.len();
         let (mut features, mut owners) = (Vec::new(), Vec::new());
@@ -156,11 +159,12 @@ impl Lessons {
             bar.inc(1);
         }
         for (at, other) in material.others.iter().enumerate() {
-            let whole = Sounding::whole(&other.clip.frames, frontend);
+            let frames = other.clip.frames.all()?;
+            let whole = Sounding::whole(&frames, frontend);
             for version in 0..N_VERSIONS_OTHER {
                 let mut rng = rng_for(seed, Purpose::Crop, (at * N_VERSIONS_OTHER + version) as u64);
                 let varied = (version > 0).then(|| log_mel(&material.beds.varied(&whole, &mut rng), frontend));
-                let frames = varied.as_ref().unwrap_or(&other.clip.frames);
+                let frames = varied.as_deref().unwrap_or(&frames);
                 add(n_own + at, ear.windows(frames, HOP_OTHER, |_| true)?);
             }
             bar.inc(1);
@@ -169,8 +173,8 @@ impl Lessons {
         Ok(Self { features: Tensor::f_cat(&features, 0)?, owners, sounds, n_own })
     }
 
-    /// What a head learns from without the fold `held_out`: each class counts the same, and each recording of it; so do the
-    /// user's negatives together, and all that is generated.
+    /// What a head learns from without the fold `held_out`: each class counts the same, and each
+    /// recording of it; so do the user's negatives together, and all that is generated.
     ///
     /// # Errors
     ///
@@ -193,7 +197,8 @@ impl Lessons {
         })
     }
 
-    /// Features of all windows of other sounds that the fold `held_out` holds out, `(N, n_channels)`.
+    /// Features of all windows of other sounds that the fold `held_out` holds out, `(N,
+    /// n_channels)`.
     ///
     /// # Errors
     ///

@@ -10,7 +10,8 @@ use super::recordings::Recordings;
 use super::sounding::{Sounding, log_mel, powers, soundings};
 use super::start::Classes;
 use crate::common::progress;
-use crate::data::{Clip, folds, procedural};
+use crate::data::frames::Frames;
+use crate::data::{Audio, Clip, Division, Origin, folds, procedural};
 use crate::error::{Error, Result};
 use edge_frontend::FrontendConfig;
 use rayon::prelude::*;
@@ -87,7 +88,7 @@ impl Material {
         let own = own.flat_map(|(at, (_, sounds))| sounds.into_iter().map(move |sound| (at, sound))).collect();
         let beds: Vec<Vec<f32>> = negatives.iter().map(|(_, power)| power.clone()).collect();
         let beds = Beds::new(frontend, &beds)?;
-        eprintln!("rendering sounds to be told from");
+        eprintln!("rendering counterexamples");
         let mut others = generated(classes, like, frontend)?;
         others.extend(negatives.iter().flat_map(|(path, power)| {
             stretches(&recordings.name(path), power, classes.background.unwrap_or(0), frontend)
@@ -101,13 +102,14 @@ impl Material {
         let recording = &recordings.files[*file];
         let name = recordings.name(&recording.path);
         Clip {
-            set: Some(0),
+            origin: Origin::Set(0),
             label: classes.own[recording.class],
-            fold: recording.fold,
+            division: Division::Fold(recording.fold),
             source: name.clone(),
+            id: name.clone(),
             file: name,
-            frames: log_mel(&self.beds.plain(sounding), frontend),
-            ..Clip::default()
+            frames: Frames::in_memory(log_mel(&self.beds.plain(sounding), frontend), frontend.n_mels),
+            audio: Audio::Unknown,
         }
     }
 }
@@ -124,7 +126,7 @@ fn generated(classes: &Classes, like: &[Sound], frontend: &FrontendConfig) -> Re
     let wanted: Vec<(Sound, Option<usize>)> = wanted.map(|sound| (sound, of(sound))).collect();
     let background = classes.background.unwrap_or(0);
     let labelled = wanted.iter().map(|&(sound, label)| (sound, label.unwrap_or(background))).collect();
-    let clips = procedural::render(labelled, N_CLIPS, CLIP_S, SEED, frontend, None)?;
+    let clips = procedural::render(labelled, N_CLIPS, CLIP_S, SEED, frontend)?;
     let has_label = wanted.iter().flat_map(|(_, label)| std::iter::repeat_n(label.is_some(), N_CLIPS));
     let other = |(clip, has_label): (Clip, bool)| {
         let file = clip.source.clone();
@@ -139,9 +141,17 @@ fn stretches(name: &str, power: &[f32], label: usize, frontend: &FrontendConfig)
     let part = |fold: u32| {
         let frames = folds::held_out_stretch(power.len() / n_mels, fold);
         let frames = log_mel(&power[frames.start * n_mels..frames.end * n_mels], frontend);
-        let (source, file) = (name.to_owned(), name.to_owned());
-        let clip = Clip { label, fold, source, file, frames, ..Clip::default() };
+        let clip = Clip {
+            origin: Origin::Background,
+            label,
+            division: Division::Fold(fold),
+            source: name.to_owned(),
+            id: name.to_owned(),
+            file: name.to_owned(),
+            frames: Frames::in_memory(frames, n_mels),
+            audio: Audio::Unknown,
+        };
         Other { clip, has_label: false, is_recorded: true }
     };
-    (1..=folds::N_FOLDS).map(part).filter(|other| !other.clip.frames.is_empty()).collect()
+    (1..=folds::N_FOLDS).map(part).filter(|other| other.clip.frames.n_frames() > 0).collect()
 }

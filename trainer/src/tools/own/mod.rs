@@ -1,13 +1,15 @@
 //! A model of the user's own sounds, made from a finished one.
 //!
-//! Enters: a folder of recordings for each label, and a model folder. Leaves, in a run folder: `model/`, which the daemon runs, with its
-//! card; for each fold a folder that the report reads; and `own.json`, the figures of all folds. What is trained is a new head on the start's
-//! network ([`head`]), which takes seconds and leaves the old classes as they are.
+//! Enters: a folder of recordings for each label, and a model folder. Leaves, in a run folder:
+//! `model/`, which the daemon runs, with its card; for each fold a folder that the report reads;
+//! and `own.json`, the figures of all folds. What is trained is a new head on the start's network
+//! ([`head`]), which takes seconds and leaves the old classes as they are.
 //!
-//! The modules in the order of the data: [`recordings`] finds the files and divides them into folds, [`start`] reads the model,
-//! [`sounding`] cuts, [`beds`] lays background under, [`material`] gathers all sounds, [`lessons`] listens to them, [`head`] trains,
-//! [`held_out`] measures, [`figures`] counts, [`model`] and [`card`] write. Runs on the calling thread; decoding, rendering and libtorch
-//! use all threads.
+//! The modules in the order of the data: [`recordings`] finds the files and divides them into
+//! folds, [`start`] reads the model, [`sounding`] cuts, [`beds`] lays background under,
+//! [`material`] gathers all sounds, [`lessons`] listens to them, [`head`] trains, [`held_out`]
+//! measures, [`figures`] counts, [`model`] and [`card`] write. Runs on the calling thread;
+//! decoding, rendering and libtorch use all threads.
 
 mod beds;
 mod card;
@@ -21,7 +23,7 @@ pub mod recordings;
 mod sounding;
 pub mod start;
 
-use crate::chain::fit::MODEL;
+use crate::chain::student::MODEL;
 use crate::common::environment::Environment;
 use crate::common::json;
 use crate::error::{Error, Result};
@@ -98,8 +100,8 @@ impl OwnOptions {
 ///
 /// # Errors
 ///
-/// If the recordings or the model cannot be used, the run folder holds a training already, or the finished model does not compute what
-/// it should.
+/// If the recordings or the model cannot be used, the run folder holds a training already, or the
+/// finished model does not compute what it should.
 pub fn fit_head(options: &OwnOptions) -> Result<Figures> {
     let started = Instant::now();
     let start = Start::load(&options.from)?;

@@ -1,7 +1,8 @@
 //! The model folder with a new head.
 //!
-//! Enters: the start's model folder, a head, thresholds. Leaves: a model folder as the daemon takes it, in the precisions that the
-//! start has: its files with the head replaced. What the daemon then computes is compared with what the start computes.
+//! Enters: the start's model folder, a head, thresholds. Leaves: a model folder as the daemon takes
+//! it, in the precisions that the start has: its files with the head replaced. What the daemon then
+//! computes is compared with what the start computes.
 
 use super::start::{Classes, Head, Start};
 use crate::error::{Error, Result};
@@ -72,7 +73,8 @@ pub fn write(
     std::fs::write(&path, manifest.to_toml()?).map_err(Error::io(&path))
 }
 
-/// Writes the golden files of the model in `out` and compares what the daemon computes with libtorch, and with the start.
+/// Writes the golden files of the model in `out` and compares what the daemon computes with
+/// libtorch, and with the start.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
 //! What the user recorded.
 //!
-//! Enters: a folder with a folder of recordings for each label. Leaves: the classes with their files and folds, and the recordings
-//! that hold nothing of them. Nothing is decoded here: whatever names and numbers can tell is told before the long work begins.
+//! Enters: a folder with a folder of recordings for each label. Leaves: the classes with their
+//! files and folds, and the recordings that hold nothing of them. Nothing is decoded here: mistakes
+//! in names and counts are reported before the long work begins.
 
 use crate::data::folds;
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Names of folders that hold none of the classes.
 const NEGATIVES: [&str; 3] = ["background", "negative", "negatives"];
-/// A class needs as many recordings, so that one can be held out.
+/// Least number of recordings of a class, so that one can be held out.
 const LEAST: usize = 2;
 
 /// A folder of recordings.
@@ -42,8 +43,8 @@ impl Recordings {
     ///
     /// # Errors
     ///
-    /// If there are no class folders, a folder has no recordings, a class has too few for one to be held out, or two labels differ in
-    /// nothing but their spelling.
+    /// If there are no class folders, a folder has no recordings, a class has too few for one to be
+    /// held out, or two labels differ in nothing but their spelling.
     pub fn find(root: &Path, known: &[String]) -> Result<Self> {
         let mut found = Self { root: root.to_owned(), labels: Vec::new(), files: Vec::new(), negatives: Vec::new() };
         for (label, files) in folder::classes(root)? {
@@ -107,8 +108,7 @@ impl Recordings {
 
     /// How a file is named in results: below the folder, with slashes.
     pub fn name(&self, path: &Path) -> String {
-        let below = path.strip_prefix(&self.root).unwrap_or(path);
-        below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+        folder::name_below(path, &self.root)
     }
 }
 

@@ -1,12 +1,12 @@
 //! From recordings to examples.
 //!
-//! Enters: a recording of any length, rate and format. Leaves: the stretches of it that sound, by level, as frames of the features'
-//! powers with what is around them. Runs on the pool's threads.
+//! Enters: a recording of any length, rate and format. Leaves: the stretches of it that sound, by
+//! level, as frames of the features' powers with what is around them. Runs on the pool's threads.
 
 use crate::data::features::features;
 use crate::error::Result;
 use crate::tools::scenes::{active, cut_low};
-use crate::train::augment::power_of;
+use crate::train::student::power_of;
 use edge::audio::Audio;
 use edge_frontend::FrontendConfig;
 use std::ops::Range;
@@ -22,7 +22,8 @@ const MOST: usize = 12;
 /// A sound with what is around it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sounding {
-    /// `(n_frames, n_mels)` row-major: powers, 0 where the recording has begun later or ended sooner.
+    /// `(n_frames, n_mels)` row-major: powers, 0 where the recording has begun later or ended
+    /// sooner.
     pub power: Vec<f32>,
     /// Frames in which it sounds.
     pub frames: Range<usize>,
@@ -36,7 +37,8 @@ impl Sounding {
     }
 }
 
-/// The sounds in the recording at `path`, each with `n_around` frames on both sides; none if it is silent.
+/// The sounds in the recording at `path`, each with `n_around` frames on both sides; none if it is
+/// silent.
 ///
 /// # Errors
 ///

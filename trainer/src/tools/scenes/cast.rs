@@ -60,7 +60,7 @@ pub(super) fn events(studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
         let clip = classes.draw(rng).and_then(|class| clips[class].draw(rng));
         let Some(clip) = clip.map(|i| &pool.clips()[i]) else {
             let rate = settings.events_a_minute;
-            return Err(Error::Usage(format!("events_a_minute is {rate}, but there are no clips")));
+            return Err(Error::Usage(format!("--events-a-minute is {rate}, but there are no clips")));
         };
         parts.push(recorded(clip, studio, false, rng));
     }
@@ -98,7 +98,9 @@ pub(super) fn unknown(studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
             parts.push(generated(sound, class, studio, rng));
         } else {
             let rate = settings.unknown_a_minute;
-            return Err(Error::Usage(format!("unknown_a_minute is {rate}, but there are no recordings for it")));
+            return Err(Error::Usage(format!(
+                "{rate} sounds without a label per minute are asked for, but there are no recordings of any"
+            )));
         }
     }
     Ok(parts)

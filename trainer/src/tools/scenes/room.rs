@@ -2,13 +2,16 @@
 //!
 //! A box with walls of equal absorption. The response is
 //!
-//! - the direct sound, of gain 1 and without delay: neither level nor time of a sound changes with its distance;
-//! - the early reflections up to the mixing time, from image sources (J. Allen and D. Berkley, "Image method for efficiently
-//!   simulating small-room acoustics", J. Acoust. Soc. Am. 65, 1979) with the walls' reflection factor after C. Eyring
-//!   (J. Acoust. Soc. Am. 1, 1930): `b = sqrt(1 - a)`, `T = 0.161 V / (-S ln(1 - a))`;
-//! - from then on noise that decays exponentially, octave by octave with its own reverberation time (J. Moorer, "About this
-//!   reverberation business", Computer Music Journal 3(2), 1979): `10^(-3 t / T)`, of the energy that diffuse-field theory
-//!   gives: `(r / r_c)^2` times the direct sound's in all, `r_c = 0.057 sqrt(V / T)` (H. Kuttruff, "Room Acoustics").
+//! - the direct sound, of gain 1 and without delay: neither level nor time of a sound changes with
+//!   its distance;
+//! - the early reflections up to the mixing time, from image sources (J. Allen and D. Berkley,
+//!   "Image method for efficiently simulating small-room acoustics", J. Acoust. Soc. Am. 65, 1979)
+//!   with the walls' reflection factor after C. Eyring (J. Acoust. Soc. Am. 1, 1930): `b = sqrt(1 -
+//!   a)`, `T = 0.161 V / (-S ln(1 - a))`;
+//! - from then on noise that decays exponentially, octave by octave with its own reverberation time
+//!   (J. Moorer, "About this reverberation business", Computer Music Journal 3(2), 1979): `10^(-3 t
+//!   / T)`, of the energy that diffuse-field theory gives: `(r / r_c)^2` times the direct sound's
+//!   in all, `r_c = 0.057 sqrt(V / T)` (H. Kuttruff, "Room Acoustics").
 
 use super::fft::Fft;
 use super::settings::SceneSettings;

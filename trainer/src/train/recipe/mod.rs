@@ -1,32 +1,38 @@
 //! Recipes: one TOML file says everything that decides a training's result.
 //!
-//! Enters: a TOML file. Leaves: a checked [`Recipe`]. Unknown keys are errors that name the line. Every key but `name`,
-//! `data` and `network.layers` has a default; the shipped recipes under `trainer/recipes` are the reference for their meaning.
-
-use crate::error::{Error, Result};
-use edge_frontend::FrontendConfig;
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+//! Enters: a TOML file. Leaves: a checked [`Recipe`]. It names the data, one network, and one or
+//! more stages, in each of which the network is trained once: the streaming student in one,
+//! Auditory SlowFast in the four of the 2023 report. Unknown keys are errors that name the line.
+//! The shipped recipes under `trainer/recipes` are the reference for the meaning of the keys.
 
 mod augment;
 mod check;
 mod distill;
+mod export;
 mod network;
-mod optim;
 mod overrides;
-mod quantize;
-pub(crate) mod removed;
+mod retired;
+mod stage;
 
 pub use augment::Augment;
-pub(crate) use check::{check, line_of};
-pub use distill::{Distill, ScoreFile, ScoreKind};
-pub use network::{ConvLayer, Network};
-pub use optim::{Method, Optim, Precision, Schedule, Train};
+pub use distill::{Distill, Fused, Hears, ScoreFile, ScoreKind};
+pub use export::{Calibration, Export, Quantize, Subset};
+pub use network::Network;
 pub use overrides::Overrides;
-pub use quantize::{Calibration, Quantize};
+pub use stage::{BatchNorm, Frozen, Init, Method, Schedule, Stage};
 
-/// Time from one answer of a streaming network to the next: 8 frames at the default hop.
-pub const PULSE_MS: f64 = 80.0;
+use crate::data::Contents;
+use crate::data::folds::FoldMode;
+use crate::data::procedural::Procedural;
+use crate::data::sets::DataSet;
+use crate::error::{Error, Result};
+use crate::nets::Precision;
+use crate::nets::slowfast::SlowFastConfig;
+use crate::nets::student::{Cost, StudentConfig, cost};
+use crate::nets::teacher::Teacher;
+use edge_frontend::FrontendConfig;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// Everything that decides a training's result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,7 +46,7 @@ pub struct Recipe {
     /// Folder that the data sets' paths are relative to; itself relative to the recipe's folder.
     #[serde(default = "default_data_root")]
     pub data_root: PathBuf,
-    /// Label of the negatives; absent if the model has no such class.
+    /// Label of the background; absent if the model has no such class.
     #[serde(default)]
     pub background: Option<String>,
     /// Which folds `--fold` refers to unless `--folds` says otherwise.
@@ -52,152 +58,89 @@ pub struct Recipe {
     /// Generated clips that join the training; never evaluated on.
     #[serde(default)]
     pub procedural: Option<Procedural>,
-    /// Front end; the student's default unless given.
+    /// Front end; that of the network's kind unless given.
     #[serde(default = "FrontendConfig::student")]
     pub frontend: FrontendConfig,
-    /// The student.
+    /// What is trained.
     pub network: Network,
-    /// A network to learn from besides the labels.
+    /// A pretrained network to learn from besides the labels.
     #[serde(default)]
     pub teacher: Option<Teacher>,
-    /// What the teachers say, as further losses.
+    /// What a student learns from the posteriors of teachers.
     #[serde(default)]
     pub distill: Option<Distill>,
-    /// The 8-bit network that is made of the trained one.
+    /// What is done to a training crop, unless a stage says otherwise.
+    #[serde(default)]
+    pub augment: Augment,
+    /// What all stages share.
+    #[serde(default)]
+    pub train: Train,
+    /// The trainings, in order.
+    #[serde(rename = "stage")]
+    pub stages: Vec<Stage>,
+    /// Stages whose weights are averaged into one more model, for comparison with the fusion.
+    #[serde(default)]
+    pub average: Vec<String>,
+    /// The 8-bit network that is made of the trained student.
     #[serde(default)]
     pub quantize: Option<Quantize>,
     /// What is written beside an exported network; without influence on the training.
     #[serde(default)]
     pub export: Option<Export>,
-    /// What is done to a training clip.
-    #[serde(default)]
-    pub augment: Augment,
-    /// Optimiser and schedule.
-    #[serde(default)]
-    pub optim: Optim,
-    /// Batches and epochs.
-    #[serde(default)]
-    pub train: Train,
 }
 
-/// How the clips are divided into folds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FoldMode {
-    /// The `fold` column of the table.
-    #[default]
-    Official,
-    /// Five folds such that no source (`source_id`) is in two of them.
-    Source,
-}
-
-/// One table of clips.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataSet {
-    /// Name used in reports.
-    pub name: String,
-    /// CSV with columns `file,label` and, unless `negatives`, `fold,source_id`; further columns are ignored.
-    pub csv: PathBuf,
-    /// Folder that the `file` column is relative to.
-    pub audio: PathBuf,
-    /// Whether these are background recordings: all get the background label, and they are divided in time.
-    #[serde(default)]
-    pub negatives: bool,
-}
-
-/// Generated clips.
+/// What all stages share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Procedural {
-    /// Clips of each class that the generator knows and the label list holds.
-    pub clips_per_class: usize,
-    /// Duration of a clip.
-    #[serde(default = "default_procedural_seconds")]
-    pub seconds: f64,
-    /// Whether the generator's classes join the label list where no data set has them.
-    #[serde(default)]
-    pub add_labels: bool,
-    /// Names of the generator's sounds that no label stands for and that join the background; all that trainings may use unless given.
-    #[serde(default)]
-    pub negatives: Option<Vec<String>>,
-    /// Seed of the first clip.
-    #[serde(default = "default_procedural_seed")]
-    pub seed: u64,
+#[serde(deny_unknown_fields, default)]
+pub struct Train {
+    /// Arithmetic of the convolutions. Weights, statistics and the head stay in single precision.
+    pub precision: Precision,
+    /// Momentum of SGD (Nesterov).
+    pub momentum: f64,
+    /// Decay of kernels and head; batch norms and biases do not decay.
+    pub weight_decay: f64,
+    /// Length of a student's crop in frames.
+    pub crop_frames: usize,
+    /// Seconds of sound in a view of SlowFast.
+    pub view_seconds: f64,
+    /// Views per segment in the evaluation of SlowFast.
+    pub views: usize,
+    /// Views of a training segment whose logits are written in the end; as many as `views` unless
+    /// given.
+    pub train_views: Option<usize>,
+    /// Epochs between evaluations on what is held out; 0 for only at the end. They choose nothing.
+    pub evaluate_every: u64,
+    /// Epochs between checkpoints.
+    pub save_every: u64,
+    /// Memory for decoded recordings and features, in MB; what does not fit is read from disk.
+    pub memory_mb: usize,
 }
 
-/// What an exported model's manifest says besides what follows from the training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Export {
-    /// Version of the model.
-    pub version: String,
-    /// How posteriors become events.
-    pub decision: edge_frontend::Decision,
-    /// Data sets and terms.
-    pub data: edge_frontend::DataNotes,
-    /// Further models of the same network that know some of the labels only.
-    #[serde(default)]
-    pub subsets: Vec<Subset>,
-}
-
-/// A model of some of the labels: the head's other rows are left out. It says of a clip what the whole model says among these labels.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Subset {
-    /// Name of the model.
-    pub name: String,
-    /// Its labels; the background's is always added.
-    pub labels: Vec<String>,
-}
-
-/// EfficientAT mn04 as a teacher: a second head of the student predicts its embedding, which knows far more sounds than the
-/// training clips show.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Teacher {
-    /// `mn04_as_mAP_432.pt`, relative to the data root.
-    pub weights: PathBuf,
-    /// Weight of the cosine distance in the loss.
-    pub loss_weight: f64,
-    /// Window that an embedding covers.
-    #[serde(default = "default_teacher_window")]
-    pub window_s: f64,
-    /// Time from one embedding to the next.
-    #[serde(default = "default_teacher_hop")]
-    pub hop_s: f64,
-    /// Share of a classifier of the teacher's embeddings that is merged into the student's head at the end; 0 for none.
-    #[serde(default = "default_probe_share")]
-    pub probe_share: f64,
-    /// Weight of the training clips against the regularisation in that classifier: `|W|^2 / 2 + c * sum(loss)`.
-    #[serde(default = "default_probe_c")]
-    pub probe_c: f64,
-    /// Added to the background's logit then, since that classifier knows no background.
-    #[serde(default = "default_background_offset")]
-    pub background_offset: f64,
-    /// Share of a batch's crops that the teacher hears as the student does: mixed, filtered, with noise. Of the others, and of all
-    /// at 0, it has heard the clean clip, and what it said of two clips is mixed as they are.
-    #[serde(default)]
-    pub online: f64,
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            precision: Precision::F32,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            crop_frames: 160,
+            view_seconds: 1.999,
+            views: 5,
+            train_views: None,
+            evaluate_every: 0,
+            save_every: 1,
+            memory_mb: 2048,
+        }
+    }
 }
 
 impl Recipe {
-    /// Takes over from `other` what matters only after the last step: a finished training can be closed anew with it.
-    pub fn take_last_stage(&mut self, other: &Self) {
-        self.export.clone_from(&other.export);
-        self.quantize.clone_from(&other.quantize);
-        if let (Some(teacher), Some(other)) = (&mut self.teacher, &other.teacher) {
-            teacher.probe_share = other.probe_share;
-            teacher.probe_c = other.probe_c;
-            teacher.background_offset = other.background_offset;
-        }
-    }
-
-    /// Reads and checks the recipe at `path`. A relative path that does not exist is also looked up under `trainer/`.
+    /// Reads and checks the recipe at `path`. A relative path that does not exist is also looked up
+    /// under `trainer/`.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is no valid TOML, holds an unknown or a removed key (the line is named) or a value out of range.
+    /// If the file cannot be read, is no valid TOML, holds an unknown key (the line is named) or a
+    /// value out of range.
     pub fn load(path: &Path) -> Result<(Self, PathBuf)> {
         let (text, path) = read(path)?;
         Ok((Self::parse(&text, &path)?, path))
@@ -207,7 +150,8 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// As [`Recipe::load`], and if the changes do not fit the recipe. Of a mistake that a change brought, no line is named.
+    /// As [`Recipe::load`], and if the changes do not fit the recipe. Of a mistake that a change
+    /// brought, no line is named.
     pub fn load_with(path: &Path, overrides: &Overrides) -> Result<(Self, PathBuf)> {
         let (recipe, path) = Self::load(path)?;
         if overrides.is_empty() {
@@ -215,14 +159,14 @@ impl Recipe {
         }
         let (text, path) = read(&path)?;
         let changed = overrides.apply(&text)?;
-        if let Some(message) = removed::found(&changed) {
-            return Err(Error::Usage(format!("--set: {message}")));
-        }
-        let changed: Self = toml::from_str(&changed).map_err(|e| {
-            Error::Usage(format!("{}, as changed by --set and --without: {}", path.display(), e.message()))
-        })?;
-        check(&changed).map_err(|(key, message)| Error::Usage(format!("--set or --without: {key}: {message}")))?;
-        Ok((changed, path))
+        // Lines of the changed text are not those of the file.
+        let parsed = Self::parse(&changed, &path).map_err(|e| match e {
+            Error::Input { message, .. } => {
+                Error::Usage(format!("{}, as changed by --set and --without: {message}", path.display()))
+            }
+            other => other,
+        });
+        Ok((parsed?, path))
     }
 
     /// Parses and checks a recipe's text; `path` is named in errors.
@@ -231,21 +175,127 @@ impl Recipe {
     ///
     /// As [`Recipe::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        removed::refuse(text, path)?;
-        let recipe: Self = parse_toml(text, path)?;
-        check(&recipe).map_err(|(key, message)| Error::input(path, line_of(text, key), format!("{key}: {message}")))?;
+        retired::refuse(text, path)?;
+        let mut recipe: Self = parse_toml(text, path)?;
+        let table: toml::Table = parse_toml(text, path)?;
+        if !table.contains_key("frontend") {
+            recipe.frontend = recipe.network.usual_frontend();
+        }
+        for stage in &mut recipe.stages {
+            stage.augment.get_or_insert_with(|| recipe.augment.clone());
+        }
+        check::check(&recipe)
+            .map_err(|(key, message)| Error::input(path, line_of(text, key), format!("{key}: {message}")))?;
         Ok(recipe)
     }
 
-    /// Width of the teacher's embedding, 0 without a teacher.
-    pub fn n_teacher(&self) -> usize {
-        if self.teacher.is_some() { crate::nets::teacher::EMBEDDING_WIDTH } else { 0 }
+    /// What its corpus is made of.
+    pub fn contents(&self) -> Contents<'_> {
+        Contents {
+            sets: &self.data,
+            background: self.background.as_deref(),
+            procedural: self.procedural.as_ref(),
+            frontend: &self.frontend,
+            audio_mb: self.train.memory_mb / 4,
+        }
+    }
+
+    /// The student's layers.
+    ///
+    /// # Errors
+    ///
+    /// If it is a recipe of another network.
+    pub fn student(&self) -> Result<&StudentConfig> {
+        match &self.network {
+            Network::Student(config) => Ok(config),
+            Network::Slowfast(_) => Err(self.wrong_network("student")),
+        }
+    }
+
+    /// The sizes of SlowFast.
+    ///
+    /// # Errors
+    ///
+    /// If it is a recipe of another network.
+    pub fn slowfast(&self) -> Result<&SlowFastConfig> {
+        match &self.network {
+            Network::Slowfast(config) => Ok(config),
+            Network::Student(_) => Err(self.wrong_network("slowfast")),
+        }
+    }
+
+    /// Size and cost of the student for `n_classes` classes.
+    ///
+    /// # Errors
+    ///
+    /// If it is a recipe of another network.
+    pub fn student_cost(&self, n_classes: usize) -> Result<Cost> {
+        Ok(cost(&self.student()?.layers, self.frontend.n_mels, n_classes, self.frontend.hop_seconds()))
+    }
+
+    fn wrong_network(&self, expected: &str) -> Error {
+        let actual = self.network.kind();
+        Error::Usage(format!("recipe {:?}: network.kind is \"{actual}\", expected \"{expected}\"", self.name))
+    }
+
+    /// The stage called `name`.
+    ///
+    /// # Errors
+    ///
+    /// If there is none; the error lists those there are.
+    pub fn stage(&self, name: &str) -> Result<usize> {
+        self.stages.iter().position(|s| s.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.stages.iter().map(|s| s.name.as_str()).collect();
+            Error::Usage(format!("stage {name:?} does not exist; the recipe has {}", names.join(", ")))
+        })
+    }
+
+    /// Each stage draws its own random numbers.
+    pub fn stage_seed(&self, index: usize) -> u64 {
+        self.seed.wrapping_mul(1000).wrapping_add(index as u64)
+    }
+
+    /// What decides the result of the stage called `name`: the recipe with this stage and those
+    /// that it starts from alone, without the place of the data and what matters only afterwards,
+    /// and the stages' places, which give them their seeds. Later stages can so be changed without
+    /// training the earlier ones again, and a finished training can be exported in another way.
+    pub fn lineage(&self, name: &str) -> (Vec<usize>, Self) {
+        let mut wanted = vec![name.to_owned()];
+        let (mut places, mut stages) = (Vec::new(), Vec::new());
+        for (place, stage) in self.stages.iter().enumerate().rev() {
+            if wanted.contains(&stage.name) {
+                if let Init::Stage(earlier) = &stage.init {
+                    wanted.push(earlier.clone());
+                }
+                places.push(place);
+                stages.push(Stage { weight: 0.0, ..stage.clone() });
+            }
+        }
+        let train =
+            Train { views: 1, train_views: None, save_every: 1, evaluate_every: 0, memory_mb: 0, ..self.train.clone() };
+        let teacher = self.teacher.clone().map(Teacher::without_last_step);
+        let rest = Self {
+            data_root: PathBuf::new(),
+            stages,
+            train,
+            teacher,
+            average: Vec::new(),
+            quantize: None,
+            export: None,
+            ..self.clone()
+        };
+        (places, rest)
+    }
+
+    /// The stages that take part in the fusion, with their weights.
+    pub fn fusion(&self) -> Vec<(&str, f64)> {
+        self.stages.iter().filter(|s| s.weight > 0.0).map(|s| (s.name.as_str(), s.weight)).collect()
     }
 }
 
-/// The text of the recipe at `path`, and where it was found: a relative path that does not exist is also looked up under
-/// `trainer/`.
-pub(crate) fn read(path: &Path) -> Result<(String, PathBuf)> {
+/// The text of the recipe at `path`, and where it was found: a relative path that does not exist is
+/// also looked up under `trainer/`.
+fn read(path: &Path) -> Result<(String, PathBuf)> {
     let beside = Path::new("trainer").join(path);
     let path = if !path.exists() && beside.exists() { beside } else { path.to_owned() };
     let text =
@@ -254,41 +304,26 @@ pub(crate) fn read(path: &Path) -> Result<(String, PathBuf)> {
 }
 
 /// Parses TOML; an error names the line.
-pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
+fn parse_toml<T: serde::de::DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
     toml::from_str(text).map_err(|e| {
         let line = e.span().map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
         Error::input(path, line, e.message().to_owned())
     })
 }
 
-pub(crate) fn default_data_root() -> PathBuf {
-    PathBuf::from("../../../shared/data")
+/// The line on which `key` is assigned or opens a table, from 1; none if there are several.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let opens = |line: &str| {
+        let line = line.trim_start().trim_start_matches('[');
+        line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ']', '.']))
+    };
+    let mut lines = (1..).zip(text.lines()).filter(|(_, line)| opens(line)).map(|(number, _)| number);
+    lines.next().filter(|_| lines.next().is_none())
 }
 
-fn default_procedural_seconds() -> f64 {
-    3.0
+fn default_data_root() -> PathBuf {
+    PathBuf::from("data")
 }
 
-fn default_procedural_seed() -> u64 {
-    1
-}
-
-fn default_teacher_window() -> f64 {
-    2.0
-}
-
-fn default_teacher_hop() -> f64 {
-    0.5
-}
-
-fn default_probe_share() -> f64 {
-    1.0
-}
-
-fn default_probe_c() -> f64 {
-    0.001
-}
-
-fn default_background_offset() -> f64 {
-    1.0
-}
+#[cfg(test)]
+mod tests;

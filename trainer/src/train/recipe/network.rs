@@ -1,58 +1,34 @@
-//! `[network]`: the layers of the student.
+//! `[network]`: what is trained.
 
+use crate::nets::slowfast::SlowFastConfig;
+use crate::nets::student::StudentConfig;
+use edge_frontend::FrontendConfig;
 use serde::{Deserialize, Serialize};
 
-/// The streaming student: convolutions that are valid in time, the mean over frequency, a linear head.
+/// A kind of network with its sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Network {
-    /// Convolutions in order, each followed by batch norm and ReLU.
-    pub layers: Vec<ConvLayer>,
-    /// Dropout before the head.
-    #[serde(default)]
-    pub dropout: f64,
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Network {
+    /// The streaming student.
+    Student(StudentConfig),
+    /// Auditory SlowFast.
+    Slowfast(SlowFastConfig),
 }
 
 impl Network {
-    /// Log-mel frames from one output to the next: a pulse.
-    pub fn pulse_frames(&self) -> usize {
-        self.layers.iter().map(|layer| layer.stride_t).product()
-    }
-}
-
-/// One convolution. Sizes are in cells of its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConvLayer {
-    /// Output channels.
-    pub channels: usize,
-    /// Kernel along time; never padded.
-    pub kernel_t: usize,
-    /// Kernel along frequency.
-    pub kernel_f: usize,
-    /// Stride along time.
-    #[serde(default = "one")]
-    pub stride_t: usize,
-    /// Stride along frequency.
-    #[serde(default = "one")]
-    pub stride_f: usize,
-    /// Zero padding on both sides along frequency; half the kernel, rounded down, unless given.
-    #[serde(default)]
-    pub pad_f: Option<usize>,
-}
-
-impl ConvLayer {
-    /// Zero padding on both sides along frequency.
-    pub fn pad_f(&self) -> usize {
-        self.pad_f.unwrap_or(self.kernel_f / 2)
+    /// Its name in recipes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Student(_) => "student",
+            Self::Slowfast(_) => "slowfast",
+        }
     }
 
-    /// Frequency cells of the output for `n_f` cells of the input; none if the kernel does not fit.
-    pub fn out_f(&self, n_f: usize) -> Option<usize> {
-        Some((n_f + 2 * self.pad_f()).checked_sub(self.kernel_f)? / self.stride_f + 1)
+    /// The front end of a recipe that gives none.
+    pub fn usual_frontend(&self) -> FrontendConfig {
+        match self {
+            Self::Student(_) => FrontendConfig::student(),
+            Self::Slowfast(_) => FrontendConfig::epic_sounds(),
+        }
     }
-}
-
-fn one() -> usize {
-    1
 }

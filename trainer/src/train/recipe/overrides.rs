@@ -1,6 +1,7 @@
 //! Changes to a recipe from the command line, for trying variants without another file.
 //!
-//! Enters: a recipe's text, tables to leave out, and values to set. Leaves: the recipe as if it had been written so.
+//! Enters: a recipe's text, tables to leave out, and values to set. Leaves: the recipe as if it had
+//! been written so.
 
 use crate::error::{Error, Result};
 
@@ -9,7 +10,8 @@ use crate::error::{Error, Result};
 pub struct Overrides {
     /// Tables that are left out, such as `teacher`.
     pub without: Vec<String>,
-    /// Assignments such as `augment.mixup=0.0`, the value as in TOML.
+    /// Assignments such as `augment.mixup=0.0` or, of the first stage, `stage.0.lr=1e-3`, the value
+    /// as in TOML.
     pub set: Vec<String>,
 }
 
@@ -23,7 +25,8 @@ impl Overrides {
     ///
     /// # Errors
     ///
-    /// If a table that is left out is not there, or an assignment has no key, no value, or leads through something that is no table.
+    /// If a table that is left out is not there, or an assignment has no key, no value, or leads
+    /// through something that is no table.
     pub fn apply(&self, text: &str) -> Result<String> {
         let usage = |message: String| Error::Usage(message);
         let mut recipe: toml::Table = toml::from_str(text).map_err(|e| usage(e.message().to_owned()))?;
@@ -40,9 +43,20 @@ impl Overrides {
             let mut keys: Vec<&str> = path.trim().split('.').collect();
             let last = keys.pop().filter(|key| !key.is_empty()).ok_or_else(|| wrong("expected KEY=VALUE"))?;
             let mut table = &mut recipe;
-            for key in keys {
+            let mut keys = keys.into_iter().peekable();
+            while let Some(key) = keys.next() {
                 let entry = table.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-                table = entry.as_table_mut().ok_or_else(|| wrong(&format!("{key} is no table")))?;
+                let is_index = |key: &&str| key.bytes().all(|b| b.is_ascii_digit());
+                let index = if entry.is_array() { keys.next_if(is_index) } else { None };
+                let entry = match (entry, index) {
+                    (toml::Value::Array(elements), Some(index)) => {
+                        index.parse().ok().and_then(|index: usize| elements.get_mut(index))
+                    }
+                    (entry, _) => Some(entry),
+                };
+                let named = index.map_or_else(|| key.to_owned(), |index| format!("{key}.{index}"));
+                let entry = entry.ok_or_else(|| wrong(&format!("{named} is not there")))?;
+                table = entry.as_table_mut().ok_or_else(|| wrong(&format!("{named} is no table")))?;
             }
             table.insert(last.to_owned(), value);
         }
@@ -64,6 +78,15 @@ mod tests {
         let text = apply(&["f"], &["a=2", "b.d.e = [3, 4]", "b.new=\"x\"", "g.h=true"]).unwrap();
         let expected = "a = 2\n[b]\nc = 2\nnew = \"x\"\n[b.d]\ne = [3, 4]\n[g]\nh = true\n";
         assert_eq!(toml::from_str::<toml::Table>(&text).unwrap(), toml::from_str::<toml::Table>(expected).unwrap());
+    }
+
+    #[test]
+    fn an_element_of_an_array_is_named_by_its_index() {
+        let apply =
+            |set: &str| Overrides { set: vec![set.to_owned()], ..Overrides::default() }.apply("[[stage]]\nlr = 1\n");
+        assert!(apply("stage.0.lr=2").unwrap().contains("lr = 2"));
+        assert_eq!(apply("stage.1.lr=2").unwrap_err().to_string(), "--set stage.1.lr=2: stage.1 is not there");
+        assert_eq!(apply("stage.lr=2").unwrap_err().to_string(), "--set stage.lr=2: stage is no table");
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn only_what_is_the_same_every_time_is_kept() {
     }
     drop(set);
 
-    // A damaged entry is made anew; other audio, and another front end, are other entries.
+    // A damaged entry is made again; other audio, and another front end, are other entries.
     for entry in std::fs::read_dir(&cache).unwrap() {
         let path = entry.unwrap().path();
         let mut bytes = std::fs::read(&path).unwrap();
@@ -138,7 +138,8 @@ fn of_a_long_recording_only_the_segment_is_read() {
         let opened = n_bytes_read();
         set.view(0, View::Start(0.5)).unwrap();
         let (to_open, to_view) = (opened - before, n_bytes_read() - opened);
-        // A view has 192 kB; chunks of 64 kB add up to two at its ends, and the index of chunks is read.
+        // A view has 192 kB; chunks of 64 kB add up to two at its ends, and the index of chunks is
+        // read.
         assert!(to_open < 20_000 && (100_000..400_000).contains(&to_view), "{to_open}, {to_view}");
     }
 }

@@ -6,7 +6,8 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Ten segments of 10 ms to 800 ms; sample 23,000 of the recording is NaN, which is in segment 9 alone.
+/// Ten segments of 10 ms to 800 ms; sample 23,000 of the recording is NaN, which is in segment 9
+/// alone.
 fn segments(files: &Files) -> Arc<SegmentSet> {
     let mut samples = noise(24_000, 1);
     samples[23_000] = f32::NAN;

@@ -48,7 +48,8 @@ impl Files {
         self.path(name)
     }
 
-    /// Annotations of segments `(video_id, start in ms, stop in ms)`, named a0, a1, ..., all of class 0.
+    /// Annotations of segments `(video_id, start in ms, stop in ms)`, named a0, a1, ..., all of
+    /// class 0.
     fn annotations(&self, rows: &[(&str, u64, u64)]) -> PathBuf {
         let time =
             |ms: u64| format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);

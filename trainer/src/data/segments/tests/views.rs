@@ -38,7 +38,8 @@ fn a_view_is_its_slice_and_nothing_around_it() {
     let (frontend, options) = (small_frontend(), small_options());
     let samples = noise(20_000, 3);
     let files = Files::new();
-    // Lengths in samples: 480 (short), 491 (one below a view's 492), 2400 (long), and one that stops past the end.
+    // Lengths in samples: 480 (short), 491 (one below a view's 492), 2400 (long), and one that
+    // stops past the end.
     let table = "annotation_id,video_id,start_timestamp,stop_timestamp\n\
                  a,v,00:00:00.100,00:00:00.120\nb,v,00:00:00.200,00:00:00.300\nc,v,00:00:00.800,00:00:00.900\n";
     let csv = files.write("t.csv", table);
@@ -58,7 +59,8 @@ fn a_view_is_its_slice_and_nothing_around_it() {
     for (index, start) in [0, 477, 954, 1431, 1908].into_iter().enumerate() {
         check(1, test(index), 4800 + start..4800 + start + 491);
     }
-    // 19,200 to 21,600, of which 800 are there: the choice looks at the annotation, slices end where the recording does.
+    // 19,200 to 21,600, of which 800 are there: the choice looks at the annotation, slices end
+    // where the recording does.
     check(2, test(1), 19_677..20_000);
     let floor = vec![1e-6f32.ln(); set.n_frames() * 8];
     assert_eq!(set.view(2, test(2)).unwrap(), floor, "sample 20,154 is past the end");

@@ -15,7 +15,8 @@ fn model(truth: &[usize], right: impl Fn(usize) -> bool, margin: f32) -> Vec<f32
 #[test]
 fn complementary_models_are_better_together() {
     let truth: Vec<usize> = (0..60).map(|row| row % 2).collect();
-    // Sure where right, unsure where wrong: any weights not too far from equal are right everywhere.
+    // Sure where right, unsure where wrong: any weights not too far from equal are right
+    // everywhere.
     let first = model(&truth, |row| row < 40, 0.1);
     let mut second = model(&truth, |row| row >= 30, 0.1);
     second[60..].iter_mut().for_each(|p| *p = 0.5 + 3.0 * (*p - 0.5));

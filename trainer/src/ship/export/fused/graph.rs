@@ -1,13 +1,15 @@
 //! The networks of a fusion as one ONNX graph.
 //!
-//! Enters: networks, each with its weight and with which of them it shares its backbone. Leaves: the bytes of an ONNX file with input
-//! `log_mel` `[1, 1, n_frames, n_mels]` and output `posteriors` `[1, n_classes]`. Batch norm is folded into the convolutions; the
-//! layers are those of [`SlowFast`], whose forward pass is the reference.
+//! Enters: networks, each with its weight and with which of them it shares its backbone. Leaves:
+//! the bytes of an ONNX file with input `log_mel` `[1, 1, n_frames, n_mels]` and output
+//! `posteriors` `[1, n_classes]`. Batch norm is folded into the convolutions; the layers are those
+//! of [`SlowFast`], whose forward pass is the reference.
 
 use super::Member;
 use crate::error::{Error, Result};
+use crate::nets::batch_norm::Norm;
 use crate::nets::slowfast::{ALPHA, BN_EPSILON, N_STAGES, STRIDES, SlowFast, block_name, slow_frames};
-use crate::ship::export::graph::{Graph, Norm, fixed, int, ints, sliding};
+use crate::ship::export::graph::{Graph, fixed, int, ints, sliding};
 use tch::Tensor;
 use tract_onnx::pb::AttributeProto;
 
@@ -22,8 +24,8 @@ pub(super) struct Encoded {
     pub(super) n_params: usize,
 }
 
-/// Encodes the weighted mean of `members`. `leaders[i]` is the first member with member `i`'s backbone; there is at least one
-/// member, and all have the same classes and patch.
+/// Encodes the weighted mean of `members`. `leaders[i]` is the first member with member `i`'s
+/// backbone; there is at least one member, and all have the same classes and patch.
 ///
 /// # Errors
 ///
@@ -63,8 +65,8 @@ fn min_max(graph: &mut Graph) -> Result<String> {
     Ok(graph.node("Div", "scale", &[&above, &range], Vec::new()))
 }
 
-/// Posteriors `[1, n_classes]` of one model from its backbone's features `[1, n_features, positions..]`: softmax at each position,
-/// then the mean over positions.
+/// Posteriors `[1, n_classes]` of one model from its backbone's features `[1, n_features,
+/// positions..]`: softmax at each position, then the mean over positions.
 fn head(graph: &mut Graph, network: &SlowFast, prefix: &str, features: &str) -> Result<String> {
     let weight = get(network, "head.projection.weight")?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
     let bias = get(network, "head.projection.bias")?;
@@ -104,7 +106,8 @@ struct Backbone<'a> {
 }
 
 impl Backbone<'_> {
-    /// Leaves the name of the features, `[1, n_features, positions in time, positions in frequency]`.
+    /// Leaves the name of the features, `[1, n_features, positions in time, positions in
+    /// frequency]`.
     fn write(mut self, input: &str) -> Result<String> {
         let frames = self.name("slow_frames");
         self.graph.integers(&frames, &slow_frames(self.network.config().n_frames));
@@ -154,7 +157,8 @@ impl Backbone<'_> {
         Ok(h)
     }
 
-    /// A convolution, padded so that a stride of 1 keeps the size, with the batch norm behind it; `names` are theirs.
+    /// A convolution, padded so that a stride of 1 keeps the size, with the batch norm behind it;
+    /// `names` are theirs.
     fn normalised(&mut self, names: &[String; 2], input: &str, stride: [i64; 2]) -> Result<String> {
         let [convolution, norm] = names;
         let kernel = get(self.network, &format!("{convolution}.weight"))?;

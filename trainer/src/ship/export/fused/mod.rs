@@ -1,20 +1,23 @@
-//! Several trained networks and their weights as one model folder: a patch enters, fused posteriors leave.
+//! Several trained networks and their weights as one model folder: a patch enters, fused posteriors
+//! leave.
 //!
-//! Enters: networks of the same classes and patch, a weight each. Leaves: `model.onnx`, `manifest.toml` (`kind = "window"`) and
-//! `golden/`, as for a student. Networks that differ in the head only share one backbone in the graph: the recipe's stages that
-//! train a frozen backbone cost next to nothing more. The folder is then loaded as the daemon loads it, and must compute what
+//! Enters: networks of the same classes and patch, a weight each. Leaves: `model.onnx`,
+//! `manifest.toml` (`kind = "window"`) and `golden/`, as for a student. Networks that differ in the
+//! head only share one backbone in the graph: the recipe's stages that train a frozen backbone cost
+//! next to nothing more. The folder is then loaded as the daemon loads it, and must compute what
 //! libtorch does; otherwise the export fails.
 
 mod graph;
 mod read;
 mod verify;
 
-use super::{NETWORK_FILE, golden, sha256};
-use crate::chain::staged::crossval::Summary;
-use crate::chain::staged::run::FUSED;
+use super::{NETWORK_FILE, golden, sha256, topic_level};
 use crate::error::{Error, Result};
+use crate::judge::summary::Summary;
+use crate::nets::slowfast::fused::leaders;
 use crate::nets::slowfast::{SlowFast, cost};
-use crate::train::recipe::{Export, FoldMode};
+use crate::train::recipe::Export;
+use edge::model::MANIFEST_FILE;
 use edge_frontend::manifest::MANIFEST_VERSION;
 use edge_frontend::{Activation, Files, FrontendConfig, Manifest, ModelFile, Network, NetworkKind};
 use std::collections::BTreeMap;
@@ -25,6 +28,8 @@ pub use verify::{FusedAgreement, verify_fused};
 
 /// Label that is the manifest's background where a model has it, as EPIC-SOUNDS does.
 const BACKGROUND: &str = "background";
+/// Begins the measures of the fusion in a summary.
+const FUSED: &str = "fused ";
 
 /// One network of a fusion.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +49,9 @@ pub struct Fusion<'a> {
     pub name: &'a str,
     /// The networks.
     pub members: &'a [Member<'a>],
-    /// Classes in order, as the data set has them; one called `background` is never an event. In the manifest, `ceramic / wood
-    /// collision` becomes `ceramic-wood collision`: labels are levels of MQTT topics.
+    /// Classes in order, as the data set has them; one called `background` is never an event. In
+    /// the manifest, `ceramic / wood collision` becomes `ceramic-wood collision`: labels are levels
+    /// of MQTT topics.
     pub labels: &'a [String],
     /// Front end that all networks were trained with.
     pub frontend: &'a FrontendConfig,
@@ -78,16 +84,17 @@ pub struct FusedReport {
 ///
 /// # Errors
 ///
-/// If the networks do not fit each other, labels or front end, a file cannot be written, or the verification fails.
+/// If the networks do not fit each other, labels or front end, a file cannot be written, or the
+/// verification fails.
 pub fn export_fused(fusion: &Fusion, out: &Path) -> Result<FusedReport> {
     check(fusion)?;
-    let leaders = leaders(fusion.members);
+    let leaders = leaders(&fusion.members.iter().map(|m| (m.network, m.min_max)).collect::<Vec<_>>());
     let encoded = graph::encode(fusion.members, &leaders, fusion.name)?;
     let golden_folder = out.join("golden");
     std::fs::create_dir_all(&golden_folder).map_err(Error::io(&golden_folder))?;
     let path = out.join(NETWORK_FILE);
     std::fs::write(&path, &encoded.bytes).map_err(Error::io(&path))?;
-    let path = out.join("manifest.toml");
+    let path = out.join(MANIFEST_FILE);
     std::fs::write(&path, manifest(fusion, sha256(&encoded.bytes)).to_toml()?).map_err(Error::io(&path))?;
     let frames = golden::write_clip(&golden_folder, fusion.frontend)?;
     let agreement = verify_fused(out, fusion.members, &frames)?;
@@ -105,15 +112,14 @@ pub fn export_fused(fusion: &Fusion, out: &Path) -> Result<FusedReport> {
 
 /// The fusion's means over folds, named like `kitchen20-slowfast_official_top1`.
 pub fn fused_metrics(summary: &Summary) -> BTreeMap<String, f64> {
-    let folds = if summary.folds == FoldMode::Source { "source" } else { "official" };
     let mut metrics = BTreeMap::new();
-    for row in summary.rows.iter().filter(|r| r.model == FUSED) {
-        let others = row.others.iter().flat_map(|values| ["top5", "mca", "map", "mauc"].into_iter().zip(*values));
-        for (measure, value) in [("top1", row.top1), ("top1_std", row.top1_std)].into_iter().chain(others) {
-            if value.is_finite() {
-                metrics.insert(format!("{}_{folds}_{measure}", summary.recipe), super::rounded(value));
-            }
+    for row in &summary.rows {
+        let Some(measure) = row.measure.strip_prefix(FUSED) else { continue };
+        let name = format!("{}_{}_{}", row.recipe, super::folds_name(row.folds), measure.to_lowercase());
+        if measure == "top1" {
+            metrics.insert(format!("{name}_std"), super::rounded(row.std));
         }
+        metrics.insert(name, super::rounded(row.mean));
     }
     metrics
 }
@@ -144,11 +150,6 @@ fn manifest(fusion: &Fusion, sha256: String) -> Manifest {
     }
 }
 
-/// A label without the characters that have a meaning in MQTT topics.
-fn topic_level(label: &str) -> String {
-    label.split(['/', '+', '#']).map(str::trim).collect::<Vec<_>>().join("-")
-}
-
 fn check(fusion: &Fusion) -> Result<()> {
     let Fusion { members, labels, frontend, hop_frames, .. } = fusion;
     let usage = |message: String| Err(Error::Usage(message));
@@ -173,12 +174,6 @@ fn check(fusion: &Fusion) -> Result<()> {
         return usage("the hop must be at least one frame".to_owned());
     }
     Ok(())
-}
-
-/// For each network, the first one whose backbone equals its own, tensor by tensor, and sees the same input.
-fn leaders(members: &[Member]) -> Vec<usize> {
-    let same = |a: &Member, b: &Member| a.min_max == b.min_max && a.network.shares_backbone(b.network);
-    (0..members.len()).map(|i| (0..i).find(|&j| same(&members[j], &members[i])).unwrap_or(i)).collect()
 }
 
 /// Every head, but each backbone once.

@@ -1,14 +1,14 @@
 //! The networks of a fusion from their files.
 //!
-//! Enters: checkpoints of stages, or of PyTorch with what those do not hold: a recipe and class names. Leaves: networks that fit each
-//! other, with their weights.
+//! Enters: checkpoints of stages, or of PyTorch with what those do not hold: a recipe and class
+//! names. Leaves: networks that fit each other, with their weights.
 
 use super::Member;
-use crate::chain::staged::StagedRecipe;
-use crate::chain::staged::recipe::Stage;
-use crate::chain::staged::state::{Header, State, load_network};
 use crate::error::{Error, Result};
 use crate::nets::slowfast::SlowFast;
+use crate::train::checkpoint::{Checkpoint, Header};
+use crate::train::recipe::{Recipe, Stage};
+use crate::train::slowfast::load_network;
 use std::path::{Path, PathBuf};
 use tch::Device;
 
@@ -16,7 +16,7 @@ use tch::Device;
 #[derive(Debug)]
 pub struct Networks {
     /// Front end, name and more: the given recipe, or the first checkpoint's.
-    pub recipe: StagedRecipe,
+    pub recipe: Recipe,
     /// Classes in order.
     pub labels: Vec<String>,
     networks: Vec<(SlowFast, f64, bool)>,
@@ -25,10 +25,10 @@ pub struct Networks {
 /// What checkpoints do not say, or what is to be said otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
-    /// Weights, one a checkpoint; else those that the recipe gives the stages.
+    /// Weights, one per checkpoint; else those that the recipe gives the stages.
     pub weights: Option<Vec<f64>>,
     /// Recipe instead of the first checkpoint's.
-    pub recipe: Option<StagedRecipe>,
+    pub recipe: Option<Recipe>,
     /// Classes of checkpoints of PyTorch.
     pub labels: Option<Vec<String>>,
 }
@@ -38,8 +38,8 @@ impl Networks {
     ///
     /// # Errors
     ///
-    /// If one cannot be read or is not finished; if they have other classes or another front end than the first; if weights,
-    /// a recipe or classes are missing.
+    /// If one cannot be read or is not finished; if they have other classes or another front end
+    /// than the first; if weights, a recipe or classes are missing.
     pub fn read(checkpoints: &[PathBuf], given: &Given) -> Result<Self> {
         let headers = checkpoints.iter().map(|path| header(path)).collect::<Result<Vec<_>>>()?;
         let first = headers.iter().flatten().next();
@@ -58,8 +58,8 @@ impl Networks {
             if header.as_ref().is_some_and(|h| h.recipe.frontend != recipe.frontend) {
                 return Err(Error::content(path, "was trained with another front end"));
             }
-            let min_max = stage.and_then(|s| s.augment.as_ref()).is_some_and(|a| a.min_max);
-            networks.push((load_network(path, Some(recipe), labels.len(), Device::Cpu)?, weight, min_max));
+            let min_max = stage.is_some_and(|s| s.augment().min_max);
+            networks.push((load_network(path, recipe, labels.len(), Device::Cpu)?, weight, min_max));
         }
         Ok(Self { recipe: recipe.clone(), labels: labels.clone(), networks })
     }
@@ -78,7 +78,7 @@ impl Networks {
 /// The header of a stage's checkpoint; none of one of PyTorch.
 fn header(path: &Path) -> Result<Option<Header>> {
     let is_stage = path.extension().is_some_and(|e| e == "safetensors");
-    is_stage.then(|| Ok(State::load(path)?.header)).transpose()
+    is_stage.then(|| Ok(Checkpoint::load(path)?.header)).transpose()
 }
 
 /// The stage that a checkpoint belongs to; of an average, none.

@@ -17,8 +17,8 @@ fn frames(seed: u64, n_frames: usize) -> Vec<f32> {
     (0..n_frames * 128).map(|_| uniform(&mut rng, -9.0, -1.0)).collect()
 }
 
-/// A network in which everything counts and that is sure of nothing: fresh weights leave the last norm of each block at zero, and all
-/// running statistics at those of no data.
+/// A network in which everything counts and that is sure of nothing: fresh weights leave the last
+/// norm of each block at zero, and all running statistics at those of no data.
 fn network(seed: u64, n_classes: usize) -> SlowFast {
     let mut network = SlowFast::new(&config(), n_classes, seed, Device::Cpu).unwrap();
     for (i, tensor) in network.tensors_mut().iter_mut().enumerate() {
@@ -35,7 +35,7 @@ fn network(seed: u64, n_classes: usize) -> SlowFast {
         tch::no_grad(|| tensor.value.copy_(&value));
     }
     let x = Tensor::from_slice(&frames(seed, 400)).view([1, 1, 400, 128]);
-    let logits = network.logits(&x, crate::train::recipe::Precision::F32).unwrap();
+    let logits = network.logits(&x, crate::nets::Precision::F32).unwrap();
     let scale = logits.abs().max();
     for tensor in network.tensors_mut().iter_mut().filter(|t| t.role.is_head()) {
         let value = &tensor.value / &scale;
@@ -123,7 +123,7 @@ fn classifying_a_clip_is_the_weighted_sum_of_the_networks_views() {
         let mut view = frames.clone();
         (n_frames..400).for_each(|_| view.extend_from_slice(&frames[(n_frames - 1) * frontend.n_mels..]));
         let x = Tensor::from_slice(&view).view([1, 1, 400, 128]);
-        let say = |network: &SlowFast| network.posteriors(&x, crate::train::recipe::Precision::F32).unwrap();
+        let say = |network: &SlowFast| network.posteriors(&x, crate::nets::Precision::F32).unwrap();
         let expected = Vec::<f32>::try_from(((say(&first) + say(&other) * 3.0) / 4.0).view([-1])).unwrap();
         let actual = classifier.classify(&Audio { sample_rate: 24_000, samples, n_channels: 1 }).unwrap();
         let worst = actual.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

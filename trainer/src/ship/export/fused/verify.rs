@@ -1,13 +1,13 @@
 //! Compares an exported fusion with the networks it came from.
 //!
-//! Enters: a model folder, the networks in libtorch, log-mel frames. Leaves: the largest difference, or an error. The folder is read
-//! and run by the daemon's own code.
+//! Enters: a model folder, the networks in libtorch, log-mel frames. Leaves: the largest
+//! difference, or an error. The folder is read and run by the daemon's own code.
 
 use super::Member;
-use crate::chain::staged::augment::min_max;
 use crate::error::{Error, Result};
+use crate::nets::Precision as TorchPrecision;
+use crate::nets::slowfast::fused::min_max;
 use crate::ship::export::TOLERANCE;
-use crate::train::recipe::Precision as TorchPrecision;
 use edge::engine::{BatchEngine, Engine, Precision, WindowEngine};
 use edge::model::Model;
 use std::path::Path;
@@ -22,12 +22,13 @@ pub struct FusedAgreement {
     pub n_patches: usize,
 }
 
-/// Streams `frames` `(n_frames, n_mels)` through the model in `folder` and compares the posteriors of all patches with those of
-/// `members`.
+/// Streams `frames` `(n_frames, n_mels)` through the model in `folder` and compares the posteriors
+/// of all patches with those of `members`.
 ///
 /// # Errors
 ///
-/// If the model does not load or run, a difference exceeds [`TOLERANCE`], or streamed and direct posteriors are not equal.
+/// If the model does not load or run, a difference exceeds [`TOLERANCE`], or streamed and direct
+/// posteriors are not equal.
 pub fn verify_fused(folder: &Path, members: &[Member], frames: &[f32]) -> Result<FusedAgreement> {
     let differs = |message: String| Err(Error::Verification { path: folder.to_owned(), message });
     let model = Model::load(folder)?;
@@ -63,7 +64,8 @@ pub fn verify_fused(folder: &Path, members: &[Member], frames: &[f32]) -> Result
     Ok(FusedAgreement { largest, n_patches })
 }
 
-/// Fused posteriors `(n_patches, n_classes)` of `patches` `(n_patches, n_frames, n_mels)`, by libtorch.
+/// Fused posteriors `(n_patches, n_classes)` of `patches` `(n_patches, n_frames, n_mels)`, by
+/// libtorch.
 fn torch_posteriors(members: &[Member], patches: &[f32], n_patches: usize, n_mels: usize) -> Result<Vec<f32>> {
     let x = Tensor::f_from_slice(patches)?.f_view([n_patches as i64, -1, n_mels as i64])?;
     let total: f64 = members.iter().map(|m| m.weight).sum();

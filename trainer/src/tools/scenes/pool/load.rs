@@ -1,7 +1,7 @@
 //! Recordings into memory: a file of any rate and channel count enters, mono pieces at the pool's
 //! rate leave.
 
-use super::{Background, Piece};
+use super::{Background, Piece, folder};
 use crate::error::{Error, Result};
 use crate::tools::scenes::active::{Active, active};
 use rayon::prelude::*;
@@ -61,15 +61,9 @@ pub(super) fn backgrounds(
             if active(&samples, sample_rate, 1.0).is_empty() {
                 return Err(Error::content(path, "background is silent"));
             }
-            Ok(Background { source: name_below(path, root), samples })
+            Ok(Background { source: folder::name_below(path, root), samples })
         })
         .collect()
-}
-
-/// The path from `root`, with slashes.
-pub(super) fn name_below(path: &Path, root: &Path) -> String {
-    let below = path.strip_prefix(root).unwrap_or(path);
-    below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
 fn read(path: &Path, sample_rate: u32) -> Result<Vec<f32>> {

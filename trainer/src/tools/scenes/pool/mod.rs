@@ -10,9 +10,11 @@ mod load;
 pub(crate) use load::cut_low;
 pub(super) use load::fade;
 
-use crate::data::{Tables, folds};
+use crate::data::csv::{Row, read_table};
+use crate::data::folds::{self, FoldMode};
+use crate::data::sets::Tables;
 use crate::error::{Error, Result};
-use crate::train::recipe::{FoldMode, Recipe};
+use crate::train::recipe::Recipe;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,25 @@ pub struct Pool {
     backgrounds: Vec<Background>,
     silent: Vec<String>,
     origin: Origin,
+}
+
+/// The rows of a recipe's labelled sets, with the sets' names, and those of its background.
+type Rows = (Vec<(String, Vec<Row>)>, Vec<Row>);
+
+fn tables(recipe: &Recipe, root: &Path) -> Result<Rows> {
+    let (mut labelled, mut background) = (Vec::new(), Vec::new());
+    for set in &recipe.data {
+        let audio = root.join(&set.audio);
+        match &set.tables {
+            Tables::Clips(csv) => labelled.push((set.name.clone(), read_table(&root.join(csv), &audio, false)?)),
+            Tables::Background(csv) => background.extend(read_table(&root.join(csv), &audio, true)?),
+            Tables::EpicSounds(_) => {
+                let message = format!("data set {:?}: scenes are composed of clips, not of annotated videos", set.name);
+                return Err(Error::Usage(message));
+            }
+        }
+    }
+    Ok((labelled, background))
 }
 
 /// A recording's sounding pieces.
@@ -96,29 +117,37 @@ impl Pool {
         fold: u32,
         settings: PoolSettings,
     ) -> Result<Self> {
-        let tables = Tables::read(recipe, data_root)?;
-        let fold_of_rows = tables.folds(recipe, folds);
+        let (rows, quiet) = tables(recipe, data_root)?;
+        let mut labels: Vec<String> = Vec::new();
+        for (_, own) in &rows {
+            let mut own: Vec<&String> = own.iter().map(|row| &row.label).collect();
+            own.sort_unstable();
+            own.dedup();
+            labels.extend(own.into_iter().filter(|l| !labels.contains(l)).cloned().collect::<Vec<_>>());
+        }
+        labels.retain(|label| recipe.background.as_ref() != Some(label));
+        let class_of = |label: &str| labels.iter().position(|known| known == label);
+        let all = || rows.iter().flat_map(|(set, own)| own.iter().map(move |row| (set, row)));
+        let fold_of_rows: Vec<u32> = match folds {
+            FoldMode::Official => all().map(|(_, row)| row.fold).collect(),
+            FoldMode::Source => {
+                let key = |(set, row): (&String, &Row)| {
+                    (class_of(&row.label).unwrap_or(labels.len()), format!("{set}/{}", row.source))
+                };
+                folds::by_source(&all().map(key).collect::<Vec<_>>())
+            }
+        };
         if !fold_of_rows.contains(&fold) {
             let mut there = fold_of_rows;
             there.sort_unstable();
             there.dedup();
             return Err(Error::Usage(format!("fold {fold} does not exist; the data has folds {there:?}")));
         }
-        let labels: Vec<String> =
-            tables.labels.iter().filter(|&label| recipe.background.as_ref() != Some(label)).cloned().collect();
-        let class_of = |label: &str| labels.iter().position(|known| known == label);
-        let (mut files, mut backgrounds) = (Vec::new(), Vec::new());
-        let mut fold_of_rows = fold_of_rows.into_iter();
-        for (set, rows) in recipe.data.iter().zip(tables.rows()) {
-            if set.negatives {
-                let steady = rows.iter().filter(|row| row.content.as_deref().and_then(class_of).is_none());
-                backgrounds.extend(steady.map(|row| row.path.clone()));
-                continue;
-            }
-            for (row, _) in rows.iter().zip(fold_of_rows.by_ref()).filter(|(_, row_fold)| *row_fold == fold) {
-                files.extend(class_of(&row.label).map(|class| (row.path.clone(), class)));
-            }
-        }
+        let held_out = all().zip(&fold_of_rows).filter(|(_, row_fold)| **row_fold == fold);
+        let files = held_out.filter_map(|((_, row), _)| Some((row.path.clone(), class_of(&row.label)?)));
+        let files: Vec<(PathBuf, usize)> = files.collect();
+        let steady = quiet.iter().filter(|row| row.content.as_deref().and_then(class_of).is_none());
+        let backgrounds: Vec<PathBuf> = steady.map(|row| row.path.clone()).collect();
         let mut pool = Self::empty(settings, Origin::Fold { recipe: recipe.name.clone(), folds, fold });
         pool.labels = labels;
         pool.clips = pool.read_clips(&files, data_root)?;
@@ -228,7 +257,7 @@ impl Pool {
             .par_iter()
             .map(|(path, class)| {
                 let pieces = load::pieces(path, sample_rate, gap_s)?;
-                Ok(Clip { source: load::name_below(path, root), class: *class, pieces })
+                Ok(Clip { source: folder::name_below(path, root), class: *class, pieces })
             })
             .collect();
         let (clips, silent): (Vec<_>, Vec<_>) = clips?.into_iter().partition(|clip| !clip.pieces.is_empty());

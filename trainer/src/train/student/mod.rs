@@ -1,0 +1,258 @@
+//! How the student is trained.
+//!
+//! The modules in the order of the data: [`teach`] asks teachers about clips; [`source`] cuts crops
+//! of them, in the [`bands`] of each network that hears them; [`noise`] and [`treatment`] change
+//! them; [`batcher`] makes batches; [`teachers`] says what is to be learned from them besides the
+//! labels, [`score_files`] reads other networks' scores, and [`probe`] merges what the teacher's
+//! embedding says into the head. [`StudentLearner`] is the network in training.
+
+mod bands;
+pub mod batcher;
+mod noise;
+pub mod probe;
+pub mod score_files;
+mod source;
+pub mod teach;
+pub mod teachers;
+mod treatment;
+
+use super::checkpoint::{Checkpoint, Header};
+use super::learner::Learner;
+use super::loss::soft;
+use super::metrics::Step;
+use super::optim::Optimizer;
+use super::recipe::{Recipe, Stage};
+use super::schedule::learning_rate;
+use super::{drop_out, optimizer_tensors};
+use crate::common::maths::Expr;
+use crate::common::random::{Purpose, rng_for};
+use crate::error::Result;
+use crate::nets::student::{Student, receptive_field};
+use batcher::{Batch, Batcher};
+use edge_frontend::FrontendConfig;
+use serde_json::Value;
+use std::borrow::Cow;
+use tch::{Device, Kind, Tensor};
+use teachers::{Lesson, Teachers};
+
+pub use bands::Bands;
+
+/// Evaluates the network during the training: a line for the reader and an object for the record.
+pub type Evaluate<'a> = dyn Fn(&Student) -> Result<Option<(String, Value)>> + 'a;
+
+/// The student in training.
+pub struct StudentLearner<'a> {
+    recipe: Recipe,
+    stage: Stage,
+    seed: u64,
+    n_steps: u64,
+    n_classes: usize,
+    student: Student,
+    average: Student,
+    optimizer: Optimizer,
+    teachers: Teachers,
+    batcher: Batcher,
+    evaluate: Box<Evaluate<'a>>,
+    device: Device,
+}
+
+impl<'a> StudentLearner<'a> {
+    /// Starts stage number `index` of `header`'s recipe from the weights of `student`.
+    ///
+    /// # Errors
+    ///
+    /// If libtorch cannot allocate the state of the optimiser.
+    pub fn new(
+        header: &Header,
+        index: usize,
+        student: Student,
+        batcher: Batcher,
+        teachers: Teachers,
+        evaluate: Box<Evaluate<'a>>,
+    ) -> Result<Self> {
+        let (recipe, stage) = (header.recipe.clone(), header.recipe.stages[index].clone());
+        let trained = student.params().iter().filter(|p| p.trained).map(|p| &p.value);
+        Ok(Self {
+            optimizer: Optimizer::new(stage.method, recipe.train.momentum, trained)?,
+            average: student.frozen_copy()?,
+            device: student.device(),
+            seed: recipe.stage_seed(index),
+            n_steps: header.n_steps,
+            n_classes: header.labels.len(),
+            recipe,
+            stage,
+            student,
+            teachers,
+            batcher,
+            evaluate,
+        })
+    }
+
+    /// The moving average of the weights: better than the weights themselves.
+    pub fn averaged(&self) -> &Student {
+        &self.average
+    }
+
+    /// The crops of step `step` as the network takes them, `(B, T, n_mels)`.
+    ///
+    /// # Errors
+    ///
+    /// If a clip cannot be read.
+    pub fn crops(&self, step: u64) -> Result<Tensor> {
+        self.normalised(&self.batcher.batch(step)?)
+    }
+
+    /// Powers of crops through the front end's logarithm and normalisation, `(B, T, n_mels)`.
+    fn normalised(&self, batch: &Batch) -> Result<Tensor> {
+        let frontend = &self.recipe.frontend;
+        let shape = [self.stage.batch as i64, -1, frontend.n_mels as i64];
+        let power = Expr::of(&Tensor::f_from_slice(&batch.power)?.f_to_device(self.device)?.f_view(shape)?);
+        ((power + frontend.log_offset).ln() - f64::from(frontend.mean))
+            .map(|x| x.f_div_scalar(f64::from(frontend.std)))
+            .tensor()
+    }
+
+    /// The loss of the labels, which the soft loss replaces to the share that the recipe says,
+    /// where there is one.
+    fn label_loss(&self, logits: &Tensor, targets: &Tensor, lesson: &Lesson) -> Result<Tensor> {
+        let hard = self.stage.loss.of_rows(logits, targets);
+        let loss = match (&self.recipe.distill, &lesson.soft) {
+            (Some(distill), Some(teacher)) => {
+                let share = Expr::of(&teacher.mask) * distill.soft_weight;
+                hard.lerp(&soft(logits, &teacher.rows, distill.temperature), &share)
+            }
+            _ => hard,
+        };
+        loss.mean_all().tensor()
+    }
+}
+
+impl Learner for StudentLearner<'_> {
+    type Batch = Batch;
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.batcher.steps_per_epoch()
+    }
+
+    fn batch(&mut self, step: u64) -> Result<Batch> {
+        self.batcher.batch(step)
+    }
+
+    fn step(&mut self, batch: Batch, step: u64) -> Result<Step> {
+        let n_batch = self.stage.batch as i64;
+        let x = self.normalised(&batch)?;
+        let features = self.student.embed(&x, self.recipe.train.precision, true)?;
+        let features = features.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
+        let kept = drop_out(&features, self.stage.dropout, &mut rng_for(self.seed, Purpose::Dropout, step))?;
+        let logits = self.student.classify(&kept)?;
+        let lesson = self.teachers.ask(&batch, self.n_classes, self.device)?;
+        let targets = Tensor::f_from_slice(&batch.targets)?.f_view([n_batch, -1])?.f_to_device(self.device)?;
+
+        let loss = self.label_loss(&logits, &targets, &lesson)?;
+        let mut losses = vec![("loss", loss.f_double_value(&[])?)];
+        let mut whole = loss;
+        if let (Some(predicted), Some(embeddings)) = (self.student.imitate(&features)?, &lesson.embeddings) {
+            let distance = embeddings.distance(&predicted)?;
+            losses.push(("teacher_loss", distance.f_double_value(&[])?));
+            whole = whole.f_add(&distance.f_mul_scalar(embedding_weight(&self.recipe))?)?;
+        }
+        whole.f_backward()?;
+
+        let lr = learning_rate(&self.stage, step, self.n_steps, self.steps_per_epoch());
+        let decay = self.stage.weight_decay.unwrap_or(self.recipe.train.weight_decay);
+        let trained = self.student.params_mut().iter_mut().filter(|p| p.trained);
+        // Only matrices and kernels decay, not batch norm and biases.
+        let trained = trained.map(|p| {
+            let decay = if p.value.dim() > 1 { decay } else { 0.0 };
+            (&mut p.value, decay)
+        });
+        self.optimizer.step(trained, lr, step)?;
+        // A short memory at first: the fresh weights say nothing.
+        let memory = self.stage.ema.min((step + 1) as f64 / (step + 10) as f64);
+        self.average.average_towards(&self.student, memory)?;
+        let right = logits.f_argmax(1, false)?.f_eq_tensor(&targets.f_argmax(1, false)?)?;
+        let accuracy = right.f_sum(Kind::Float)?.f_double_value(&[])? / n_batch as f64;
+        Ok(Step { losses, accuracy, lr })
+    }
+
+    fn tensors(&self) -> Vec<(String, Tensor)> {
+        let mut tensors = Vec::new();
+        for (prefix, student) in [("model", &self.student), ("ema", &self.average)] {
+            let params = student.params().iter();
+            tensors.extend(params.map(|p| (format!("{prefix}/{}", p.name), p.value.shallow_clone())));
+        }
+        let trained = self.student.params().iter().filter(|p| p.trained).map(|p| p.name.clone());
+        tensors.extend(optimizer_tensors(&self.optimizer, trained));
+        tensors
+    }
+
+    fn evaluate(&self) -> Result<Option<(String, Value)>> {
+        (self.evaluate)(&self.average)
+    }
+}
+
+/// Weight of the distance from teachers' embeddings in the loss.
+fn embedding_weight(recipe: &Recipe) -> f64 {
+    let fused = recipe.distill.iter().flat_map(|d| &d.fused).map(|f| f.embedding_weight).fold(0.0, f64::max);
+    recipe.teacher.as_ref().map_or(fused, |teacher| teacher.loss_weight)
+}
+
+/// The student in a checkpoint, from the tensors after `prefix`: `final/`, `ema/` or `model/`.
+///
+/// # Errors
+///
+/// If it is a checkpoint of another network, or a tensor is missing or has another shape than the
+/// recipe says.
+pub fn student_of(checkpoint: &Checkpoint, prefix: &str, device: Device) -> Result<Student> {
+    let Header { recipe, labels, .. } = &checkpoint.header;
+    let n_embedding = checkpoint.values().get(&format!("{prefix}teacher.bias")).map_or(0, Tensor::numel);
+    let mut student = Student::new(recipe.student()?, recipe.frontend.n_mels, labels.len(), n_embedding, 0, device)?;
+    student.fill(checkpoint.values(), prefix, checkpoint.path())?;
+    Ok(student)
+}
+
+/// The result of a finished training, without gradients.
+///
+/// # Errors
+///
+/// If the training is not finished, or as [`student_of`].
+pub fn finished_student(checkpoint: &Checkpoint, device: Device) -> Result<Student> {
+    checkpoint.finished()?;
+    student_of(checkpoint, "final/", device)?.frozen_copy()
+}
+
+/// The normalised log-mel value of digital silence.
+pub fn silence(frontend: &FrontendConfig) -> f32 {
+    ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std
+}
+
+/// A whole clip `(n_frames, n_mels)` as the network takes it, `(1, T, n_mels)`: followed by
+/// `silence` up to the receptive field.
+///
+/// # Errors
+///
+/// If libtorch reports one.
+pub fn clip_input(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Tensor> {
+    let n_mels = student.n_mels();
+    let frames = padded(frames, receptive_field(&student.network().layers) * n_mels, silence);
+    Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
+}
+
+/// The frames, followed by `silence` up to `shortest` values.
+pub fn padded(frames: &[f32], shortest: usize, silence: f32) -> Cow<'_, [f32]> {
+    let mut frames = Cow::Borrowed(frames);
+    if frames.len() < shortest {
+        frames.to_mut().resize(shortest, silence);
+    }
+    frames
+}
+
+/// The power of a normalised log-mel value.
+pub(crate) fn power_of(value: f32, frontend: &FrontendConfig) -> f32 {
+    ((value * frontend.std + frontend.mean).exp() - frontend.log_offset as f32).max(0.0)
+}
+
+/// A ratio of powers.
+pub(crate) fn decibels(db: f32) -> f32 {
+    10f32.powf(db / 10.0)
+}
