@@ -11,7 +11,7 @@
 //! | [`train`] | how they are trained: recipe, the one loop, losses, batches, checkpoint |
 //! | [`judge`] | measures, fusion of scores, submission, calibration, summaries over folds |
 //! | [`ship`] | what the daemon runs: 8 bits, ONNX, manifest, golden files, verification |
-//! | [`chain`] | a recipe's stages on a fold, all folds, and the way from teachers to a model folder |
+//! | [`chain`] | a recipe's stages on a fold, all folds, the way from teachers to a model folder |
 //! | [`report`] | what a training came to, on one page |
 //! | [`tools`] | a user's own sounds, composed scenes |
 //! | [`cli`] | a file per command |

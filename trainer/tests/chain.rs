@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::write_wav;
 use edge::model::Model;
 use hdf5_metno::File;
 use sounds::Sound;
@@ -168,16 +171,6 @@ struct Epic {
     folder: TempDir,
 }
 
-fn write_wav(path: &Path, samples: &[f32]) {
-    let sample_format = hound::SampleFormat::Int;
-    let spec = hound::WavSpec { channels: 1, sample_rate: RATE, bits_per_sample: 16, sample_format };
-    let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    for sample in samples {
-        writer.write_sample((sample.clamp(-1.0, 1.0) * 32767.0) as i16).unwrap();
-    }
-    writer.finalize().unwrap();
-}
-
 fn time(samples: usize) -> String {
     let ms = samples as u64 * 1000 / u64::from(RATE);
     format!("00:{:02}:{:02}.{:03}", ms / 60_000, ms / 1000 % 60, ms % 1000)
@@ -223,7 +216,7 @@ impl Epic {
             table.push_str(&rows);
             uncategorised.push_str(&others);
             file.new_dataset_builder().with_data(&samples).create(name).unwrap();
-            write_wav(&epic.path(&format!("{name}.wav")), &samples);
+            write_wav(&epic.path(&format!("{name}.wav")), RATE, &samples);
         }
         for (name, rows) in [("train", train), ("validation", validation)] {
             let text = format!("{head},description,class,class_id\n{rows}");

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::write_wav;
 use hdf5_metno::File;
 use serde_json::Value;
 use sounds::Sound;
@@ -75,20 +78,6 @@ epochs = 1
 lr = 1e-3
 "#;
 
-fn wav(path: &Path, sound: Sound, seed: u64) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: RATE,
-        bits_per_sample: 32,
-        sample_format: hound::SampleFormat::Float,
-    };
-    let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    for sample in sounds::render(sound, RATE, 1.0, seed) {
-        writer.write_sample(sample).unwrap();
-    }
-    writer.finalize().unwrap();
-}
-
 /// Four clips of two classes in two folds; two videos of 10 s with two segments of 1 s each, and
 /// one uncategorised segment.
 fn write_data(folder: &Path) {
@@ -97,7 +86,7 @@ fn write_data(folder: &Path) {
     for (i, (sound, label)) in [(Sound::Blender, "blender"), (Sound::Dog, "dog")].into_iter().enumerate() {
         for fold in 1..=2 {
             let file = format!("{label}-{fold}.wav");
-            wav(&folder.join("clips").join(&file), sound, fold);
+            write_wav(&folder.join("clips").join(&file), RATE, &sounds::render(sound, RATE, 1.0, fold));
             writeln!(table, "{file},{label},{fold},s{i}{fold}").unwrap();
         }
     }
