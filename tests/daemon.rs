@@ -25,9 +25,10 @@ const SCENE: &[(Sound, f64)] = &[
     (Sound::Silence, 1.0),
 ];
 
+/// In single precision: `auto` times both files, and on a busy machine two runs may choose differently.
 fn run(source: &str) -> Command {
     let mut command = Command::new(earwitness_bin());
-    command.args(["run", "--source", source, "--model"]).arg(tiny::model());
+    command.args(["run", "--precision", "f32", "--source", source, "--model"]).arg(tiny::model());
     command
 }
 
