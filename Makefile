@@ -6,6 +6,7 @@
 #   make bench               latency of each stage and of the whole chain
 #   make bench-training      training throughput beside plain PyTorch's; BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network beside other engines; BENCH_FLAGS="--quick", --help for more
+#   make ced                 brings the network that the trainer learns from, CED-tiny (7 MB, Apache-2.0)
 #   make trainer             builds the trainer, target/release/earwitness-train
 #   make soak                a day of sound with faults of all kinds for the daemon and its broker; HOURS=24
 #   make deb                 the Debian package, for this machine or with ARCH=arm64 or armhf
@@ -37,7 +38,10 @@ WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 # A target folder of its own: the tests look for it there.
 FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 
-.PHONY: ablation demo test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-training bench-peers reference system-demo system-test torch
+# Where the trainer looks for CED-tiny, too.
+export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
+
+.PHONY: ablation ced demo test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -57,7 +61,7 @@ lint: system-test torch
 	systemd-analyze security --offline=true --threshold=$(MAX_EXPOSURE) --no-pager packaging/systemd/earwitness.service >/dev/null
 
 # The end-to-end tests take the daemon from here instead of building it.
-tests: system-test torch reference
+tests: system-test torch reference ced
 	@echo "== building and testing everything" >&2
 	$(WITH_TORCH) cargo build --release --workspace
 	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" \
@@ -95,7 +99,7 @@ test-deb:
 test-vm:
 	@CACHE="$(CACHE)" scripts/test-vm.sh
 
-trainer: system-test torch
+trainer: system-test torch ced
 	$(WITH_TORCH) cargo build --release -p trainer
 
 ablation: trainer
@@ -134,3 +138,7 @@ torch: system-test
 
 reference: system-test
 	@scripts/install-venv.sh $(REFERENCE_VENV) tests/reference/requirements.txt "what the evaluation is compared with (about 750 MB on disk)"
+
+# CED-tiny, 7 MB, which the trainer learns from.
+ced: system-test
+	@scripts/get-ced.sh $(CACHE)
