@@ -4,6 +4,8 @@
 //! training learns to predict. They are computed once from the clean recording and cached. A
 //! [`Listener`] hears the crops of the training themselves. [`regression`] classifies embeddings.
 
+pub mod audioset;
+pub mod ced;
 mod listener;
 pub mod mn04;
 pub mod regression;
