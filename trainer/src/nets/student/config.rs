@@ -33,6 +33,10 @@ pub struct ConvLayer {
     pub kernel_t: usize,
     /// Kernel along frequency.
     pub kernel_f: usize,
+    /// Input frames from one tap of the kernel to the next along time: a kernel of k taps spans `(k
+    /// - 1) dilation_t + 1` frames.
+    #[serde(default = "one")]
+    pub dilation_t: usize,
     /// Stride along time.
     #[serde(default = "one")]
     pub stride_t: usize,
@@ -45,6 +49,11 @@ pub struct ConvLayer {
 }
 
 impl ConvLayer {
+    /// Input frames that one output frame sees.
+    pub fn span_t(&self) -> usize {
+        (self.kernel_t - 1) * self.dilation_t + 1
+    }
+
     /// Zero padding on both sides along frequency.
     pub fn pad_f(&self) -> usize {
         self.pad_f.unwrap_or(self.kernel_f / 2)

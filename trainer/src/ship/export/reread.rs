@@ -131,9 +131,14 @@ fn layer(node: &NodeProto, shape: &[i64]) -> std::result::Result<ConvLayer, Stri
     else {
         return Err(format!("node {:?} is no convolution over time and frequency that is valid in time", node.name));
     };
-    let [channels, kernel_t, kernel_f, stride_t, stride_f, pad_f] =
-        [channels, kernel_t, kernel_f, stride_t, stride_f, pad_f].map(|n| n as usize);
-    Ok(ConvLayer { channels, kernel_t, kernel_f, stride_t, stride_f, pad_f: Some(pad_f) })
+    let dilation_t = match attribute("dilations") {
+        None => 1,
+        Some(&[dilation_t, 1]) => dilation_t,
+        Some(other) => return Err(format!("node {:?} has the dilations {other:?}, expected [n, 1]", node.name)),
+    };
+    let [channels, kernel_t, kernel_f, dilation_t, stride_t, stride_f, pad_f] =
+        [channels, kernel_t, kernel_f, dilation_t, stride_t, stride_f, pad_f].map(|n| n as usize);
+    Ok(ConvLayer { channels, kernel_t, kernel_f, dilation_t, stride_t, stride_f, pad_f: Some(pad_f) })
 }
 
 /// Weight and bias with a batch norm that changes nothing.
@@ -156,8 +161,10 @@ mod tests {
     use super::*;
 
     fn network() -> StudentConfig {
-        let layer = ConvLayer { channels: 4, kernel_t: 4, kernel_f: 5, stride_t: 8, stride_f: 2, pad_f: None };
-        StudentConfig { layers: vec![layer] }
+        let first =
+            ConvLayer { channels: 4, kernel_t: 4, kernel_f: 5, dilation_t: 1, stride_t: 8, stride_f: 2, pad_f: None };
+        let second = ConvLayer { kernel_t: 2, dilation_t: 3, stride_t: 1, ..first };
+        StudentConfig { layers: vec![first, second] }
     }
 
     #[test]

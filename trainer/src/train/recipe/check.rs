@@ -228,7 +228,7 @@ fn check_layers(recipe: &Recipe, config: &StudentConfig) -> Checked {
     require(!layers.is_empty(), "layers", "must not be empty")?;
     let mut n_f = recipe.frontend.n_mels;
     for (i, layer) in layers.iter().enumerate() {
-        let sizes = [layer.channels, layer.kernel_t, layer.kernel_f, layer.stride_t, layer.stride_f];
+        let sizes = [layer.channels, layer.kernel_t, layer.kernel_f, layer.dilation_t, layer.stride_t, layer.stride_f];
         require(sizes.iter().all(|&s| s >= 1), "layers", &format!("layer {}: sizes must be at least 1", i + 1))?;
         n_f = layer
             .out_f(n_f)
