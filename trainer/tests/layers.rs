@@ -7,6 +7,7 @@
 mod common;
 
 use common::RECIPE;
+use edge_frontend::Activation;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 use trainer::data::folds::FoldMode;
@@ -117,12 +118,22 @@ fn every_kind_of_layer_streams_as_batch_bit_for_bit_and_as_in_torch() {
 #[test]
 fn dilated_layers_stream_as_batch_bit_for_bit_in_both_precisions() {
     let text = with_layers(CONTEXT).replace("crop_frames = 80", "crop_frames = 300");
+    let text =
+        text.replace("kind = \"student\"\n", "kind = \"student\"\nactivation = \"sigmoid\"\nlookahead_ms = 320.0\n");
     let mut recipe = Recipe::parse(&text, Path::new("layers.toml")).unwrap();
+    let slot = recipe.student().unwrap().slot(&recipe.frontend);
     recipe.quantize = Some(Quantize { steps: 0, calibration_batches: 1, ..Quantize::default() });
-    let (_folder, report) = export_untrained(recipe, LABELS.map(str::to_owned).to_vec());
+    let (folder, report) = export_untrained(recipe, LABELS.map(str::to_owned).to_vec());
     assert_equal("context", report.agreement);
     let int8 = report.int8_agreement.unwrap();
     assert_eq!(int8.streamed_to_batch, 0.0, "8 bits: {int8:?}");
+    let manifest = edge::model::Model::load(&folder.path().join("model")).unwrap().manifest;
+    assert_eq!((manifest.network.activation, manifest.network.lookahead_ms), (Activation::Sigmoid, Some(320.0)));
+    assert_eq!(manifest.network.receptive_field_frames, 224);
+    // The middle of the slot, in seconds from the middle of the first frame, as the daemon places it.
+    let rules = edge::decide::Rules::new(&manifest, &manifest.decision);
+    let middle_s = rules.slot_offset_s + rules.frame_period_s / 2.0 - 0.0125;
+    assert!((middle_s - slot * 0.01).abs() < 1e-9 && (slot - 192.25).abs() < 1e-9, "{middle_s} s, frame {slot}");
 }
 
 #[test]
@@ -154,6 +165,15 @@ fn mistakes_name_the_key() {
     let hop = message(&with_layers(FRONT).replace("hop_length = 240", "hop_length = 360"));
     assert!(hop.contains("hop_length: an answer is due every 80 ms: not a whole number of frames of 15 ms"), "{hop}");
     let stride = message(&with_layers(FRONT).replace("hop_length = 240", "hop_length = 480"));
+    let with = |line: &str| {
+        message(&with_layers(FRONT).replace("kind = \"student\"\n", &format!("kind = \"student\"\n{line}\n")))
+    };
+    let posterior = with("activation = \"posterior\"");
+    assert!(posterior.contains("activation: must be \"softmax\" or \"sigmoid\""), "{posterior}");
+    let ahead = with("lookahead_ms = 1000.0");
+    assert!(ahead.contains("lookahead_ms: must be from 0 to 175, the receptive field"), "{ahead}");
+    let dilation = message(&with_layers(FRONT).replace("kernel_t = 4,", "kernel_t = 4, dilation_t = 0,"));
+    assert!(dilation.contains("layer 1: sizes must be at least 1"), "{dilation}");
     assert!(
         stride.contains("product of stride_t is 8, must be 4: an answer every 80 ms at a hop of 20 ms"),
         "{stride}"

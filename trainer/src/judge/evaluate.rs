@@ -85,7 +85,7 @@ impl HeldOut {
             return Ok(None);
         }
         let logits = self.ask(|frames| clip_logits(student, frames, &self.frontend, self.device))?;
-        Ok(Some(self.measure(Activation::Softmax, &logits)))
+        Ok(Some(self.measure(student.network().activation, &logits)))
     }
 
     /// What the network's files in the model folder `folder` say of all that is held out, run as

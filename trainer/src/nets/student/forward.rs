@@ -111,7 +111,7 @@ mod tests {
         let mut dilated = deep.clone();
         dilated[1].dilation_t = 2;
         dilated[4].dilation_t = 3;
-        [plain, deep, dilated].map(|layers| StudentConfig { layers })
+        [plain, deep, dilated].map(StudentConfig::new)
     }
 
     #[test]

@@ -19,7 +19,8 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, type_proto}
 const HEAD: [&str; 2] = ["head.weight", "head.bias"];
 
 /// The student in the single-precision file with the bytes `file`; `path` is named in errors. Batch
-/// norm was folded into its convolutions, so its own has no effect.
+/// norm was folded into its convolutions, so its own has no effect. The file does not say what the
+/// outputs are: a softmax on the middle of the field, unless [`Student::reading`] says otherwise.
 ///
 /// # Errors
 ///
@@ -48,7 +49,7 @@ pub fn student(file: &[u8], path: &Path, n_mels: usize) -> Result<Student> {
     let (weight, bias) = head(file, path)?;
     let n_classes = weight.size()[0] as usize;
     values.extend([(HEAD[0].to_owned(), weight), (HEAD[1].to_owned(), bias)]);
-    let network = StudentConfig { layers };
+    let network = StudentConfig::new(layers);
     let mut student = Student::new(&network, n_mels, n_classes, 0, 0, Device::Cpu)?;
     student.fill(&values, "", path)?;
     student.frozen_copy()
@@ -164,7 +165,7 @@ mod tests {
         let first =
             ConvLayer { channels: 4, kernel_t: 4, kernel_f: 5, dilation_t: 1, stride_t: 8, stride_f: 2, pad_f: None };
         let second = ConvLayer { kernel_t: 2, dilation_t: 3, stride_t: 1, ..first };
-        StudentConfig { layers: vec![first, second] }
+        StudentConfig::new(vec![first, second])
     }
 
     #[test]
