@@ -130,7 +130,8 @@ fn dilated_layers_stream_as_batch_bit_for_bit_in_both_precisions() {
     let manifest = edge::model::Model::load(&folder.path().join("model")).unwrap().manifest;
     assert_eq!((manifest.network.activation, manifest.network.lookahead_ms), (Activation::Sigmoid, Some(320.0)));
     assert_eq!(manifest.network.receptive_field_frames, 224);
-    // The middle of the slot, in seconds from the middle of the first frame, as the daemon places it.
+    // The middle of the slot, in seconds from the middle of the first frame, as the daemon places
+    // it.
     let rules = edge::decide::Rules::new(&manifest, &manifest.decision);
     let middle_s = rules.slot_offset_s + rules.frame_period_s / 2.0 - 0.0125;
     assert!((middle_s - slot * 0.01).abs() < 1e-9 && (slot - 192.25).abs() < 1e-9, "{middle_s} s, frame {slot}");

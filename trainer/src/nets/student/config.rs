@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct StudentConfig {
     /// Convolutions in order, each followed by batch norm and ReLU.
     pub layers: Vec<ConvLayer>,
-    /// From logits to posteriors: `softmax`, if classes exclude each other, or `sigmoid`, if each is
-    /// on its own.
+    /// From logits to posteriors: `softmax`, if classes exclude each other, or `sigmoid`, if each
+    /// is on its own.
     #[serde(default = "softmax")]
     pub activation: Activation,
     /// Time from the middle of the slot that an output stands for to the end of its receptive
