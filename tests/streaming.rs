@@ -22,7 +22,8 @@ fn scene() -> Vec<f32> {
         (Sound::Silence, 0.502),
         (Sound::Noise, 1.307),
         (Sound::Tone, 0.811),
-        (Sound::Silence, 1.2),
+        // Read as 48 kHz, with the most cut off, there is still a receptive field of 2.3 s.
+        (Sound::Silence, 3.0),
     ];
     tiny::samples(&parts).into_iter().map(|sample| f32::from(sample) / 32_768.0).collect()
 }

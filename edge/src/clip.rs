@@ -1,6 +1,9 @@
 //! A recording as a whole: its samples enter, one posterior a class leaves. Runs on the caller's thread.
 
-use edge_frontend::{FrontendConfig, LogMel, Manifest, NetworkKind, Power, resample};
+use std::borrow::Cow;
+use std::ops::Range;
+
+use edge_frontend::{FrontendConfig, LogMel, Manifest, Network, NetworkKind, Power, resample};
 
 use crate::audio::Audio;
 use crate::decide::{Average, clip_posteriors};
@@ -38,7 +41,8 @@ impl ClipClassifier {
     /// The posterior of each class in the clip as a whole.
     ///
     /// A streaming network's are softmax or sigmoid, as the manifest says, of the mean of the clip's frame logits, without those that
-    /// hear only silence ([`loud_outputs`]); a clip shorter than the receptive field is filled up with silence. A windowed network's are the mean of the posteriors of all its patches, evenly
+    /// hear only silence ([`loud_outputs`]); a clip shorter than the receptive field is filled up with silence, and around any clip of
+    /// a network with a look-ahead there is as much of it as its field needs ([`surrounded`]). A windowed network's are the mean of the posteriors of all its patches, evenly
     /// spaced and one at the end; a clip shorter than a patch is filled up with its last log-mel frame. A clip of one patch at most is
     /// exactly a view of the EPIC-SOUNDS recipe.
     ///
@@ -50,21 +54,22 @@ impl ClipClassifier {
         let mut samples = resample(audio.sample_rate, frontend.sample_rate, &audio.samples)
             .map_err(Error::sample_rate(frontend.sample_rate))?;
         let n_least = match network.kind {
-            NetworkKind::Stream => {
+            NetworkKind::Stream if network.lookahead_ms.is_none() => {
                 (self.engine.receptive_field_frames() - 1) * frontend.hop_length + frontend.win_length
             }
             // One frame, which a centred front end has of nothing at all.
-            NetworkKind::Window if frontend.centre_padding => 0,
-            NetworkKind::Window => frontend.win_length,
+            _ if frontend.centre_padding => 0,
+            _ => frontend.win_length,
         };
         samples.resize(samples.len().max(n_least), 0.0);
         let mut frames = Vec::new();
         self.log_mel.process(&samples, |frame| frames.extend_from_slice(frame));
         self.log_mel.finish(|frame| frames.extend_from_slice(frame));
+        let frames = surrounded(frontend, network, &frames);
         let mut logits = self.engine.clip_logits(&frames)?;
         let n_classes = self.engine.n_classes();
         if network.kind == NetworkKind::Stream {
-            let loud = loud_outputs(frontend, network.pulse_frames, network.receptive_field_frames, &frames);
+            let loud = loud_outputs(frontend, network, &frames);
             logits = loud.iter().flat_map(|&at| &logits[at * n_classes..(at + 1) * n_classes]).copied().collect();
         }
         let temperature = self.model.manifest.decision.temperature;
@@ -72,19 +77,47 @@ impl ClipClassifier {
     }
 }
 
-/// The outputs of a streaming network over a clip's log-mel `frames`, `(n_frames, n_mels)` row-major, whose receptive field is at most
-/// 30 dB quieter than the loudest one, in order. At least one where the clip is as long as the field.
-pub fn loud_outputs(
-    frontend: &FrontendConfig,
-    pulse_frames: usize,
-    receptive_field_frames: usize,
-    frames: &[f32],
-) -> Vec<usize> {
+/// The frames that a streaming network's first output stands for, in frames of its input; each further output's are a pulse later.
+/// Without a look-ahead an output stands for its whole receptive field; with one, for the pulse of frames around the middle of its slot
+/// ([`Network::slot_frames`]), to the nearest whole frame and as far as they lie in its field.
+pub fn frames_of_output(frontend: &FrontendConfig, network: &Network) -> Range<usize> {
+    if network.lookahead_ms.is_none() {
+        return 0..network.receptive_field_frames;
+    }
+    // A pulse of p frames from frame k on has its middle at k + (p - 1) / 2, counted as slot_frames counts.
+    let start = network.slot_frames(frontend) - (network.pulse_frames as f64 - 1.0) / 2.0;
+    let field = network.receptive_field_frames;
+    let start = (start.round().max(0.0) as usize).min(field - 1);
+    start..(start + network.pulse_frames).min(field)
+}
+
+/// A clip's log-mel `frames`, `(n_frames, n_mels)` row-major, with the silence around them that a streaming network with a look-ahead
+/// needs: its first output stands for the first pulse of frames of the clip, and its last for the last one, of which at least half must
+/// be there; a clip of less has one output. All other networks get the clip as it is.
+pub fn surrounded<'a>(frontend: &FrontendConfig, network: &Network, frames: &'a [f32]) -> Cow<'a, [f32]> {
+    if network.kind != NetworkKind::Stream || network.lookahead_ms.is_none() {
+        return Cow::Borrowed(frames);
+    }
+    let (n_mels, pulse) = (frontend.n_mels, network.pulse_frames);
+    let n_before = frames_of_output(frontend, network).start;
+    let n_outputs = ((frames.len() / n_mels + pulse / 2) / pulse).max(1);
+    let n_frames = network.receptive_field_frames + (n_outputs - 1) * pulse;
+    let mut around = vec![frontend.silence(); n_before * n_mels];
+    around.extend_from_slice(frames);
+    around.resize(n_frames * n_mels, frontend.silence());
+    Cow::Owned(around)
+}
+
+/// The outputs of a streaming network over its input `frames`, `(n_frames, n_mels)` row-major, in order, that stand for a sound: what
+/// they stand for ([`frames_of_output`]) is at most 30 dB quieter than the loudest of them. At least one where the input is as long as
+/// the receptive field.
+pub fn loud_outputs(frontend: &FrontendConfig, network: &Network, frames: &[f32]) -> Vec<usize> {
     // The offset of the logarithm stays in: of digital silence alone, all is equally loud.
     let level = |frame: &[f32]| frame.iter().map(|&v| f64::from(v * frontend.std + frontend.mean).exp()).sum::<f64>();
     let levels: Vec<f64> = frames.chunks_exact(frontend.n_mels).map(level).collect();
-    let fields = levels.windows(receptive_field_frames).step_by(pulse_frames);
-    let fields: Vec<f64> = fields.map(|field| field.iter().sum()).collect();
+    let heard = frames_of_output(frontend, network);
+    let fields = levels.windows(network.receptive_field_frames).step_by(network.pulse_frames);
+    let fields: Vec<f64> = fields.map(|field| field[heard.clone()].iter().sum()).collect();
     let decibels_a_power = match frontend.power {
         Power::Power => 10.0,
         Power::Magnitude => 20.0,
@@ -174,12 +207,62 @@ mod tests {
         assert!(padded[2] > 0.8, "a tone, whatever silence is around it: {padded:?}");
         // A tone 60 dB below another is silence beside it, and a sound where there is nothing else.
         let quiet: Vec<f32> = tone(24_000, 48_000).iter().map(|x| x * 1e-3).collect();
-        let frontend = &tiny().manifest.frontend;
-        let outputs = |samples: &[f32]| loud_outputs(frontend, 8, 16, &log_mel(frontend, samples).unwrap());
+        let Manifest { frontend, network, .. } = &tiny().manifest;
+        let outputs = |samples: &[f32]| loud_outputs(frontend, network, &log_mel(frontend, samples).unwrap());
         let (alone, beside) = (outputs(&quiet), outputs(&[quiet.clone(), tone(24_000, 24_000)].concat()));
         assert_eq!(alone, (0..alone.len()).collect::<Vec<_>>());
         assert!(beside.iter().all(|&at| at >= alone.len() - 1), "{beside:?} of {}", alone.len());
         assert!(outputs(&[]).is_empty());
+    }
+
+    #[test]
+    fn around_a_clip_of_a_network_with_look_ahead_is_silence_and_each_pulse_of_it_has_an_output() {
+        let Manifest { frontend, network, .. } = tiny().manifest;
+        assert_eq!(surrounded(&frontend, &network, &[1.0; 64]), vec![1.0; 64]);
+        assert_eq!(frames_of_output(&frontend, &network), 0..network.receptive_field_frames);
+        let network = Network { receptive_field_frames: 224, lookahead_ms: Some(320.0), ..network };
+        // The middle of the slot is frame 192.25, see the manifest's test; that of frames 189 to 196 is 192.5.
+        assert_eq!(frames_of_output(&frontend, &network), 189..197);
+        for (n_frames, n_outputs) in
+            [(0, 1), (3, 1), (8, 1), (11, 1), (12, 2), (16, 2), (100, 13), (163, 20), (164, 21)]
+        {
+            let frames = vec![2.0; n_frames * 64];
+            let input = surrounded(&frontend, &network, &frames);
+            assert_eq!((input.len() / 64 - 224) / 8 + 1, n_outputs, "{n_frames} frames");
+            let sounds = |frame: usize| input.get(frame * 64).is_some_and(|&v| v == 2.0);
+            let n_sounding = (0..input.len() / 64).filter(|&frame| sounds(frame)).count();
+            assert_eq!((n_sounding, sounds(188), sounds(189)), (n_frames, false, n_frames > 0));
+            // All of a clip that sounds throughout counts, whatever silence is around it.
+            assert_eq!(loud_outputs(&frontend, &network, &input).len(), n_outputs);
+        }
+        // Output j stands for the clip's frames 8 j to 8 j + 7.
+        let mut frames = vec![frontend.silence(); 80 * 64];
+        frames[24 * 64..40 * 64].fill(2.0);
+        assert_eq!(loud_outputs(&frontend, &network, &surrounded(&frontend, &network, &frames)), [3, 4]);
+        // What an output at the end of its field cannot hear is left out.
+        let network = Network { lookahead_ms: Some(0.0), ..network };
+        assert_eq!(frames_of_output(&frontend, &network), 221..224);
+        let input = surrounded(&frontend, &network, &[2.0; 16 * 64]);
+        assert_eq!(input.len(), 232 * 64);
+        assert_eq!(loud_outputs(&frontend, &network, &input), [0, 1]);
+    }
+
+    #[test]
+    fn a_clip_of_a_network_with_look_ahead_is_the_mean_of_its_pulses() {
+        let mut model = tiny();
+        model.manifest.network.lookahead_ms = Some(40.0);
+        let samples = tone(24_000, 30_011);
+        let frames = log_mel(&model.manifest.frontend, &samples).unwrap();
+        let input = surrounded(&model.manifest.frontend, &model.manifest.network, &frames);
+        let logits = BatchEngine::load(&model, Precision::F32).unwrap().run(&input).unwrap();
+        assert_eq!(logits.len() / 3, (frames.len() / 64 + 4) / 8);
+        let posteriors = clip_posteriors(Activation::Softmax, Average::Logits, 1.0, 3, &logits);
+        let engine = load_engine(&model, PrecisionChoice::F32).unwrap();
+        let mut classifier = ClipClassifier::new(model, engine).unwrap();
+        assert_eq!(classifier.classify(&audio(24_000, samples)).unwrap(), posteriors);
+        assert!(posteriors[2] > 0.9, "{posteriors:?}");
+        // Nothing at all is silence.
+        assert!(classifier.classify(&audio(24_000, Vec::new())).unwrap()[0] > 0.9);
     }
 
     #[test]

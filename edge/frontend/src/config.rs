@@ -237,6 +237,11 @@ impl FrontendConfig {
         fits.then_some(whole as usize)
     }
 
+    /// What every band of a frame holds in digital silence.
+    pub fn silence(&self) -> f32 {
+        ((self.log_offset as f32).ln() - self.mean) / self.std
+    }
+
     /// Zeros that come before the first sample of a stream: frame 0 begins so many samples before it.
     pub fn n_lead(&self) -> usize {
         if self.centre_padding { self.n_fft / 2 - (self.n_fft - self.win_length) / 2 } else { 0 }

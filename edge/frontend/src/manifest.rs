@@ -185,8 +185,7 @@ impl Manifest {
         expect(self.frontend_hash == self.frontend.hash(), "frontend_hash", self.frontend.hash(), &self.frontend_hash)?;
         self.network.validate()?;
         if let Some(ms) = self.network.lookahead_ms {
-            let n_field =
-                (self.network.receptive_field_frames - 1) * self.frontend.hop_length + self.frontend.win_length;
+            let n_field = self.network.field_samples(&self.frontend);
             let field_ms = n_field as f64 / f64::from(self.frontend.sample_rate) * 1e3;
             let within = format!("0 to {field_ms}, the receptive field");
             expect((0.0..=field_ms).contains(&ms), "network.lookahead_ms", within, ms)?;
@@ -242,6 +241,25 @@ impl Network {
     pub fn with_pulse(self, pulse_frames: usize) -> Self {
         let output_delay = output_delay(self.receptive_field_frames, pulse_frames);
         Self { pulse_frames, output_delay, ..self }
+    }
+
+    /// Samples that one output depends on: `(receptive_field_frames - 1) hop_length + win_length`.
+    pub fn field_samples(&self, frontend: &FrontendConfig) -> usize {
+        (self.receptive_field_frames - 1) * frontend.hop_length + frontend.win_length
+    }
+
+    /// Samples from the beginning of an output's receptive field to the middle of the slot that the output stands for: the field
+    /// less `lookahead_ms`, or half of the field.
+    pub fn slot_samples(&self, frontend: &FrontendConfig) -> f64 {
+        let n_field = self.field_samples(frontend) as f64;
+        n_field - self.lookahead_ms.map_or(n_field / 2.0, |ms| ms / 1e3 * f64::from(frontend.sample_rate))
+    }
+
+    /// The same in log-mel frames, from the middle of the field's first frame: at `k` the slot's middle is that of frame `k` of the
+    /// field. As frame `k` hears the samples from `k hop_length` to `k hop_length + win_length`, this is `(slot_samples - win_length /
+    /// 2) / hop_length`; half of `receptive_field_frames - 1` without `lookahead_ms`.
+    pub fn slot_frames(&self, frontend: &FrontendConfig) -> f64 {
+        (self.slot_samples(frontend) - frontend.win_length as f64 / 2.0) / frontend.hop_length as f64
     }
 
     fn validate(&self) -> Result<(), Error> {
@@ -338,6 +356,19 @@ mod tests {
             assert!(text.contains("kind = \"window\"") && text.contains("activation = \"posterior\""), "{text}");
             Manifest::parse(&text).unwrap();
         }
+    }
+
+    #[test]
+    fn a_slot_lies_in_the_middle_of_the_field_or_before_its_end() {
+        let Manifest { frontend, mut network, .. } = manifest();
+        let (hop, win) = (frontend.hop_length as f64, frontend.win_length as f64);
+        assert_eq!(network.field_samples(&frontend), 58 * frontend.hop_length + frontend.win_length);
+        assert_eq!(network.slot_frames(&frontend), 29.0);
+        assert_eq!(network.slot_samples(&frontend), (58.0 * hop + win) / 2.0);
+        // 320 ms are 32 frames of 10 ms. The middle of the last frame lies half of a window before the field's end.
+        network.lookahead_ms = Some(320.0);
+        let expected = 58.0 - (32.0 - win / 2.0 / hop);
+        assert!((network.slot_frames(&frontend) - expected).abs() < 1e-9, "{}", network.slot_frames(&frontend));
     }
 
     #[test]

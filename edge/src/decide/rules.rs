@@ -77,9 +77,7 @@ impl Rules {
         let frontend = &manifest.frontend;
         let sample_rate = f64::from(frontend.sample_rate);
         let frame_period_s = (manifest.network.pulse_frames * frontend.hop_length) as f64 / sample_rate;
-        let n_field = (manifest.network.receptive_field_frames - 1) * frontend.hop_length + frontend.win_length;
-        let n_ahead = manifest.network.lookahead_ms.map_or(n_field as f64 / 2.0, |ms| ms / 1e3 * sample_rate);
-        let slot_centre_s = (n_field as f64 - n_ahead - frontend.n_lead() as f64) / sample_rate;
+        let slot_centre_s = (manifest.network.slot_samples(frontend) - frontend.n_lead() as f64) / sample_rate;
         let frames = |ms: u32| f64::from(ms) / 1e3 / frame_period_s;
         let at_least = |ms: u32| frames(ms).ceil() as u64;
         let class = |label: &String| {

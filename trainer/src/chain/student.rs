@@ -23,7 +23,7 @@ use crate::train::student::batcher::{Batcher, Hearing, Settings};
 use crate::train::student::probe::{self, Lessons};
 use crate::train::student::teach::{Taught, ask_mn04};
 use crate::train::student::teachers::{Classifier, HearingTeacher, Teachers};
-use crate::train::student::{Bands, StudentLearner, score_files, silence};
+use crate::train::student::{Bands, StudentLearner, score_files};
 
 /// Name of the model in a run folder, as the daemon takes it.
 pub const MODEL: &str = "model";
@@ -243,8 +243,7 @@ fn finish(options: &FitOptions, material: &Material, last: Trained) -> Result<Fi
         if let Some(evaluation) = held_out.evaluate(&finished)? {
             eprintln!("before merging the teacher's classifier: {}", describe(&evaluation));
         }
-        let silence = silence(&recipe.frontend);
-        finished = probe::merge(&finished, lessons, teacher, material.background, silence, options.device)?;
+        finished = probe::merge(&finished, lessons, teacher, material.background, &recipe.frontend, options.device)?;
     }
     let int8 = match &recipe.quantize {
         None => None,

@@ -10,8 +10,8 @@ use crate::data::{Clip, Origin, SetInfo};
 use crate::error::Result;
 use crate::judge::scores::Predictions;
 use crate::judge::scores::predictions::Recording;
-use crate::nets::student::{Student, receptive_field};
-use crate::train::student::{clip_input, padded, silence};
+use crate::nets::student::Student;
+use crate::train::student::{input, whole_clip};
 use edge::clip::loud_outputs;
 use edge::decide::{Average, clip_posteriors};
 use edge::engine::{BatchEngine, Precision};
@@ -85,7 +85,7 @@ impl HeldOut {
             return Ok(None);
         }
         let logits = self.ask(|frames| clip_logits(student, frames, &self.frontend, self.device))?;
-        Ok(Some(self.measure(Activation::Softmax, &logits)))
+        Ok(Some(self.measure(student.network().activation, &logits)))
     }
 
     /// What the network's files in the model folder `folder` say of all that is held out, run as
@@ -137,11 +137,11 @@ impl HeldOut {
     fn ask_model(&self, model: &Model, precision: Precision) -> Result<Vec<f32>> {
         let engine = BatchEngine::load(model, precision)?;
         let Manifest { frontend, network, labels, .. } = &model.manifest;
-        let (n_classes, field) = (labels.len(), network.receptive_field_frames);
+        let n_classes = labels.len();
         self.ask(|frames| {
-            let frames = padded(frames, field * frontend.n_mels, silence(frontend));
+            let frames = whole_clip(frontend, network, frames);
             let logits = engine.run(&frames)?;
-            let loud = loud_outputs(frontend, network.pulse_frames, field, &frames);
+            let loud = loud_outputs(frontend, network, &frames);
             let mean =
                 |class: usize| loud.iter().map(|at| logits[at * n_classes + class]).sum::<f32>() / loud.len() as f32;
             Ok((0..n_classes).map(mean).collect())
@@ -206,17 +206,17 @@ impl HeldOut {
     }
 }
 
-/// Logits `(C)` of a whole clip `(n_frames, n_mels)`. A clip shorter than the receptive field is
-/// followed by silence.
+/// Logits `(C)` of a whole clip `(n_frames, n_mels)`, with silence around it as [`whole_clip`]
+/// says.
 ///
 /// # Errors
 ///
 /// If libtorch reports one.
 pub fn clip_logits(student: &Student, frames: &[f32], frontend: &FrontendConfig, device: Device) -> Result<Vec<f32>> {
-    let field = receptive_field(&student.network().layers);
-    let frames = padded(frames, field * student.n_mels(), silence(frontend));
-    let logits = student.frame_logits(&clip_input(student, &frames, silence(frontend), device)?)?;
-    let loud = loud_outputs(frontend, student.network().pulse_frames(), field, &frames);
+    let network = student.network().described();
+    let frames = whole_clip(frontend, &network, frames);
+    let logits = student.frame_logits(&input(student, &frames, device)?)?;
+    let loud = loud_outputs(frontend, &network, &frames);
     let loud: Vec<i64> = loud.into_iter().map(|at| at as i64).collect();
     let logits = logits.f_index_select(2, &Tensor::f_from_slice(&loud)?.f_to_device(device)?)?;
     let logits = logits.f_mean_dim([2i64].as_slice(), false, tch::Kind::Float)?;

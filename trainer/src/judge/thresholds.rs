@@ -8,6 +8,7 @@
 use crate::common::json;
 use crate::data::Clip;
 use crate::error::{Error, Result};
+use edge::clip::surrounded;
 use edge::decide::{Average, clip_posteriors};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;
@@ -57,7 +58,8 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
     let (window, held) = (n_outputs(manifest.decision.window_ms), n_outputs(manifest.decision.min_duration_ms));
     let (n_classes, temperature) = (manifest.labels.len(), manifest.decision.temperature);
     let of_clip = |clip: &Clip| {
-        let logits = engine.run(&clip.frames.all()?)?;
+        let frames = clip.frames.all()?;
+        let logits = engine.run(&surrounded(&manifest.frontend, &manifest.network, &frames))?;
         let scores: Vec<Vec<f32>> = logits
             .windows(window * n_classes)
             .step_by(n_classes)

@@ -21,7 +21,7 @@ pub fn receptive_field(layers: &[ConvLayer]) -> usize {
     let mut jump = 1;
     let mut field = 1;
     for layer in layers {
-        field += (layer.kernel_t - 1) * jump;
+        field += (layer.span_t() - 1) * jump;
         jump *= layer.stride_t;
     }
     field
@@ -29,7 +29,7 @@ pub fn receptive_field(layers: &[ConvLayer]) -> usize {
 
 /// Output frames for `n_frames` input frames.
 pub fn n_output_frames(layers: &[ConvLayer], n_frames: usize) -> usize {
-    layers.iter().fold(n_frames, |n, layer| (n + layer.stride_t).saturating_sub(layer.kernel_t) / layer.stride_t)
+    layers.iter().fold(n_frames, |n, layer| (n + layer.stride_t).saturating_sub(layer.span_t()) / layer.stride_t)
 }
 
 /// Size and cost of a network on `n_mels` bands at one frame every `hop_seconds`. The head is
@@ -58,6 +58,7 @@ mod tests {
             channels,
             kernel_t,
             kernel_f,
+            dilation_t: 1,
             stride_t,
             stride_f,
             pad_f: None,
@@ -73,5 +74,19 @@ mod tests {
         assert!((cost.mmac_per_second * 1e6 - expected).abs() < 1.0, "{cost:?}");
         assert_eq!(cost.n_params, 80 + 4 + 216 + 6 + 432 + 8 + 27);
         assert_eq!(cost.receptive_field, 4 + 2 * 2 + 2 * 4);
+    }
+
+    #[test]
+    fn dilation_lengthens_the_field_and_costs_nothing() {
+        let plain = layers();
+        let mut dilated = plain.clone();
+        dilated[1].dilation_t = 3;
+        // Two more frames between taps, each of two of the input's, twice.
+        let (a, b) = (cost(&plain, 16, 3, 0.01), cost(&dilated, 16, 3, 0.01));
+        assert_eq!(b.receptive_field, a.receptive_field + 2 * 2 * 2);
+        assert_eq!((a.n_params, a.mmac_per_second), (b.n_params, b.mmac_per_second));
+        assert_eq!(n_output_frames(&dilated, b.receptive_field + 7), 1);
+        assert_eq!(n_output_frames(&dilated, b.receptive_field - 1), 0);
+        assert_eq!(n_output_frames(&dilated, b.receptive_field + 8), 2);
     }
 }

@@ -72,7 +72,8 @@ fn convolve(layer: &ConvLayer, params: &[Param], x: &Tensor, kind: Kind, trainin
     let [weight, bn_weight, bn_bias, bn_mean, bn_variance] = params else { unreachable!("five tensors a layer") };
     let weight = weight.value.f_permute([0, 3, 1, 2])?.f_to_kind(kind)?;
     let stride = [layer.stride_t as i64, layer.stride_f as i64];
-    let h = x.f_conv2d(&weight, None::<&Tensor>, stride, [0, layer.pad_f() as i64], [1, 1], 1)?;
+    let (pad, dilation) = ([0, layer.pad_f() as i64], [layer.dilation_t as i64, 1]);
+    let h = x.f_conv2d(&weight, None::<&Tensor>, stride, pad, dilation, 1)?;
     let mut h = h.f_batch_norm(
         Some(&bn_weight.value),
         Some(&bn_bias.value),
@@ -93,11 +94,12 @@ mod tests {
     use tch::Device;
 
     /// 16 bands, a pulse of 8 frames.
-    fn networks() -> [StudentConfig; 2] {
+    fn networks() -> [StudentConfig; 3] {
         let layer = |channels, kernel_t, kernel_f, stride_t, stride_f| ConvLayer {
             channels,
             kernel_t,
             kernel_f,
+            dilation_t: 1,
             stride_t,
             stride_f,
             pad_f: None,
@@ -106,7 +108,10 @@ mod tests {
         let mut deep = plain.clone();
         deep.insert(1, layer(5, 3, 3, 1, 1));
         deep.push(layer(7, 2, 3, 1, 1));
-        [plain, deep].map(|layers| StudentConfig { layers })
+        let mut dilated = deep.clone();
+        dilated[1].dilation_t = 2;
+        dilated[4].dilation_t = 3;
+        [plain, deep, dilated].map(StudentConfig::new)
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod forward;
 use crate::common::random::{Purpose, normal, rng_for, uniform};
 use crate::error::{Error, Result};
 use crate::nets::batch_norm::Norm;
+use edge_frontend::Activation;
 use std::collections::HashMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -186,12 +187,19 @@ impl Student {
         norm.fold(&part("weight")?.f_permute([0, 3, 1, 2])?)
     }
 
+    /// The same network with other notes on what its outputs say.
+    #[must_use]
+    pub fn reading(mut self, activation: Activation, lookahead_ms: Option<f64>) -> Self {
+        (self.network.activation, self.network.lookahead_ms) = (activation, lookahead_ms);
+        self
+    }
+
     /// Where the weights are.
     pub fn device(&self) -> Device {
         self.params[0].value.device()
     }
 
-    /// The layers.
+    /// The layers, and what the outputs say.
     pub fn network(&self) -> &StudentConfig {
         &self.network
     }

@@ -24,7 +24,7 @@ use crate::train::recipe::{Export, Recipe};
 use crate::train::student::finished_student;
 use edge::model::MANIFEST_FILE;
 use edge_frontend::manifest::MANIFEST_VERSION;
-use edge_frontend::{Activation, DataNotes, Decision, Files, Manifest, ModelFile, Network, NetworkKind, Smoothing};
+use edge_frontend::{DataNotes, Decision, Files, Manifest, ModelFile, Smoothing};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,6 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
     settings.decision.classes = by_class.map(|(label, decision)| (topic_level(&label), decision)).collect();
     let bytes = onnx::encode(&student, &classes, &name)?;
     let int8_bytes = int8.as_ref().map(|q| int8::encode(q, &classes, student.n_mels(), &name)).transpose()?;
-    let (field, pulse_frames) = (layers.receptive_field(), layers.pulse_frames());
     let manifest = Manifest {
         manifest_version: MANIFEST_VERSION,
         metrics: options.summary.map(|s| metrics(s, &trained.name)).unwrap_or_default(),
@@ -113,14 +112,7 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
         background: trained.background.as_deref().map(topic_level),
         frontend_hash: trained.frontend.hash(),
         frontend: trained.frontend.clone(),
-        network: Network {
-            kind: NetworkKind::Stream,
-            pulse_frames,
-            receptive_field_frames: field,
-            output_delay: field.div_ceil(pulse_frames) - 1,
-            activation: Activation::Softmax,
-            lookahead_ms: None,
-        },
+        network: layers.described(),
         files: Files {
             f32: write(NETWORK_FILE, &bytes)?,
             int8: int8_bytes.as_ref().map(|bytes| write(INT8_FILE, bytes)).transpose()?,
@@ -139,7 +131,7 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
         n_bytes_int8: int8_bytes.map(|bytes| bytes.len()),
         n_params: cost.n_params,
         mmac_per_second: cost.mmac_per_second,
-        receptive_field_frames: field,
+        receptive_field_frames: cost.receptive_field,
         agreement,
         int8_agreement,
     })

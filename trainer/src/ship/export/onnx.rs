@@ -35,11 +35,15 @@ pub fn encode(student: &Student, classes: &[usize], name: &str) -> Result<Vec<u8
     finish(graph, &value, head, classes, student.n_mels())
 }
 
-/// Kernel, stride and padding of a layer.
+/// Kernel, stride, padding and dilation of a layer.
 pub fn geometry(layer: &ConvLayer) -> Vec<AttributeProto> {
     let [kernel, stride] =
         [[layer.kernel_t, layer.kernel_f], [layer.stride_t, layer.stride_f]].map(|size| size.map(|n| n as i64));
-    sliding(kernel, stride, [0, layer.pad_f() as i64])
+    let mut attributes = sliding(kernel, stride, [0, layer.pad_f() as i64]);
+    if layer.dilation_t > 1 {
+        attributes.push(ints("dilations", &[layer.dilation_t as i64, 1]));
+    }
+    attributes
 }
 
 /// Adds the head for `classes` and the mean over frequency, and encodes the file.

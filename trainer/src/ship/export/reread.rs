@@ -19,7 +19,8 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, type_proto}
 const HEAD: [&str; 2] = ["head.weight", "head.bias"];
 
 /// The student in the single-precision file with the bytes `file`; `path` is named in errors. Batch
-/// norm was folded into its convolutions, so its own has no effect.
+/// norm was folded into its convolutions, so its own has no effect. The file does not say what the
+/// outputs are: a softmax on the middle of the field, unless [`Student::reading`] says otherwise.
 ///
 /// # Errors
 ///
@@ -48,7 +49,7 @@ pub fn student(file: &[u8], path: &Path, n_mels: usize) -> Result<Student> {
     let (weight, bias) = head(file, path)?;
     let n_classes = weight.size()[0] as usize;
     values.extend([(HEAD[0].to_owned(), weight), (HEAD[1].to_owned(), bias)]);
-    let network = StudentConfig { layers };
+    let network = StudentConfig::new(layers);
     let mut student = Student::new(&network, n_mels, n_classes, 0, 0, Device::Cpu)?;
     student.fill(&values, "", path)?;
     student.frozen_copy()
@@ -131,9 +132,14 @@ fn layer(node: &NodeProto, shape: &[i64]) -> std::result::Result<ConvLayer, Stri
     else {
         return Err(format!("node {:?} is no convolution over time and frequency that is valid in time", node.name));
     };
-    let [channels, kernel_t, kernel_f, stride_t, stride_f, pad_f] =
-        [channels, kernel_t, kernel_f, stride_t, stride_f, pad_f].map(|n| n as usize);
-    Ok(ConvLayer { channels, kernel_t, kernel_f, stride_t, stride_f, pad_f: Some(pad_f) })
+    let dilation_t = match attribute("dilations") {
+        None => 1,
+        Some(&[dilation_t, 1]) => dilation_t,
+        Some(other) => return Err(format!("node {:?} has the dilations {other:?}, expected [n, 1]", node.name)),
+    };
+    let [channels, kernel_t, kernel_f, dilation_t, stride_t, stride_f, pad_f] =
+        [channels, kernel_t, kernel_f, dilation_t, stride_t, stride_f, pad_f].map(|n| n as usize);
+    Ok(ConvLayer { channels, kernel_t, kernel_f, dilation_t, stride_t, stride_f, pad_f: Some(pad_f) })
 }
 
 /// Weight and bias with a batch norm that changes nothing.
@@ -156,8 +162,10 @@ mod tests {
     use super::*;
 
     fn network() -> StudentConfig {
-        let layer = ConvLayer { channels: 4, kernel_t: 4, kernel_f: 5, stride_t: 8, stride_f: 2, pad_f: None };
-        StudentConfig { layers: vec![layer] }
+        let first =
+            ConvLayer { channels: 4, kernel_t: 4, kernel_f: 5, dilation_t: 1, stride_t: 8, stride_f: 2, pad_f: None };
+        let second = ConvLayer { kernel_t: 2, dilation_t: 3, stride_t: 1, ..first };
+        StudentConfig::new(vec![first, second])
     }
 
     #[test]

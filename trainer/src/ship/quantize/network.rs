@@ -92,9 +92,9 @@ impl Quantized {
                 false => rounded_weight(&self.params[2 * i])?,
             };
             let stride = [layer.stride_t as i64, layer.stride_f as i64];
-            let pad = [0, layer.pad_f() as i64];
+            let (pad, dilation) = ([0, layer.pad_f() as i64], [layer.dilation_t as i64, 1]);
             let weight = weight.f_permute([0, 3, 1, 2])?;
-            h = h.f_conv2d(&weight, Some(&self.params[2 * i + 1]), stride, pad, [1, 1], 1)?.f_relu()?;
+            h = h.f_conv2d(&weight, Some(&self.params[2 * i + 1]), stride, pad, dilation, 1)?.f_relu()?;
             see(i + 1, &h)?;
             h = self.round(i + 1, &h)?;
         }

@@ -13,9 +13,10 @@ use crate::common::progress;
 use crate::common::random::{Purpose, rng_for};
 use crate::error::Result;
 use crate::nets::Precision;
-use crate::nets::student::receptive_field;
-use crate::train::student::{clip_input, silence};
+use crate::train::student::{input, whole_clip};
+use edge::clip::frames_of_output;
 use edge_frontend::FrontendConfig;
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// Versions of each of the user's sounds, the first as it was recorded.
@@ -68,17 +69,20 @@ pub struct Ear<'a> {
     n_window: usize,
     field: usize,
     pulse: usize,
+    /// What the first output stands for, in frames.
+    first: Range<usize>,
 }
 
 impl<'a> Ear<'a> {
     /// The body of the start's network.
     pub fn new(start: &'a Start) -> Self {
         let manifest = &start.model.manifest;
-        let network = start.student.network();
-        let (field, pulse) = (receptive_field(&network.layers), network.pulse_frames());
+        let network = &manifest.network;
+        let (field, pulse) = (network.receptive_field_frames, network.pulse_frames);
+        let first = frames_of_output(&manifest.frontend, network);
         let output_ms = pulse as f64 * manifest.frontend.hop_seconds() * 1e3;
         let n_window = ((f64::from(manifest.decision.window_ms) / output_ms).round() as usize).max(1);
-        Self { start, n_window, field, pulse }
+        Self { start, n_window, field, pulse, first }
     }
 
     /// Frames that a window may hear before or after a sound.
@@ -90,11 +94,11 @@ impl<'a> Ear<'a> {
         &self.start.model.manifest.frontend
     }
 
-    /// Mean features `(n, n_channels)` of the windows of `frames` that begin at every `hop`th
-    /// output and are `wanted`.
+    /// Mean features `(n, n_channels)` of the windows of `frames`, at least a receptive field, that
+    /// begin at every `hop`th output and are `wanted`.
     fn windows(&self, frames: &[f32], hop: usize, wanted: impl Fn(usize) -> bool) -> Result<Option<Tensor>> {
         let student = &self.start.student;
-        let x = clip_input(student, frames, silence(self.frontend()), Device::Cpu)?;
+        let x = input(student, frames, Device::Cpu)?;
         let features = tch::no_grad(|| student.embed(&x, Precision::F32, false))?.f_squeeze_dim(0)?;
         let n_outputs = features.size()[1] as usize;
         let n_window = self.n_window.min(n_outputs);
@@ -108,12 +112,13 @@ impl<'a> Ear<'a> {
     }
 
     /// Which windows are of the sound: those that hold enough of the outputs that hear half of it,
-    /// or have half of their field in it.
+    /// or have half of what they stand for in it.
     fn hears(&self, sounding: &Sounding) -> impl Fn(usize) -> bool {
-        let (frames, field, pulse, n_window) = (sounding.frames.clone(), self.field, self.pulse, self.n_window);
+        let (frames, first, pulse, n_window) = (sounding.frames.clone(), self.first.clone(), self.pulse, self.n_window);
         let hears = move |output: usize| {
-            let (from, to) = ((output * pulse).max(frames.start), (output * pulse + field).min(frames.end));
-            2 * to.saturating_sub(from) >= frames.len().min(field)
+            let (from, to) = (output * pulse + first.start, output * pulse + first.end);
+            let n_heard = to.min(frames.end).saturating_sub(from.max(frames.start));
+            2 * n_heard >= frames.len().min(first.len())
         };
         let n_outputs = (sounding.frames.end / pulse) + 1;
         let n_hearing = (0..n_outputs).filter(|&output| hears(output)).count();
@@ -164,8 +169,9 @@ impl Lessons {
             for version in 0..N_VERSIONS_OTHER {
                 let mut rng = rng_for(seed, Purpose::Crop, (at * N_VERSIONS_OTHER + version) as u64);
                 let varied = (version > 0).then(|| log_mel(&material.beds.varied(&whole, &mut rng), frontend));
-                let frames = varied.as_deref().unwrap_or(&frames);
-                add(n_own + at, ear.windows(frames, HOP_OTHER, |_| true)?);
+                let network = &ear.start.model.manifest.network;
+                let frames = whole_clip(frontend, network, varied.as_deref().unwrap_or(&frames));
+                add(n_own + at, ear.windows(&frames, HOP_OTHER, |_| true)?);
             }
             bar.inc(1);
         }

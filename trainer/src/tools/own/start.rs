@@ -50,7 +50,9 @@ impl Start {
         }
         let path = model.network_file(Precision::F32).unwrap_or_default();
         let file = std::fs::read(&path).map_err(|e| edge::Error::model_file(&path, e))?;
-        let student = reread::student(&file, &path, model.manifest.frontend.n_mels).map_err(of_model)?;
+        let (network, n_mels) = (&model.manifest.network, model.manifest.frontend.n_mels);
+        let student = reread::student(&file, &path, n_mels).map_err(of_model)?;
+        let student = student.reading(network.activation, network.lookahead_ms);
         if student.n_classes() != model.manifest.labels.len() {
             let expected = format!("{} classes", model.manifest.labels.len());
             let actual = format!("{} classes", student.n_classes());

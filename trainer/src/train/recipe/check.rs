@@ -3,7 +3,7 @@
 use super::{Augment, Distill, Frozen, Hears, Init, Network, Recipe, Schedule, Stage};
 use crate::nets::student::StudentConfig;
 use crate::nets::teacher::mn04;
-use edge_frontend::{MelScale, Power};
+use edge_frontend::{Activation, MelScale, Power};
 
 /// The key that offends, and how.
 type Checked = std::result::Result<(), (&'static str, String)>;
@@ -160,6 +160,7 @@ fn check_slowfast(recipe: &Recipe) -> Checked {
 
 fn check_student(recipe: &Recipe, config: &StudentConfig) -> Checked {
     check_layers(recipe, config)?;
+    check_outputs(recipe, config)?;
     require(recipe.average.is_empty(), "average", "is for SlowFast: a student has no fusion")?;
     for stage in &recipe.stages {
         let augment = stage.augment();
@@ -223,12 +224,25 @@ fn check_distill(recipe: &Recipe, distill: &Distill) -> Checked {
     )
 }
 
+fn check_outputs(recipe: &Recipe, config: &StudentConfig) -> Checked {
+    let fits = config.activation != Activation::Posterior;
+    require(fits, "activation", "must be \"softmax\" or \"sigmoid\" for a student")?;
+    let energy = recipe.export.iter().any(|export| export.decision.min_energy.is_some());
+    let fits = !energy || config.activation == Activation::Softmax;
+    require(fits, "min_energy", "needs activation = \"softmax\"")?;
+    let Some(ms) = config.lookahead_ms else { return Ok(()) };
+    let n_field = config.described().field_samples(&recipe.frontend);
+    let field_ms = n_field as f64 / f64::from(recipe.frontend.sample_rate) * 1e3;
+    let within = (0.0..=field_ms).contains(&ms);
+    require(within, "lookahead_ms", &format!("must be from 0 to {field_ms}, the receptive field"))
+}
+
 fn check_layers(recipe: &Recipe, config: &StudentConfig) -> Checked {
     let layers = &config.layers;
     require(!layers.is_empty(), "layers", "must not be empty")?;
     let mut n_f = recipe.frontend.n_mels;
     for (i, layer) in layers.iter().enumerate() {
-        let sizes = [layer.channels, layer.kernel_t, layer.kernel_f, layer.stride_t, layer.stride_f];
+        let sizes = [layer.channels, layer.kernel_t, layer.kernel_f, layer.dilation_t, layer.stride_t, layer.stride_f];
         require(sizes.iter().all(|&s| s >= 1), "layers", &format!("layer {}: sizes must be at least 1", i + 1))?;
         n_f = layer
             .out_f(n_f)

@@ -27,9 +27,10 @@ use super::{drop_out, optimizer_tensors};
 use crate::common::maths::Expr;
 use crate::common::random::{Purpose, rng_for};
 use crate::error::Result;
-use crate::nets::student::{Student, receptive_field};
+use crate::nets::student::Student;
 use batcher::{Batch, Batcher};
-use edge_frontend::FrontendConfig;
+use edge::clip::surrounded;
+use edge_frontend::{FrontendConfig, Network};
 use serde_json::Value;
 use std::borrow::Cow;
 use tch::{Device, Kind, Tensor};
@@ -221,30 +222,24 @@ pub fn finished_student(checkpoint: &Checkpoint, device: Device) -> Result<Stude
     student_of(checkpoint, "final/", device)?.frozen_copy()
 }
 
-/// The normalised log-mel value of digital silence.
-pub fn silence(frontend: &FrontendConfig) -> f32 {
-    ((frontend.log_offset as f32).ln() - frontend.mean) / frontend.std
+/// What the network is given of a whole clip `(n_frames, n_mels)` row-major: the clip with the
+/// silence around it that a look-ahead needs ([`surrounded`]), followed by silence up to the
+/// receptive field.
+pub fn whole_clip<'a>(frontend: &FrontendConfig, network: &Network, frames: &'a [f32]) -> Cow<'a, [f32]> {
+    let (mut frames, shortest) = (surrounded(frontend, network, frames), network.receptive_field_frames);
+    if frames.len() < shortest * frontend.n_mels {
+        frames.to_mut().resize(shortest * frontend.n_mels, frontend.silence());
+    }
+    frames
 }
 
-/// A whole clip `(n_frames, n_mels)` as the network takes it, `(1, T, n_mels)`: followed by
-/// `silence` up to the receptive field.
+/// Frames `(T, n_mels)` row-major as the network takes them, `(1, T, n_mels)`.
 ///
 /// # Errors
 ///
 /// If libtorch reports one.
-pub fn clip_input(student: &Student, frames: &[f32], silence: f32, device: Device) -> Result<Tensor> {
-    let n_mels = student.n_mels();
-    let frames = padded(frames, receptive_field(&student.network().layers) * n_mels, silence);
-    Ok(Tensor::f_from_slice(&frames)?.f_view([1, -1, n_mels as i64])?.f_to_device(device)?)
-}
-
-/// The frames, followed by `silence` up to `shortest` values.
-pub fn padded(frames: &[f32], shortest: usize, silence: f32) -> Cow<'_, [f32]> {
-    let mut frames = Cow::Borrowed(frames);
-    if frames.len() < shortest {
-        frames.to_mut().resize(shortest, silence);
-    }
-    frames
+pub fn input(student: &Student, frames: &[f32], device: Device) -> Result<Tensor> {
+    Ok(Tensor::f_from_slice(frames)?.f_view([1, -1, student.n_mels() as i64])?.f_to_device(device)?)
 }
 
 /// The power of a normalised log-mel value.

@@ -5,14 +5,15 @@
 //! classifies better than the student's own head, and the student predicts these embeddings. It
 //! gained about 5 points on Kitchen20.
 
-use super::clip_input;
 use super::teach::Taught;
+use super::{input, whole_clip};
 use crate::data::frames::Frames;
 use crate::error::{Error, Result};
 use crate::nets::Precision;
 use crate::nets::student::Student;
 use crate::nets::teacher::regression::{Linear, mean_norm, regress};
 use crate::nets::teacher::{EMBEDDING_WIDTH, Teacher};
+use edge_frontend::FrontendConfig;
 use tch::{Device, Tensor};
 
 /// One clip in this many is shown to the student to find the scale of its predictions.
@@ -68,14 +69,14 @@ pub fn merge(
     lessons: &Lessons,
     settings: &Teacher,
     background: Option<usize>,
-    silence: f32,
+    frontend: &FrontendConfig,
     device: Device,
 ) -> Result<Student> {
     let classifier = lessons.regress(student.n_classes(), settings.probe_c)?;
     let part = |name: &str| student.param(name).ok_or_else(|| Error::Usage(format!("the student has no {name}")));
     let prediction =
         Linear { weight: part("teacher.weight")?.shallow_clone(), bias: part("teacher.bias")?.shallow_clone() };
-    let predicted = predicted_norm(student, &lessons.sample, silence, device)?;
+    let predicted = predicted_norm(student, &lessons.sample, frontend, device)?;
     let mut merged = student.frozen_copy()?;
     tch::no_grad(|| {
         let scale = mean_norm(&lessons.embeddings()?)? / predicted;
@@ -97,10 +98,12 @@ pub fn merge(
 
 /// Mean length of the embeddings that the student predicts: the cosine it was trained with leaves
 /// their length open.
-fn predicted_norm(student: &Student, sample: &[Frames], silence: f32, device: Device) -> Result<f64> {
+fn predicted_norm(student: &Student, sample: &[Frames], frontend: &FrontendConfig, device: Device) -> Result<f64> {
     let mut sum = 0.0;
     for frames in sample {
-        let features = student.embed(&clip_input(student, &frames.all()?, silence, device)?, Precision::F32, false)?;
+        let frames = frames.all()?;
+        let frames = whole_clip(frontend, &student.network().described(), &frames);
+        let features = student.embed(&input(student, &frames, device)?, Precision::F32, false)?;
         let features = features.f_mean_dim([2i64].as_slice(), false, features.kind())?;
         if let Some(predicted) = student.imitate(&features)? {
             sum += mean_norm(&predicted)?;
