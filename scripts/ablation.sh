@@ -20,7 +20,7 @@ row() {
     read -ra only <<<"$2"
     shift 2
     printf '== %s\n' "$name" >&2
-    "$train" crossval "$recipes/home.toml" "${common[@]}" --epochs "$epochs" --set stage.0.cycles=1 --only "${only[@]}" \
+    "$train" crossval "$recipes/home-clips.toml" "${common[@]}" --epochs "$epochs" --set stage.0.cycles=1 --only "${only[@]}" \
         --out "$out/$name" "$@"
 }
 

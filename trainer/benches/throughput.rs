@@ -243,7 +243,7 @@ fn synchronise(device: Device) {
 
 /// The shipped recipe without what needs other files.
 fn student_recipe() -> Recipe {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/home.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/home-clips.toml");
     Recipe { teacher: None, distill: None, procedural: None, ..Recipe::load(&path).unwrap().0 }
 }
 

@@ -11,7 +11,10 @@ use sounds::Sound;
 use std::collections::BTreeSet;
 use std::path::Path;
 use trainer::data::folds::FoldMode;
-use trainer::tools::scenes::{MicrophoneSettings, Pool, PoolSettings, Scene, SceneSettings, Span, Unknown, compose};
+use trainer::data::scenes::{
+    Listing, MicrophoneSettings, Pool, PoolSettings, Scene, SceneSettings, Share, Span, Unknown, compose,
+};
+use trainer::data::world::Purpose;
 use trainer::train::recipe::Recipe;
 
 const RATE: u32 = 24_000;
@@ -22,14 +25,21 @@ fn pool(labels: &[&str]) -> Pool {
     Pool::of_folder(Some(folder.path()), PoolSettings::default()).unwrap()
 }
 
+fn held_out(recipe: &Recipe, root: &Path, folds: FoldMode, fold: u32) -> Pool {
+    let share = Share { folds, fold: Some(fold), purpose: Purpose::Test };
+    Pool::read(Listing::of_data(&recipe.name, &recipe.contents(), root, share).unwrap(), PoolSettings::default())
+        .unwrap()
+}
+
 fn settings() -> SceneSettings {
-    SceneSettings { seconds: 120.0, events_a_minute: 10.0, ..SceneSettings::default() }
+    SceneSettings { seconds: 120.0, events_a_minute: Span::only(10.0), ..SceneSettings::default() }
 }
 
 /// The scene's sounds alone, and its background alone: the same seed without sounds.
 fn stems(settings: &SceneSettings, pool: &Pool, seed: u64) -> (Scene, Vec<f32>, Vec<f32>) {
     let scene = compose(settings, pool, seed).unwrap();
-    let without = SceneSettings { events_a_minute: 0.0, unknown_a_minute: 0.0, ..settings.clone() };
+    let without =
+        SceneSettings { events_a_minute: Span::only(0.0), unknown_a_minute: Span::only(0.0), ..settings.clone() };
     let background = compose(&without, pool, seed).unwrap().samples;
     let sounds = scene.samples.iter().zip(&background).map(|(both, background)| both - background).collect();
     (scene, sounds, background)
@@ -112,7 +122,12 @@ fn rate_overlap_and_classes_are_as_asked() {
     let labels = ["a", "b", "c", "d", "e"];
     let pool = pool(&labels);
     for (overlap, expected) in [(0.0, 0), (0.3, 18), (1.0, 60)] {
-        let settings = SceneSettings { seconds: 300.0, events_a_minute: 12.0, overlap, ..settings() };
+        let settings = SceneSettings {
+            seconds: 300.0,
+            events_a_minute: Span::only(12.0),
+            overlap: Span::only(overlap),
+            ..settings()
+        };
         let scene = compose(&settings, &pool, 8).unwrap();
         assert_eq!(scene.samples.len(), 300 * RATE as usize);
         assert_eq!(scene.truth.len(), 60);
@@ -137,7 +152,7 @@ fn rate_overlap_and_classes_are_as_asked() {
 #[test]
 fn a_scene_is_its_seed_s() {
     let pool = pool(&["a", "b"]);
-    let settings = SceneSettings { seconds: 30.0, unknown_a_minute: 6.0, ..settings() };
+    let settings = SceneSettings { seconds: 30.0, unknown_a_minute: Span::only(6.0), ..settings() };
     let scene = compose(&settings, &pool, 1).unwrap();
     assert!(compose(&settings, &pool, 1).unwrap() == scene);
     let other = compose(&settings, &pool, 2).unwrap();
@@ -151,10 +166,10 @@ fn a_negative_scene_has_sounds_and_no_truth() {
     let kinds = |unknown: Unknown| {
         let settings = SceneSettings {
             seconds: 600.0,
-            events_a_minute: 0.0,
-            unknown_a_minute: 6.0,
+            events_a_minute: Span::only(0.0),
+            unknown_a_minute: Span::only(6.0),
             unknown,
-            overlap: 0.2,
+            overlap: Span::only(0.2),
             ..SceneSettings::default()
         };
         let scene = compose(&settings, &pool, 4).unwrap();
@@ -189,7 +204,12 @@ fn a_negative_scene_has_sounds_and_no_truth() {
 #[test]
 fn nothing_is_muted_where_there_are_events() {
     let pool = pool(&["a", "b"]);
-    let settings = SceneSettings { seconds: 600.0, events_a_minute: 1.0, unknown_a_minute: 6.0, ..settings() };
+    let settings = SceneSettings {
+        seconds: 600.0,
+        events_a_minute: Span::only(1.0),
+        unknown_a_minute: Span::only(6.0),
+        ..settings()
+    };
     let scene = compose(&settings, &pool, 1).unwrap();
     let made = serde_json::to_value(&scene.made).unwrap();
     assert_eq!(made["unknown"].as_array().unwrap().len(), 60);
@@ -226,9 +246,9 @@ fn a_background_that_is_an_event_is_left_out() {
     write_wav(&fixture.path().join("mixer.wav"), RATE, &sounds::render(Sound::Blender, RATE, 8.0, 3));
     std::fs::write(fixture.path().join("negatives.csv"), "file,label\nhum.wav,hum\nmixer.wav,blender\n").unwrap();
     let recipe = Recipe::load(&fixture.recipe_path).unwrap().0;
-    let pool = Pool::of_fold(&recipe, fixture.path(), FoldMode::Official, 1, PoolSettings::default()).unwrap();
+    let pool = held_out(&recipe, fixture.path(), FoldMode::Official, 1);
     assert_eq!(pool.labels(), ["blender", "chopping", "dog", "water-flowing"]);
-    let long = SceneSettings { seconds: 1800.0, events_a_minute: 0.1, ..SceneSettings::default() };
+    let long = SceneSettings { seconds: 1800.0, events_a_minute: Span::only(0.1), ..SceneSettings::default() };
     let made = serde_json::to_string(&compose(&long, &pool, 1).unwrap().made).unwrap();
     assert!(made.contains("\"hum.wav\"") && !made.contains("mixer.wav"));
 }
@@ -236,7 +256,7 @@ fn a_background_that_is_an_event_is_left_out() {
 /// Composes from the data sets beside the repository, which must be there in CI.
 #[test]
 fn the_shipped_recipe_s_folds_make_scenes() {
-    let recipe_path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/home.toml");
+    let recipe_path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/home-clips.toml");
     let (recipe, _) = Recipe::load(&recipe_path).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     if !root.join("kitchen20/kitchen20.csv").exists() {
@@ -244,9 +264,9 @@ fn the_shipped_recipe_s_folds_make_scenes() {
         eprintln!("{} is missing: not composed from the real clips", root.display());
         return;
     }
-    let pool = Pool::of_fold(&recipe, &root, FoldMode::Source, 2, PoolSettings::default()).unwrap();
+    let pool = held_out(&recipe, &root, FoldMode::Source, 2);
     assert_eq!(pool.labels().len(), 30);
-    let settings = SceneSettings { overlap: 0.2, snr_db: Span::new(5.0, 20.0), ..SceneSettings::default() };
+    let settings = SceneSettings { overlap: Span::only(0.2), snr_db: Span::new(5.0, 20.0), ..SceneSettings::default() };
     let (scene, sounds, background) = stems(&settings, &pool, 1);
     assert_eq!(scene.truth.len(), 60);
     for label in pool.labels() {

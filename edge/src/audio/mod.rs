@@ -40,14 +40,26 @@ pub struct Audio {
 ///
 /// As [`AudioReader::open`] and [`AudioReader::next_block`].
 pub fn decode_file(path: &Path) -> Result<Audio> {
-    let mut reader = AudioReader::open(path)?;
+    decode(AudioReader::open(path)?)
+}
+
+/// Decodes the channel `channel`, counted from 0, of the file at `path`.
+///
+/// # Errors
+///
+/// As [`decode_file`]; a channel that the file does not have is one without samples.
+pub fn decode_channel(path: &Path, channel: usize) -> Result<Audio> {
+    decode(AudioReader { channel: Some(channel), ..AudioReader::open(path)? })
+}
+
+fn decode(mut reader: AudioReader) -> Result<Audio> {
     let mut samples = Vec::new();
     let mut block = Vec::new();
     while reader.next_block(&mut block)? {
         samples.extend_from_slice(&block);
     }
     if let Some(damage) = reader.damage() {
-        tracing::warn!("{}: {damage}", path.display());
+        tracing::warn!("{}: {damage}", reader.path.display());
     }
     Ok(Audio { sample_rate: reader.sample_rate, samples, n_channels: reader.n_channels })
 }
@@ -59,6 +71,8 @@ pub struct AudioReader {
     decoder: Box<dyn AudioDecoder>,
     sample_rate: u32,
     n_channels: usize,
+    /// The one that is taken; the mean of all if none.
+    channel: Option<usize>,
     interleaved: Vec<f32>,
     n_decoded: u64,
     n_lost: u64,
@@ -83,6 +97,7 @@ impl AudioReader {
             sample_rate: packets.sample_rate(),
             n_channels: channels.map_or(0, |channels| channels.count()),
             packets,
+            channel: None,
             interleaved: Vec::new(),
             n_decoded: 0,
             n_lost: 0,
@@ -159,7 +174,10 @@ impl AudioReader {
         if n_frames > 0 && n_channels > 0 {
             self.n_channels = n_channels;
             self.n_decoded += n_frames as u64;
-            mix_to_mono(&self.interleaved, n_channels, block);
+            match self.channel {
+                Some(channel) => block.extend(self.interleaved.iter().skip(channel).step_by(n_channels)),
+                None => mix_to_mono(&self.interleaved, n_channels, block),
+            }
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The chain: from a recipe to a model folder.
 //!
 //! [`fit`](mod@fit) trains the stages of a recipe on one fold; [`student`] and [`slowfast`] say
-//! what a stage is for each network and what follows the last one; [`teachers`] lets a student
+//! what a stage is for each network and what follows the last one; [`scenes`] makes the scenes of a
+//! student's stage; [`teachers`] lets a student
 //! learn from SlowFast. [`crossval`](mod@crossval) does all folds, and [`distill`](mod@distill) the
 //! whole way: teachers, student, model folder. [`check`](mod@check) says what a training would
 //! find. Whatever is finished is taken as it is, and what was interrupted resumes.
@@ -11,6 +12,7 @@ pub mod crossval;
 pub mod distill;
 pub mod fit;
 pub mod predict;
+pub mod scenes;
 pub mod slowfast;
 pub mod student;
 pub mod teachers;
@@ -22,10 +24,13 @@ use crate::judge::summary::RESULT;
 use crate::train::checkpoint::{CHECKPOINT, Checkpoint};
 use crate::train::learner::Stop;
 use crate::train::recipe::Recipe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tch::Device;
+
+/// Name of the folder of the stages that all folds share.
+const SHARED: &str = "shared";
 
 /// What to train, and where.
 #[derive(Debug, Clone)]
@@ -57,9 +62,18 @@ impl FitOptions {
         Stop { flag: &self.stop, after: self.stop_after }
     }
 
-    /// The folder of a stage.
+    /// The folder of a stage; of one that all folds share, beside their run folders.
     pub fn stage_folder(&self, stage: &str) -> PathBuf {
-        self.out.join(stage)
+        match self.is_shared(stage) {
+            true => self.out.parent().unwrap_or(Path::new("")).join(SHARED).join(stage),
+            false => self.out.join(stage),
+        }
+    }
+
+    /// Whether all folds share the result of a stage.
+    fn is_shared(&self, stage: &str) -> bool {
+        let own = self.recipe.stages.iter().find(|s| s.name == stage);
+        own.and_then(|s| s.scenes.as_ref()).is_some_and(|scenes| scenes.shared)
     }
 
     /// The checkpoint of a stage.
@@ -71,7 +85,7 @@ impl FitOptions {
     fn existing(&self, stage: &str) -> Result<(PathBuf, bool)> {
         let folder = self.stage_folder(stage);
         let exists = self.checkpoint(stage).exists();
-        if exists && !self.resume {
+        if exists && !self.resume && !self.is_shared(stage) {
             let message = "holds a training already; continue it with --resume or choose another --out";
             return Err(Error::Usage(format!("{}: {message}", folder.display())));
         }

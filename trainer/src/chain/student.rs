@@ -4,7 +4,7 @@
 //! finished network with its 8-bit form; in the run folder `model/` and, where something is held
 //! out, `peaks.json` and `predictions.npz`. The result is that of the last step's averaged weights.
 
-use super::{FitOptions, teachers};
+use super::{FitOptions, scenes, teachers};
 use crate::common::json;
 use crate::common::progress::device_name;
 use crate::data::{Corpus, SetInfo, Split};
@@ -19,6 +19,7 @@ use crate::ship::quantize::{Fidelity, Quantized, quantize};
 use crate::train::checkpoint::{Checkpoint, Header, save};
 use crate::train::learner::{Learner as _, train};
 use crate::train::recipe::{Init, Recipe};
+use crate::train::scenes::{SceneLearner, TAGGER_WIDTH};
 use crate::train::student::batcher::{Batcher, Hearing, Settings};
 use crate::train::student::probe::{self, Lessons};
 use crate::train::student::teach::{Taught, ask_mn04};
@@ -54,7 +55,11 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
     let material = Material::gather(options)?;
     let none = || Error::Usage("the recipe has no stage".to_owned());
     let last = options.recipe.stages.len().checked_sub(1).ok_or_else(none)?;
-    (0..last).try_for_each(|index| stage(options, &material, index)?.save(options))?;
+    for index in 0..last {
+        if !material.is_finished(options, index)? {
+            stage(options, &material, index)?.save(options)?;
+        }
+    }
     finish(options, &material, stage(options, &material, last)?)
 }
 
@@ -102,6 +107,32 @@ impl Material {
         Ok(Self { labels, sets, background, train, negatives, held_out, statistics, lessons })
     }
 
+    /// What a checkpoint of stage number `index` belongs to.
+    fn header(&self, options: &FitOptions, index: usize, n_steps: u64) -> Header {
+        let stage = &options.recipe.stages[index].name;
+        Header {
+            recipe: options.recipe.clone(),
+            stage: stage.clone(),
+            labels: self.labels.clone(),
+            fold: options.fold.filter(|_| !options.is_shared(stage)),
+            folds: options.folds,
+            step: 0,
+            n_steps,
+            finished: false,
+        }
+    }
+
+    /// Whether stage number `index` is there, trained by this very recipe.
+    fn is_finished(&self, options: &FitOptions, index: usize) -> Result<bool> {
+        let stage = &options.recipe.stages[index].name;
+        let path = options.checkpoint(stage);
+        if !path.exists() || !(options.resume || options.is_shared(stage)) {
+            return Ok(false);
+        }
+        let n_steps = Checkpoint::load(&path)?.header.n_steps;
+        Ok(Checkpoint::resume(&path, &self.header(options, index, n_steps))?.header.finished)
+    }
+
     /// The teachers of the training.
     fn teachers(&self, options: &FitOptions) -> Result<Teachers> {
         let (recipe, device) = (&options.recipe, options.device);
@@ -142,11 +173,41 @@ impl Material {
     }
 }
 
+/// A student in training.
+enum Learning<'a> {
+    Clips(StudentLearner<'a>),
+    Scenes(SceneLearner<'a>),
+}
+
+impl Learning<'_> {
+    fn averaged(&self) -> &Student {
+        match self {
+            Self::Clips(learner) => learner.averaged(),
+            Self::Scenes(learner) => learner.averaged(),
+        }
+    }
+
+    fn tensors(&self) -> Vec<(String, tch::Tensor)> {
+        match self {
+            Self::Clips(learner) => learner.tensors(),
+            Self::Scenes(learner) => learner.tensors(),
+        }
+    }
+
+    /// The crops of step `step` as the network takes them, `(B, T, n_mels)`.
+    fn crops(&self, step: u64) -> Result<tch::Tensor> {
+        match self {
+            Self::Clips(learner) => learner.crops(step),
+            Self::Scenes(learner) => learner.crops(step),
+        }
+    }
+}
+
 /// The result of a stage. Its header says whether the checkpoint holds it already.
 struct Trained<'a> {
     index: usize,
     header: Header,
-    learner: StudentLearner<'a>,
+    learning: Learning<'a>,
 }
 
 impl Trained<'_> {
@@ -156,46 +217,48 @@ impl Trained<'_> {
         if self.header.finished {
             return Ok(());
         }
-        let mut tensors = self.learner.tensors();
-        tensors.extend(final_tensors(self.learner.averaged(), None)?);
+        let mut tensors = self.learning.tensors();
+        tensors.extend(final_tensors(self.learning.averaged(), None)?);
         save(&options.checkpoint(&self.header.stage), &Header { finished: true, ..self.header }, &tensors)
     }
 }
 
 /// Trains a stage, or continues it.
 fn stage<'a>(options: &FitOptions, material: &'a Material, index: usize) -> Result<Trained<'a>> {
-    let (recipe, device) = (&options.recipe, options.device);
-    let of = &recipe.stages[index];
+    let of = &options.recipe.stages[index];
     let (folder, exists) = options.existing(&of.name)?;
-    let mut teachers = material.teachers(options)?;
-    let batcher = material.batcher(recipe, index, &teachers)?;
-    if let Some(HearingTeacher::Fused(teacher)) = &mut teachers.hearing {
-        let crops = (0..SAMPLE_BATCHES).map(|step| Ok(batcher.batch(step)?.heard)).collect::<Result<Vec<_>>>()?;
-        teacher.standardise(&crops.into_iter().flatten().collect::<Vec<_>>(), device)?;
-    }
-    let mut header = Header {
-        recipe: recipe.clone(),
-        stage: of.name.clone(),
-        labels: material.labels.clone(),
-        fold: options.fold,
-        folds: options.folds,
-        step: 0,
-        n_steps: of.epochs * batcher.steps_per_epoch(),
-        finished: false,
-    };
-    let resumed = exists.then(|| Checkpoint::resume(&options.checkpoint(&of.name), &header)).transpose()?;
-    let n_embedding = if recipe.teacher.is_some() { EMBEDDING_WIDTH } else { teachers.embedding_width() };
-    let student = first_weights(options, index, material.labels.len(), n_embedding)?;
-    announce(options, material, &header, resumed.as_ref().map_or(0, |c| c.header.step))?;
     let held_out = &material.held_out;
     let evaluate = Box::new(|student: &Student| {
         let Some(evaluation) = held_out.evaluate(student)? else { return Ok(None) };
         Ok(Some((describe(&evaluation), serde_json::json!(evaluation))))
     });
+    let begin = |steps_per_epoch: u64, n_embedding: usize| -> Result<_> {
+        let header = material.header(options, index, of.epochs * steps_per_epoch);
+        let resumed = exists.then(|| Checkpoint::resume(&options.checkpoint(&of.name), &header)).transpose()?;
+        let student = first_weights(options, index, material.labels.len(), n_embedding)?;
+        announce(options, material, &header, resumed.as_ref().map_or(0, |c| c.header.step))?;
+        Ok((header, resumed, student))
+    };
+    if of.scenes.is_some() {
+        let batcher = scenes::batcher(options, index, &material.labels, material.background)?;
+        let (mut header, resumed, student) = begin(batcher.steps_per_epoch(), TAGGER_WIDTH)?;
+        let mut learner = SceneLearner::new(&header, index, student, batcher, evaluate)?;
+        train(&mut learner, &mut header, resumed.as_ref(), &folder, options.stop())?;
+        header.finished = resumed.is_some_and(|checkpoint| checkpoint.header.finished);
+        return Ok(Trained { index, header, learning: Learning::Scenes(learner) });
+    }
+    let mut teachers = material.teachers(options)?;
+    let batcher = material.batcher(&options.recipe, index, &teachers)?;
+    if let Some(HearingTeacher::Fused(teacher)) = &mut teachers.hearing {
+        let crops = (0..SAMPLE_BATCHES).map(|step| Ok(batcher.batch(step)?.heard)).collect::<Result<Vec<_>>>()?;
+        teacher.standardise(&crops.into_iter().flatten().collect::<Vec<_>>(), options.device)?;
+    }
+    let n_embedding = if options.recipe.teacher.is_some() { EMBEDDING_WIDTH } else { teachers.embedding_width() };
+    let (mut header, resumed, student) = begin(batcher.steps_per_epoch(), n_embedding)?;
     let mut learner = StudentLearner::new(&header, index, student, batcher, teachers, evaluate)?;
     train(&mut learner, &mut header, resumed.as_ref(), &folder, options.stop())?;
     header.finished = resumed.is_some_and(|checkpoint| checkpoint.header.finished);
-    Ok(Trained { index, header, learner })
+    Ok(Trained { index, header, learning: Learning::Clips(learner) })
 }
 
 /// The weights that a stage starts from: fresh ones, or an earlier stage's or another checkpoint's
@@ -235,9 +298,9 @@ fn final_tensors(student: &Student, int8: Option<&Quantized>) -> Result<Vec<(Str
 
 /// After the last stage: merges the teacher's classifier, quantizes, evaluates and exports.
 fn finish(options: &FitOptions, material: &Material, last: Trained) -> Result<FitResult> {
-    let Trained { index, header, learner } = last;
+    let Trained { index, header, learning } = last;
     let (recipe, held_out) = (&options.recipe, &material.held_out);
-    let mut finished = learner.averaged().frozen_copy()?;
+    let mut finished = learning.averaged().frozen_copy()?;
     let teacher = recipe.teacher.as_ref().filter(|t| t.probe_share > 0.0);
     if let (Some(lessons), Some(teacher)) = (&material.lessons, teacher) {
         if let Some(evaluation) = held_out.evaluate(&finished)? {
@@ -249,14 +312,14 @@ fn finish(options: &FitOptions, material: &Material, last: Trained) -> Result<Fi
         None => None,
         Some(settings) => {
             // Other crops than the training's.
-            let batch = |step| learner.crops(header.n_steps + step);
+            let batch = |step| learning.crops(header.n_steps + step);
             let (network, Fidelity { calibrated, tuned }) = quantize(&finished, settings, batch, options.device)?;
             eprintln!("8 bits: logits differ by {:.2} % calibrated, {:.2} % tuned", calibrated * 100.0, tuned * 100.0);
             Some(network)
         }
     };
     let checkpoint = options.checkpoint(&recipe.stages[index].name);
-    let mut tensors = learner.tensors();
+    let mut tensors = learning.tensors();
     tensors.extend(final_tensors(&finished, int8.as_ref())?);
     save(&checkpoint, &Header { finished: true, ..header.clone() }, &tensors)?;
 

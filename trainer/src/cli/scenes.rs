@@ -4,8 +4,11 @@ use super::options::{FoldsArg, set_threads};
 use crate::common::progress;
 use crate::common::random::{Purpose, rng_for};
 use crate::data::data_root;
+use crate::data::scenes::{
+    Listing, MicrophoneSettings, Pool, PoolSettings, SceneSettings, Share, Span, Unknown, compose,
+};
+use crate::data::world::Purpose as Use;
 use crate::error::{Error, Result};
-use crate::tools::scenes::{MicrophoneSettings, Pool, PoolSettings, SceneSettings, Span, Unknown, compose};
 use crate::train::recipe::Recipe;
 use clap::Args;
 use rand::Rng as _;
@@ -93,6 +96,13 @@ pub struct ScenesArgs {
     /// Longest sound in seconds; longer ones are cut.
     #[arg(long, default_value_t = 10.0)]
     max_event_s: f64,
+    /// Of the recipe's recordings of the world, those that thresholds are chosen on instead of those
+    /// that are reserved for tests.
+    #[arg(long, requires = "recipe")]
+    validation: bool,
+    /// Share of the scenes in a measured room, where the recipe has any.
+    #[arg(long, default_value_t = 0.5)]
+    measured_rooms: f64,
     /// Reverberation time of the scene's room; 0 for none.
     #[arg(long, default_value = "0.2..0.6", value_name = "S")]
     reverb_s: Span,
@@ -123,7 +133,7 @@ pub struct ScenesArgs {
 ///
 /// # Errors
 ///
-/// As [`Pool::of_fold`], [`Pool::of_folder`] and [`compose`]; if the folder holds scenes already,
+/// As [`Listing::of_data`], [`Pool::of_folder`] and [`compose`]; if the folder holds scenes already,
 /// or cannot be written.
 pub fn scenes(args: &ScenesArgs) -> Result<()> {
     let settings = args.settings()?;
@@ -178,12 +188,14 @@ impl ScenesArgs {
             if self.negative { (0.0, self.events_a_minute) } else { (self.events_a_minute, self.unknown_a_minute) };
         Ok(SceneSettings {
             seconds: 60.0 * self.minutes,
-            events_a_minute: events,
-            overlap: self.overlap,
-            unknown_a_minute: others,
+            events_a_minute: Span::only(events),
+            overlap: Span::only(self.overlap),
+            unknown_a_minute: Span::only(others),
+            as_many_as_fit: false,
             unknown,
             snr_db: self.snr_db,
             max_event_s: self.max_event_s,
+            measured_rooms: self.measured_rooms,
             reverb_s: self.reverb_s,
             distance_m: self.distance_m,
             background_dbfs: self.background_dbfs,
@@ -201,13 +213,15 @@ impl ScenesArgs {
         if !(0.01..=60.0).contains(&self.gap_s) {
             return Err(Error::Usage(format!("--gap-s is {}, must be within 0.01..60", self.gap_s)));
         }
-        let settings = PoolSettings { sample_rate: self.sample_rate, gap_s: self.gap_s };
+        let settings = PoolSettings { sample_rate: self.sample_rate, gap_s: self.gap_s, ..PoolSettings::default() };
         let mut pool = match (&self.recipe, self.fold, &self.data) {
             (Some(recipe), Some(fold), _) => {
                 let (recipe, path) = Recipe::load(recipe)?;
                 let root = data_root(&recipe.data_root, &path, self.data_root.as_deref());
                 let folds = self.folds.map_or(recipe.folds, FoldsArg::mode);
-                Pool::of_fold(&recipe, &root, folds, fold, settings)?
+                let purpose = if self.validation { Use::Validation } else { Use::Test };
+                let share = Share { folds, fold: Some(fold), purpose };
+                Pool::read(Listing::of_data(&recipe.name, &recipe.contents(), &root, share)?, settings)?
             }
             (None, _, None) if !self.negative => {
                 return Err(Error::Usage("name a recipe with --fold, or a folder with --data".to_owned()));

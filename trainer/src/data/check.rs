@@ -75,7 +75,7 @@ fn wrong(set: &DataSet, root: &Path, frontend: &FrontendConfig, options: &Option
         }
         errors.extend(match &set.tables {
             Tables::EpicSounds(epic) => check::annotated(&table, audio, frontend, epic.n_classes, options.audio_bytes),
-            Tables::Clips(_) | Tables::Background(_) => {
+            Tables::Clips(_) | Tables::Background(_) | Tables::World(_) => {
                 let background = !set.has_labels();
                 check::clips(&table, audio, background, frontend, options.audio_bytes)
             }

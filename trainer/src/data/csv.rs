@@ -2,7 +2,7 @@
 //!
 //! Enters: a CSV file with a header. Leaves: checked rows. Columns `file`, `label`, `fold` and
 //! `source_id` are read, others ignored; a table of negatives needs `file` alone, and its `label`
-//! says what the recording holds. Every error names the file and the line.
+//! or `like` says what the recording holds. Every error names the file and the line.
 
 use crate::error::{Error, Result};
 use csv::StringRecord;
@@ -53,7 +53,7 @@ pub fn read_rows(csv: &Path, audio: Option<&Path>, negatives: bool) -> Result<Ve
     };
     let file_at = column("file")?;
     let columns = if negatives { None } else { Some((column("label")?, column("fold")?, column("source_id")?)) };
-    let content_at = header.iter().position(|h| h == "label").filter(|_| negatives);
+    let content_at = header.iter().position(|h| h == "label" || h == "like").filter(|_| negatives);
     let row = |record: csv::Result<StringRecord>| {
         let record = record.map_err(|e| csv_error(csv, &e))?;
         let line = record.position().map(|p| p.line() as usize);

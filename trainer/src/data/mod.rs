@@ -7,18 +7,21 @@
 //!
 //! [`sets`] opens data sets as [`segments`]; [`csv`] reads tables; [`features`] computes features
 //! and caches them, [`frames`] reads them; [`check`] says what a set holds and what is wrong with
-//! it; [`folds`] divides clips; [`procedural`] makes clips; [`scores`] holds what networks say of
-//! segments.
+//! it; [`folds`] divides clips; [`procedural`] makes clips; [`scenes`] composes recordings of clips
+//! and of the [`world`]; [`scores`] holds what networks say of segments.
 
 pub mod check;
 pub mod csv;
 pub mod features;
+pub(crate) mod folder;
 pub mod folds;
 pub mod frames;
 pub mod procedural;
+pub mod scenes;
 pub mod scores;
 pub mod segments;
 pub mod sets;
+pub mod world;
 
 use crate::error::{Error, Result};
 use edge_frontend::FrontendConfig;
@@ -136,12 +139,14 @@ pub struct SetInfo {
 }
 
 /// What a corpus is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Contents<'a> {
     /// Data sets, in the order of their labels.
     pub sets: &'a [DataSet],
     /// Label of the background; absent if there is no such class.
     pub background: Option<&'a str>,
+    /// Labels that no data set has.
+    pub more_labels: Vec<&'a str>,
     /// Generated clips.
     pub procedural: Option<&'a Procedural>,
     /// The network's front end.
@@ -321,6 +326,11 @@ fn labels(contents: &Contents, opened: &[Opened]) -> Result<Vec<String>> {
     }
     if contents.procedural.is_some_and(|p| p.add_labels) {
         procedural::add_labels(&mut labels);
+    }
+    for name in &contents.more_labels {
+        if !labels.iter().any(|l| l == name) {
+            labels.push((*name).to_owned());
+        }
     }
     if let Some(name) = contents.background.filter(|name| !labels.iter().any(|l| l == name)) {
         labels.push(name.to_owned());

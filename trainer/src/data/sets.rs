@@ -4,6 +4,7 @@
 //! trained on or held out, and segments of background.
 
 use super::segments::{Options, SegmentSet};
+use super::world::{Role, World};
 use crate::error::{Error, Result};
 use edge_frontend::FrontendConfig;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub enum Tables {
     Background(PathBuf),
     /// EPIC-SOUNDS: annotations in the form of its authors.
     EpicSounds(EpicSounds),
+    /// Recordings of the world, for composed scenes alone.
+    World(World),
 }
 
 /// The annotations of EPIC-SOUNDS.
@@ -69,6 +72,10 @@ struct Keys {
     n_classes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     least_gap_s: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    test: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -78,6 +85,30 @@ enum Kind {
     Clips,
     Background,
     EpicSounds,
+    Foreign,
+    Ambience,
+    Rooms,
+}
+
+impl Kind {
+    fn role(self) -> Option<Role> {
+        match self {
+            Self::Foreign => Some(Role::Foreign),
+            Self::Ambience => Some(Role::Ambience),
+            Self::Rooms => Some(Role::Rooms),
+            Self::Clips | Self::Background | Self::EpicSounds => None,
+        }
+    }
+}
+
+impl From<Role> for Kind {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Foreign => Self::Foreign,
+            Role::Ambience => Self::Ambience,
+            Role::Rooms => Self::Rooms,
+        }
+    }
 }
 
 /// Classes of EPIC-SOUNDS.
@@ -107,10 +138,21 @@ impl TryFrom<Keys> for DataSet {
             Kind::EpicSounds => keys.csv.is_some().then_some("csv"),
             _ => of_epic.into_iter().find(|(_, given)| *given).map(|(key, _)| key),
         };
+        let of_foreign = (keys.kind != Kind::Foreign && keys.weight.is_some()).then_some("weight");
+        let of_world = (keys.kind.role().is_none() && !keys.test.is_empty()).then_some("test");
+        let misplaced = misplaced.or(of_world).or(of_foreign);
         if let Some(key) = misplaced {
             return Err(wrong(&format!("`{key}` does not belong to a data set of this kind")));
         }
         let tables = match keys.kind {
+            Kind::Foreign | Kind::Ambience | Kind::Rooms => {
+                let role = keys.kind.role().unwrap_or(Role::Foreign);
+                let weight = keys.weight.unwrap_or(1.0);
+                if !(weight > 0.0 && weight.is_finite()) {
+                    return Err(wrong("`weight` must be positive"));
+                }
+                Tables::World(World { role, csv: keys.csv.clone(), test: keys.test.clone(), weight })
+            }
             Kind::Clips => Tables::Clips(needed("csv", &keys.csv)?),
             Kind::Background => Tables::Background(needed("csv", &keys.csv)?),
             Kind::EpicSounds => Tables::EpicSounds(EpicSounds {
@@ -140,6 +182,13 @@ impl From<DataSet> for Keys {
                 least_gap_s: epic.least_gap_s,
                 ..keys
             },
+            Tables::World(world) => Self {
+                kind: world.role.into(),
+                csv: world.csv,
+                test: world.test,
+                weight: (world.role == Role::Foreign).then_some(world.weight),
+                ..keys
+            },
         }
     }
 }
@@ -165,7 +214,7 @@ pub struct Opened {
 impl DataSet {
     /// Whether its segments have classes.
     pub fn has_labels(&self) -> bool {
-        !matches!(self.tables, Tables::Background(_))
+        matches!(self.tables, Tables::Clips(_) | Tables::EpicSounds(_))
     }
 
     /// The files that must be there, relative to the data root, each with the name of its key.
@@ -176,6 +225,7 @@ impl DataSet {
                 let more = epic.uncategorised.iter().map(|path| ("uncategorised", path.as_path()));
                 [("train", epic.train.as_path()), ("validation", &epic.validation)].into_iter().chain(more).collect()
             }
+            Tables::World(world) => world.csv.iter().map(|csv| ("csv", csv.as_path())).collect(),
         };
         files.push(("audio", &self.audio));
         files
@@ -195,11 +245,17 @@ impl DataSet {
 
     /// Its kind, as recipes name it.
     pub fn kind(&self) -> &'static str {
-        match self.tables {
+        match &self.tables {
             Tables::Clips(_) => "clips",
             Tables::Background(_) => "background",
             Tables::EpicSounds(_) => "epic_sounds",
+            Tables::World(world) => world.role.as_str(),
         }
+    }
+
+    /// Recordings of the world, if it consists of them.
+    pub fn world(&self) -> Option<&World> {
+        if let Tables::World(world) = &self.tables { Some(world) } else { None }
     }
 
     /// Opens the set, whose files lie under `root`.
@@ -222,6 +278,8 @@ impl DataSet {
             validation_background: None,
         };
         match &self.tables {
+            // Scenes are composed of them; they are no segments.
+            Tables::World(_) => (),
             Tables::Clips(csv) => {
                 let segments = SegmentSet::clips(&root.join(csv), &audio, frontend, options)?;
                 opened.labels = segments.labels().to_vec();

@@ -1,4 +1,3 @@
-//! Tools around the chain: a user's own sounds, composed scenes.
+//! Tools around the chain: a user's own sounds.
 
 pub mod own;
-pub mod scenes;

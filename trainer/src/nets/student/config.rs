@@ -51,6 +51,12 @@ impl StudentConfig {
         self.described().slot_frames(frontend)
     }
 
+    /// The middle of the slot of an output, in seconds from the beginning of its field.
+    pub fn slot_centre_s(&self, frontend: &FrontendConfig) -> f64 {
+        let window_s = frontend.win_length as f64 / f64::from(frontend.sample_rate);
+        self.slot(frontend) * frontend.hop_seconds() + window_s / 2.0
+    }
+
     /// Log-mel frames from one output to the next: a pulse.
     pub fn pulse_frames(&self) -> usize {
         self.layers.iter().map(|layer| layer.stride_t).product()

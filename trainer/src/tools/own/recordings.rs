@@ -4,9 +4,9 @@
 //! files and folds, and the recordings that hold nothing of them. Nothing is decoded here: mistakes
 //! in names and counts are reported before the long work begins.
 
+use crate::data::folder;
 use crate::data::folds;
 use crate::error::{Error, Result};
-use crate::tools::scenes::folder;
 use std::path::{Path, PathBuf};
 
 /// Names of folders that hold none of the classes.

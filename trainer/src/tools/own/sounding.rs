@@ -4,8 +4,8 @@
 //! level, as frames of the features' powers with what is around them. Runs on the pool's threads.
 
 use crate::data::features::features;
+use crate::data::scenes::{active, cut_low};
 use crate::error::Result;
-use crate::tools::scenes::{active, cut_low};
 use crate::train::student::power_of;
 use edge::audio::Audio;
 use edge_frontend::FrontendConfig;

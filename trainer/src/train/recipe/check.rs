@@ -1,7 +1,8 @@
 //! Ranges and relations of a recipe that types cannot express.
 
-use super::{Augment, Distill, Frozen, Hears, Init, Network, Recipe, Schedule, Stage};
+use super::{Augment, Distill, Frozen, Hears, Init, Network, Recipe, Schedule, Stage, TaggerLabel};
 use crate::nets::student::StudentConfig;
+use crate::nets::teacher::audioset::class_index;
 use crate::nets::teacher::mn04;
 use edge_frontend::{Activation, MelScale, Power};
 
@@ -40,7 +41,7 @@ fn check_data(recipe: &Recipe) -> Checked {
     for (i, set) in recipe.data.iter().enumerate() {
         let twice = format!("data set {:?} is listed twice", set.name);
         require(recipe.data[..i].iter().all(|s| s.name != set.name), "name", &twice)?;
-        let named = set.has_labels() || recipe.background.is_some();
+        let named = set.has_labels() || set.world().is_some() || recipe.background.is_some();
         require(named, "kind", &format!("data set {:?} is background: `background` must name its label", set.name))?;
     }
     if let Some(procedural) = &recipe.procedural {
@@ -145,11 +146,10 @@ fn check_slowfast(recipe: &Recipe) -> Checked {
     require(n_frames <= config.n_frames, "view_seconds", &message)?;
     for stage in &recipe.stages {
         let augment = stage.augment();
-        if let Some(key) = augment.of_student_alone() {
+        if let Some(key) = augment.of_student_alone().or(stage.of_student_alone()) {
             return Err((key, "is for a student: SlowFast does not have it".to_owned()));
         }
         require(augment.mel_shift.fract() == 0.0, "mel_shift", "must be whole bands for SlowFast")?;
-        require(stage.ema == 0.0, "ema", "is for a student: SlowFast does not have it")?;
         require(stage.schedule == Schedule::Step, "schedule", "must be \"step\" for SlowFast")?;
         require(!stage.teacher || recipe.teacher.is_some(), "teacher", "needs a [teacher] table")?;
         let frozen = stage.frozen == Frozen::Backbone && stage.teacher;
@@ -171,6 +171,7 @@ fn check_student(recipe: &Recipe, config: &StudentConfig) -> Checked {
         require(augment.time_mask <= recipe.train.crop_frames, "time_mask", "is longer than crop_frames")?;
         require(augment.n_time_masks <= 1, "n_time_masks", "must be 0 or 1 for a student")?;
     }
+    check_scenes(recipe, config)?;
     if let Some(teacher) = &recipe.teacher {
         require((0.0..=1.0).contains(&teacher.online), "online", "must be from 0 to 1")?;
         let in_step = f64::from(mn04::SAMPLE_RATE) * recipe.frontend.hop_seconds() == mn04::HOP as f64;
@@ -183,6 +184,48 @@ fn check_student(recipe: &Recipe, config: &StudentConfig) -> Checked {
     let Some(quantize) = &recipe.quantize else { return Ok(()) };
     require((50.0..=100.0).contains(&quantize.percentile), "percentile", "must be from 50 to 100")?;
     require(quantize.calibration_batches >= 1, "calibration_batches", "must be at least 1")
+}
+
+fn check_scenes(recipe: &Recipe, config: &StudentConfig) -> Checked {
+    if let Some(tagger) = &recipe.tagger {
+        require(recipe.stages.iter().any(|stage| stage.scenes.is_some()), "tagger", "no stage hears scenes")?;
+        let weights = [tagger.embedding_weight, tagger.tags_weight];
+        require(weights.iter().all(|w| *w >= 0.0 && w.is_finite()), "tagger", "weights must be 0 or more")?;
+        for TaggerLabel { name, audioset, sounds_from, unsure_from } in &tagger.labels {
+            require(!audioset.is_empty(), "label", &format!("{name:?}: `audioset` must name a class"))?;
+            for class in audioset {
+                let message = format!("{name:?}: AudioSet has no class {class:?}");
+                require(class_index(class).is_some(), "label", &message)?;
+            }
+            let shares = sounds_from.iter().chain([unsure_from]);
+            let message = format!("{name:?}: `sounds_from` and `unsure_from` must be from 0 to 1");
+            require(shares.into_iter().all(|s| (0.0..=1.0).contains(s)), "label", &message)?;
+        }
+    }
+    for (i, stage) in recipe.stages.iter().enumerate() {
+        let Some(scenes) = &stage.scenes else { continue };
+        let of = |message: &str| format!("stage {:?}: {message}", stage.name);
+        require(recipe.tagger.is_some(), "scenes", &of("a stage on scenes needs a [tagger] table"))?;
+        let message = of("network.activation must be \"sigmoid\": sounds overlap in scenes");
+        require(config.activation == Activation::Sigmoid, "activation", &message)?;
+        require(scenes.hours > 0.0 && scenes.hours.is_finite(), "hours", &of("must be positive"))?;
+        let weighs = scenes.label_weight >= 0.0 && scenes.label_weight.is_finite();
+        require(weighs, "label_weight", &of("must not be negative"))?;
+        require(scenes.gain_db >= 0.0 && scenes.gain_db.is_finite(), "gain_db", &of("must not be negative"))?;
+        require((0.0..=1.0).contains(&scenes.silent_start), "silent_start", &of("must be from 0 to 1"))?;
+        require((0.0..=1.0).contains(&scenes.rehearse), "rehearse", &of("must be from 0 to 1"))?;
+        let before = recipe.stages[..i].iter().find(|s| stage.init == Init::Stage(s.name.clone()));
+        let has_scenes = before.is_some_and(|s| s.scenes.is_some());
+        require(scenes.rehearse == 0.0 || has_scenes, "rehearse", &of("needs an `init` stage that hears scenes"))?;
+        let alone = !scenes.shared || scenes.settings.events_a_minute.high == 0.0;
+        require(alone, "shared", &of("events_a_minute must be 0: folds have other labelled clips"))?;
+        scenes.settings.check(recipe.frontend.sample_rate).map_err(|e| ("settings", of(&e.to_string())))?;
+        let n_frames =
+            recipe.frontend.n_frames((scenes.settings.seconds * f64::from(recipe.frontend.sample_rate)) as usize);
+        let message = of(&format!("is {}, a scene has {n_frames} frames", recipe.train.crop_frames));
+        require(recipe.train.crop_frames <= n_frames, "crop_frames", &message)?;
+    }
+    Ok(())
 }
 
 fn is_htk_power(recipe: &Recipe) -> bool {

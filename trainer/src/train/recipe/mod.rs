@@ -12,6 +12,7 @@ mod export;
 mod network;
 mod overrides;
 mod retired;
+mod scenes;
 mod stage;
 
 pub use augment::Augment;
@@ -19,6 +20,7 @@ pub use distill::{Distill, Fused, Hears, ScoreFile, ScoreKind};
 pub use export::{Calibration, Export, Quantize, Subset};
 pub use network::Network;
 pub use overrides::Overrides;
+pub use scenes::{Scenes, Tagger, TaggerLabel};
 pub use stage::{BatchNorm, Frozen, Init, Method, Schedule, Stage};
 
 use crate::data::Contents;
@@ -69,6 +71,9 @@ pub struct Recipe {
     /// What a student learns from the posteriors of teachers.
     #[serde(default)]
     pub distill: Option<Distill>,
+    /// CED-tiny as a teacher of scenes.
+    #[serde(default)]
+    pub tagger: Option<Tagger>,
     /// What is done to a training crop, unless a stage says otherwise.
     #[serde(default)]
     pub augment: Augment,
@@ -194,10 +199,17 @@ impl Recipe {
         Contents {
             sets: &self.data,
             background: self.background.as_deref(),
+            more_labels: self.more_labels(),
             procedural: self.procedural.as_ref(),
             frontend: &self.frontend,
             audio_mb: self.train.memory_mb / 4,
         }
+    }
+
+    /// The labels that the tagger alone knows.
+    fn more_labels(&self) -> Vec<&str> {
+        let of_tagger = self.tagger.iter().flat_map(|tagger| &tagger.labels);
+        of_tagger.filter(|label| label.sounds_from.is_some()).map(|label| label.name.as_str()).collect()
     }
 
     /// The student's layers.

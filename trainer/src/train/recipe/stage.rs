@@ -1,6 +1,6 @@
 //! `[[stage]]`: one training of the network.
 
-use super::Augment;
+use super::{Augment, Scenes};
 use crate::train::loss::Loss;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -62,6 +62,9 @@ pub struct Stage {
     /// What is done to a training crop, if not what `[augment]` says.
     #[serde(default)]
     pub augment: Option<Augment>,
+    /// Student: the stage hears composed scenes instead of clips.
+    #[serde(default)]
+    pub scenes: Option<Scenes>,
 
     /// SlowFast: the first epochs, in which pairs of frames and of bands are averaged: a quarter of
     /// the work, for a start from scratch.
@@ -171,6 +174,12 @@ impl Stage {
     /// What is done to a training crop.
     pub fn augment(&self) -> Augment {
         self.augment.clone().unwrap_or_default()
+    }
+
+    /// The first option that is on and that SlowFast does not have.
+    pub(super) fn of_student_alone(&self) -> Option<&'static str> {
+        let on = [("scenes", self.scenes.is_some()), ("ema", self.ema > 0.0)];
+        on.into_iter().find(|(_, on)| *on).map(|(key, _)| key)
     }
 
     /// The first option that is on and that a student does not have.

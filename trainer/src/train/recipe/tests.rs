@@ -67,7 +67,7 @@ fn the_recipes_for_data_at_hand_have_the_same_four_stages() {
 
 #[test]
 fn the_recipes_of_students_have_one_stage_with_smoothed_labels_and_averaged_weights() {
-    for (name, negatives) in [("home.toml", 0.06), ("kitchen20.toml", 0.0), ("esc10.toml", 0.0)] {
+    for (name, negatives) in [("home-clips.toml", 0.06), ("kitchen20.toml", 0.0), ("esc10.toml", 0.0)] {
         let recipe = shipped(name);
         assert_eq!(recipe.student().unwrap().pulse_frames(), 8, "{name}");
         let [stage] = &recipe.stages[..] else { panic!("{name}: one stage") };
@@ -114,7 +114,7 @@ fn a_stage_depends_on_itself_and_what_it_starts_from() {
 
 #[test]
 fn what_follows_the_last_step_decides_no_training() {
-    let recipe = shipped("home.toml");
+    let recipe = shipped("home-clips.toml");
     let name = &recipe.stages[0].name;
     let mut other = recipe.clone();
     (other.quantize, other.export, other.train.evaluate_every) = (None, None, 1);

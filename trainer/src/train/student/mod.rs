@@ -15,15 +15,14 @@ mod source;
 pub mod teach;
 pub mod teachers;
 mod treatment;
+mod weights;
 
 use super::checkpoint::{Checkpoint, Header};
+use super::drop_out;
 use super::learner::Learner;
 use super::loss::soft;
 use super::metrics::Step;
-use super::optim::Optimizer;
 use super::recipe::{Recipe, Stage};
-use super::schedule::learning_rate;
-use super::{drop_out, optimizer_tensors};
 use crate::common::maths::Expr;
 use crate::common::random::{Purpose, rng_for};
 use crate::error::Result;
@@ -37,6 +36,7 @@ use tch::{Device, Kind, Tensor};
 use teachers::{Lesson, Teachers};
 
 pub use bands::Bands;
+pub use weights::Weights;
 
 /// Evaluates the network during the training: a line for the reader and an object for the record.
 pub type Evaluate<'a> = dyn Fn(&Student) -> Result<Option<(String, Value)>> + 'a;
@@ -48,9 +48,7 @@ pub struct StudentLearner<'a> {
     seed: u64,
     n_steps: u64,
     n_classes: usize,
-    student: Student,
-    average: Student,
-    optimizer: Optimizer,
+    weights: Weights,
     teachers: Teachers,
     batcher: Batcher,
     evaluate: Box<Evaluate<'a>>,
@@ -72,17 +70,14 @@ impl<'a> StudentLearner<'a> {
         evaluate: Box<Evaluate<'a>>,
     ) -> Result<Self> {
         let (recipe, stage) = (header.recipe.clone(), header.recipe.stages[index].clone());
-        let trained = student.params().iter().filter(|p| p.trained).map(|p| &p.value);
         Ok(Self {
-            optimizer: Optimizer::new(stage.method, recipe.train.momentum, trained)?,
-            average: student.frozen_copy()?,
             device: student.device(),
+            weights: Weights::new(student, &stage, &recipe.train)?,
             seed: recipe.stage_seed(index),
             n_steps: header.n_steps,
             n_classes: header.labels.len(),
             recipe,
             stage,
-            student,
             teachers,
             batcher,
             evaluate,
@@ -91,7 +86,7 @@ impl<'a> StudentLearner<'a> {
 
     /// The moving average of the weights: better than the weights themselves.
     pub fn averaged(&self) -> &Student {
-        &self.average
+        self.weights.averaged()
     }
 
     /// The crops of step `step` as the network takes them, `(B, T, n_mels)`.
@@ -142,53 +137,36 @@ impl Learner for StudentLearner<'_> {
     fn step(&mut self, batch: Batch, step: u64) -> Result<Step> {
         let n_batch = self.stage.batch as i64;
         let x = self.normalised(&batch)?;
-        let features = self.student.embed(&x, self.recipe.train.precision, true)?;
+        let student = self.weights.student();
+        let features = student.embed(&x, self.recipe.train.precision, true)?;
         let features = features.f_mean_dim([2i64].as_slice(), false, Kind::Float)?;
         let kept = drop_out(&features, self.stage.dropout, &mut rng_for(self.seed, Purpose::Dropout, step))?;
-        let logits = self.student.classify(&kept)?;
+        let logits = student.classify(&kept)?;
         let lesson = self.teachers.ask(&batch, self.n_classes, self.device)?;
         let targets = Tensor::f_from_slice(&batch.targets)?.f_view([n_batch, -1])?.f_to_device(self.device)?;
 
         let loss = self.label_loss(&logits, &targets, &lesson)?;
         let mut losses = vec![("loss", loss.f_double_value(&[])?)];
         let mut whole = loss;
-        if let (Some(predicted), Some(embeddings)) = (self.student.imitate(&features)?, &lesson.embeddings) {
+        if let (Some(predicted), Some(embeddings)) = (student.imitate(&features)?, &lesson.embeddings) {
             let distance = embeddings.distance(&predicted)?;
             losses.push(("teacher_loss", distance.f_double_value(&[])?));
             whole = whole.f_add(&distance.f_mul_scalar(embedding_weight(&self.recipe))?)?;
         }
         whole.f_backward()?;
 
-        let lr = learning_rate(&self.stage, step, self.n_steps, self.steps_per_epoch());
-        let decay = self.stage.weight_decay.unwrap_or(self.recipe.train.weight_decay);
-        let trained = self.student.params_mut().iter_mut().filter(|p| p.trained);
-        // Only matrices and kernels decay, not batch norm and biases.
-        let trained = trained.map(|p| {
-            let decay = if p.value.dim() > 1 { decay } else { 0.0 };
-            (&mut p.value, decay)
-        });
-        self.optimizer.step(trained, lr, step)?;
-        // A short memory at first: the fresh weights say nothing.
-        let memory = self.stage.ema.min((step + 1) as f64 / (step + 10) as f64);
-        self.average.average_towards(&self.student, memory)?;
+        let lr = self.weights.update(step, self.n_steps, self.steps_per_epoch())?;
         let right = logits.f_argmax(1, false)?.f_eq_tensor(&targets.f_argmax(1, false)?)?;
         let accuracy = right.f_sum(Kind::Float)?.f_double_value(&[])? / n_batch as f64;
         Ok(Step { losses, accuracy, lr })
     }
 
     fn tensors(&self) -> Vec<(String, Tensor)> {
-        let mut tensors = Vec::new();
-        for (prefix, student) in [("model", &self.student), ("ema", &self.average)] {
-            let params = student.params().iter();
-            tensors.extend(params.map(|p| (format!("{prefix}/{}", p.name), p.value.shallow_clone())));
-        }
-        let trained = self.student.params().iter().filter(|p| p.trained).map(|p| p.name.clone());
-        tensors.extend(optimizer_tensors(&self.optimizer, trained));
-        tensors
+        self.weights.tensors()
     }
 
     fn evaluate(&self) -> Result<Option<(String, Value)>> {
-        (self.evaluate)(&self.average)
+        (self.evaluate)(self.averaged())
     }
 }
 

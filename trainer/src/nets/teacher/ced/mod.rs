@@ -46,7 +46,8 @@ const PATCH: i64 = 16;
 /// Environment variable that names the network's file.
 pub const VARIABLE: &str = "EARWITNESS_CED";
 const FILE: &str = "earwitness/ced-tiny.onnx";
-const SHA256: &str = "3890f227660be71886ff48633d11a731993e0206db8a486781412c28a0873435";
+/// SHA-256 of the file.
+pub const SHA256: &str = "3890f227660be71886ff48633d11a731993e0206db8a486781412c28a0873435";
 
 /// What the network hears of waves.
 #[derive(Debug)]

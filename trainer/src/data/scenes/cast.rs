@@ -10,7 +10,6 @@ use crate::common::random::Rng;
 use crate::error::{Error, Result};
 use rand::Rng as _;
 use sounds::Sound;
-use std::borrow::Cow;
 
 /// Length of a generated sound.
 const GENERATED_S: (f32, f32) = (2.0, 10.0);
@@ -27,6 +26,8 @@ pub(super) struct Part {
     pub(super) class: usize,
     /// The file, below the data root; or the generated sound and its seed.
     pub(super) source: String,
+    /// The label that a sound without one may have.
+    pub(super) like: Option<String>,
     /// Where in the recording it begins.
     pub(super) from_s: f64,
 }
@@ -48,9 +49,9 @@ impl Part {
 }
 
 /// The sounds with a label: classes come up equally often, and of each class its clips do.
-pub(super) fn events(studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
+pub(super) fn events(studio: &mut Studio, a_minute: f64, rng: &mut Rng) -> Result<Vec<Part>> {
     let (pool, settings) = (studio.pool, studio.settings);
-    let n = count(settings.events_a_minute, settings);
+    let n = count(a_minute, settings);
     let clips_of =
         |class: usize| -> Vec<usize> { (0..pool.clips().len()).filter(|&i| pool.clips()[i].class == class).collect() };
     let mut clips: Vec<Deck<usize>> = (0..pool.labels().len()).map(|class| Deck::new(clips_of(class))).collect();
@@ -59,16 +60,15 @@ pub(super) fn events(studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
     while parts.len() < n {
         let clip = classes.draw(rng).and_then(|class| clips[class].draw(rng));
         let Some(clip) = clip.map(|i| &pool.clips()[i]) else {
-            let rate = settings.events_a_minute;
-            return Err(Error::Usage(format!("--events-a-minute is {rate}, but there are no clips")));
+            return Err(Error::Usage(format!("--events-a-minute is {a_minute}, but there are no clips")));
         };
-        parts.push(recorded(clip, studio, false, rng));
+        parts.extend(recorded(clip, studio, false, rng)?);
     }
     Ok(parts)
 }
 
 /// The sounds without a label.
-pub(super) fn unknown(studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
+pub(super) fn unknown(studio: &mut Studio, a_minute: f64, rng: &mut Rng) -> Result<Vec<Part>> {
     let (pool, settings) = (studio.pool, studio.settings);
     let kinds: Vec<(usize, Sound)> = Sound::all()
         .iter()
@@ -76,7 +76,7 @@ pub(super) fn unknown(studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
         // Room noise is what scenes have for a background; a muted microphone must not silence what
         // the truth says.
         .filter(|&sound| sound.label().is_none() && sound != Sound::RoomNoise)
-        .filter(|&sound| sound != Sound::Silence || settings.events_a_minute == 0.0)
+        .filter(|&sound| sound != Sound::Silence || settings.events_a_minute.high == 0.0)
         .filter(|sound| match settings.unknown {
             Unknown::All => true,
             Unknown::Seen => !sound.is_reserved(),
@@ -86,20 +86,34 @@ pub(super) fn unknown(studio: &mut Studio, rng: &mut Rng) -> Result<Vec<Part>> {
         .enumerate()
         .collect();
     let n_kinds = kinds.len();
-    let (mut kinds, mut clips) = (Deck::new(kinds), Deck::new((0..pool.unknown().len()).collect::<Vec<usize>>()));
+    let mut kinds = Deck::new(kinds);
+    let mut sets: Vec<(f64, usize, Deck<usize>)> = Vec::new();
+    let mut n_before = 0;
+    for (weight, clips) in pool.unknown() {
+        sets.push((*weight, n_before, Deck::new((0..clips.len()).collect())));
+        n_before += clips.len();
+    }
+    let total: f64 = sets.iter().map(|(weight, ..)| weight).sum();
     let mut parts = Vec::new();
-    while parts.len() < count(settings.unknown_a_minute, settings) {
+    while parts.len() < count(a_minute, settings) {
         let takes_clip = !pool.unknown().is_empty() && (n_kinds == 0 || rng.random::<f32>() < RECORDED);
-        if takes_clip && let Some(i) = clips.draw(rng) {
-            let part = recorded(&pool.unknown()[i], studio, true, rng);
+        if takes_clip {
+            let mut left = rng.random::<f64>() * total;
+            let mut set = 0;
+            while set + 1 < sets.len() && left >= sets[set].0 {
+                left -= sets[set].0;
+                set += 1;
+            }
+            let (_, first, deck) = &mut sets[set];
+            let Some(i) = deck.draw(rng) else { continue };
+            let part = recorded(&pool.unknown()[set].1[i], studio, true, rng)?;
             // Each recording may be something else.
-            parts.push(Part { class: n_kinds + i, ..part });
+            parts.extend(part.map(|part| Part { class: n_kinds + *first + i, ..part }));
         } else if let Some((class, sound)) = kinds.draw(rng) {
-            parts.push(generated(sound, class, studio, rng));
+            parts.extend(generated(sound, class, studio, rng));
         } else {
-            let rate = settings.unknown_a_minute;
             return Err(Error::Usage(format!(
-                "{rate} sounds without a label per minute are asked for, but there are no recordings of any"
+                "{a_minute} sounds without a label per minute are asked for, but there are no recordings of any"
             )));
         }
     }
@@ -110,24 +124,28 @@ fn count(a_minute: f64, settings: &SceneSettings) -> usize {
     (a_minute * settings.seconds / 60.0).round() as usize
 }
 
-/// One piece of a clip, at most as long as asked.
-fn recorded(clip: &Clip, studio: &mut Studio, all: bool, rng: &mut Rng) -> Part {
+/// One piece of a clip, at most as long as asked; none if what was cut out of it is silent.
+fn recorded(clip: &Clip, studio: &mut Studio, all: bool, rng: &mut Rng) -> Result<Option<Part>> {
     let rate = f64::from(studio.pool.sample_rate());
     let piece = &clip.pieces[rng.random_range(0..clip.pieces.len())];
     let longest = (studio.settings.max_event_s * rate) as usize;
-    let start = rng.random_range(0..=piece.samples.len().saturating_sub(longest));
-    let mut dry = Cow::from(&piece.samples);
-    if dry.len() > longest {
-        let mut cut = dry[start..start + longest].to_vec();
-        fade(&mut cut, (CUT_FADE_S.0 * rate) as usize, (CUT_FADE_S.1 * rate) as usize);
-        dry = Cow::from(cut);
+    let start = rng.random_range(0..=piece.sound.len().saturating_sub(longest));
+    let end = piece.sound.len().min(start + longest);
+    let mut dry = piece.sound.samples(start..end)?;
+    if dry.len() < piece.sound.len() {
+        fade(&mut dry, (CUT_FADE_S.0 * rate) as usize, (CUT_FADE_S.1 * rate) as usize);
     }
     let voice = studio.record(&dry, piece.threshold_db, all, rng);
-    let from_s = piece.from_s + start as f64 / rate;
-    Part { kind: Kind::Sounds(voice), class: clip.class, source: clip.source.clone(), from_s }
+    Ok(voice.map(|voice| Part {
+        kind: Kind::Sounds(voice),
+        class: clip.class,
+        source: clip.source.clone(),
+        like: clip.like.clone(),
+        from_s: piece.from_s + start as f64 / rate,
+    }))
 }
 
-fn generated(sound: Sound, class: usize, studio: &mut Studio, rng: &mut Rng) -> Part {
+fn generated(sound: Sound, class: usize, studio: &mut Studio, rng: &mut Rng) -> Option<Part> {
     let (low, high) = (GENERATED_S.0, GENERATED_S.1.min(studio.settings.max_event_s as f32));
     let seconds = if low < high { low * (high / low).powf(rng.random()) } else { high };
     let seed: u64 = rng.random();
@@ -139,7 +157,7 @@ fn generated(sound: Sound, class: usize, studio: &mut Studio, rng: &mut Rng) -> 
         let at_rate = |seconds: f64| (seconds * f64::from(rate)) as usize;
         fade(&mut dry, at_rate(CUT_FADE_S.0), at_rate(CUT_FADE_S.1));
         let quiet_db = Levels::of(&dry, rate).loudest_db() - super::active::REACH_DB;
-        Kind::Sounds(studio.record(&dry, quiet_db, true, rng))
+        Kind::Sounds(studio.record(&dry, quiet_db, true, rng)?)
     };
-    Part { kind, class, source: format!("{sound}:{seed}"), from_s: 0.0 }
+    Some(Part { kind, class, source: format!("{sound}:{seed}"), like: None, from_s: 0.0 })
 }

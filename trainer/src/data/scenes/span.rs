@@ -1,7 +1,7 @@
 //! A range that a value is drawn from, as a user writes it: `10` or `5..20`.
 
 use rand::Rng as _;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -64,6 +64,22 @@ impl FromStr for Span {
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         [self.low, self.high].serialize(serializer)
+    }
+}
+
+/// A number, or `[low, high]`.
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a number or [low, high]")]
+        enum Form {
+            Only(f64),
+            Range([f64; 2]),
+        }
+        Ok(match Form::deserialize(deserializer)? {
+            Form::Only(value) => Self::only(value),
+            Form::Range([low, high]) => Self { low, high },
+        })
     }
 }
 

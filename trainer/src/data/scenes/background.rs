@@ -11,9 +11,11 @@ use super::fft::Fft;
 use super::microphone::Microphone;
 use super::pool::{Background, Pool};
 use crate::common::random::{Purpose, Rng, normal, rng_for, uniform};
+use crate::error::Result;
 use rand::Rng as _;
 use serde::Serialize;
-use sounds::Sound;
+use sounds::{Sound, TruthEvent};
+use std::ops::Range;
 
 /// Length of a bed.
 const BED_S: (f32, f32) = (40.0, 120.0);
@@ -39,6 +41,15 @@ pub(super) struct Bed {
     to_s: f64,
     /// Before the microphone, over the mean of all.
     level_db: f64,
+    #[serde(skip)]
+    like: Option<String>,
+}
+
+impl Bed {
+    /// The label that it may have, with its time.
+    pub(super) fn unsure(&self) -> Option<TruthEvent> {
+        Some(TruthEvent { onset_s: self.from_s, offset_s: self.to_s, label: self.like.clone()? })
+    }
 }
 
 /// A track of `n` samples.
@@ -49,7 +60,7 @@ pub(super) fn lay(
     n: usize,
     fft: &mut Fft,
     rng: &mut Rng,
-) -> (Vec<f32>, Vec<Bed>) {
+) -> Result<(Vec<f32>, Vec<Bed>)> {
     let rate = pool.sample_rate();
     let count = |seconds: f32| (seconds * rate as f32) as usize;
     let mut deck = Deck::new((0..pool.backgrounds().len()).collect());
@@ -61,23 +72,26 @@ pub(super) fn lay(
         let end = (start + count(uniform(rng, low, high)) + fade).min(n);
         let recorded = deck.draw(rng).filter(|_| rng.random::<f32>() >= GENERATED);
         let level_db = f64::from((SPREAD_DB * normal(rng)).clamp(-2.0 * SPREAD_DB, 2.0 * SPREAD_DB));
-        let generated;
-        let background = match recorded {
-            Some(i) => &pool.backgrounds()[i],
+        let (source, like, mut bed) = match recorded {
+            Some(i) => {
+                let Background { source, like, sound } = &pool.backgrounds()[i];
+                let samples = |part| sound.samples(part);
+                (source.clone(), like.clone(), extend(sound.len(), samples, end - start, rate, rng)?)
+            }
             None => {
-                generated = room_noise(rate, rng);
-                &generated
+                let (source, samples) = room_noise(rate, rng);
+                (source, None, extend_noise(&samples, end - start, rate, rng)?)
             }
         };
-        let mut bed = extend(&background.samples, end - start, rate, rng);
         scale(&mut bed, level_db);
         let fade_in = if start == 0 { 0 } else { fade };
         add(&mut track[start..end], &bed, fade_in, if end == n { 0 } else { fade });
         let at = |sample: usize| sample as f64 / f64::from(rate);
-        beds.push(Bed { source: background.source.clone(), from_s: at(start), to_s: at(end), level_db });
+        beds.push(Bed { source, from_s: at(start), to_s: at(end), level_db, like });
         start = if end == n { n } else { end - fade };
     }
-    let mut under = extend(&room_noise(rate, rng).samples, n, rate, rng);
+    let noise = room_noise(rate, rng).1;
+    let mut under = extend_noise(&noise, n, rate, rng)?;
     scale(&mut under, UNDER_DB);
     add(&mut track, &under, 0, 0);
     drop(under);
@@ -85,21 +99,34 @@ pub(super) fn lay(
     fft.filter(&mut track, &filter);
     scale(&mut track, level_dbfs);
     microphone.hiss(&mut track, &mut rng_for(rng.random(), Purpose::Composition, 0));
-    (track, beds)
+    Ok((track, beds))
 }
 
-fn room_noise(sample_rate: u32, rng: &mut Rng) -> Background {
-    let seed = rng.random();
+/// Generated room noise and its name.
+fn room_noise(sample_rate: u32, rng: &mut Rng) -> (String, Vec<f32>) {
+    let seed: u64 = rng.random();
     let samples = sounds::render(Sound::RoomNoise, sample_rate, GENERATED_S, seed);
-    Background { source: format!("{}:{seed}", Sound::RoomNoise), samples }
+    (format!("{}:{seed}", Sound::RoomNoise), samples)
 }
 
-/// `n` samples of a recording, pieced together if it is shorter.
-fn extend(recording: &[f32], n: usize, sample_rate: u32, rng: &mut Rng) -> Vec<f32> {
-    if recording.len() >= n {
-        let from = rng.random_range(0..=recording.len() - n);
-        return recording[from..from + n].to_vec();
+fn extend_noise(noise: &[f32], n: usize, sample_rate: u32, rng: &mut Rng) -> Result<Vec<f32>> {
+    extend(noise.len(), |part| Ok(noise[part].to_vec()), n, sample_rate, rng)
+}
+
+/// `n` samples of a recording of `length` samples, which `samples` gives, pieced together if it is
+/// shorter.
+fn extend(
+    length: usize,
+    samples: impl Fn(Range<usize>) -> Result<Vec<f32>>,
+    n: usize,
+    sample_rate: u32,
+    rng: &mut Rng,
+) -> Result<Vec<f32>> {
+    if length >= n {
+        let from = rng.random_range(0..=length - n);
+        return samples(from..from + n);
     }
+    let recording = samples(0..length)?;
     let count = |seconds: f32| (seconds * sample_rate as f32) as usize;
     let mut track = vec![0.0; n];
     let mut start = 0;
@@ -112,7 +139,7 @@ fn extend(recording: &[f32], n: usize, sample_rate: u32, rng: &mut Rng) -> Vec<f
         add(&mut track[start..end], &recording[from..from + end - start], if start == 0 { 0 } else { fade }, fade_out);
         start = if end == n { n } else { end - fade };
     }
-    track
+    Ok(track)
 }
 
 /// Adds `samples`, which are as long as `track`, with cross-fades that keep the power of unlike
@@ -141,14 +168,14 @@ fn scale(samples: &mut [f32], level_dbfs: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::scenes::active::Levels;
+    use crate::data::scenes::active::Levels;
 
     #[test]
     fn a_looped_recording_has_no_holes_and_keeps_its_level() {
         let mut rng = rng_for(1, Purpose::Composition, 0);
         let recording: Vec<f32> = (0..30_000).map(|_| 0.1 * normal(&mut rng)).collect();
         for n in [20_000, 30_000, 400_000] {
-            let track = extend(&recording, n, 24_000, &mut rng);
+            let track = extend_noise(&recording, n, 24_000, &mut rng).unwrap();
             assert_eq!(track.len(), n);
             for (i, piece) in track.chunks_exact(2400).enumerate() {
                 let level = to_db(mean_square(piece));
@@ -163,7 +190,8 @@ mod tests {
         let mut fft = Fft::new();
         let microphone = Microphone::draw(&Default::default(), &mut rng_for(2, Purpose::Composition, 1));
         let n = 24_000 * 150;
-        let (track, beds) = lay(&pool, -50.0, &microphone, n, &mut fft, &mut rng_for(2, Purpose::Composition, 2));
+        let (track, beds) =
+            lay(&pool, -50.0, &microphone, n, &mut fft, &mut rng_for(2, Purpose::Composition, 2)).unwrap();
         assert!((to_db(mean_square(&track)) + 50.0).abs() < 0.3);
         assert!(beds.len() >= 2 && beds[0].from_s == 0.0 && beds[beds.len() - 1].to_s == 150.0, "{beds:?}");
         let full = Levels::of(&track, 24_000).stretches(-75.0, 0.1);

@@ -4,20 +4,23 @@
 
 use super::Span;
 use crate::error::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a scene shall be like. A [`Span`] is drawn from: once at the start of the scene where the
 /// field says "once a scene", and for every sound where it says "for each sound".
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct SceneSettings {
     /// Length.
     pub seconds: f64,
-    /// Sounds with a label a minute; 0 for a scene without truth.
-    pub events_a_minute: f64,
-    /// Share of these that overlap another one, 0 to 1.
-    pub overlap: f64,
-    /// Sounds without a label a minute.
-    pub unknown_a_minute: f64,
+    /// Sounds with a label a minute, once a scene; 0 for a scene without truth.
+    pub events_a_minute: Span,
+    /// Share of these that overlap another one, 0 to 1, once a scene.
+    pub overlap: Span,
+    /// Sounds without a label a minute, once a scene.
+    pub unknown_a_minute: Span,
+    /// Whether sounds that do not fit into the time are left out; else they are an error.
+    pub as_many_as_fit: bool,
     /// Which those are.
     pub unknown: Unknown,
     /// RMS of a sound where it is active over that of the background there, both broadband and
@@ -25,7 +28,9 @@ pub struct SceneSettings {
     pub snr_db: Span,
     /// Longer sounds are cut to this.
     pub max_event_s: f64,
-    /// Reverberation time at 1 kHz, once a scene; 0 for no room.
+    /// Share of the scenes in a measured room, where the pool has any.
+    pub measured_rooms: f64,
+    /// Reverberation time at 1 kHz of the other rooms, once a scene; 0 for no room.
     pub reverb_s: Span,
     /// Distance from source to microphone, for each sound.
     pub distance_m: Span,
@@ -36,7 +41,8 @@ pub struct SceneSettings {
 }
 
 /// What a scene's microphone may be like; everything is drawn once a scene.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct MicrophoneSettings {
     /// Standard deviation of a smooth random frequency response; 0 for a flat one.
     pub eq_db: f64,
@@ -51,7 +57,7 @@ pub struct MicrophoneSettings {
 }
 
 /// Sounds that no class should claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unknown {
     /// All generated kinds, and the pool's recordings.
@@ -69,12 +75,14 @@ impl Default for SceneSettings {
     fn default() -> Self {
         Self {
             seconds: 600.0,
-            events_a_minute: 6.0,
-            overlap: 0.0,
-            unknown_a_minute: 0.0,
+            events_a_minute: Span::only(6.0),
+            overlap: Span::only(0.0),
+            unknown_a_minute: Span::only(0.0),
+            as_many_as_fit: false,
             unknown: Unknown::All,
             snr_db: Span::only(10.0),
             max_event_s: 10.0,
+            measured_rooms: 0.5,
             reverb_s: Span::new(0.2, 0.6),
             distance_m: Span::new(0.5, 3.0),
             background_dbfs: Span::new(-60.0, -45.0),
@@ -105,11 +113,12 @@ impl SceneSettings {
         let nyquist_hz = f64::from(sample_rate) / 2.0;
         let microphone = &self.microphone;
         check("seconds", Span::only(self.seconds), Span::new(10.0, 6.0 * 3600.0))?;
-        check("events_a_minute", Span::only(self.events_a_minute), Span::new(0.0, 600.0))?;
-        check("unknown_a_minute", Span::only(self.unknown_a_minute), Span::new(0.0, 600.0))?;
-        check("overlap", Span::only(self.overlap), Span::new(0.0, 1.0))?;
+        check("events_a_minute", self.events_a_minute, Span::new(0.0, 600.0))?;
+        check("unknown_a_minute", self.unknown_a_minute, Span::new(0.0, 600.0))?;
+        check("overlap", self.overlap, Span::new(0.0, 1.0))?;
         check("snr_db", self.snr_db, Span::new(-20.0, 60.0))?;
         check("max_event_s", Span::only(self.max_event_s), Span::new(0.1, 600.0))?;
+        check("measured_rooms", Span::only(self.measured_rooms), Span::new(0.0, 1.0))?;
         check("reverb_s", self.reverb_s, Span::new(0.0, 5.0))?;
         check("distance_m", self.distance_m, Span::new(0.1, 10.0))?;
         check("background_dbfs", self.background_dbfs, Span::new(-90.0, -10.0))?;
@@ -143,7 +152,7 @@ mod tests {
             assert_eq!(error.kind(), crate::error::ErrorKind::Usage);
             error.to_string()
         };
-        assert_eq!(message(|s| s.overlap = 1.5), "overlap is 1.5, must be within 0..1");
+        assert_eq!(message(|s| s.overlap = Span::only(1.5)), "overlap is 1.5, must be within 0..1");
         assert!(message(|s| s.seconds = f64::NAN).starts_with("seconds is NaN"));
         assert!(message(|s| s.reverb_s = Span::new(0.2, 60.0)).contains("reverb_s is 0.2..60"));
         assert!(message(|s| s.microphone.clip_dbfs = Span::only(3.0)).contains("clip_dbfs"));

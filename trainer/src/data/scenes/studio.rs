@@ -59,7 +59,8 @@ impl<'a> Studio<'a> {
 
     /// Plays `dry`, whose own noise lies below `threshold_db`. What of it is active may come in
     /// several parts with longer pauses: of these `all` remain, or the one with the most energy.
-    pub(super) fn record(&mut self, dry: &[f32], threshold_db: f64, all: bool, rng: &mut Rng) -> Voice {
+    /// None if it is silent, as a stretch cut from a longer recording may be.
+    pub(super) fn record(&mut self, dry: &[f32], threshold_db: f64, all: bool, rng: &mut Rng) -> Option<Voice> {
         let snr_db = self.settings.snr_db.draw(rng);
         let wanted_m = self.settings.distance_m.draw_log(rng);
         let (response, distance_m) = self.room.impulse_response(wanted_m, self.pool.sample_rate(), self.fft, rng);
@@ -67,6 +68,9 @@ impl<'a> Studio<'a> {
         let kernel = self.fft.convolve(&self.filter, &response);
         let mut samples = self.fft.convolve(dry, &kernel);
         let (parts, power) = self.parts(&samples, cut_db, snr_db, all);
+        if parts.is_empty() {
+            return None;
+        }
         let extent = parts[0].start..parts[parts.len() - 1].end;
         let count = |seconds: f64| (seconds * f64::from(self.pool.sample_rate())) as usize;
         let from = extent.start.saturating_sub(count(BEFORE_S.0));
@@ -76,7 +80,7 @@ impl<'a> Studio<'a> {
         // Neither fade reaches into the extent.
         let fades = (count(BEFORE_S.1).min(extent.start - from), count(BEHIND_S.1).min(to - extent.end));
         fade(&mut samples, fades.0, fades.1);
-        Voice { samples, extent: extent.start - from..extent.end - from, power, snr_db, distance_m }
+        Some(Voice { samples, extent: extent.start - from..extent.end - from, power, snr_db, distance_m })
     }
 
     /// The active parts, and their mean square.

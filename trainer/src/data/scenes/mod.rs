@@ -32,8 +32,8 @@ mod write;
 
 pub(crate) use active::active;
 pub use compose::{Made, Scene, compose};
-pub use pool::{Pool, PoolSettings};
-pub(crate) use pool::{cut_low, folder};
+pub(crate) use pool::cut_low;
+pub use pool::{Listing, Pool, PoolSettings, Share};
 pub use settings::{MicrophoneSettings, SceneSettings, Unknown};
 pub use sounds::TruthEvent;
 pub use span::Span;

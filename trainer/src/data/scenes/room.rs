@@ -12,8 +12,13 @@
 //!   (J. Moorer, "About this reverberation business", Computer Music Journal 3(2), 1979): `10^(-3 t
 //!   / T)`, of the energy that diffuse-field theory gives: `(r / r_c)^2` times the direct sound's
 //!   in all, `r_c = 0.057 sqrt(V / T)` (H. Kuttruff, "Room Acoustics").
+//!
+//! Or a room in which impulse responses were measured. A response is used from its highest peak on,
+//! which gets the gain 1; what follows is scaled with the distance as in a box, with the response
+//! as it was measured at [`MEASURED_AT_M`].
 
 use super::fft::Fft;
+use super::pool::MeasuredRoom;
 use super::settings::SceneSettings;
 use crate::common::random::{Rng, normal, uniform};
 use rand::Rng as _;
@@ -27,6 +32,9 @@ const DRY_S: f64 = 0.05;
 /// the air's loss in the uppermost.
 const BY_OCTAVE: [f64; 7] = [1.2, 1.1, 1.0, 1.0, 0.9, 0.75, 0.5];
 const LOWEST_OCTAVE_HZ: f64 = 125.0;
+/// Distance at which a measured response is taken as it is, and the range of the factors for others.
+const MEASURED_AT_M: f64 = 2.0;
+const MEASURED_GAIN: (f64, f64) = (0.25, 2.0);
 /// Distance kept from the walls.
 const MARGIN_M: f64 = 0.2;
 
@@ -38,16 +46,30 @@ pub(super) struct Room {
     microphone_m: [f64; 3],
     /// By octave from 125 Hz on; empty if there is no reverberation.
     reverb_s: Vec<f64>,
+    /// The recording of the impulse responses, of a measured room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured: Option<String>,
+    /// Of a measured room, each from its highest peak on.
+    #[serde(skip)]
+    responses: Vec<Vec<f32>>,
 }
 
 impl Room {
-    pub(super) fn draw(settings: &SceneSettings, rng: &mut Rng) -> Self {
+    pub(super) fn draw(settings: &SceneSettings, rooms: &[MeasuredRoom], rng: &mut Rng) -> Self {
         let size_m = [rng.random_range(2.5..7.0), rng.random_range(2.2..5.5), rng.random_range(2.3..3.0)];
         let microphone_m = size_m.map(|size| rng.random_range(0.15 * size..0.85 * size));
         let reverb_s = settings.reverb_s.draw(rng);
         let reverb_s = BY_OCTAVE.map(|factor| reverb_s * factor * f64::from(uniform(rng, 0.9, 1.1))).to_vec();
         let dry = reverb_s[3] < DRY_S;
-        Self { size_m, microphone_m, reverb_s: if dry { Vec::new() } else { reverb_s } }
+        let measured = !rooms.is_empty() && rng.random::<f64>() < settings.measured_rooms;
+        let measured = measured.then(|| &rooms[rng.random_range(0..rooms.len())]);
+        Self {
+            size_m,
+            microphone_m,
+            reverb_s: if dry { Vec::new() } else { reverb_s },
+            measured: measured.map(|room| room.source.clone()),
+            responses: measured.map_or(Vec::new(), |room| room.responses.iter().map(|r| from_peak(r)).collect()),
+        }
     }
 
     /// From a source in a random direction at about `distance_m`, nearer if the room is too small
@@ -61,6 +83,12 @@ impl Room {
     ) -> (Vec<f32>, f64) {
         let source = self.place(distance_m, rng);
         let direct_m = distance(&source, &self.microphone_m);
+        if !self.responses.is_empty() {
+            let mut response = self.responses[rng.random_range(0..self.responses.len())].clone();
+            let gain = (direct_m / MEASURED_AT_M).clamp(MEASURED_GAIN.0, MEASURED_GAIN.1) as f32;
+            response.iter_mut().skip(1).for_each(|x| *x *= gain);
+            return (response, direct_m);
+        }
         let Some(&reverb_s) = self.reverb_s.get(3) else { return (vec![1.0], direct_m) };
         let rate = f64::from(sample_rate);
         let volume = self.size_m.iter().product::<f64>();
@@ -149,6 +177,15 @@ impl Room {
     }
 }
 
+/// A response from its highest peak on, which becomes 1; that of a silent one is no room at all.
+fn from_peak(response: &[f32]) -> Vec<f32> {
+    let highest = (0..response.len()).max_by(|&a, &b| response[a].abs().total_cmp(&response[b].abs()));
+    match highest.filter(|&at| response[at] != 0.0) {
+        Some(at) => response[at..].iter().map(|x| x / response[at]).collect(),
+        None => vec![1.0],
+    }
+}
+
 /// Weights of the octaves at a frequency: half cosines over the logarithm, one in all; the outer
 /// octaves reach to the ends.
 fn share_of_octave(hz: f64, octave: usize, n_octaves: usize) -> f64 {
@@ -165,13 +202,13 @@ fn distance(a: &[f64; 3], b: &[f64; 3]) -> f64 {
 mod tests {
     use super::*;
     use crate::common::random::{Purpose, rng_for};
-    use crate::tools::scenes::Span;
+    use crate::data::scenes::Span;
 
     const RATE: u32 = 24_000;
 
     fn room(reverb_s: f64, seed: u64) -> Room {
         let settings = SceneSettings { reverb_s: Span::only(reverb_s), ..SceneSettings::default() };
-        Room::draw(&settings, &mut rng_for(seed, Purpose::Composition, 0))
+        Room::draw(&settings, &[], &mut rng_for(seed, Purpose::Composition, 0))
     }
 
     fn respond(room: &Room, distance_m: f64, seed: u64) -> (Vec<f32>, f64) {
@@ -227,13 +264,25 @@ mod tests {
     }
 
     #[test]
+    fn a_measured_room_begins_with_its_peak() {
+        let measured =
+            MeasuredRoom { source: "hall.flac".to_owned(), responses: vec![vec![0.0, 0.1, -0.5, 0.25, 0.1]] };
+        let settings = SceneSettings { measured_rooms: 1.0, ..SceneSettings::default() };
+        let room = Room::draw(&settings, &[measured], &mut rng_for(1, Purpose::Composition, 0));
+        let (response, direct_m) = respond(&room, 1.0, 1);
+        let gain = (direct_m / MEASURED_AT_M).clamp(MEASURED_GAIN.0, MEASURED_GAIN.1) as f32;
+        assert_eq!(response, [1.0, -0.5 * gain, -0.2 * gain]);
+        assert_eq!(serde_json::to_value(&room).unwrap()["measured"], "hall.flac");
+    }
+
+    #[test]
     fn without_reverberation_nothing_happens() {
         assert_eq!(respond(&room(0.0, 1), 2.0, 1).0, [1.0]);
     }
 
     #[test]
     fn images_are_where_the_mirrors_put_them() {
-        let room = Room { size_m: [4.0, 3.0, 2.5], microphone_m: [1.0, 1.0, 1.0], reverb_s: vec![0.5; 7] };
+        let room = Room { size_m: [4.0, 3.0, 2.5], microphone_m: [1.0, 1.0, 1.0], ..room(0.5, 1) };
         let source = [2.0, 1.0, 1.0];
         let mut response = vec![0.0; 400];
         room.reflect(&source, 1.0, 400, 24_000.0, 0.5, &mut response);

@@ -107,7 +107,7 @@ impl Microphone {
 mod tests {
     use super::*;
     use crate::common::random::{Purpose, rng_for};
-    use crate::tools::scenes::active::{mean_square, to_db};
+    use crate::data::scenes::active::{mean_square, to_db};
 
     const RATE: u32 = 24_000;
 

@@ -30,6 +30,8 @@ pub struct Scene {
     pub samples: Vec<f32>,
     /// In order of onset.
     pub truth: Vec<TruthEvent>,
+    /// Where a label may sound or not: recordings without a label that may have it.
+    pub unsure: Vec<TruthEvent>,
     /// How it was made.
     pub made: Made,
 }
@@ -66,6 +68,8 @@ struct Heard {
     /// None where the microphone is muted.
     #[serde(flatten)]
     level: Option<Loudness>,
+    #[serde(skip)]
+    like: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -87,18 +91,23 @@ pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene
     settings.check(sample_rate)?;
     let stream = |part: u64| rng_for(seed, Purpose::Composition, part);
     let mut fft = Fft::new();
-    let room = Room::draw(settings, &mut stream(0));
+    let room = Room::draw(settings, pool.rooms(), &mut stream(0));
     let microphone = Microphone::draw(&settings.microphone, &mut stream(1));
     let background_dbfs = settings.background_dbfs.draw(&mut stream(2));
     let n = (settings.seconds * f64::from(sample_rate)) as usize;
-    let (mut samples, background) = background::lay(pool, background_dbfs, &microphone, n, &mut fft, &mut stream(3));
+    let (mut samples, background) = background::lay(pool, background_dbfs, &microphone, n, &mut fft, &mut stream(3))?;
     let mut studio = Studio::new(settings, pool, &room, &microphone, &mut fft);
-    let events = cast::events(&mut studio, &mut stream(4))?;
-    let unknown = cast::unknown(&mut studio, &mut stream(5))?;
+    let mut rates = stream(8);
+    let (events_a_minute, unknown_a_minute) =
+        (settings.events_a_minute.draw(&mut rates), settings.unknown_a_minute.draw(&mut rates));
+    let overlap = settings.overlap.draw(&mut rates);
+    let events = cast::events(&mut studio, events_a_minute, &mut stream(4))?;
+    let unknown = cast::unknown(&mut studio, unknown_a_minute, &mut stream(5))?;
     // Without events the sounds without a label are what overlaps.
-    let among_unknown = if events.is_empty() { settings.overlap } else { 0.0 };
-    let events = place(events, settings.overlap, pool, &samples, &mut stream(6))?;
-    let unknown = place(unknown, among_unknown, pool, &samples, &mut stream(7))?;
+    let among_unknown = if events.is_empty() { overlap } else { 0.0 };
+    let crowded = settings.as_many_as_fit;
+    let events = place(events, overlap, crowded, pool, &samples, &mut stream(6))?;
+    let unknown = place(unknown, among_unknown, crowded, pool, &samples, &mut stream(7))?;
     let events = mix(events, |part| Some(pool.labels()[part.class].clone()), sample_rate, &mut samples);
     let unknown = mix(unknown, |_| None, sample_rate, &mut samples);
     for heard in unknown.iter().filter(|heard| heard.level.is_none()) {
@@ -110,6 +119,11 @@ pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene
         Some(TruthEvent { onset_s: event.onset_s, offset_s: event.offset_s, label: event.label.clone()? })
     };
     let truth = events.iter().filter_map(truth).collect();
+    let may_be = |heard: &Heard| {
+        Some(TruthEvent { onset_s: heard.onset_s, offset_s: heard.offset_s, label: heard.like.clone()? })
+    };
+    let of_beds = background.iter().filter_map(Bed::unsure);
+    let unsure = unknown.iter().filter_map(may_be).chain(of_beds).collect();
     let made = Made {
         seed,
         sample_rate,
@@ -124,18 +138,34 @@ pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene
         events,
         unknown,
     };
-    Ok(Scene { sample_rate, samples, truth, made })
+    Ok(Scene { sample_rate, samples, truth, unsure, made })
 }
 
 /// A part with the sample at which its extent begins and its gain.
 type Placed = (Part, usize, f64);
 
-/// Gives each part its time, and its gain over the background there.
-fn place(parts: Vec<Part>, overlap: f64, pool: &Pool, background: &[f32], rng: &mut Rng) -> Result<Vec<Placed>> {
+/// Gives each part its time, and its gain over the background there. If `crowded`, the last parts
+/// are left out as long as they do not fit, and overlap as far as their classes allow.
+fn place(
+    mut parts: Vec<Part>,
+    mut overlap: f64,
+    crowded: bool,
+    pool: &Pool,
+    background: &[f32],
+    rng: &mut Rng,
+) -> Result<Vec<Placed>> {
     let rate = f64::from(pool.sample_rate());
-    let items: Vec<Item> = parts.iter().map(|part| Item { length: part.length(), class: part.class }).collect();
+    let mut items: Vec<Item> = parts.iter().map(|part| Item { length: part.length(), class: part.class }).collect();
     let stage = Stage { length: background.len(), pause: (pool.gap_s() * rate) as usize };
-    let starts = plan::place(&items, overlap, stage, rng).map_err(|shortage| {
+    let starts = loop {
+        match plan::place(&items, overlap, stage, rng) {
+            Err(Shortage::Time(_)) if crowded && items.pop().is_some() => continue,
+            Err(Shortage::Classes(can)) if crowded => overlap = can as f64 / items.len() as f64,
+            placed => break placed,
+        }
+    };
+    parts.truncate(items.len());
+    let starts = starts.map_err(|shortage| {
         let n = items.len();
         let (mean_s, has_s) = (
             items.iter().map(|item| item.length as f64).sum::<f64>() / (n as f64 * rate),
@@ -190,7 +220,8 @@ fn mix(
             Kind::Mutes(_) => None,
         };
         let offset_s = at(start + part.length());
-        Heard { onset_s: at(start), offset_s, label: label(&part), source: part.source, from_s: part.from_s, level }
+        let (label, Part { source, like, from_s, .. }) = (label(&part), part);
+        Heard { onset_s: at(start), offset_s, label, source, from_s, level, like }
     };
     placed.into_iter().map(tell).collect()
 }

@@ -1,0 +1,305 @@
+//! Batches of crops of scenes.
+//!
+//! Enters: the scenes of a stage, and those of the stage that it starts from. Leaves: crops with
+//! the truth of each output of the student, and what the tagger said of its slot. A batch depends
+//! on the seed and its step alone.
+
+use super::corpus::{Event, Scene, SceneCorpus};
+use crate::common::maths::Expr;
+use crate::common::random::{Purpose, Rng, rng_for, uniform};
+use crate::error::{Error, Result};
+use crate::nets::teacher::audioset::class_index;
+use crate::nets::teacher::ced;
+use crate::train::recipe::{Augment, Scenes, Tagger};
+use edge_frontend::FrontendConfig;
+use rand::Rng as _;
+use rayon::prelude::*;
+use tch::{Kind, Tensor};
+
+/// A slot belongs to a sound that lasts for this share of it.
+const SHARE_OF_SLOT: f64 = 0.5;
+
+/// What the student is told of each of its outputs.
+#[derive(Debug)]
+pub struct Batch {
+    /// `(B, T, n_mels)`: normalised log-mel values.
+    pub crops: Tensor,
+    /// `(B, T', L)`: 1 where the label sounds.
+    pub truth: Tensor,
+    /// `(B, T', L)`: 1 where that is known.
+    pub known: Tensor,
+    /// `(B, T', 192)`: the tagger's embedding.
+    pub embeddings: Tensor,
+    /// `(B, T', 527)`: the tagger's posteriors.
+    pub tags: Tensor,
+}
+
+/// When the student's outputs are.
+#[derive(Debug, Clone, Copy)]
+pub struct Slots {
+    /// Frames of a crop.
+    pub crop_frames: usize,
+    /// Frames from one output to the next.
+    pub pulse_frames: usize,
+    /// Frames that an output sees.
+    pub receptive_field: usize,
+    /// Seconds from the beginning of an output's field to the middle of its slot.
+    pub centre_s: f64,
+}
+
+/// Makes batches of scenes.
+pub struct SceneBatcher {
+    corpus: SceneCorpus,
+    /// Scenes of the stage before, and the share of crops that are taken from them.
+    rehearsal: Option<(SceneCorpus, f64)>,
+    labels: Vec<TaggedLabel>,
+    background: Option<usize>,
+    frontend: FrontendConfig,
+    slots: Slots,
+    n_batch: usize,
+    seed: u64,
+    scenes: Scenes,
+    augment: Augment,
+}
+
+/// A label with what the tagger knows of it.
+struct TaggedLabel {
+    name: String,
+    classes: Vec<i64>,
+    sounds_from: Option<f64>,
+    unsure_from: f64,
+}
+
+/// What a batcher makes of scenes.
+pub struct Settings<'a> {
+    /// The classes of the network.
+    pub labels: &'a [String],
+    /// Index of the background among them: it sounds where no other label does.
+    pub background: Option<usize>,
+    /// What the tagger says of labels.
+    pub tagger: &'a Tagger,
+    /// The network's front end.
+    pub frontend: &'a FrontendConfig,
+    /// When its outputs are.
+    pub slots: Slots,
+    /// Crops of a batch.
+    pub n_batch: usize,
+    /// Seed of the stage.
+    pub seed: u64,
+    /// What is done to crops.
+    pub scenes: &'a Scenes,
+    /// Masks of crops.
+    pub augment: &'a Augment,
+}
+
+impl SceneBatcher {
+    /// A batcher for `settings`.
+    ///
+    /// # Errors
+    ///
+    /// If a class of AudioSet does not exist, or a crop does not fit into a scene.
+    pub fn new(corpus: SceneCorpus, rehearsal: Option<(SceneCorpus, f64)>, settings: &Settings) -> Result<Self> {
+        let slots = settings.slots;
+        if corpus.n_frames() < slots.crop_frames {
+            let message = format!("crop_frames is {}, a scene has {}", slots.crop_frames, corpus.n_frames());
+            return Err(Error::Usage(message));
+        }
+        let tagged = |name: &String| {
+            let own = settings.tagger.labels.iter().find(|label| label.name == *name);
+            let classes = own.into_iter().flat_map(|label| &label.audioset).map(|class| {
+                let unknown = || Error::Usage(format!("label {name:?}: AudioSet has no class {class:?}"));
+                class_index(class).map(|at| at as i64).ok_or_else(unknown)
+            });
+            Ok(TaggedLabel {
+                name: name.clone(),
+                classes: classes.collect::<Result<_>>()?,
+                sounds_from: own.and_then(|label| label.sounds_from),
+                unsure_from: own.map_or(1.0, |label| label.unsure_from),
+            })
+        };
+        Ok(Self {
+            corpus,
+            rehearsal,
+            labels: settings.labels.iter().map(tagged).collect::<Result<_>>()?,
+            background: settings.background,
+            frontend: settings.frontend.clone(),
+            slots,
+            n_batch: settings.n_batch,
+            seed: settings.seed,
+            scenes: settings.scenes.clone(),
+            augment: settings.augment.clone(),
+        })
+    }
+
+    /// Steps in which each scene is heard once.
+    pub fn steps_per_epoch(&self) -> u64 {
+        ((self.corpus.len() * self.crops_a_scene()) as u64).div_ceil(self.n_batch as u64)
+    }
+
+    /// Mean of what the tagger says of the first scenes: `(192)`, and the deviations.
+    ///
+    /// # Errors
+    ///
+    /// If a scene cannot be made.
+    pub fn statistics(&self) -> Result<(Tensor, Tensor)> {
+        let n = self.corpus.len().min(STATISTICS_OF);
+        let scenes = (0..n).into_par_iter().map(|k| self.corpus.scene(k)).collect::<Result<Vec<_>>>()?;
+        let embeddings: Vec<&Tensor> = scenes.iter().map(|scene| &scene.embeddings).collect();
+        let all = Tensor::f_cat(&embeddings, 0)?.f_to_kind(Kind::Float)?;
+        let mean = all.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+        Ok((mean, all.f_std_dim([0i64].as_slice(), true, false)?.f_clamp_min(1e-6)?))
+    }
+
+    /// The batch of step `step`.
+    ///
+    /// # Errors
+    ///
+    /// If a scene cannot be made.
+    pub fn batch(&self, step: u64) -> Result<Batch> {
+        let crop = |i: u64| self.crop(step * self.n_batch as u64 + i);
+        let crops = (0..self.n_batch as u64).into_par_iter().map(crop).collect::<Result<Vec<_>>>()?;
+        let stack = |of: fn(&Batch) -> &Tensor| -> Result<Tensor> {
+            Ok(Tensor::f_stack(&crops.iter().map(of).collect::<Vec<_>>(), 0)?)
+        };
+        Ok(Batch {
+            crops: stack(|c| &c.crops)?,
+            truth: stack(|c| &c.truth)?,
+            known: stack(|c| &c.known)?,
+            embeddings: stack(|c| &c.embeddings)?,
+            tags: stack(|c| &c.tags)?,
+        })
+    }
+
+    fn crops_a_scene(&self) -> usize {
+        self.corpus.n_frames() / self.slots.crop_frames
+    }
+
+    /// Crop number `item` of the training, without the batch's axis.
+    fn crop(&self, item: u64) -> Result<Batch> {
+        let mut rng = rng_for(self.seed, Purpose::Crop, item);
+        let rehearsed = self.rehearsal.as_ref().filter(|(_, share)| rng.random::<f64>() < *share);
+        let corpus = rehearsed.map_or(&self.corpus, |(corpus, _)| corpus);
+        let k = match rehearsed {
+            Some((corpus, _)) => rng.random_range(0..corpus.len()),
+            None => self.scene_of(item),
+        };
+        let scene = corpus.scene(k)?;
+        let pulse = self.slots.pulse_frames;
+        let start = rng.random_range(0..=(corpus.n_frames() - self.slots.crop_frames) / pulse) * pulse;
+        let crops = self.frames(&scene, start, &mut rng)?;
+        let centres = self.centres_s(start);
+        let steps: Vec<i64> =
+            centres.iter().map(|s| ((s / ced::STEP_S) as i64).clamp(0, scene.tags.size()[0] - 1)).collect();
+        let steps = Tensor::f_from_slice(&steps)?;
+        let tags = scene.tags.f_index_select(0, &steps)?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?.f_square()?;
+        let (truth, known) = self.truth(&scene.events, &centres, &tags)?;
+        let shape = [centres.len() as i64, self.labels.len() as i64];
+        Ok(Batch {
+            crops,
+            truth: Tensor::f_from_slice(&truth)?.f_view(shape)?,
+            known: Tensor::f_from_slice(&known)?.f_view(shape)?,
+            embeddings: scene.embeddings.f_index_select(0, &steps)?.f_to_kind(Kind::Float)?,
+            tags,
+        })
+    }
+
+    /// Every epoch takes the crops of all scenes in an order of its own.
+    fn scene_of(&self, item: u64) -> usize {
+        let n = self.corpus.len() as u64;
+        let pass = item / n;
+        let mut order = rng_for(self.seed, Purpose::Order, pass);
+        // An affine step through the scenes, whose stride has no divisor in common with their
+        // number, takes each once and needs no list.
+        let stride = loop {
+            let stride = order.random_range(1..=n);
+            if gcd(stride, n) == 1 {
+                break stride;
+            }
+        };
+        let first = order.random_range(0..n);
+        ((first + stride * (item % n)) % n) as usize
+    }
+
+    /// The middle of each output's slot in the scene, for a crop from frame `start` on.
+    fn centres_s(&self, start: usize) -> Vec<f64> {
+        let Slots { crop_frames, pulse_frames, receptive_field, centre_s } = self.slots;
+        let n = (crop_frames - receptive_field) / pulse_frames + 1;
+        let hop_s = self.frontend.hop_seconds();
+        (0..n).map(|j| (start + j * pulse_frames) as f64 * hop_s + centre_s).collect()
+    }
+
+    /// The frames of a crop `(T, n_mels)`, with a gain, masks and perhaps silence at its beginning.
+    fn frames(&self, scene: &Scene, start: usize, rng: &mut Rng) -> Result<Tensor> {
+        let (n_frames, n_mels) = (self.slots.crop_frames as i64, self.frontend.n_mels as i64);
+        let frames = scene.frames.f_narrow(0, start as i64, n_frames)?.f_to_kind(Kind::Float)?;
+        let (mean, std, offset) =
+            (f64::from(self.frontend.mean), f64::from(self.frontend.std), f64::from(self.frontend.log_offset));
+        let gain_db = uniform(rng, -self.scenes.gain_db, self.scenes.gain_db);
+        let power = (Expr::of(&frames) * std + mean).exp() - offset;
+        let louder = power.at_least(0.0) * 10f64.powf(f64::from(gain_db) / 10.0) + offset;
+        let frames = ((louder.ln() - mean) / std).tensor()?;
+        let silence = (offset.ln() - mean) / std;
+        if rng.random::<f32>() < self.scenes.silent_start {
+            // Not so long that it reaches into the first slot.
+            let n_before = self.slots.centre_s / self.frontend.hop_seconds() - self.slots.pulse_frames as f64;
+            let n = rng.random_range(0..=n_before.max(0.0) as usize) as i64;
+            let _ = frames.f_narrow(0, 0, n)?.f_fill_(silence)?;
+        }
+        for _ in 0..self.augment.n_freq_masks {
+            let width = rng.random_range(0..=self.augment.freq_mask.min(n_mels as usize)) as i64;
+            let low = rng.random_range(0..=n_mels - width);
+            let level = frames.f_mean(Kind::Float)?;
+            let _ = frames.f_narrow(1, low, width)?.f_copy_(&level)?;
+        }
+        Ok(frames)
+    }
+
+    /// Truth and whether it is known, `(T', L)` row-major, of slots around `centres`, of which the
+    /// tagger says `tags` `(T', 527)`.
+    fn truth(&self, events: &[Event], centres: &[f64], tags: &Tensor) -> Result<(Vec<f32>, Vec<f32>)> {
+        let n_labels = self.labels.len();
+        let (mut truth, mut known) = (vec![0.0; centres.len() * n_labels], vec![1.0; centres.len() * n_labels]);
+        for (at, label) in self.labels.iter().enumerate().filter(|(_, label)| !label.classes.is_empty()) {
+            let classes = Tensor::f_from_slice(&label.classes)?;
+            let highest: Vec<f32> = tags.f_index_select(1, &classes)?.f_amax([1i64], false)?.try_into()?;
+            for (slot, posterior) in highest.into_iter().map(f64::from).enumerate() {
+                let place = slot * n_labels + at;
+                if label.sounds_from.is_some_and(|from| posterior >= from) {
+                    truth[place] = 1.0;
+                } else if posterior >= label.unsure_from {
+                    known[place] = 0.0;
+                }
+            }
+        }
+        let slot_s = self.slots.pulse_frames as f64 * self.frontend.hop_seconds();
+        for event in events {
+            let Some(at) = self.labels.iter().position(|label| label.name == event.label) else { continue };
+            for (slot, centre) in centres.iter().enumerate() {
+                let (from, to) = (event.onset_s.max(centre - slot_s / 2.0), event.offset_s.min(centre + slot_s / 2.0));
+                if to - from >= SHARE_OF_SLOT * slot_s {
+                    let place = slot * n_labels + at;
+                    (truth[place], known[place]) = match event.is_certain {
+                        true => (1.0, 1.0),
+                        false => (truth[place], truth[place]),
+                    };
+                }
+            }
+        }
+        if let Some(background) = self.background {
+            for (truth, known) in truth.chunks_exact_mut(n_labels).zip(known.chunks_exact_mut(n_labels)) {
+                let others =
+                    |values: &[f32], value: f32| values.iter().enumerate().any(|(i, v)| i != background && *v == value);
+                let (sounds, unsure) = (others(truth, 1.0), others(known, 0.0));
+                (truth[background], known[background]) = (f32::from(!sounds), f32::from(sounds || !unsure));
+            }
+        }
+        Ok((truth, known))
+    }
+}
+
+/// Scenes that the statistics of embeddings are of.
+const STATISTICS_OF: usize = 32;
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
