@@ -122,6 +122,7 @@ silent_start = 0.2
 seconds = 19.2
 events_a_minute = [6.0, 12.0]
 unknown_a_minute = [0.0, 6.0]
+unknown = "seen"
 overlap = [0.0, 0.5]
 as_many_as_fit = true
 

@@ -92,6 +92,9 @@ pub struct ClassDecision {
     /// See [`Decision::max_duration_ms`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration_ms: Option<u32>,
+    /// Whether the class is reported unless the configuration says otherwise; yes where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<bool>,
 }
 
 impl Decision {
@@ -104,6 +107,11 @@ impl Decision {
         }
         self.of_class("").validate("decision")?;
         self.classes.keys().try_for_each(|label| self.of_class(label).validate(&format!("decision.classes.{label}")))
+    }
+
+    /// Whether `label` is reported unless the configuration says otherwise.
+    pub fn reports(&self, label: &str) -> bool {
+        self.classes.get(label).and_then(|class| class.reported).unwrap_or(true)
     }
 
     /// The values that hold for `label`: its own, and where it has none, those for all classes.

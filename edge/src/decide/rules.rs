@@ -83,7 +83,8 @@ impl Rules {
         let class = |label: &String| {
             let own = decision.of_class(label);
             let min_duration_frames = at_least(own.min_duration_ms).max(1);
-            (manifest.background.as_ref() != Some(label)).then(|| ClassRules {
+            let reported = manifest.background.as_ref() != Some(label) && decision.reports(label);
+            reported.then(|| ClassRules {
                 window_frames: (frames(own.window_ms).round() as usize).max(1),
                 threshold_on: own.threshold_on,
                 threshold_off: own.threshold_off,

@@ -40,9 +40,10 @@ pub struct ScenesArgs {
     /// without both.
     #[arg(long, num_args = 1.., value_name = "PATH")]
     background: Vec<PathBuf>,
-    /// Recordings of sounds without a label, beside the generated ones.
-    #[arg(long, value_name = "DIR")]
-    unknown: Option<PathBuf>,
+    /// Folders of recordings of sounds without a label, beside the generated ones and the recipe's.
+    /// Each folder's sounds come up equally often.
+    #[arg(long, num_args = 1.., value_name = "DIR")]
+    unknown: Vec<PathBuf>,
 
     /// Folder of the scenes: scene-001.flac, .csv (the truth) and .json (how it was made), and so
     /// on.
@@ -80,8 +81,8 @@ pub struct ScenesArgs {
     /// Of the generated sounds without a label, those that no training uses.
     #[arg(long, conflicts_with = "recorded")]
     unseen: bool,
-    /// Of the sounds without a label, the recordings of --unknown alone.
-    #[arg(long, requires = "unknown")]
+    /// Of the sounds without a label, the recordings of the recipe and of --unknown alone.
+    #[arg(long)]
     recorded: bool,
     /// Share of sounds that overlap another one, of another class.
     #[arg(long, default_value_t = 0.0)]
@@ -145,8 +146,10 @@ pub fn scenes(args: &ScenesArgs) -> Result<()> {
         return Err(Error::Usage(format!("{}: holds scenes already; choose another --out", args.out.display())));
     }
     let pool = args.pool()?;
-    for source in pool.silent() {
-        eprintln!("left out because it is silent: {source}");
+    match pool.silent() {
+        [] => (),
+        [source] => eprintln!("left out because it is silent: {source}"),
+        [source, rest @ ..] => eprintln!("left out because they are silent: {source} and {} more", rest.len()),
     }
     let started = Instant::now();
     let bar = progress::bar(u64::from(args.n), "scenes");
@@ -231,9 +234,6 @@ impl ScenesArgs {
         if !self.background.is_empty() {
             pool = pool.with_backgrounds(&self.background)?;
         }
-        match &self.unknown {
-            Some(folder) => pool.with_unknown(folder),
-            None => Ok(pool),
-        }
+        self.unknown.iter().try_fold(pool, |pool, folder| pool.with_unknown(folder))
     }
 }

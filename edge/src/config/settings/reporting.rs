@@ -66,7 +66,12 @@ impl Settings {
     ///
     /// As [`decision`](Self::decision), and [`Error::Usage`] for a label on the command line.
     pub fn rules(&self, manifest: &Manifest) -> Result<Rules> {
-        let mut rules = Rules::new(manifest, &self.decision(manifest)?);
+        let mut decision = self.decision(manifest)?;
+        // Labels that the model keeps to itself are reported where they are named.
+        for label in self.selection.iter().filter(|selection| selection.allow).flat_map(|selection| &selection.labels) {
+            decision.classes.entry(label.clone()).or_default().reported = Some(true);
+        }
+        let mut rules = Rules::new(manifest, &decision);
         rules.level_gate_dbfs = self.config.decide.level_gate_dbfs;
         if let Some(Selection { key, allow, labels }) = &self.selection {
             let listed = self.listed(key, labels, manifest)?;

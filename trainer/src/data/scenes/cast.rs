@@ -17,7 +17,7 @@ const GENERATED_S: (f32, f32) = (2.0, 10.0);
 const CUT_FADE_S: (f64, f64) = (0.003, 0.03);
 /// Share of recordings among the sounds without a label, where there are any and generated ones,
 /// too.
-const RECORDED: f32 = 0.5;
+const RECORDED: f32 = 0.8;
 
 /// Something that sounds, or that silences the microphone.
 pub(super) struct Part {

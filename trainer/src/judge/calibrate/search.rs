@@ -50,7 +50,11 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
     let quiet_hours: f64 = parts.iter().map(|part| part.quiet.hours()).sum();
     let trial = Trial { manifest, parts, quiet_hours };
     let labels = || manifest.labels.iter().filter(|label| manifest.background.as_ref() != Some(*label));
-    decision.classes = labels().map(|label| (label.clone(), complete(decision.of_class(label)))).collect();
+    let started = |label: &String| {
+        let reported = decision.classes.get(label).and_then(|class| class.reported);
+        (label.clone(), ClassDecision { reported, ..complete(decision.of_class(label)) })
+    };
+    decision.classes = labels().map(started).collect();
     let period_ms = Rules::new(manifest, &decision).frame_period_s * 1e3;
     // The least number of milliseconds that is so many frames.
     let frames_ms = |n: u32| (f64::from(n) * period_ms).floor() as u32;
@@ -146,7 +150,10 @@ impl Trial<'_> {
     /// False alarms of a class, half of them its own, half what a class has in the mean at these
     /// values.
     fn shrunk_alarms(&self, tally: &Tally, class: usize) -> f64 {
-        let n_classes = self.manifest.labels.len() - usize::from(self.manifest.background.is_some());
+        let reported = |label: &&String| {
+            self.manifest.background.as_ref() != Some(*label) && self.manifest.decision.reports(label)
+        };
+        let n_classes = self.manifest.labels.iter().filter(reported).count();
         let mean = tally.alarms.iter().sum::<usize>() as f64 / n_classes.max(1) as f64;
         OWN_ALARMS * tally.alarms[class] as f64 + (1.0 - OWN_ALARMS) * mean
     }
@@ -203,6 +210,7 @@ fn complete(values: ClassValues) -> ClassDecision {
         min_gap_ms: Some(values.min_gap_ms),
         cooldown_ms: None,
         max_duration_ms: None,
+        reported: None,
     }
 }
 

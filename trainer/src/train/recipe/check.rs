@@ -1,6 +1,7 @@
 //! Ranges and relations of a recipe that types cannot express.
 
 use super::{Augment, Distill, Frozen, Hears, Init, Network, Recipe, Schedule, Stage, TaggerLabel};
+use crate::data::scenes::Unknown;
 use crate::nets::student::StudentConfig;
 use crate::nets::teacher::audioset::class_index;
 use crate::nets::teacher::mn04;
@@ -219,6 +220,12 @@ fn check_scenes(recipe: &Recipe, config: &StudentConfig) -> Checked {
         require(scenes.rehearse == 0.0 || has_scenes, "rehearse", &of("needs an `init` stage that hears scenes"))?;
         let alone = !scenes.shared || scenes.settings.events_a_minute.high == 0.0;
         require(alone, "shared", &of("events_a_minute must be 0: folds have other labelled clips"))?;
+        let open = matches!(scenes.settings.unknown, Unknown::Seen | Unknown::Recorded);
+        require(
+            open,
+            "unknown",
+            &of("must be \"seen\" or \"recorded\": other generated sounds are reserved for tests"),
+        )?;
         scenes.settings.check(recipe.frontend.sample_rate).map_err(|e| ("settings", of(&e.to_string())))?;
         let n_frames =
             recipe.frontend.n_frames((scenes.settings.seconds * f64::from(recipe.frontend.sample_rate)) as usize);

@@ -94,6 +94,7 @@ fn every_value_can_be_overridden_for_all_labels_and_for_one() {
         min_gap_ms: Some(1),
         cooldown_ms: Some(1),
         max_duration_ms: Some(1),
+        reported: None,
     };
     let decision = settings(&text, &Overrides::default()).unwrap().decision(&model).unwrap();
     assert_eq!((decision.min_energy, decision.temperature), (Some(3.0), 1.0));
@@ -108,8 +109,11 @@ fn every_value_can_be_overridden_for_all_labels_and_for_one() {
 
 /// The labels that are reported, or the message of the error.
 fn reported(text: &str, overrides: &Overrides) -> std::result::Result<Vec<String>, String> {
-    let manifest = manifest();
-    let rules = settings(text, overrides).and_then(|settings| settings.rules(&manifest)).map_err(|e| e.to_string())?;
+    reported_of(&manifest(), text, overrides)
+}
+
+fn reported_of(manifest: &Manifest, text: &str, overrides: &Overrides) -> std::result::Result<Vec<String>, String> {
+    let rules = settings(text, overrides).and_then(|settings| settings.rules(manifest)).map_err(|e| e.to_string())?;
     let classes = manifest.labels.iter().zip(&rules.classes);
     Ok(classes.filter(|(_, class)| class.is_some()).map(|(label, _)| label.clone()).collect())
 }
@@ -126,6 +130,16 @@ fn labels_are_reported_as_the_file_or_the_command_line_has_it() {
     assert_eq!(reported("[decide]\nallow = [\"bell\"]\n", &deny).unwrap(), ["dog"]);
     let allow = Overrides { allow: Some(vec!["bell".into(), "dog".into()]), ..Default::default() };
     assert_eq!(reported("[decide]\ndeny = [\"bell\"]\n", &allow).unwrap(), ["bell", "dog"]);
+}
+
+#[test]
+fn a_label_that_the_model_keeps_to_itself_is_reported_where_it_is_named() {
+    let mut model = manifest();
+    model.decision.classes.entry("bell".to_owned()).or_default().reported = Some(false);
+    let of = |text: &str| reported_of(&model, text, &Overrides::default()).unwrap();
+    assert_eq!(of(""), ["dog"]);
+    assert_eq!(of("[decide]\nallow = [\"bell\"]\n"), ["bell"]);
+    assert_eq!(of("[decide]\ndeny = []\n"), ["dog"]);
 }
 
 #[test]

@@ -36,6 +36,18 @@ pub struct Listing {
     pub(super) unknown: Vec<(f64, Vec<Listed>)>,
     pub(super) beds: Vec<Listed>,
     pub(super) rooms: Vec<Listed>,
+    /// Generated clips, in trainings alone.
+    pub(super) generated: Vec<Generated>,
+}
+
+/// A clip of the generator.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Generated {
+    pub(super) sound: sounds::Sound,
+    /// Index into the labels.
+    pub(super) class: usize,
+    pub(super) seconds: f64,
+    pub(super) seed: u64,
 }
 
 /// One recording of a pool.
@@ -89,7 +101,16 @@ impl Listing {
         let clips = chosen.filter_map(|(row, _)| Some(Listed::clip(&row.path, class_of(&row.label)?))).collect();
         let steady = quiet.iter().filter(|row| row.content.as_deref().and_then(class_of).is_none());
         let divided = |row: &Row| Listed { is_divided: true, ..Listed::clip(&row.path, 0) };
+        let generated = contents.procedural.filter(|_| trains).map_or(Vec::new(), |settings| {
+            let with_label = sounds::Sound::all().iter().filter_map(|&sound| Some((sound, class_of(sound.label()?)?)));
+            let seeds = settings.seed..settings.seed + settings.clips_per_class as u64;
+            let clips = |(sound, class): (sounds::Sound, usize)| {
+                seeds.clone().map(move |seed| Generated { sound, class, seconds: settings.seconds, seed })
+            };
+            with_label.flat_map(clips).collect()
+        });
         let mut listing = Self {
+            generated,
             name: name.to_owned(),
             root: root.to_owned(),
             share,
@@ -101,7 +122,10 @@ impl Listing {
         };
         for set in contents.sets {
             let Some(world) = set.world() else { continue };
-            let recordings = world.recordings(root, &set.audio, share.purpose)?;
+            let mut recordings = world.recordings(root, &set.audio, share.purpose)?;
+            // In a training such a recording is neither a sound of its label nor of none; where
+            // false alarms are counted it would be either.
+            recordings.retain(|recording| trains || recording.like.is_none());
             if recordings.is_empty() && trains {
                 return Err(none_for(&set.name, share.purpose));
             }
@@ -124,7 +148,7 @@ impl Listing {
     /// The same without labelled clips and without what folds hold out parts of.
     pub fn of_the_world(self) -> Self {
         let beds = self.beds.into_iter().filter(|bed| !bed.is_divided).collect();
-        Self { clips: Vec::new(), beds, ..self }
+        Self { clips: Vec::new(), generated: Vec::new(), beds, ..self }
     }
 
     /// A digest of the names, the parts that are played and the contents of all recordings.
@@ -137,6 +161,9 @@ impl Listing {
         // Of a recording that is not divided, the fold changes nothing.
         let divided = self.beds.iter().any(|bed| bed.is_divided);
         digest.update(format!("{:?}", (self.share.purpose, divided.then_some(self.share.fold))));
+        if !self.generated.is_empty() {
+            digest.update(format!("{:?}", self.generated));
+        }
         let weights: Vec<f64> = self.unknown.iter().map(|(weight, _)| *weight).collect();
         digest.update(format!("{weights:?}"));
         let unknown = self.unknown.iter().map(|(_, recordings)| recordings);

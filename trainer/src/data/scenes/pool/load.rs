@@ -1,6 +1,7 @@
 //! Recordings into memory: a file of any rate and channel count enters, mono pieces at the pool's
 //! rate leave.
 
+use super::listing::Generated;
 use super::sound::Shelf;
 use super::{Background, Piece};
 use crate::data::scenes::active::{Active, active};
@@ -23,11 +24,19 @@ const SHORTEST_BACKGROUND_S: f64 = 0.5;
 pub(super) fn pieces(path: &Path, shelf: &Shelf, gap_s: f64) -> Result<Vec<Piece>> {
     let samples = read(path, shelf.sample_rate)?;
     let pieces = active(&samples, shelf.sample_rate, gap_s);
-    Ok(pieces.into_iter().map(|active| piece(path, &samples, &active, shelf)).collect())
+    Ok(pieces.into_iter().map(|active| piece(Some(path), &samples, &active, shelf)).collect())
 }
 
-/// Cuts a piece out, with its fades.
-fn piece(path: &Path, samples: &[f32], active: &Active, shelf: &Shelf) -> Piece {
+/// The sounding pieces of a clip of the generator.
+pub(super) fn generated(clip: &Generated, shelf: &Shelf, gap_s: f64) -> Vec<Piece> {
+    let mut samples = sounds::render(clip.sound, shelf.sample_rate, clip.seconds as f32, clip.seed);
+    cut_low(&mut samples, shelf.sample_rate);
+    let pieces = active(&samples, shelf.sample_rate, gap_s);
+    pieces.into_iter().map(|active| piece(None, &samples, &active, shelf)).collect()
+}
+
+/// Cuts a piece out, with its fades. What comes from no file stays in memory.
+fn piece(path: Option<&Path>, samples: &[f32], active: &Active, shelf: &Shelf) -> Piece {
     let rate = f64::from(shelf.sample_rate);
     let count = |seconds: f64| (seconds * rate) as usize;
     let Range { start, end } = active.range;
@@ -63,7 +72,7 @@ pub(super) fn backgrounds(
     let place = |range: Range<usize>| Background {
         source: source.to_owned(),
         like: like.cloned(),
-        sound: shelf.place(path, &samples, range, (0, 0)),
+        sound: shelf.place(Some(path), &samples, range, (0, 0)),
     };
     Ok(parts(samples.len()).into_iter().filter(|range| range.len() >= shortest).map(place).collect())
 }

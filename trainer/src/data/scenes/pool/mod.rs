@@ -110,11 +110,18 @@ impl Pool {
     ///
     /// If a recording cannot be read, or no clip sounds.
     pub fn read(listing: Listing, settings: PoolSettings) -> Result<Self> {
-        let Listing { name, root, share, labels, clips, unknown, beds, rooms } = listing;
+        let Listing { name, root, share, labels, clips, unknown, beds, rooms, generated } = listing;
         let shelf = Shelf::new(settings.sample_rate, settings.memory_mb << 20);
         let mut pool = Self::empty(settings, Origin::Data { recipe: name, share });
         pool.labels = labels;
         pool.clips = pool.read_clips(&clips, &root, &shelf)?;
+        let gap_s = settings.gap_s;
+        pool.clips.par_extend(generated.par_iter().map(|clip| Clip {
+            source: format!("{}:{}", clip.sound, clip.seed),
+            class: clip.class,
+            like: None,
+            pieces: load::generated(clip, &shelf, gap_s),
+        }));
         for (weight, recordings) in unknown {
             let clips = pool.read_clips(&recordings, &root, &shelf)?;
             pool.unknown.extend((!clips.is_empty()).then_some((weight, clips)));
@@ -194,7 +201,8 @@ impl Pool {
         Ok(Self { backgrounds, ..self })
     }
 
-    /// The pool with the recordings in `folder` and its folders as sounds without a label.
+    /// The pool with the recordings in `folder` and its folders as further sounds without a label,
+    /// which come up as often as those of another set.
     ///
     /// # Errors
     ///
@@ -203,7 +211,7 @@ impl Pool {
         let files: Vec<_> = folder::recordings(folder)?.iter().map(|file| Listed::clip(file, 0)).collect();
         let shelf = self.shelf();
         let clips = self.read_clips(&files, folder, &shelf)?;
-        self.unknown = if clips.is_empty() { Vec::new() } else { vec![(1.0, clips)] };
+        self.unknown.extend((!clips.is_empty()).then_some((1.0, clips)));
         Ok(self)
     }
 

@@ -21,7 +21,8 @@ pub(super) struct Shelf {
 /// A stretch of a recording.
 #[derive(Clone, Debug)]
 pub(in crate::data::scenes) struct Sound {
-    path: PathBuf,
+    /// None if the samples are from no file.
+    path: Option<PathBuf>,
     sample_rate: u32,
     range: Range<usize>,
     /// Samples faded at the beginning and at the end.
@@ -43,13 +44,20 @@ impl Shelf {
         Self { sample_rate, free: AtomicUsize::new(bytes) }
     }
 
-    /// The stretch `range` of the recording at `path`, whose samples are `samples`.
-    pub(super) fn place(&self, path: &Path, samples: &[f32], range: Range<usize>, fades: (usize, usize)) -> Sound {
+    /// The stretch `range` of the recording at `path`, whose samples are `samples`; without a file it
+    /// is in memory in any case.
+    pub(super) fn place(
+        &self,
+        path: Option<&Path>,
+        samples: &[f32],
+        range: Range<usize>,
+        fades: (usize, usize),
+    ) -> Sound {
         let bytes = 2 * range.len();
         let take = |free: usize| free.checked_sub(bytes);
         let fits = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
-        let held = fits.then(|| Coded::of(&cut(samples, &range, fades)));
-        Sound { path: path.to_owned(), sample_rate: self.sample_rate, range, fades, held }
+        let held = (fits || path.is_none()).then(|| Coded::of(&cut(samples, &range, fades)));
+        Sound { path: path.map(Path::to_owned), sample_rate: self.sample_rate, range, fades, held }
     }
 }
 
@@ -65,10 +73,11 @@ impl Sound {
     ///
     /// If they are not in memory and the recording cannot be read any more.
     pub(in crate::data::scenes) fn samples(&self, part: Range<usize>) -> Result<Vec<f32>> {
-        match &self.held {
-            Some(coded) => Ok(coded.decode(part)),
-            None => {
-                let mut samples = read(&self.path, self.sample_rate)?;
+        match (&self.held, &self.path) {
+            (Some(coded), _) => Ok(coded.decode(part)),
+            (None, None) => unreachable!("what is from no file is in memory"),
+            (None, Some(path)) => {
+                let mut samples = read(path, self.sample_rate)?;
                 // A recording that was replaced since then may be shorter.
                 samples.resize(samples.len().max(self.range.end), 0.0);
                 Ok(Coded::of(&cut(&samples, &self.range, self.fades)).decode(part))
@@ -107,8 +116,8 @@ mod tests {
         crate::data::scenes::flac::write(&path, 24_000, &samples).unwrap();
         let samples = read(&path, 24_000).unwrap();
         let shelf = Shelf::new(24_000, 9000);
-        let held = shelf.place(&path, &samples, 1000..5000, (50, 100));
-        let on_disk = shelf.place(&path, &samples, 1000..5000, (50, 100));
+        let held = shelf.place(Some(&path), &samples, 1000..5000, (50, 100));
+        let on_disk = shelf.place(Some(&path), &samples, 1000..5000, (50, 100));
         assert!(held.held.is_some() && on_disk.held.is_none());
         assert_eq!((held.len(), on_disk.len()), (4000, 4000));
         let part = held.samples(500..3000).unwrap();
