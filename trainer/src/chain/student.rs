@@ -175,8 +175,8 @@ impl Material {
 
 /// A student in training.
 enum Learning<'a> {
-    Clips(StudentLearner<'a>),
-    Scenes(SceneLearner<'a>),
+    Clips(Box<StudentLearner<'a>>),
+    Scenes(Box<SceneLearner<'a>>),
 }
 
 impl Learning<'_> {
@@ -245,7 +245,7 @@ fn stage<'a>(options: &FitOptions, material: &'a Material, index: usize) -> Resu
         let mut learner = SceneLearner::new(&header, index, student, batcher, evaluate)?;
         train(&mut learner, &mut header, resumed.as_ref(), &folder, options.stop())?;
         header.finished = resumed.is_some_and(|checkpoint| checkpoint.header.finished);
-        return Ok(Trained { index, header, learning: Learning::Scenes(learner) });
+        return Ok(Trained { index, header, learning: Learning::Scenes(Box::new(learner)) });
     }
     let mut teachers = material.teachers(options)?;
     let batcher = material.batcher(&options.recipe, index, &teachers)?;
@@ -258,7 +258,7 @@ fn stage<'a>(options: &FitOptions, material: &'a Material, index: usize) -> Resu
     let mut learner = StudentLearner::new(&header, index, student, batcher, teachers, evaluate)?;
     train(&mut learner, &mut header, resumed.as_ref(), &folder, options.stop())?;
     header.finished = resumed.is_some_and(|checkpoint| checkpoint.header.finished);
-    Ok(Trained { index, header, learning: Learning::Clips(learner) })
+    Ok(Trained { index, header, learning: Learning::Clips(Box::new(learner)) })
 }
 
 /// The weights that a stage starts from: fresh ones, or an earlier stage's or another checkpoint's

@@ -171,8 +171,8 @@ mod tests {
         let purposes: Vec<Purpose> = (0..2000).map(|i| world.purpose(&format!("audio/set-object{i}-a.ogg"))).collect();
         let n = purposes.iter().filter(|p| **p == Purpose::Validation).count();
         assert!((130..270).contains(&n), "{n} of 2000");
-        for i in 0..50 {
-            assert_eq!(world.purpose(&format!("audio/set-object{i}-high.ogg")), purposes[i]);
+        for (i, purpose) in purposes.iter().enumerate().take(50) {
+            assert_eq!(world.purpose(&format!("audio/set-object{i}-high.ogg")), *purpose);
         }
         assert_eq!(world.purpose("audio/reserved-object1-a.ogg"), Purpose::Test);
     }

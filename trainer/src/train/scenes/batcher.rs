@@ -233,7 +233,7 @@ impl SceneBatcher {
         let (n_frames, n_mels) = (self.slots.crop_frames as i64, self.frontend.n_mels as i64);
         let frames = scene.frames.f_narrow(0, start as i64, n_frames)?.f_to_kind(Kind::Float)?;
         let (mean, std, offset) =
-            (f64::from(self.frontend.mean), f64::from(self.frontend.std), f64::from(self.frontend.log_offset));
+            (f64::from(self.frontend.mean), f64::from(self.frontend.std), self.frontend.log_offset);
         let gain_db = uniform(rng, -self.scenes.gain_db, self.scenes.gain_db);
         let power = (Expr::of(&frames) * std + mean).exp() - offset;
         let louder = power.at_least(0.0) * 10f64.powf(f64::from(gain_db) / 10.0) + offset;
@@ -249,7 +249,7 @@ impl SceneBatcher {
             let width = rng.random_range(0..=self.augment.freq_mask.min(n_mels as usize)) as i64;
             let low = rng.random_range(0..=n_mels - width);
             let level = frames.f_mean(Kind::Float)?;
-            let _ = frames.f_narrow(1, low, width)?.f_copy_(&level)?;
+            frames.f_narrow(1, low, width)?.f_copy_(&level)?;
         }
         Ok(frames)
     }

@@ -55,14 +55,15 @@ pub(in crate::data::scenes) fn fade(samples: &mut [f32], fade_in: usize, fade_ou
     samples.iter_mut().rev().take(fade_out).enumerate().for_each(|(i, x)| *x *= gain(i, fade_out));
 }
 
-/// The stretches `parts` (by the number of samples) of the recording at `path` as backgrounds;
-/// those that are too short to be looped are left out. None if the recording is silent.
+/// The stretches `parts` (by the number of samples; one may be empty) of the recording at `path` as
+/// backgrounds; those that are too short to be looped are left out. None if the recording is
+/// silent.
 pub(super) fn backgrounds(
     path: &Path,
     source: &str,
     like: Option<&String>,
     shelf: &Shelf,
-    parts: impl Fn(usize) -> Vec<Range<usize>>,
+    parts: impl Fn(usize) -> [Range<usize>; 2],
 ) -> Result<Vec<Background>> {
     let samples = read(path, shelf.sample_rate)?;
     if active(&samples, shelf.sample_rate, 1.0).is_empty() {

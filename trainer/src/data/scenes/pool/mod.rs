@@ -128,10 +128,10 @@ impl Pool {
         }
         let trains = share.purpose == Purpose::Training;
         let parts = |n: usize, is_divided: bool| match share.fold.filter(|_| is_divided) {
-            None => vec![0..n],
+            None => [0..n, n..n],
             Some(fold) => {
                 let Range { start, end } = folds::held_out_stretch(n, fold);
-                if trains { vec![0..start, end..n] } else { vec![start..end] }
+                if trains { [0..start, end..n] } else { [start..end, end..end] }
             }
         };
         let lay = |Listed { path, like, is_divided, .. }: &Listed| {
@@ -191,7 +191,7 @@ impl Pool {
             let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
             for file in folder::recordings(path)? {
                 let source = folder::name_below(&file, root);
-                let laid = load::backgrounds(&file, &source, None, &shelf, |n| vec![0..n])?;
+                let laid = load::backgrounds(&file, &source, None, &shelf, |n| [0..n, n..n])?;
                 if laid.is_empty() {
                     return Err(load::unusable(&file));
                 }
