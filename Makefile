@@ -14,7 +14,7 @@
 #   make test-vm             installs it into a virtual machine: systemd, USB microphones with faults, a watchdog, a night's sleep; needs root
 #   make cross               the daemon for aarch64, armv7 and arm (ARMv6), each run under qemu; TARGET=aarch64 for one of them
 #   make fuzz                a million damaged files for each reader; RUNS=1000000
-#   make ablation            what each ingredient of models/home brings, in a shorter form; needs the data sets in data/ or EARWITNESS_DATA
+#   make ablation            what each ingredient of the network of clips (home-clips.toml) brings, in a shorter form; needs the data sets in data/ or EARWITNESS_DATA
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What each ingredient of models/home brings: the same network trained without and with it, in a shorter form. Usage: ablation.sh
-# [OUT]; FOLDS, FEW, EPOCHS, SEED, THREADS, CACHE_DIR and EARWITNESS_DATA from the environment. What is finished is not done again. Needs `make trainer`.
+# What each ingredient of the network of clips (home-clips.toml) brings: the same network trained without and with it, in a shorter
+# form. Usage: ablation.sh [OUT]; FOLDS, FEW, EPOCHS, SEED, THREADS, CACHE_DIR and EARWITNESS_DATA from the environment. What is finished
+# is not done again. Needs `make trainer`.
 set -euo pipefail
 
 out=${1:-runs/ablation}
