@@ -42,9 +42,9 @@ impl ClipClassifier {
     ///
     /// A streaming network's are softmax or sigmoid, as the manifest says, of the mean of the clip's frame logits, without those that
     /// hear only silence ([`loud_outputs`]); a clip shorter than the receptive field is filled up with silence, and around any clip of
-    /// a network with a look-ahead there is as much of it as its field needs ([`surrounded`]). A windowed network's are the mean of the posteriors of all its patches, evenly
-    /// spaced and one at the end; a clip shorter than a patch is filled up with its last log-mel frame. A clip of one patch at most is
-    /// exactly a view of the EPIC-SOUNDS recipe.
+    /// a network with a look-ahead there is as much of it as its field needs ([`surrounded`]). A windowed network's are the mean of the
+    /// posteriors of all its patches, evenly spaced and one at the end; a clip shorter than a patch is filled up with its last log-mel
+    /// frame. A clip of one patch at most is exactly a view of the EPIC-SOUNDS recipe.
     ///
     /// # Errors
     ///

@@ -7,6 +7,7 @@
 use super::slowfast::segment_options;
 use crate::data::check::{SetReport, check as check_set};
 use crate::data::data_root;
+use crate::nets::teacher::ced;
 use crate::train::recipe::{Fused, Init, Recipe};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -83,7 +84,7 @@ impl Checked {
         let checkpoints = checkpoints(recipe, root);
         for CheckpointReport { key, path: file, .. } in checkpoints.iter().filter(|c| !c.found) {
             self.problem(format!(
-                "{}: {key}: {} does not exist; put the checkpoint there: docs/training.md says where to get it",
+                "{}: {key}: {} does not exist; put the file there: docs/training.md says where to get it",
                 path.display(),
                 file.display()
             ));
@@ -153,5 +154,9 @@ fn checkpoints(recipe: &Recipe, root: &Path) -> Vec<CheckpointReport> {
         let path = root.join(path);
         CheckpointReport { key, found: path.is_file(), path }
     };
-    of_stages.chain(of_teacher).map(report).collect()
+    let of_tagger = recipe.tagger.as_ref().map(|_| {
+        let path = ced::place();
+        CheckpointReport { key: "CED-tiny of [tagger]".to_owned(), found: path.is_file(), path }
+    });
+    of_stages.chain(of_teacher).map(report).chain(of_tagger).collect()
 }

@@ -110,12 +110,13 @@ impl Material {
     /// What a checkpoint of stage number `index` belongs to.
     fn header(&self, options: &FitOptions, index: usize, n_steps: u64) -> Header {
         let stage = &options.recipe.stages[index].name;
+        let is_shared = options.is_shared(stage);
         Header {
             recipe: options.recipe.clone(),
             stage: stage.clone(),
             labels: self.labels.clone(),
-            fold: options.fold.filter(|_| !options.is_shared(stage)),
-            folds: options.folds,
+            fold: options.fold.filter(|_| !is_shared),
+            folds: if is_shared { options.recipe.folds } else { options.folds },
             step: 0,
             n_steps,
             finished: false,
@@ -348,8 +349,12 @@ fn finish(options: &FitOptions, material: &Material, last: Trained) -> Result<Fi
 fn announce(options: &FitOptions, material: &Material, header: &Header, step: u64) -> Result<()> {
     let Header { recipe, labels, n_steps, stage, .. } = header;
     let (n_train, n_held_out) = (material.train.len(), material.held_out.clips.len());
-    let fold = options.described_fold();
-    eprintln!("{}, stage {stage}: {} classes, {n_train} clips, {n_held_out} held out{fold}", recipe.name, labels.len());
+    if options.is_shared(stage) {
+        eprintln!("{}, stage {stage}: no labelled clips; all folds share its result", recipe.name);
+    } else {
+        let (fold, n_classes) = (options.described_fold(), labels.len());
+        eprintln!("{}, stage {stage}: {n_classes} classes, {n_train} clips, {n_held_out} held out{fold}", recipe.name);
+    }
     let cost = recipe.student_cost(labels.len())?;
     let device = device_name(options.device);
     eprintln!(

@@ -74,7 +74,8 @@ fn recipe(report: &RecipeReport) -> String {
             let once = |text: &str| if i == 0 { text.to_owned() } else { String::new() };
             let Part { name, segments, recordings, hours, folds, without_segment } = part;
             let n_classes = set.classes.len() - without_segment.len();
-            let classes = match (["clips", "train", "validation"].contains(name), without_segment.len()) {
+            let has_classes = !set.classes.is_empty() && ["clips", "train", "validation"].contains(name);
+            let classes = match (has_classes, without_segment.len()) {
                 (false, _) => "-".to_owned(),
                 (true, 0) => n_classes.to_string(),
                 (true, _) => format!("{n_classes} of {}", set.classes.len()),

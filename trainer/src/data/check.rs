@@ -5,8 +5,11 @@
 
 use super::segments::{Options, SegmentSet, check};
 use super::sets::{DataSet, Opened, Tables};
+use super::world::{Purpose, World};
+use crate::common::progress;
 use crate::error::{Error, Result};
 use edge_frontend::FrontendConfig;
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -111,6 +114,9 @@ fn parts(
     frontend: &FrontendConfig,
     options: &Options,
 ) -> Result<Vec<Part>> {
+    if let Some(world) = set.world() {
+        return recordings(set, world, root);
+    }
     let Opened { labels, segments, validation, background, validation_background, .. } = opened;
     let Tables::EpicSounds(epic) = &set.tables else {
         let clips = segments.map(|segments| part("clips", &[&segments], &labels));
@@ -130,6 +136,38 @@ fn parts(
         let marked = parts.iter().find(|p| p.name == "uncategorised");
         let (n, hours) = marked.map_or((0, 0.0), |p| (p.segments, p.hours));
         parts.push(Part { segments: all.segments - n, hours: (all.hours - hours).max(0.0), ..all });
+    }
+    Ok(parts)
+}
+
+/// The recordings of a set of the world by what they are for, all of which are decoded.
+fn recordings(set: &DataSet, world: &World, root: &Path) -> Result<Vec<Part>> {
+    let mut parts = Vec::new();
+    for (name, purpose) in
+        [("training", Purpose::Training), ("validation", Purpose::Validation), ("test", Purpose::Test)]
+    {
+        let recordings = world.recordings(root, &set.audio, purpose)?;
+        let bar = progress::bar(recordings.len() as u64, "decoding");
+        let seconds = recordings.par_iter().map(|recording| {
+            let audio = edge::audio::decode_file(&recording.path)?;
+            bar.inc(1);
+            Ok(audio.samples.len() as f64 / f64::from(audio.sample_rate))
+        });
+        let seconds: f64 = seconds.collect::<Result<Vec<_>>>()?.into_iter().sum();
+        bar.finish_and_clear();
+        let n = recordings.len();
+        let part = Part {
+            name,
+            segments: n,
+            recordings: n,
+            hours: seconds / 3600.0,
+            folds: Vec::new(),
+            without_segment: Vec::new(),
+        };
+        parts.extend((n > 0).then_some(part));
+    }
+    if parts.is_empty() {
+        return Err(Error::input(&root.join(&set.audio), None, "holds no recordings"));
     }
     Ok(parts)
 }

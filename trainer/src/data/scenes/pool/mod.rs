@@ -24,6 +24,7 @@ use serde::Serialize;
 use sound::Shelf;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How recordings are taken into a pool.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +56,7 @@ pub struct Pool {
     rooms: Vec<MeasuredRoom>,
     silent: Vec<String>,
     origin: Origin,
+    shelf: Arc<Shelf>,
 }
 
 /// A recording's sounding pieces.
@@ -111,10 +113,10 @@ impl Pool {
     /// If a recording cannot be read, or no clip sounds.
     pub fn read(listing: Listing, settings: PoolSettings) -> Result<Self> {
         let Listing { name, root, share, labels, clips, unknown, beds, rooms, generated } = listing;
-        let shelf = Shelf::new(settings.sample_rate, settings.memory_mb << 20);
         let mut pool = Self::empty(settings, Origin::Data { recipe: name, share });
+        let shelf = pool.shelf.clone();
         pool.labels = labels;
-        pool.clips = pool.read_clips(&clips, &root, &shelf)?;
+        pool.clips = pool.read_clips(&clips, &root)?;
         let gap_s = settings.gap_s;
         pool.clips.par_extend(generated.par_iter().map(|clip| Clip {
             source: format!("{}:{}", clip.sound, clip.seed),
@@ -123,7 +125,7 @@ impl Pool {
             pieces: load::generated(clip, &shelf, gap_s),
         }));
         for (weight, recordings) in unknown {
-            let clips = pool.read_clips(&recordings, &root, &shelf)?;
+            let clips = pool.read_clips(&recordings, &root)?;
             pool.unknown.extend((!clips.is_empty()).then_some((weight, clips)));
         }
         let trains = share.purpose == Purpose::Training;
@@ -168,8 +170,7 @@ impl Pool {
             .flat_map(|(class, (_, files))| files.iter().map(move |f| Listed::clip(f, class)));
         let files: Vec<_> = files.collect();
         pool.labels = classes.iter().map(|(label, _)| label.clone()).collect();
-        let shelf = Shelf::new(settings.sample_rate, settings.memory_mb << 20);
-        pool.clips = pool.read_clips(&files, data, &shelf)?;
+        pool.clips = pool.read_clips(&files, data)?;
         for (class, (label, _)) in classes.iter().enumerate() {
             if !pool.clips.iter().any(|clip| clip.class == class) {
                 return Err(Error::input(&data.join(label), None, "holds silent recordings alone"));
@@ -185,13 +186,12 @@ impl Pool {
     ///
     /// If there is no recording, or one cannot be read.
     pub fn with_backgrounds(self, paths: &[PathBuf]) -> Result<Self> {
-        let shelf = self.shelf();
         let mut backgrounds = Vec::new();
         for path in paths {
             let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
             for file in folder::recordings(path)? {
                 let source = folder::name_below(&file, root);
-                let laid = load::backgrounds(&file, &source, None, &shelf, |n| [0..n, n..n])?;
+                let laid = load::backgrounds(&file, &source, None, &self.shelf, |n| [0..n, n..n])?;
                 if laid.is_empty() {
                     return Err(load::unusable(&file));
                 }
@@ -209,14 +209,9 @@ impl Pool {
     /// If there is no recording, or one cannot be read.
     pub fn with_unknown(mut self, folder: &Path) -> Result<Self> {
         let files: Vec<_> = folder::recordings(folder)?.iter().map(|file| Listed::clip(file, 0)).collect();
-        let shelf = self.shelf();
-        let clips = self.read_clips(&files, folder, &shelf)?;
+        let clips = self.read_clips(&files, folder)?;
         self.unknown.extend((!clips.is_empty()).then_some((1.0, clips)));
         Ok(self)
-    }
-
-    fn shelf(&self) -> Shelf {
-        Shelf::new(self.settings.sample_rate, self.settings.memory_mb << 20)
     }
 
     /// Hz.
@@ -268,12 +263,13 @@ impl Pool {
             rooms: Vec::new(),
             silent: Vec::new(),
             origin,
+            shelf: Arc::new(Shelf::new(settings.sample_rate, settings.memory_mb << 20)),
         }
     }
 
     /// Reads recordings, which lie below `root`; silent ones are noted.
-    fn read_clips(&mut self, files: &[Listed], root: &Path, shelf: &Shelf) -> Result<Vec<Clip>> {
-        let gap_s = self.settings.gap_s;
+    fn read_clips(&mut self, files: &[Listed], root: &Path) -> Result<Vec<Clip>> {
+        let (gap_s, shelf) = (self.settings.gap_s, &self.shelf);
         let clips: Result<Vec<Clip>> = files
             .par_iter()
             .map(|Listed { path, class, like, .. }| {

@@ -8,8 +8,8 @@
 //! 0.5.0, which `make ced` brings; they were rounded to 8 bits there, the arithmetic is in floating
 //! point. Inference only.
 //!
-//! A step sees the whole wave, and a network of this kind wants two seconds or more of it: cut long
-//! recordings into pieces that overlap, and keep the middle of each.
+//! A step sees the whole wave, and a network of this kind wants two seconds or more of it: long
+//! recordings are best heard in pieces of nearly ten seconds.
 
 mod front_end;
 mod network;
