@@ -57,6 +57,8 @@ lint: system-test torch
 	@echo "== formatting and lints" >&2
 	cargo fmt --check
 	$(WITH_TORCH) cargo clippy --release --workspace --all-targets -- -D warnings
+	@echo "== the script that fetches recordings, on a package made here" >&2
+	scripts/test-get-sounds.sh
 	@echo "== the service has no more rights than it needs" >&2
 	systemd-analyze security --offline=true --threshold=$(MAX_EXPOSURE) --no-pager packaging/systemd/earwitness.service >/dev/null
 
