@@ -51,7 +51,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     option("--model", type=Path, default=home, metavar="DIR", help="folder of the model [default: models/home]")
     option("--earwitness", type=Path, default=daemon, metavar="FILE", help=f"the daemon [default: {daemon}]")
     option("--data", type=Path, metavar="DIR", help="folder of the data sets [default: EARWITNESS_DATA, or data]")
-    option("--fold-models", metavar="PATTERN", help="models of the official folds for top-1, as runs/home/official-{fold}/model")
+    option("--fold-models", metavar="PATTERN", help="models of the official folds for top-1, as runs/home-clips/official-{fold}/model")
     option("--tflite", action="append", default=[], metavar="FILE[@SAMPLES]", help="a tflite file to compare as well, repeatable")
     option("--rounds", type=positive, metavar="N", help=f"rounds of all engines in turn [default: {FULL_ROUNDS}]")
     option("--quick", action="store_true", help="a smoke test of some seconds: few decisions, no top-1; its figures mean little")
