@@ -1,10 +1,11 @@
 //! Recordings of the world: what sounds in scenes beside the labelled clips.
 //!
 //! Enters: a `[[data]]` table of the kind `foreign`, `ambience` or `rooms`. Leaves: its recordings
-//! for one [`Purpose`]. What the recipe reserves for tests is never trained on. Of the others one in
-//! ten groups is kept for the choice of thresholds ([`Purpose::Validation`]), by a hash of the folder
-//! and the first two words of the file's name. Recordings of one object, and of most collections,
-//! stay together so; a group may be large, and the share of the recordings is not a tenth.
+//! for one [`Purpose`]. What the recipe reserves for tests is never trained on. Of the others one
+//! in ten groups is kept for the choice of thresholds ([`Purpose::Validation`]), by a hash of the
+//! folder and the first two words of the file's name. Recordings of one object, and of most
+//! collections, stay together so; a group may be large, and the share of the recordings is not a
+//! tenth.
 
 use super::csv::{Row, read_table};
 use crate::data::folder;

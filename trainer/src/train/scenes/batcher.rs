@@ -4,11 +4,11 @@
 //! the truth of each output of the student, and what the tagger said of its slot. A batch depends
 //! on the seed and its step alone.
 
-use super::corpus::{Event, Scene, SceneCorpus};
+use super::corpus::{Scene, SceneCorpus};
+use super::truth::Truth;
 use crate::common::maths::Expr;
 use crate::common::random::{Purpose, Rng, rng_for, uniform};
 use crate::error::{Error, Result};
-use crate::nets::teacher::audioset::class_index;
 use crate::nets::teacher::ced;
 use crate::train::recipe::{Augment, Scenes, Tagger};
 use edge_frontend::FrontendConfig;
@@ -16,8 +16,8 @@ use rand::Rng as _;
 use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
-/// A slot belongs to a sound that lasts for this share of it.
-const SHARE_OF_SLOT: f64 = 0.5;
+/// Scenes that the statistics of embeddings are of.
+const STATISTICS_OF: usize = 32;
 
 /// What the student is told of each of its outputs.
 #[derive(Debug)]
@@ -52,22 +52,13 @@ pub struct SceneBatcher {
     corpus: SceneCorpus,
     /// Scenes of the stage before, and the share of crops that are taken from them.
     rehearsal: Option<(SceneCorpus, f64)>,
-    labels: Vec<TaggedLabel>,
-    background: Option<usize>,
+    truth: Truth,
     frontend: FrontendConfig,
     slots: Slots,
     n_batch: usize,
     seed: u64,
     scenes: Scenes,
     augment: Augment,
-}
-
-/// A label with what the tagger knows of it.
-struct TaggedLabel {
-    name: String,
-    classes: Vec<i64>,
-    sounds_from: Option<f64>,
-    unsure_from: f64,
 }
 
 /// What a batcher makes of scenes.
@@ -104,24 +95,11 @@ impl SceneBatcher {
             let message = format!("crop_frames is {}, a scene has {}", slots.crop_frames, corpus.n_frames());
             return Err(Error::Usage(message));
         }
-        let tagged = |name: &String| {
-            let own = settings.tagger.labels.iter().find(|label| label.name == *name);
-            let classes = own.into_iter().flat_map(|label| &label.audioset).map(|class| {
-                let unknown = || Error::Usage(format!("label {name:?}: AudioSet has no class {class:?}"));
-                class_index(class).map(|at| at as i64).ok_or_else(unknown)
-            });
-            Ok(TaggedLabel {
-                name: name.clone(),
-                classes: classes.collect::<Result<_>>()?,
-                sounds_from: own.and_then(|label| label.sounds_from),
-                unsure_from: own.map_or(1.0, |label| label.unsure_from),
-            })
-        };
+        let slot_s = slots.pulse_frames as f64 * settings.frontend.hop_seconds();
         Ok(Self {
             corpus,
             rehearsal,
-            labels: settings.labels.iter().map(tagged).collect::<Result<_>>()?,
-            background: settings.background,
+            truth: Truth::new(settings.labels, settings.background, settings.tagger, slot_s)?,
             frontend: settings.frontend.clone(),
             slots,
             n_batch: settings.n_batch,
@@ -181,7 +159,7 @@ impl SceneBatcher {
         let corpus = rehearsed.map_or(&self.corpus, |(corpus, _)| corpus);
         let k = match rehearsed {
             Some((corpus, _)) => rng.random_range(0..corpus.len()),
-            None => self.scene_of(item),
+            None => scene_of(self.seed, self.corpus.len(), item),
         };
         let scene = corpus.scene(k)?;
         let pulse = self.slots.pulse_frames;
@@ -192,8 +170,8 @@ impl SceneBatcher {
             centres.iter().map(|s| ((s / ced::STEP_S) as i64).clamp(0, scene.tags.size()[0] - 1)).collect();
         let steps = Tensor::f_from_slice(&steps)?;
         let tags = scene.tags.f_index_select(0, &steps)?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?.f_square()?;
-        let (truth, known) = self.truth(&scene.events, &centres, &tags)?;
-        let shape = [centres.len() as i64, self.labels.len() as i64];
+        let (truth, known) = self.truth.of(&scene.events, &centres, &tags)?;
+        let shape = [centres.len() as i64, -1];
         Ok(Batch {
             crops,
             truth: Tensor::f_from_slice(&truth)?.f_view(shape)?,
@@ -201,23 +179,6 @@ impl SceneBatcher {
             embeddings: scene.embeddings.f_index_select(0, &steps)?.f_to_kind(Kind::Float)?,
             tags,
         })
-    }
-
-    /// Every epoch takes the crops of all scenes in an order of its own.
-    fn scene_of(&self, item: u64) -> usize {
-        let n = self.corpus.len() as u64;
-        let pass = item / n;
-        let mut order = rng_for(self.seed, Purpose::Order, pass);
-        // An affine step through the scenes, whose stride has no divisor in common with their
-        // number, takes each once and needs no list.
-        let stride = loop {
-            let stride = order.random_range(1..=n);
-            if gcd(stride, n) == 1 {
-                break stride;
-            }
-        };
-        let first = order.random_range(0..n);
-        ((first + stride * (item % n)) % n) as usize
     }
 
     /// The middle of each output's slot in the scene, for a crop from frame `start` on.
@@ -253,53 +214,42 @@ impl SceneBatcher {
         }
         Ok(frames)
     }
-
-    /// Truth and whether it is known, `(T', L)` row-major, of slots around `centres`, of which the
-    /// tagger says `tags` `(T', 527)`.
-    fn truth(&self, events: &[Event], centres: &[f64], tags: &Tensor) -> Result<(Vec<f32>, Vec<f32>)> {
-        let n_labels = self.labels.len();
-        let (mut truth, mut known) = (vec![0.0; centres.len() * n_labels], vec![1.0; centres.len() * n_labels]);
-        for (at, label) in self.labels.iter().enumerate().filter(|(_, label)| !label.classes.is_empty()) {
-            let classes = Tensor::f_from_slice(&label.classes)?;
-            let highest: Vec<f32> = tags.f_index_select(1, &classes)?.f_amax([1i64], false)?.try_into()?;
-            for (slot, posterior) in highest.into_iter().map(f64::from).enumerate() {
-                let place = slot * n_labels + at;
-                if label.sounds_from.is_some_and(|from| posterior >= from) {
-                    truth[place] = 1.0;
-                } else if posterior >= label.unsure_from {
-                    known[place] = 0.0;
-                }
-            }
-        }
-        let slot_s = self.slots.pulse_frames as f64 * self.frontend.hop_seconds();
-        for event in events {
-            let Some(at) = self.labels.iter().position(|label| label.name == event.label) else { continue };
-            for (slot, centre) in centres.iter().enumerate() {
-                let (from, to) = (event.onset_s.max(centre - slot_s / 2.0), event.offset_s.min(centre + slot_s / 2.0));
-                if to - from >= SHARE_OF_SLOT * slot_s {
-                    let place = slot * n_labels + at;
-                    (truth[place], known[place]) = match event.is_certain {
-                        true => (1.0, 1.0),
-                        false => (truth[place], truth[place]),
-                    };
-                }
-            }
-        }
-        if let Some(background) = self.background {
-            for (truth, known) in truth.chunks_exact_mut(n_labels).zip(known.chunks_exact_mut(n_labels)) {
-                let others =
-                    |values: &[f32], value: f32| values.iter().enumerate().any(|(i, v)| i != background && *v == value);
-                let (sounds, unsure) = (others(truth, 1.0), others(known, 0.0));
-                (truth[background], known[background]) = (f32::from(!sounds), f32::from(sounds || !unsure));
-            }
-        }
-        Ok((truth, known))
-    }
 }
 
-/// Scenes that the statistics of embeddings are of.
-const STATISTICS_OF: usize = 32;
+/// The scene of crop number `item` among `n`: each pass takes all of them once, in an order of its
+/// own.
+fn scene_of(seed: u64, n: usize, item: u64) -> usize {
+    let n = n as u64;
+    let mut order = rng_for(seed, Purpose::Order, item / n);
+    // An affine step through the scenes, whose stride has no divisor in common with their number,
+    // takes each once and needs no list.
+    let stride = loop {
+        let stride = order.random_range(1..=n);
+        if gcd(stride, n) == 1 {
+            break stride;
+        }
+    };
+    let first = order.random_range(0..n);
+    ((first + stride * (item % n)) % n) as usize
+}
 
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_pass_takes_every_scene_once() {
+        for n in [1, 2, 30, 97] {
+            let pass = |k: u64| (0..n as u64).map(|i| scene_of(3, n, k * n as u64 + i)).collect::<Vec<_>>();
+            for k in 0..4 {
+                assert_eq!(pass(k).into_iter().collect::<BTreeSet<_>>().len(), n, "pass {k} of {n}");
+            }
+            assert!(n < 30 || pass(0) != pass(1));
+        }
+    }
 }

@@ -2,9 +2,9 @@
 //!
 //! Enters: how scenes are composed, of what, and the tagger. Leaves: [`Scene`]s by number, composed
 //! and heard by the tagger when they are first asked for, and kept in the cache. A scene depends on
-//! the settings, the recordings and its number alone, and its file is complete once it has its name:
-//! what was interrupted goes on where it stopped. The recordings are read when the first scene has
-//! to be composed. Scenes are made on the threads that ask for them.
+//! the settings, the recordings and its number alone, and its file is complete once it has its
+//! name: what was interrupted goes on where it stopped. The recordings are read when the first
+//! scene has to be composed. Scenes are made on the threads that ask for them.
 
 use crate::common::random::{Purpose, rng_for};
 use crate::data::scenes::{Listing, Pool, PoolSettings, SceneSettings, compose};
@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tch::{Device, Kind, Tensor};
 
-/// Steps of the tagger that are heard at once, 9.6 s: it wants seconds of context, and hears 10 s at
-/// most.
+/// Steps of the tagger that are heard at once, 9.6 s: it wants seconds of context, and hears 10 s
+/// at most.
 const STEPS_AT_ONCE: usize = 60;
 /// Version of the files.
 const VERSION: u32 = 1;

@@ -1,11 +1,12 @@
 //! How the student is trained on composed scenes.
 //!
-//! [`corpus`] composes scenes and keeps them; [`batcher`] makes batches of crops of them;
-//! [`SceneLearner`] is the student in training: each of its outputs learns what sounds in its slot
-//! of 80 ms, with a sigmoid a label, and what the tagger says of it.
+//! [`corpus`] composes scenes and keeps them; [`batcher`] makes batches of crops of them, with the
+//! [`truth`] of each output; [`SceneLearner`] is the student in training: each of its outputs
+//! learns what sounds in its slot of 80 ms, with a sigmoid a label, and what the tagger says of it.
 
 pub mod batcher;
 pub mod corpus;
+pub mod truth;
 
 use super::checkpoint::Header;
 use super::drop_out;

@@ -98,8 +98,8 @@ pub(super) fn read(path: &Path, sample_rate: u32) -> Result<Vec<f32>> {
     Ok(samples)
 }
 
-/// The rate that recordings of an odd one, such as 11,127 Hz, are taken for: at most 0.2 % away from
-/// it, and a resampler needs whole blocks of both rates.
+/// The rate that recordings of an odd one, such as 11,127 Hz, are taken for: at most 0.2 % away
+/// from it, and a resampler needs whole blocks of both rates.
 fn usual_rate(sample_rate: u32) -> u32 {
     sample_rate.next_multiple_of(25) - if sample_rate % 25 <= 12 && !sample_rate.is_multiple_of(25) { 25 } else { 0 }
 }

@@ -44,8 +44,8 @@ impl Shelf {
         Self { sample_rate, free: AtomicUsize::new(bytes) }
     }
 
-    /// The stretch `range` of the recording at `path`, whose samples are `samples`; without a file it
-    /// is in memory in any case.
+    /// The stretch `range` of the recording at `path`, whose samples are `samples`; without a file
+    /// it is in memory in any case.
     pub(super) fn place(
         &self,
         path: Option<&Path>,
