@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sounds::TruthEvent;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tch::{Device, Kind, Tensor};
 
@@ -245,8 +246,10 @@ impl Scene {
             ("tags", self.tags.shallow_clone()),
             ("events", Tensor::f_from_slice(&events)?),
         ];
-        // Several trainings may fill one cache.
-        let partial = path.with_extension(format!("{}.partial", std::process::id()));
+        // Several trainings may fill one cache, and several threads ask for one scene.
+        static N_WRITTEN: AtomicU64 = AtomicU64::new(0);
+        let n_written = N_WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let partial = path.with_extension(format!("{}-{n_written}.partial", std::process::id()));
         Tensor::write_safetensors(&tensors, &partial).map_err(|e| Error::content(&partial, e.to_string()))?;
         std::fs::rename(&partial, path).map_err(Error::io(path))
     }
