@@ -63,7 +63,8 @@ fn only_capture_knows_cpal() {
 
 #[test]
 fn only_engine_knows_tract() {
-    // The trainer reads and writes ONNX files with tract's protobuf types; it runs no network with tract.
+    // The trainer reads and writes ONNX files with tract's protobuf types; it runs no network with
+    // tract.
     let onnx = ["trainer/src/ship", "trainer/src/nets/teacher/ced"];
     let is_protobuf = |place: &Place| onnx.iter().any(|dir| place.file.starts_with(dir)) && place.next == ["::", "pb"];
     let elsewhere = mentions(|name| name.starts_with("tract"));

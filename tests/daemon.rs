@@ -1,4 +1,5 @@
-//! Claim: the daemon reports what it hears as JSON lines and nothing else, and ends cleanly whatever ends it.
+//! Claim: the daemon reports what it hears as JSON lines and nothing else, and ends cleanly
+//! whatever ends it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,7 +15,8 @@ use tests::tiny::{self, Sound, events, names};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Half a minute of sounds: long enough to be interrupted, short enough to be read as fast as possible.
+/// Half a minute of sounds: long enough to be interrupted, short enough to be read as fast as
+/// possible.
 const SCENE: &[(Sound, f64)] = &[
     (Sound::Silence, 1.0),
     (Sound::Tone, 2.0),
@@ -25,7 +27,8 @@ const SCENE: &[(Sound, f64)] = &[
     (Sound::Silence, 1.0),
 ];
 
-/// In single precision: `auto` times both files, and on a busy machine two runs may choose differently.
+/// In single precision: `auto` times both files, and on a busy machine two runs may choose
+/// differently.
 fn run(source: &str) -> Command {
     let mut command = Command::new(earwitness_bin());
     command.args(["run", "--precision", "f32", "--source", source, "--model"]).arg(tiny::model());
@@ -178,7 +181,8 @@ fn the_bench_reports_its_figures() {
     ] {
         assert!(seconds(report, field) > 0.0, "{field}: {report}");
     }
-    // Of every pulse the network is a part, so its median cannot be above the whole's; both are rounded.
+    // Of every pulse the network is a part, so its median cannot be above the whole's; both are
+    // rounded.
     assert!(seconds(report, "network_us_per_pulse_median") <= seconds(report, "us_per_pulse_median") + 0.1, "{report}");
     assert!(["f32", "int8"].contains(&report["precision"].as_str().unwrap()), "{report}");
 }

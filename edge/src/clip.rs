@@ -1,4 +1,5 @@
-//! A recording as a whole: its samples enter, one posterior a class leaves. Runs on the caller's thread.
+//! A recording as a whole: its samples enter, one posterior a class leaves. Runs on the caller's
+//! thread.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,8 +12,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// Outputs of a streaming network that hear nothing within this of the loudest of the clip do not count for what the clip is: they
-/// are the silence around a short sound. On ESC-10, whose clips are padded with silence, this gained 10 points among all classes.
+/// Outputs of a streaming network that hear nothing within this of the loudest of the clip do not
+/// count for what the clip is: they are the silence around a short sound. On ESC-10, whose clips
+/// are padded with silence, this gained 10 points among all classes.
 const QUIET_DB: f64 = 30.0;
 
 /// A network that names recordings.
@@ -40,11 +42,13 @@ impl ClipClassifier {
 
     /// The posterior of each class in the clip as a whole.
     ///
-    /// A streaming network's are softmax or sigmoid, as the manifest says, of the mean of the clip's frame logits, without those that
-    /// hear only silence ([`loud_outputs`]); a clip shorter than the receptive field is filled up with silence, and around any clip of
-    /// a network with a look-ahead there is as much of it as its field needs ([`surrounded`]). A windowed network's are the mean of the
-    /// posteriors of all its patches, evenly spaced and one at the end; a clip shorter than a patch is filled up with its last log-mel
-    /// frame. A clip of one patch at most is exactly a view of the EPIC-SOUNDS recipe.
+    /// A streaming network's are softmax or sigmoid, as the manifest says, of the mean of the
+    /// clip's frame logits, without those that hear only silence ([`loud_outputs`]); a clip shorter
+    /// than the receptive field is filled up with silence, and around any clip of a network with a
+    /// look-ahead there is as much of it as its field needs ([`surrounded`]). A windowed network's
+    /// are the mean of the posteriors of all its patches, evenly spaced and one at the end; a clip
+    /// shorter than a patch is filled up with its last log-mel frame. A clip of one patch at most
+    /// is exactly a view of the EPIC-SOUNDS recipe.
     ///
     /// # Errors
     ///
@@ -77,23 +81,26 @@ impl ClipClassifier {
     }
 }
 
-/// The frames that a streaming network's first output stands for, in frames of its input; each further output's are a pulse later.
-/// Without a look-ahead an output stands for its whole receptive field; with one, for the pulse of frames around the middle of its slot
+/// The frames that a streaming network's first output stands for, in frames of its input; each
+/// further output's are a pulse later. Without a look-ahead an output stands for its whole
+/// receptive field; with one, for the pulse of frames around the middle of its slot
 /// ([`Network::slot_frames`]), to the nearest whole frame and as far as they lie in its field.
 pub fn frames_of_output(frontend: &FrontendConfig, network: &Network) -> Range<usize> {
     if network.lookahead_ms.is_none() {
         return 0..network.receptive_field_frames;
     }
-    // A pulse of p frames from frame k on has its middle at k + (p - 1) / 2, counted as slot_frames counts.
+    // A pulse of p frames from frame k on has its middle at k + (p - 1) / 2, counted as slot_frames
+    // counts.
     let start = network.slot_frames(frontend) - (network.pulse_frames as f64 - 1.0) / 2.0;
     let field = network.receptive_field_frames;
     let start = (start.round().max(0.0) as usize).min(field - 1);
     start..(start + network.pulse_frames).min(field)
 }
 
-/// A clip's log-mel `frames`, `(n_frames, n_mels)` row-major, with the silence around them that a streaming network with a look-ahead
-/// needs: its first output stands for the first pulse of frames of the clip, and its last for the last one, of which at least half must
-/// be there; a clip of less has one output. All other networks get the clip as it is.
+/// A clip's log-mel `frames`, `(n_frames, n_mels)` row-major, with the silence around them that a
+/// streaming network with a look-ahead needs: its first output stands for the first pulse of frames
+/// of the clip, and its last for the last one, of which at least half must be there; a clip of less
+/// has one output. All other networks get the clip as it is.
 pub fn surrounded<'a>(frontend: &FrontendConfig, network: &Network, frames: &'a [f32]) -> Cow<'a, [f32]> {
     if network.kind != NetworkKind::Stream || network.lookahead_ms.is_none() {
         return Cow::Borrowed(frames);
@@ -108,9 +115,10 @@ pub fn surrounded<'a>(frontend: &FrontendConfig, network: &Network, frames: &'a 
     Cow::Owned(around)
 }
 
-/// The outputs of a streaming network over its input `frames`, `(n_frames, n_mels)` row-major, in order, that stand for a sound: what
-/// they stand for ([`frames_of_output`]) is at most 30 dB quieter than the loudest of them. At least one where the input is as long as
-/// the receptive field.
+/// The outputs of a streaming network over its input `frames`, `(n_frames, n_mels)` row-major, in
+/// order, that stand for a sound: what they stand for ([`frames_of_output`]) is at most 30 dB
+/// quieter than the loudest of them. At least one where the input is as long as the receptive
+/// field.
 pub fn loud_outputs(frontend: &FrontendConfig, network: &Network, frames: &[f32]) -> Vec<usize> {
     // The offset of the logarithm stays in: of digital silence alone, all is equally loud.
     let level = |frame: &[f32]| frame.iter().map(|&v| f64::from(v * frontend.std + frontend.mean).exp()).sum::<f64>();
@@ -221,7 +229,8 @@ mod tests {
         assert_eq!(surrounded(&frontend, &network, &[1.0; 64]), vec![1.0; 64]);
         assert_eq!(frames_of_output(&frontend, &network), 0..network.receptive_field_frames);
         let network = Network { receptive_field_frames: 224, lookahead_ms: Some(320.0), ..network };
-        // The middle of the slot is frame 192.25, see the manifest's test; that of frames 189 to 196 is 192.5.
+        // The middle of the slot is frame 192.25, see the manifest's test; that of frames 189 to
+        // 196 is 192.5.
         assert_eq!(frames_of_output(&frontend, &network), 189..197);
         for (n_frames, n_outputs) in
             [(0, 1), (3, 1), (8, 1), (11, 1), (12, 2), (16, 2), (100, 13), (163, 20), (164, 21)]

@@ -166,7 +166,7 @@ fn a_student_learns_from_scenes_and_goes_on_where_it_was_interrupted() {
     fit_stage(&other, "scenes").unwrap();
     assert_eq!(std::fs::metadata(&shared).unwrap().modified().unwrap(), made, "trained again");
 
-    // The same in pieces, with scenes made anew and recordings read from disk.
+    // The same in pieces, with scenes made again and recordings read from disk.
     let mut places = whole.places.clone();
     places.cache = fixture.path().join("another-cache");
     let mut recipe = recipe;

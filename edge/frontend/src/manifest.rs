@@ -1,5 +1,6 @@
-//! The contract between a model and whoever runs it: `models/<name>/manifest.toml`. Enters: its text; leaves: a
-//! validated [`Manifest`]. The trainer writes it and the daemon reads it with this same code; files are the caller's.
+//! The contract between a model and whoever runs it: `models/<name>/manifest.toml`. Enters: its
+//! text; leaves: a validated [`Manifest`]. The trainer writes it and the daemon reads it with this
+//! same code; files are the caller's.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,8 @@ pub struct Manifest {
     pub version: String,
     /// Name of each output of the network, in order.
     pub labels: Vec<String>,
-    /// The label, if any, that stands for "nothing of the above": it takes part in the softmax and is never an event.
+    /// The label, if any, that stands for "nothing of the above": it takes part in the softmax and
+    /// is never an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<String>,
     /// [`FrontendConfig::hash`] of `frontend`, as the trainer computed it.
@@ -53,8 +55,9 @@ pub struct Manifest {
 pub struct Network {
     /// Streaming or windowed.
     pub kind: NetworkKind,
-    /// Log-mel frames that the network is fed at once; also the frames from one of its outputs to the next. Of a windowed
-    /// network this is the hop from one patch to the next, which a configuration may replace.
+    /// Log-mel frames that the network is fed at once; also the frames from one of its outputs to
+    /// the next. Of a windowed network this is the hop from one patch to the next, which a
+    /// configuration may replace.
     pub pulse_frames: usize,
     /// Log-mel frames that one output depends on; of a windowed network, the length of its patch.
     pub receptive_field_frames: usize,
@@ -63,8 +66,9 @@ pub struct Network {
     pub output_delay: usize,
     /// From logits to posteriors.
     pub activation: Activation,
-    /// Time from the middle of the slot that an output stands for to the end of its receptive field: a network that was trained to say
-    /// what is later or earlier than the middle of it says so here. Half of the field where absent.
+    /// Time from the middle of the slot that an output stands for to the end of its receptive
+    /// field: a network that was trained to say what is later or earlier than the middle of it says
+    /// so here. Half of the field where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookahead_ms: Option<f64>,
 }
@@ -75,7 +79,8 @@ pub struct Network {
 pub enum NetworkKind {
     /// Time axis symbolic, no padding in time: run pulse by pulse with state.
     Stream,
-    /// Any network of a fixed shape: a patch of frames in, one output out. Run anew for every patch.
+    /// Any network of a fixed shape: a patch of frames in, one output out. Run anew for every
+    /// patch.
     Window,
 }
 
@@ -87,8 +92,8 @@ pub enum Activation {
     Softmax,
     /// Each class on its own.
     Sigmoid,
-    /// Nothing to do: the outputs are the posteriors of classes that exclude each other, and add up to 1. For windowed
-    /// networks only.
+    /// Nothing to do: the outputs are the posteriors of classes that exclude each other, and add up
+    /// to 1. For windowed networks only.
     Posterior,
 }
 
@@ -153,7 +158,8 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`Error::Syntax`] with line and field for text that does not parse; otherwise as [`validate`](Self::validate).
+    /// [`Error::Syntax`] with line and field for text that does not parse; otherwise as
+    /// [`validate`](Self::validate).
     pub fn parse(text: &str) -> Result<Self, Error> {
         let manifest: Self =
             toml::from_str(text).map_err(|error| Error::Syntax { message: error.to_string().trim_end().into() })?;
@@ -248,16 +254,17 @@ impl Network {
         (self.receptive_field_frames - 1) * frontend.hop_length + frontend.win_length
     }
 
-    /// Samples from the beginning of an output's receptive field to the middle of the slot that the output stands for: the field
-    /// less `lookahead_ms`, or half of the field.
+    /// Samples from the beginning of an output's receptive field to the middle of the slot that the
+    /// output stands for: the field less `lookahead_ms`, or half of the field.
     pub fn slot_samples(&self, frontend: &FrontendConfig) -> f64 {
         let n_field = self.field_samples(frontend) as f64;
         n_field - self.lookahead_ms.map_or(n_field / 2.0, |ms| ms / 1e3 * f64::from(frontend.sample_rate))
     }
 
-    /// The same in log-mel frames, from the middle of the field's first frame: at `k` the slot's middle is that of frame `k` of the
-    /// field. As frame `k` hears the samples from `k hop_length` to `k hop_length + win_length`, this is `(slot_samples - win_length /
-    /// 2) / hop_length`; half of `receptive_field_frames - 1` without `lookahead_ms`.
+    /// The same in log-mel frames, from the middle of the field's first frame: at `k` the slot's
+    /// middle is that of frame `k` of the field. As frame `k` hears the samples from `k hop_length`
+    /// to `k hop_length + win_length`, this is `(slot_samples - win_length / 2) / hop_length`; half
+    /// of `receptive_field_frames - 1` without `lookahead_ms`.
     pub fn slot_frames(&self, frontend: &FrontendConfig) -> f64 {
         (self.slot_samples(frontend) - frontend.win_length as f64 / 2.0) / frontend.hop_length as f64
     }
@@ -365,7 +372,8 @@ mod tests {
         assert_eq!(network.field_samples(&frontend), 58 * frontend.hop_length + frontend.win_length);
         assert_eq!(network.slot_frames(&frontend), 29.0);
         assert_eq!(network.slot_samples(&frontend), (58.0 * hop + win) / 2.0);
-        // 320 ms are 32 frames of 10 ms. The middle of the last frame lies half of a window before the field's end.
+        // 320 ms are 32 frames of 10 ms. The middle of the last frame lies half of a window before
+        // the field's end.
         network.lookahead_ms = Some(320.0);
         let expected = 58.0 - (32.0 - win / 2.0 / hop);
         assert!((network.slot_frames(&frontend) - expected).abs() < 1e-9, "{}", network.slot_frames(&frontend));

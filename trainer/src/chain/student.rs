@@ -17,7 +17,7 @@ use crate::nets::teacher::{self, EMBEDDING_WIDTH, Listener, Tutor};
 use crate::ship::export::{ExportOptions, export};
 use crate::ship::quantize::{Fidelity, Quantized, quantize};
 use crate::train::checkpoint::{Checkpoint, Header, save};
-use crate::train::learner::{Learner as _, train};
+use crate::train::learner::{Learner, train};
 use crate::train::recipe::{Init, Recipe};
 use crate::train::scenes::{SceneLearner, TAGGER_WIDTH};
 use crate::train::student::batcher::{Batcher, Hearing, Settings};
@@ -25,6 +25,7 @@ use crate::train::student::probe::{self, Lessons};
 use crate::train::student::teach::{Taught, ask_mn04};
 use crate::train::student::teachers::{Classifier, HearingTeacher, Teachers};
 use crate::train::student::{Bands, StudentLearner, score_files};
+use std::path::Path;
 
 /// Name of the model in a run folder, as the daemon takes it.
 pub const MODEL: &str = "model";
@@ -130,8 +131,9 @@ impl Material {
         if !path.exists() || !(options.resume || options.is_shared(stage)) {
             return Ok(false);
         }
-        let n_steps = Checkpoint::load(&path)?.header.n_steps;
-        Ok(Checkpoint::resume(&path, &self.header(options, index, n_steps))?.header.finished)
+        let checkpoint = Checkpoint::load(&path)?;
+        let expected = self.header(options, index, checkpoint.header.n_steps);
+        Ok(checkpoint.belonging_to(&expected)?.header.finished)
     }
 
     /// The teachers of the training.
@@ -242,10 +244,9 @@ fn stage<'a>(options: &FitOptions, material: &'a Material, index: usize) -> Resu
     };
     if of.scenes.is_some() {
         let batcher = scenes::batcher(options, index, &material.labels, material.background)?;
-        let (mut header, resumed, student) = begin(batcher.steps_per_epoch(), TAGGER_WIDTH)?;
+        let (header, resumed, student) = begin(batcher.steps_per_epoch(), TAGGER_WIDTH)?;
         let mut learner = SceneLearner::new(&header, index, student, batcher, evaluate)?;
-        train(&mut learner, &mut header, resumed.as_ref(), &folder, options.stop())?;
-        header.finished = resumed.is_some_and(|checkpoint| checkpoint.header.finished);
+        let header = run(&mut learner, header, resumed.as_ref(), &folder, options)?;
         return Ok(Trained { index, header, learning: Learning::Scenes(Box::new(learner)) });
     }
     let mut teachers = material.teachers(options)?;
@@ -255,11 +256,24 @@ fn stage<'a>(options: &FitOptions, material: &'a Material, index: usize) -> Resu
         teacher.standardise(&crops.into_iter().flatten().collect::<Vec<_>>(), options.device)?;
     }
     let n_embedding = if options.recipe.teacher.is_some() { EMBEDDING_WIDTH } else { teachers.embedding_width() };
-    let (mut header, resumed, student) = begin(batcher.steps_per_epoch(), n_embedding)?;
+    let (header, resumed, student) = begin(batcher.steps_per_epoch(), n_embedding)?;
     let mut learner = StudentLearner::new(&header, index, student, batcher, teachers, evaluate)?;
-    train(&mut learner, &mut header, resumed.as_ref(), &folder, options.stop())?;
-    header.finished = resumed.is_some_and(|checkpoint| checkpoint.header.finished);
+    let header = run(&mut learner, header, resumed.as_ref(), &folder, options)?;
     Ok(Trained { index, header, learning: Learning::Clips(Box::new(learner)) })
+}
+
+/// Does the steps that are left after those of `resumed`. The header says then whether the
+/// checkpoint was finished before.
+fn run(
+    learner: &mut impl Learner,
+    mut header: Header,
+    resumed: Option<&Checkpoint>,
+    folder: &Path,
+    options: &FitOptions,
+) -> Result<Header> {
+    train(learner, &mut header, resumed, folder, options.stop())?;
+    header.finished = resumed.is_some_and(|checkpoint| checkpoint.header.finished);
+    Ok(header)
 }
 
 /// The weights that a stage starts from: fresh ones, or an earlier stage's or another checkpoint's

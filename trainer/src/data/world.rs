@@ -9,7 +9,7 @@
 
 use super::csv::{Row, read_table};
 use crate::data::folder;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -137,12 +137,6 @@ impl Role {
             Self::Rooms => "rooms",
         }
     }
-}
-
-/// An error for a purpose that a data set has no recording for.
-pub fn none_for(set: &str, purpose: Purpose) -> Error {
-    let purpose = format!("{purpose:?}").to_lowercase();
-    Error::Usage(format!("data set {set:?} has no recording for {purpose}"))
 }
 
 #[cfg(test)]

@@ -95,8 +95,16 @@ impl Checkpoint {
     /// As [`Checkpoint::load`], and if it belongs to another recipe, network, fold or data; what
     /// differs is named.
     pub fn resume(path: &Path, expected: &Header) -> Result<Self> {
-        let mut checkpoint = Self::load(path)?;
-        let header = &checkpoint.header;
+        Self::load(path)?.belonging_to(expected)
+    }
+
+    /// The checkpoint, if it belongs to the training that `expected` describes.
+    ///
+    /// # Errors
+    ///
+    /// If it belongs to another recipe, network, fold or data; what differs is named.
+    pub fn belonging_to(mut self, expected: &Header) -> Result<Self> {
+        let header = &self.header;
         let (own, theirs) = (expected.recipe.lineage(&expected.stage), header.recipe.lineage(&expected.stage));
         let differs = [
             ("network", own.1.network != theirs.1.network),
@@ -108,10 +116,10 @@ impl Checkpoint {
         ];
         if let Some((what, _)) = differs.into_iter().find(|(_, differs)| *differs) {
             let message = format!("belongs to another {what}; start again with another --out");
-            return Err(Error::content(path, message));
+            return Err(Error::content(&self.path, message));
         }
-        checkpoint.header.recipe = expected.recipe.clone();
-        Ok(checkpoint)
+        self.header.recipe = expected.recipe.clone();
+        Ok(self)
     }
 
     /// The file.

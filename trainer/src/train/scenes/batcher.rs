@@ -19,7 +19,8 @@ use tch::{Kind, Tensor};
 /// Scenes that the statistics of embeddings are of.
 const STATISTICS_OF: usize = 32;
 
-/// What the student is told of each of its outputs.
+/// What the student learns from: crops, with the truth and the tagger's output for each
+/// of the student's outputs.
 #[derive(Debug)]
 pub struct Batch {
     /// `(B, T, n_mels)`: normalised log-mel values.

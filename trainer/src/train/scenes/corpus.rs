@@ -165,7 +165,8 @@ impl SceneCorpus {
             memory_mb: self.making.memory_mb,
             ..PoolSettings::default()
         };
-        // A tagger that cannot be read is told before minutes of reading.
+        // A tagger that cannot be read is reported before the recordings are read, which takes
+        // minutes.
         let taggers = Mutex::new(vec![self.tagger()?]);
         let makers = Makers { pool: Pool::read(self.listing.clone(), settings)?, taggers };
         Ok(self.makers.get_or_init(|| makers))

@@ -92,11 +92,10 @@ impl<'a> SceneLearner<'a> {
 
     /// Cross-entropy of each label where the truth is known, summed over the labels, mean over the
     /// outputs.
-    fn label_loss(&self, logits: &Tensor, batch: &Batch) -> Result<Tensor> {
-        let (truth, known) = (batch.truth.f_to_device(self.device)?, batch.known.f_to_device(self.device)?);
+    fn label_loss(&self, logits: &Tensor, truth: &Tensor, known: &Tensor) -> Result<Tensor> {
         let n_outputs = (logits.numel() / logits.size()[2] as usize) as f64;
-        let loss = binary_cross_entropy(logits, &truth);
-        (loss * Expr::of(&known)).sum_all().map(|sum| sum.f_div_scalar(n_outputs)).tensor()
+        let loss = binary_cross_entropy(logits, truth);
+        (loss * Expr::of(known)).sum_all().map(|sum| sum.f_div_scalar(n_outputs)).tensor()
     }
 
     /// Distance from the tagger's embedding, and cross-entropy with its posteriors summed over the
@@ -143,7 +142,8 @@ impl Learner for SceneLearner<'_> {
         let predicted = student.imitate(&features)?.ok_or_else(none)?;
 
         let (distance, of_tags) = self.tagger_losses(&predicted, &batch)?;
-        let of_labels = self.label_loss(&logits, &batch)?;
+        let (truth, known) = (batch.truth.f_to_device(self.device)?, batch.known.f_to_device(self.device)?);
+        let of_labels = self.label_loss(&logits, &truth, &known)?;
         let value = |loss: &Tensor| loss.f_double_value(&[]);
         let losses =
             vec![("loss", value(&of_labels)?), ("teacher_loss", value(&distance)?), ("tags_loss", value(&of_tags)?)];
@@ -152,7 +152,7 @@ impl Learner for SceneLearner<'_> {
             + Expr::of(&of_tags) * self.tagger.tags_weight;
         whole.tensor()?.f_backward()?;
         let lr = self.weights.update(step, self.n_steps, self.steps_per_epoch())?;
-        Ok(Step { losses, accuracy: found(&logits, &batch.truth.f_to_device(self.device)?)?, lr })
+        Ok(Step { losses, accuracy: found(&logits, &truth)?, lr })
     }
 
     fn tensors(&self) -> Vec<(String, Tensor)> {

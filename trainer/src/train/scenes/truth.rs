@@ -1,4 +1,4 @@
-//! What a student is told of its outputs.
+//! The truth of a student's outputs.
 //!
 //! Enters: the events of a scene, and what the tagger says of the slots of some outputs. Leaves:
 //! for each output and label whether it sounds, and whether that is known. A labelled clip says

@@ -5,7 +5,7 @@ use crate::data::csv::{Row, read_table};
 use crate::data::folder;
 use crate::data::folds::{self, FoldMode};
 use crate::data::sets::{DataSet, Tables};
-use crate::data::world::{Purpose, Recording, Role, none_for};
+use crate::data::world::{Purpose, Recording, Role};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -127,7 +127,7 @@ impl Listing {
             // false alarms are counted it would be either.
             recordings.retain(|recording| trains || recording.like.is_none());
             if recordings.is_empty() && trains {
-                return Err(none_for(&set.name, share.purpose));
+                return Err(Error::Usage(format!("data set {:?} has no recording to train on", set.name)));
             }
             let to = match world.role {
                 Role::Foreign => {
