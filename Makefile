@@ -7,6 +7,7 @@
 #   make bench-training      training throughput beside plain PyTorch's; BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network beside other engines; BENCH_FLAGS="--quick", --help for more
 #   make ced                 brings the network that the trainer learns from, CED-tiny (7 MB, Apache-2.0)
+#   make home-large          puts models/home-large together, of CED-tiny and a head: for a mini PC or a Jetson
 #   make trainer             builds the trainer, target/release/earwitness-train
 #   make soak                a day of sound with faults of all kinds for the daemon and its broker; HOURS=24
 #   make deb                 the Debian package, for this machine or with ARCH=arm64 or armhf
@@ -41,7 +42,7 @@ FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 # Where the trainer looks for CED-tiny, too.
 export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 
-.PHONY: ablation ced demo test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -103,6 +104,12 @@ test-vm:
 
 trainer: system-test torch ced
 	$(WITH_TORCH) cargo build --release -p trainer
+
+# Built together with the daemon, so that the inference engine is compiled once.
+home-large: system-demo ced
+	cargo build --release -p edge -p sounds -p assemble
+	$(BUILD)/release/assemble-model models/home-large
+	@echo "== earwitness run --model models/home-large" >&2
 
 ablation: trainer
 	EARWITNESS_TRAIN="$(abspath $(BUILD))/release/earwitness-train" scripts/ablation.sh $(OUT)

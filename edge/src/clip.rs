@@ -72,16 +72,20 @@ impl ClipClassifier {
         let frames = surrounded(frontend, network, &frames);
         let mut logits = self.engine.clip_logits(&frames)?;
         let n_classes = self.engine.n_classes();
-        if network.kind == NetworkKind::Stream {
+        // Outputs of whole patches, each of the whole sound, are averaged as posteriors; outputs that
+        // stand for a slot of time are averaged as a stream's are.
+        let of_slots = network.kind == NetworkKind::Stream || network.lookahead_ms.is_some();
+        let average = if of_slots { Average::Logits } else { Average::of(network.kind) };
+        if of_slots {
             let loud = loud_outputs(frontend, network, &frames);
             logits = loud.iter().flat_map(|&at| &logits[at * n_classes..(at + 1) * n_classes]).copied().collect();
         }
         let temperature = self.model.manifest.decision.temperature;
-        Ok(clip_posteriors(network.activation, Average::of(network.kind), temperature, n_classes, &logits))
+        Ok(clip_posteriors(network.activation, average, temperature, n_classes, &logits))
     }
 }
 
-/// The frames that a streaming network's first output stands for, in frames of its input; each
+/// The frames that a network's first output stands for, in frames of its input; each
 /// further output's are a pulse later. Without a look-ahead an output stands for its whole
 /// receptive field; with one, for the pulse of frames around the middle of its slot
 /// ([`Network::slot_frames`]), to the nearest whole frame and as far as they lie in its field.
@@ -98,11 +102,11 @@ pub fn frames_of_output(frontend: &FrontendConfig, network: &Network) -> Range<u
 }
 
 /// A clip's log-mel `frames`, `(n_frames, n_mels)` row-major, with the silence around them that a
-/// streaming network with a look-ahead needs: its first output stands for the first pulse of frames
+/// network with a look-ahead needs: its first output stands for the first pulse of frames
 /// of the clip, and its last for the last one, of which at least half must be there; a clip of less
 /// has one output. All other networks get the clip as it is.
 pub fn surrounded<'a>(frontend: &FrontendConfig, network: &Network, frames: &'a [f32]) -> Cow<'a, [f32]> {
-    if network.kind != NetworkKind::Stream || network.lookahead_ms.is_none() {
+    if network.lookahead_ms.is_none() {
         return Cow::Borrowed(frames);
     }
     let (n_mels, pulse) = (frontend.n_mels, network.pulse_frames);
@@ -115,7 +119,7 @@ pub fn surrounded<'a>(frontend: &FrontendConfig, network: &Network, frames: &'a 
     Cow::Owned(around)
 }
 
-/// The outputs of a streaming network over its input `frames`, `(n_frames, n_mels)` row-major, in
+/// The outputs of a network over its input `frames`, `(n_frames, n_mels)` row-major, in
 /// order, that stand for a sound: what they stand for ([`frames_of_output`]) is at most 30 dB
 /// quieter than the loudest of them. At least one where the input is as long as the receptive
 /// field.

@@ -15,6 +15,10 @@ use crate::error::{Error, Result};
 
 /// Name of the manifest in a model folder.
 pub const MANIFEST_FILE: &str = "manifest.toml";
+/// What lies in the folder of a model whose network is put together on the user's machine.
+const HEAD_FILE: &str = "head.safetensors";
+const ASSEMBLED: &str = "this model is put together on your machine, of a network that is not ours to ship and of the head in \
+                         this folder; `make home-large` does it (CARD.md)";
 
 /// Where the model is looked for, seen from the working directory.
 const LOCAL_DIR: &str = "models/home";
@@ -121,7 +125,10 @@ impl Model {
 
     fn check_file(&self, field: &'static str, file: &ModelFile) -> Result<()> {
         let path = self.dir.join(&file.path);
-        let bytes = fs::read(&path).map_err(|error| Error::model_file(&path, error))?;
+        let bytes = fs::read(&path).map_err(|error| match self.dir.join(HEAD_FILE).exists() {
+            true => Error::model_file(&path, format!("{error}: {ASSEMBLED}")),
+            false => Error::model_file(&path, error),
+        })?;
         let actual = hex(&Sha256::digest(&bytes));
         if actual == file.sha256 {
             Ok(())

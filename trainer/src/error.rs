@@ -100,6 +100,15 @@ pub enum ErrorKind {
     Interrupted,
 }
 
+impl From<assemble::Error> for Error {
+    fn from(error: assemble::Error) -> Self {
+        match error {
+            assemble::Error::Io { path, source } => Self::Io { path, source },
+            assemble::Error::Content { path, message } => Self::Content { path, message },
+        }
+    }
+}
+
 impl ErrorKind {
     /// Exit code of the process: 2 for what the user must correct before starting again, 1 for a
     /// failure at run time.

@@ -2,10 +2,11 @@
 //!
 //! Enters: a recipe and a run folder. Leaves, in the folder: a folder per stage with
 //! `checkpoint.safetensors` and `metrics.jsonl`; what the last stage is followed by
-//! ([`super::student`], [`super::slowfast`]); and `result.json`, `environment.json`. What is held
+//! ([`super::student`],
+//! [`super::slowfast`], [`super::head`]); and `result.json`, `environment.json`. What is held
 //! out chooses nothing. Runs on the calling thread; batches and features on the pool's.
 
-use super::{FitOptions, slowfast, student};
+use super::{FitOptions, head, slowfast, student};
 use crate::common::environment::Environment;
 use crate::common::json;
 use crate::error::Result;
@@ -23,6 +24,7 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
     let result = match options.recipe.network {
         Network::Student(_) => student::fit(options)?,
         Network::Slowfast(_) => slowfast::fit(options)?,
+        Network::Ced(_) => head::fit(options)?,
     };
     Environment::here(options.device, &options.places.data_root).write(&options.out)?;
     json::write(&options.out.join(RESULT), &result)?;
@@ -39,5 +41,6 @@ pub fn fit_stage(options: &FitOptions, name: &str) -> Result<()> {
     match options.recipe.network {
         Network::Student(_) => student::fit_stage(options, index),
         Network::Slowfast(_) => slowfast::fit_stage(options, index),
+        Network::Ced(_) => head::fit_stage(options, index),
     }
 }

@@ -1,7 +1,7 @@
 //! The chain: from a recipe to a model folder.
 //!
-//! [`fit`](mod@fit) trains the stages of a recipe on one fold; [`student`] and [`slowfast`] say
-//! what a stage is for each network and what follows the last one; [`scenes`] makes the scenes of a
+//! [`fit`](mod@fit) trains the stages of a recipe on one fold; [`student`], [`slowfast`] and
+//! [`head`] say what a stage is for each network and what follows the last one; [`scenes`] makes the scenes of a
 //! student's stage; [`teachers`] lets a student
 //! learn from SlowFast. [`crossval`](mod@crossval) does all folds, and [`distill`](mod@distill) the
 //! whole way: teachers, student, model folder. [`check`](mod@check) says what a training would
@@ -11,6 +11,7 @@ pub mod check;
 pub mod crossval;
 pub mod distill;
 pub mod fit;
+pub mod head;
 pub mod predict;
 pub mod scenes;
 pub mod slowfast;

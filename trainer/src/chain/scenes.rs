@@ -5,9 +5,9 @@ use crate::data::scenes::{Listing, Share};
 use crate::data::world::Purpose;
 use crate::error::{Error, Result};
 use crate::nets::teacher::ced;
-use crate::train::recipe::{Init, Scenes};
+use crate::train::recipe::{Init, Network, Scenes};
 use crate::train::scenes::batcher::{SceneBatcher, Settings, Slots};
-use crate::train::scenes::corpus::{Making, SceneCorpus};
+use crate::train::scenes::corpus::{Hearing, Making, Patches, SceneCorpus};
 
 /// Makes batches of the scenes of stage number `index`, for the classes `labels`.
 ///
@@ -54,7 +54,11 @@ pub fn batcher(
 }
 
 /// The scenes of stage number `index`.
-fn corpus(options: &FitOptions, index: usize, scenes: &Scenes) -> Result<SceneCorpus> {
+///
+/// # Errors
+///
+/// As [`batcher`].
+pub fn corpus(options: &FitOptions, index: usize, scenes: &Scenes) -> Result<SceneCorpus> {
     let (recipe, places) = (&options.recipe, &options.places);
     // What all folds share has no recording that a fold holds out.
     let fold = options.fold.filter(|_| !scenes.shared);
@@ -68,6 +72,10 @@ fn corpus(options: &FitOptions, index: usize, scenes: &Scenes) -> Result<SceneCo
         memory_mb: recipe.train.memory_mb,
         tagger: ced::place(),
         precision: recipe.train.precision,
+        hearing: match &recipe.network {
+            Network::Ced(config) => Hearing::Patches(Patches::of(config)),
+            Network::Student(_) | Network::Slowfast(_) => Hearing::Pieces,
+        },
     };
     SceneCorpus::new(&scenes.settings, n_scenes, seed, listing, &recipe.frontend, making)
 }

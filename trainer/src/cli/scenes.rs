@@ -209,6 +209,7 @@ impl ScenesArgs {
                 noise_dbfs: self.mic_noise_dbfs,
                 clip_dbfs: self.clip_dbfs,
             },
+            as_recorded: 0.0,
         })
     }
 

@@ -1,6 +1,7 @@
 //! What every part of the trainer uses: random numbers, progress, JSON files, the record of the
 //! machine.
 
+pub mod array;
 pub mod environment;
 pub(crate) mod golden_section;
 pub(crate) mod json;

@@ -4,6 +4,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tch::Device;
 
@@ -16,6 +17,37 @@ const FIRST_LINE: Duration = Duration::from_secs(5);
 pub fn bar(len: u64, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(len), target());
     bar.with_style(style("{prefix:.bold} {bar:32} {pos}/{len} {msg} {eta} left")).with_prefix(what)
+}
+
+/// Things that are done one by one, on several threads.
+#[derive(Debug)]
+pub struct Counted {
+    bar: ProgressBar,
+    what: &'static str,
+    started: Instant,
+    /// Seconds after which the next plain line is due.
+    next_line_s: AtomicU64,
+}
+
+impl Counted {
+    /// None of `len` things is done.
+    pub fn new(len: u64, what: &'static str) -> Self {
+        Self { bar: bar(len, what), what, started: Instant::now(), next_line_s: AtomicU64::new(FIRST_LINE.as_secs()) }
+    }
+
+    /// One of them is done.
+    pub fn one_more(&self) {
+        self.bar.inc(1);
+        let (due_s, is_s) = (self.next_line_s.load(Ordering::Relaxed), self.started.elapsed().as_secs());
+        let next_s = is_s + LINE_EVERY.as_secs();
+        let due = is_s >= due_s && !std::io::stderr().is_terminal();
+        let ours = || self.next_line_s.compare_exchange(due_s, next_s, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if due && ours() {
+            let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
+            let left_s = self.started.elapsed().as_secs_f64() / done.max(1) as f64 * all.saturating_sub(done) as f64;
+            eprintln!("{} {done}/{all}, {left_s:.0} s left", self.what);
+        }
+    }
 }
 
 /// Progress of a training, in steps.

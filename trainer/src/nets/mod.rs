@@ -1,7 +1,9 @@
-//! The networks: the streaming student, Auditory SlowFast, and the pretrained teacher. A network
+//! The networks: the streaming student, Auditory SlowFast, the head on CED-tiny, and the pretrained
+//! teachers. A network
 //! knows its sizes, its weights and its forward pass; how it is trained stands in [`crate::train`].
 
 pub mod batch_norm;
+pub mod head;
 pub mod pickle;
 pub mod slowfast;
 pub mod student;

@@ -48,7 +48,7 @@ impl DataSets {
         let found = match &run.recipe {
             None => None,
             Some(recipe) => match &recipe.network {
-                Network::Student(_) => id.split_once('/').and_then(|(set, file)| {
+                Network::Student(_) | Network::Ced(_) => id.split_once('/').and_then(|(set, file)| {
                     let set = recipe.data.iter().find(|s| s.name == set)?;
                     Some(root.join(&set.audio).join(file))
                 }),
@@ -69,6 +69,7 @@ pub fn complete(subject: &mut Subject, data: &DataSets, options: &ReportOptions,
             Some(recipe) => match &recipe.network {
                 Network::Student(_) => student(run, recipe, data, options, &mut corpora),
                 Network::Slowfast(_) => slowfast(run, &recipe.data, data),
+                Network::Ced(_) => Err(Error::Usage("its predictions are those that its training leaves".to_owned())),
             },
             None => continue,
         };

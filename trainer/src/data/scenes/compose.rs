@@ -15,6 +15,7 @@ use super::settings::SceneSettings;
 use super::studio::Studio;
 use crate::common::random::{Purpose, Rng, rng_for};
 use crate::error::{Error, Result};
+use rand::Rng as _;
 use serde::Serialize;
 use sounds::TruthEvent;
 
@@ -90,6 +91,8 @@ pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene
     let sample_rate = pool.sample_rate();
     settings.check(sample_rate)?;
     let stream = |part: u64| rng_for(seed, Purpose::Composition, part);
+    let as_recorded = settings.as_recorded > 0.0 && stream(9).random::<f64>() < settings.as_recorded;
+    let settings = &if as_recorded { settings.of_recordings() } else { settings.clone() };
     let mut fft = Fft::new();
     let room = Room::draw(settings, pool.rooms(), &mut stream(0));
     let microphone = Microphone::draw(&settings.microphone, &mut stream(1));

@@ -38,6 +38,15 @@ pub struct SceneSettings {
     pub background_dbfs: Span,
     /// The microphone.
     pub microphone: MicrophoneSettings,
+    /// Share of the scenes in which clips follow one another as they are recorded: without room,
+    /// background, microphone and overlap.
+    #[serde(skip_serializing_if = "is_none")]
+    pub as_recorded: f64,
+}
+
+/// Settings without it are those of versions that did not know it.
+fn is_none(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// What a scene's microphone may be like; everything is drawn once a scene.
@@ -87,6 +96,7 @@ impl Default for SceneSettings {
             distance_m: Span::new(0.5, 3.0),
             background_dbfs: Span::new(-60.0, -45.0),
             microphone: MicrophoneSettings::default(),
+            as_recorded: 0.0,
         }
     }
 }
@@ -104,6 +114,26 @@ impl Default for MicrophoneSettings {
 }
 
 impl SceneSettings {
+    /// The settings of a scene in which clips are as they are recorded. The background, 90 dB below
+    /// full scale, gives them their level.
+    pub(super) fn of_recordings(&self) -> Self {
+        Self {
+            overlap: Span::only(0.0),
+            snr_db: Span::new(45.0, 60.0),
+            measured_rooms: 0.0,
+            reverb_s: Span::only(0.0),
+            background_dbfs: Span::only(-90.0),
+            microphone: MicrophoneSettings {
+                eq_db: 0.0,
+                low_cut_hz: Span::only(10.0),
+                high_cut_hz: Span::only(24_000.0),
+                noise_dbfs: Span::only(-120.0),
+                clip_dbfs: Span::only(0.0),
+            },
+            ..self.clone()
+        }
+    }
+
     /// Checks every value, for a scene of `sample_rate`.
     ///
     /// # Errors
@@ -120,6 +150,7 @@ impl SceneSettings {
         check("max_event_s", Span::only(self.max_event_s), Span::new(0.1, 600.0))?;
         check("measured_rooms", Span::only(self.measured_rooms), Span::new(0.0, 1.0))?;
         check("reverb_s", self.reverb_s, Span::new(0.0, 5.0))?;
+        check("as_recorded", Span::only(self.as_recorded), Span::new(0.0, 1.0))?;
         check("distance_m", self.distance_m, Span::new(0.1, 10.0))?;
         check("background_dbfs", self.background_dbfs, Span::new(-90.0, -10.0))?;
         check("eq_db", Span::only(microphone.eq_db), Span::new(0.0, 12.0))?;

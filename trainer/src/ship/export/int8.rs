@@ -6,10 +6,10 @@
 //! `QLinearConv` in integers; pairs of `QuantizeLinear` and `DequantizeLinear` around a `Conv` it
 //! would run in single precision.
 
-use super::graph::Graph;
 use super::onnx::{INPUT, finish, geometry};
 use crate::error::{Error, Result};
 use crate::ship::quantize::{Grid, Quantized};
+use assemble::onnx::Graph;
 
 /// The bytes of the ONNX file with the classes `classes`, in that order.
 ///

@@ -8,7 +8,7 @@
 
 mod fused;
 pub(crate) mod golden;
-mod graph;
+mod head;
 mod int8;
 mod onnx;
 pub mod reread;
@@ -20,7 +20,7 @@ use crate::judge::summary::{INT8, Summary};
 use crate::judge::thresholds;
 use crate::ship::quantize::Quantized;
 use crate::train::checkpoint::{Checkpoint, Header};
-use crate::train::recipe::{Export, Recipe};
+use crate::train::recipe::{Export, Network, Recipe};
 use crate::train::student::finished_student;
 use edge::model::MANIFEST_FILE;
 use edge_frontend::manifest::MANIFEST_VERSION;
@@ -81,10 +81,7 @@ pub struct ExportOptions<'a> {
 pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<ExportReport> {
     let loaded = Checkpoint::load(checkpoint)?;
     let header = loaded.finished()?;
-    let (trained, layers) = (&header.recipe, header.recipe.student()?);
-    let student = finished_student(&loaded, Device::Cpu)?;
-    let int8 = loaded.has("int8/").then(|| Quantized::from_tensors(&student, loaded.values(), "int8/", loaded.path()));
-    let int8 = int8.transpose()?;
+    let trained = &header.recipe;
     let mut settings = options.recipe.unwrap_or(trained).export.clone().unwrap_or_else(default_export);
     if !options.thresholds.is_empty() {
         let background = trained.background.as_deref();
@@ -93,39 +90,73 @@ pub fn export(checkpoint: &Path, out: &Path, options: &ExportOptions) -> Result<
     let (name, classes) = named_classes(header, &settings, options.subset)?;
     let golden_folder = out.join("golden");
     std::fs::create_dir_all(&golden_folder).map_err(Error::io(&golden_folder))?;
-    let write = |file: &str, bytes: &[u8]| {
-        let path = out.join(file);
-        std::fs::write(&path, bytes).map_err(Error::io(&path))?;
-        Ok::<_, Error>(ModelFile { path: file.to_owned(), sha256: sha256(bytes) })
-    };
     settings.decision.classes.retain(|label, _| classes.iter().any(|&c| header.labels[c] == *label));
     let by_class = std::mem::take(&mut settings.decision.classes).into_iter();
     settings.decision.classes = by_class.map(|(label, decision)| (topic_level(&label), decision)).collect();
-    let bytes = onnx::encode(&student, &classes, &name)?;
-    let int8_bytes = int8.as_ref().map(|q| int8::encode(q, &classes, student.n_mels(), &name)).transpose()?;
-    let manifest = Manifest {
-        manifest_version: MANIFEST_VERSION,
-        metrics: options.summary.map(|s| metrics(s, &trained.name)).unwrap_or_default(),
-        name,
-        version: settings.version,
-        labels: classes.iter().map(|&c| topic_level(&header.labels[c])).collect(),
-        background: trained.background.as_deref().map(topic_level),
-        frontend_hash: trained.frontend.hash(),
-        frontend: trained.frontend.clone(),
-        network: layers.described(),
-        files: Files {
-            f32: write(NETWORK_FILE, &bytes)?,
-            int8: int8_bytes.as_ref().map(|bytes| write(INT8_FILE, bytes)).transpose()?,
-        },
-        decision: settings.decision,
-        data: settings.data,
+    let metrics = options.summary.map(|s| metrics(s, &trained.name)).unwrap_or_default();
+    let parts = Parts { header, settings, metrics, name, classes };
+    match &trained.network {
+        Network::Ced(config) => head::write_model(&loaded, config, out, parts),
+        _ => write_student(&loaded, out, parts),
+    }
+}
+
+/// What all kinds of models have.
+struct Parts<'a> {
+    header: &'a Header,
+    settings: Export,
+    metrics: BTreeMap<String, f64>,
+    name: String,
+    classes: Vec<usize>,
+}
+
+impl Parts<'_> {
+    fn manifest(self, network: edge_frontend::Network, files: Files) -> Manifest {
+        let Self { header, settings, metrics, name, classes } = self;
+        let recipe = &header.recipe;
+        Manifest {
+            manifest_version: MANIFEST_VERSION,
+            metrics,
+            name,
+            version: settings.version,
+            labels: classes.iter().map(|&c| topic_level(&header.labels[c])).collect(),
+            background: recipe.background.as_deref().map(topic_level),
+            frontend_hash: recipe.frontend.hash(),
+            frontend: recipe.frontend.clone(),
+            network,
+            files,
+            decision: settings.decision,
+            data: settings.data,
+        }
+    }
+}
+
+/// Writes the file called `file` into the folder `out`, and leaves its line of the manifest.
+fn write(out: &Path, file: &str, bytes: &[u8]) -> Result<ModelFile> {
+    let path = out.join(file);
+    std::fs::write(&path, bytes).map_err(Error::io(&path))?;
+    Ok(ModelFile { path: file.to_owned(), sha256: sha256(bytes) })
+}
+
+fn write_student(loaded: &Checkpoint, out: &Path, parts: Parts) -> Result<ExportReport> {
+    let recipe = &parts.header.recipe;
+    let (layers, golden_folder) = (recipe.student()?, out.join("golden"));
+    let student = finished_student(loaded, Device::Cpu)?;
+    let int8 = loaded.has("int8/").then(|| Quantized::from_tensors(&student, loaded.values(), "int8/", loaded.path()));
+    let (int8, classes) = (int8.transpose()?, parts.classes.clone());
+    let bytes = onnx::encode(&student, &classes, &parts.name)?;
+    let int8_bytes = int8.as_ref().map(|q| int8::encode(q, &classes, student.n_mels(), &parts.name)).transpose()?;
+    let files = Files {
+        f32: write(out, NETWORK_FILE, &bytes)?,
+        int8: int8_bytes.as_ref().map(|bytes| write(out, INT8_FILE, bytes)).transpose()?,
     };
-    write(MANIFEST_FILE, manifest.to_toml()?.as_bytes())?;
-    let frames = golden::write_clip(&golden_folder, &trained.frontend)?;
+    let manifest = parts.manifest(layers.described(), files);
+    write(out, MANIFEST_FILE, manifest.to_toml()?.as_bytes())?;
+    let frames = golden::write_clip(&golden_folder, &recipe.frontend)?;
     let agreement = verify(out, &student, &classes, &frames)?;
     let int8_agreement = int8.as_ref().map(|q| verify_int8(out, q, &classes, &frames)).transpose()?;
     golden::write_logits(&golden_folder, out, &frames)?;
-    let cost = trained.student_cost(classes.len())?;
+    let cost = recipe.student_cost(classes.len())?;
     Ok(ExportReport {
         n_bytes: bytes.len(),
         n_bytes_int8: int8_bytes.map(|bytes| bytes.len()),

@@ -8,10 +8,11 @@
 //! every band. After the mean, in a pulse, it would be a product with a single column, for which
 //! tract picks a kernel that sums in another order, and streamed would differ from batch by a bit.
 
-use super::graph::{Graph, fixed, int, ints, sliding, symbolic};
+use crate::common::array::of_tensor;
 use crate::error::{Error, Result};
 use crate::nets::student::ConvLayer;
 use crate::nets::student::Student;
+use assemble::onnx::{Graph, fixed, int, ints, sliding, symbolic};
 use tch::Tensor;
 use tract_onnx::pb::AttributeProto;
 
@@ -28,7 +29,8 @@ pub fn encode(student: &Student, classes: &[usize], name: &str) -> Result<Vec<u8
     let mut value = INPUT.to_owned();
     for (i, layer) in student.network().layers.iter().enumerate() {
         let (weight, bias) = student.folded(i)?;
-        let convolved = graph.convolution(&format!("conv{i}"), &value, &weight, &bias, geometry(layer))?;
+        let (weight, bias) = (of_tensor(&weight)?, of_tensor(&bias)?);
+        let convolved = graph.convolution(&format!("conv{i}"), &value, &weight, &bias, geometry(layer));
         value = graph.node("Relu", &format!("relu{i}"), &[&convolved], Vec::new());
     }
     let head = (parameter(student, "head.weight")?, parameter(student, "head.bias")?);
@@ -58,7 +60,8 @@ pub fn finish(
     let rows = Tensor::f_from_slice(&rows)?;
     let weight = weight.f_index_select(0, &rows)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
     let bias = bias.f_index_select(0, &rows)?;
-    let by_band = graph.convolution("head", value, &weight, &bias, vec![ints("kernel_shape", &[1, 1])])?;
+    let (weight, bias) = (of_tensor(&weight)?, of_tensor(&bias)?);
+    let by_band = graph.convolution("head", value, &weight, &bias, vec![ints("kernel_shape", &[1, 1])]);
     graph.node("ReduceMean", "logits", &[&by_band], vec![ints("axes", &[3]), int("keepdims", 1)]);
     graph.input(INPUT, vec![fixed(1), fixed(1), symbolic("T"), fixed(n_mels)]);
     graph.output("logits", vec![fixed(1), fixed(classes.len()), symbolic("T_out"), fixed(1)]);

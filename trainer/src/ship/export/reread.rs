@@ -5,10 +5,10 @@
 //! head. The head is in single precision in both files, and the convolutions before it are not
 //! touched.
 
-use super::graph::fixed;
 use crate::error::{Error, Result};
 use crate::nets::student::{BN_EPSILON, Student};
 use crate::nets::student::{ConvLayer, StudentConfig};
+use assemble::onnx::fixed;
 use prost::Message as _;
 use std::collections::HashMap;
 use std::path::Path;

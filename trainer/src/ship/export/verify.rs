@@ -108,7 +108,7 @@ fn torch_logits(
     Ok(Vec::try_from(&logits.f_tr()?.f_contiguous()?.f_view([-1])?)?)
 }
 
-fn stream(engine: &mut StreamEngine, frames: &[f32]) -> Result<Vec<f32>> {
+pub(super) fn stream(engine: &mut impl Engine, frames: &[f32]) -> Result<Vec<f32>> {
     let (pulse, mut frame) = (engine.pulse_frames() * engine.n_mels(), vec![0.0; engine.n_classes()]);
     let mut logits = Vec::new();
     for pulse in frames.chunks_exact(pulse) {
@@ -121,7 +121,7 @@ fn stream(engine: &mut StreamEngine, frames: &[f32]) -> Result<Vec<f32>> {
 
 /// Over the frames both have: a stream ends with its last whole pulse, a batch with its last whole
 /// receptive field.
-fn largest_difference(folder: &Path, a: &[f32], b: &[f32]) -> Result<f32> {
+pub(super) fn largest_difference(folder: &Path, a: &[f32], b: &[f32]) -> Result<f32> {
     if a.is_empty() || b.is_empty() {
         return Err(Error::Verification { path: folder.to_owned(), message: "no logits came out".to_owned() });
     }

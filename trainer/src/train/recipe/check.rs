@@ -2,10 +2,13 @@
 
 use super::{Augment, Distill, Frozen, Hears, Init, Network, Recipe, Schedule, Stage, TaggerLabel};
 use crate::data::scenes::Unknown;
+use crate::nets::head::HeadConfig;
 use crate::nets::student::StudentConfig;
 use crate::nets::teacher::audioset::class_index;
 use crate::nets::teacher::mn04;
-use edge_frontend::{Activation, MelScale, Power};
+use crate::train::scenes::corpus::Patches;
+use assemble::ced;
+use edge_frontend::{Activation, FrontendConfig, MelScale, Power};
 
 /// The key that offends, and how.
 type Checked = std::result::Result<(), (&'static str, String)>;
@@ -28,6 +31,7 @@ pub(super) fn check(recipe: &Recipe) -> Checked {
     match &recipe.network {
         Network::Student(config) => check_student(recipe, config),
         Network::Slowfast(_) => check_slowfast(recipe),
+        Network::Ced(config) => check_head(recipe, config),
     }
 }
 
@@ -172,7 +176,7 @@ fn check_student(recipe: &Recipe, config: &StudentConfig) -> Checked {
         require(augment.time_mask <= recipe.train.crop_frames, "time_mask", "is longer than crop_frames")?;
         require(augment.n_time_masks <= 1, "n_time_masks", "must be 0 or 1 for a student")?;
     }
-    check_scenes(recipe, config)?;
+    check_scenes(recipe, config.activation, recipe.train.crop_frames)?;
     if let Some(teacher) = &recipe.teacher {
         require((0.0..=1.0).contains(&teacher.online), "online", "must be from 0 to 1")?;
         let in_step = f64::from(mn04::SAMPLE_RATE) * recipe.frontend.hop_seconds() == mn04::HOP as f64;
@@ -187,7 +191,25 @@ fn check_student(recipe: &Recipe, config: &StudentConfig) -> Checked {
     require(quantize.calibration_batches >= 1, "calibration_batches", "must be at least 1")
 }
 
-fn check_scenes(recipe: &Recipe, config: &StudentConfig) -> Checked {
+fn check_head(recipe: &Recipe, config: &HeadConfig) -> Checked {
+    config.shape().check().map_err(|message| ("network", message))?;
+    require(config.hidden >= 1, "hidden", "must be at least 1")?;
+    let patches = Patches::of(config);
+    let message = format!("are too few: {} of them before the step of an output are trained on, too", Patches::HOP);
+    require(patches.fits(), "patch_steps", &message)?;
+    let own = ced::front_end();
+    let like = FrontendConfig { mean: recipe.frontend.mean, std: recipe.frontend.std, ..own };
+    require(recipe.frontend == like, "frontend", "must be CED-tiny's, mean and std aside: leave the table out")?;
+    let hears = |stage: &Stage| stage.scenes.as_ref().is_some_and(|scenes| !scenes.shared);
+    let one = recipe.stages.len() == 1 && recipe.stages.iter().all(hears);
+    require(one, "stage", "a head on CED-tiny has one stage, which hears scenes of its own")?;
+    require(recipe.teacher.is_none(), "teacher", "is for a student: CED-tiny needs none")?;
+    require(recipe.distill.is_none(), "distill", "only a student is distilled: network.kind must be \"student\"")?;
+    require(recipe.quantize.is_none(), "quantize", "only a student is quantized: network.kind must be \"student\"")?;
+    check_scenes(recipe, Activation::Sigmoid, config.patch_steps * ced::PATCH)
+}
+
+fn check_scenes(recipe: &Recipe, activation: Activation, crop_frames: usize) -> Checked {
     if let Some(tagger) = &recipe.tagger {
         require(recipe.stages.iter().any(|stage| stage.scenes.is_some()), "tagger", "no stage hears scenes")?;
         let weights = [tagger.embedding_weight, tagger.tags_weight];
@@ -208,7 +230,7 @@ fn check_scenes(recipe: &Recipe, config: &StudentConfig) -> Checked {
         let of = |message: &str| format!("stage {:?}: {message}", stage.name);
         require(recipe.tagger.is_some(), "scenes", &of("a stage on scenes needs a [tagger] table"))?;
         let message = of("network.activation must be \"sigmoid\": sounds overlap in scenes");
-        require(config.activation == Activation::Sigmoid, "activation", &message)?;
+        require(activation == Activation::Sigmoid, "activation", &message)?;
         require(scenes.hours > 0.0 && scenes.hours.is_finite(), "hours", &of("must be positive"))?;
         let weighs = scenes.label_weight >= 0.0 && scenes.label_weight.is_finite();
         require(weighs, "label_weight", &of("must not be negative"))?;
@@ -229,8 +251,8 @@ fn check_scenes(recipe: &Recipe, config: &StudentConfig) -> Checked {
         scenes.settings.check(recipe.frontend.sample_rate).map_err(|e| ("settings", of(&e.to_string())))?;
         let n_frames =
             recipe.frontend.n_frames((scenes.settings.seconds * f64::from(recipe.frontend.sample_rate)) as usize);
-        let message = of(&format!("is {}, a scene has {n_frames} frames", recipe.train.crop_frames));
-        require(recipe.train.crop_frames <= n_frames, "crop_frames", &message)?;
+        let message = of(&format!("is {crop_frames}, a scene has {n_frames} frames"));
+        require(crop_frames <= n_frames, "crop_frames", &message)?;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ use crate::data::procedural::Procedural;
 use crate::data::sets::DataSet;
 use crate::error::{Error, Result};
 use crate::nets::Precision;
+use crate::nets::head::HeadConfig;
 use crate::nets::slowfast::SlowFastConfig;
 use crate::nets::student::{Cost, StudentConfig, cost};
 use crate::nets::teacher::Teacher;
@@ -220,7 +221,7 @@ impl Recipe {
     pub fn student(&self) -> Result<&StudentConfig> {
         match &self.network {
             Network::Student(config) => Ok(config),
-            Network::Slowfast(_) => Err(self.wrong_network("student")),
+            _ => Err(self.wrong_network("student")),
         }
     }
 
@@ -232,7 +233,19 @@ impl Recipe {
     pub fn slowfast(&self) -> Result<&SlowFastConfig> {
         match &self.network {
             Network::Slowfast(config) => Ok(config),
-            Network::Student(_) => Err(self.wrong_network("slowfast")),
+            _ => Err(self.wrong_network("slowfast")),
+        }
+    }
+
+    /// The sizes of the head on CED-tiny.
+    ///
+    /// # Errors
+    ///
+    /// If it is a recipe of another network.
+    pub fn head(&self) -> Result<&HeadConfig> {
+        match &self.network {
+            Network::Ced(config) => Ok(config),
+            _ => Err(self.wrong_network("ced")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `[network]`: what is trained.
 
+use crate::nets::head::HeadConfig;
 use crate::nets::slowfast::SlowFastConfig;
 use crate::nets::student::StudentConfig;
 use edge_frontend::FrontendConfig;
@@ -13,6 +14,8 @@ pub enum Network {
     Student(StudentConfig),
     /// Auditory SlowFast.
     Slowfast(SlowFastConfig),
+    /// CED-tiny as it is, with a head that is trained.
+    Ced(HeadConfig),
 }
 
 impl Network {
@@ -21,6 +24,7 @@ impl Network {
         match self {
             Self::Student(_) => "student",
             Self::Slowfast(_) => "slowfast",
+            Self::Ced(_) => "ced",
         }
     }
 
@@ -29,6 +33,7 @@ impl Network {
         match self {
             Self::Student(_) => FrontendConfig::student(),
             Self::Slowfast(_) => FrontendConfig::epic_sounds(),
+            Self::Ced(_) => assemble::ced::front_end(),
         }
     }
 }

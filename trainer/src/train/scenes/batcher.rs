@@ -219,7 +219,7 @@ impl SceneBatcher {
 
 /// The scene of crop number `item` among `n`: each pass takes all of them once, in an order of its
 /// own.
-fn scene_of(seed: u64, n: usize, item: u64) -> usize {
+pub(super) fn scene_of(seed: u64, n: usize, item: u64) -> usize {
     let n = n as u64;
     let mut order = rng_for(seed, Purpose::Order, item / n);
     // An affine step through the scenes, whose stride has no divisor in common with their number,

@@ -10,6 +10,7 @@ use crate::common::random::{Purpose, rng_for};
 use crate::data::scenes::{Listing, Pool, PoolSettings, SceneSettings, compose};
 use crate::error::{Error, Result};
 use crate::nets::Precision;
+use crate::nets::head::HeadConfig;
 use crate::nets::teacher::ced::{self, Ced};
 use edge_frontend::FrontendConfig;
 use rand::Rng as _;
@@ -21,9 +22,54 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tch::{Device, Kind, Tensor};
 
+/// How the tagger hears a scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    /// In long pieces, for what a step is: a teacher of a student.
+    Pieces,
+    /// As a model does that is the tagger with a head.
+    Patches(Patches),
+}
+
+/// Patches as a head on the tagger sees them: one begins [`Patches::HOP`] steps after the other,
+/// and each is kept for so many steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patches {
+    /// Steps of a patch.
+    n_steps: usize,
+    /// The first step of a patch that is learnt from; the last is the one that an output tells of.
+    pub first: usize,
+    /// Steps that the head sees of each side.
+    half: usize,
+}
+
+impl Patches {
+    /// Steps from one patch to the next.
+    pub const HOP: usize = 4;
+
+    /// Those of a head.
+    pub fn of(config: &HeadConfig) -> Self {
+        let shape = config.shape();
+        let first = (shape.step() + 1).saturating_sub(Self::HOP);
+        Self { n_steps: shape.patch_steps, first, half: shape.context_steps / 2 }
+    }
+
+    /// Whether a patch has the steps that are learnt from, with their context.
+    pub fn fits(self) -> bool {
+        self.first >= self.half && self.first + Self::HOP + self.half <= self.n_steps
+    }
+
+    /// Steps whose embeddings are kept: those that are learnt from, and their context.
+    pub fn n_kept(self) -> usize {
+        Self::HOP + 2 * self.half
+    }
+}
+
 /// Steps of the tagger that are heard at once, 9.6 s: it wants seconds of context, and hears 10 s
 /// at most.
 const STEPS_AT_ONCE: usize = 60;
+/// Patches that it hears at once.
+const PATCHES_AT_ONCE: i64 = 16;
 /// Version of the files.
 const VERSION: u32 = 1;
 
@@ -41,7 +87,7 @@ pub struct SceneCorpus {
     guard: Mutex<()>,
 }
 
-/// How scenes are made, which decides nothing but their rounding.
+/// How scenes are made.
 #[derive(Debug, Clone)]
 pub struct Making {
     /// Folder of the cache.
@@ -52,6 +98,8 @@ pub struct Making {
     pub tagger: PathBuf,
     /// Its arithmetic.
     pub precision: Precision,
+    /// How it hears.
+    pub hearing: Hearing,
 }
 
 struct Makers {
@@ -63,9 +111,10 @@ struct Makers {
 /// A scene as a training needs it.
 #[derive(Debug)]
 pub struct Scene {
-    /// `(n_frames, n_mels)`, half precision: normalised log-mel values.
+    /// `(n_frames, n_mels)`, half precision: normalised log-mel values; of patches none.
     pub frames: Tensor,
-    /// `(n_steps, 192)`, half precision: the tagger's embedding of each step of 160 ms.
+    /// `(n_steps, 192)`, half precision: the tagger's embedding of each step of 160 ms; of patches
+    /// `(n_patches, n_kept + 1, 192)`.
     pub embeddings: Tensor,
     /// `(n_steps, 527)`, 8 bits: 255 times the square roots of the tagger's posteriors.
     pub tags: Tensor,
@@ -105,6 +154,9 @@ impl SceneCorpus {
         digest.update(listing.digest()?);
         let how = serde_json::to_vec(&(VERSION, settings, seed, frontend.hash(), ced::SHA256, making.precision));
         digest.update(how.map_err(|e| Error::Usage(e.to_string()))?);
+        if let Hearing::Patches(Patches { n_steps, first, half }) = making.hearing {
+            digest.update([n_steps, first, half].map(|n| n as u8));
+        }
         let key: String = digest.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect();
         let folder = making.cache.join(format!("scenes-{key}"));
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
@@ -186,14 +238,20 @@ impl SceneCorpus {
         let free = || makers.taggers.lock().unwrap_or_else(PoisonError::into_inner);
         let unused = free().pop();
         let tagger = unused.map_or_else(|| self.tagger(), Ok)?;
-        let (embeddings, tags) = hear(&tagger, self.frontend.sample_rate, &scene.samples)?;
+        let frames = Tensor::f_from_slice(&frames)?.f_view([-1, n_mels])?;
+        let (embeddings, tags) = match self.making.hearing {
+            Hearing::Pieces => hear(&tagger, self.frontend.sample_rate, &scene.samples)?,
+            Hearing::Patches(patches) => hear_patches(&tagger, &self.frontend, patches, &frames)?,
+        };
         free().push(tagger);
+        // A head sees what the tagger hears alone.
+        let n_kept = if self.making.hearing == Hearing::Pieces { frames.size()[0] } else { 0 };
         let event = |is_certain: bool| {
             move |e: TruthEvent| Event { onset_s: e.onset_s, offset_s: e.offset_s, label: e.label, is_certain }
         };
         let certain = scene.truth.into_iter().map(event(true));
         Ok(Scene {
-            frames: Tensor::f_from_slice(&frames)?.f_view([-1, n_mels])?.f_to_kind(Kind::Half)?,
+            frames: frames.f_narrow(0, 0, n_kept)?.f_to_kind(Kind::Half)?,
             embeddings,
             tags,
             events: certain.chain(scene.unsure.into_iter().map(event(false))).collect(),
@@ -219,10 +277,42 @@ fn hear(tagger: &Ced, sample_rate: u32, samples: &[f32]) -> Result<(Tensor, Tens
     for piece in pieces {
         let heard = tch::no_grad(|| tagger.hear(&piece))?;
         embeddings.push(heard.embeddings.f_reshape([-1, ced::EMBEDDING_WIDTH as i64])?.f_to_kind(Kind::Half)?);
-        let roots = heard.posteriors.f_reshape([-1, ced::N_TAGS as i64])?.f_sqrt()?.f_mul_scalar(255.0)?;
-        tags.push(roots.f_round()?.f_to_kind(Kind::Uint8)?);
+        tags.push(in_bytes(&heard.posteriors.f_reshape([-1, ced::N_TAGS as i64])?)?);
     }
     Ok((Tensor::f_cat(&embeddings, 0)?, Tensor::f_cat(&tags, 0)?))
+}
+
+/// What the tagger says of frames `(n_frames, n_mels)` of a scene, patch by patch. Of each patch
+/// the embeddings of the steps that are kept and, last, the mean over all its steps, `(n_patches,
+/// n_kept + 1, 192)` in half precision; and 255 times the square roots of the posteriors of the
+/// steps that are learnt from, `(n_patches * HOP, 527)`.
+fn hear_patches(
+    tagger: &Ced,
+    frontend: &FrontendConfig,
+    patches: Patches,
+    frames: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    let (factor, offset) = assemble::ced::decibels(frontend);
+    let decibels = frames.f_mul_scalar(f64::from(factor))?.f_add_scalar(f64::from(offset))?;
+    let (size, hop) = ((patches.n_steps * ced::PATCH) as i64, (Patches::HOP * ced::PATCH) as i64);
+    // (n_patches, n_mels, size) to (n_patches, size, n_mels).
+    let all = decibels.f_unfold(0, size, hop)?.f_transpose(1, 2)?;
+    let (mut embeddings, mut tags) = (Vec::new(), Vec::new());
+    for piece in all.f_split(PATCHES_AT_ONCE, 0)? {
+        let tokens = tagger.tokens_of_frames(&piece.f_contiguous()?)?;
+        let heard = tokens.f_mean_dim([1i64].as_slice(), false, Kind::Float)?;
+        let kept = heard.f_narrow(1, (patches.first - patches.half) as i64, patches.n_kept() as i64)?;
+        let mean = heard.f_mean_dim([1i64].as_slice(), true, Kind::Float)?;
+        let learnt = kept.f_narrow(1, patches.half as i64, Patches::HOP as i64)?;
+        tags.push(in_bytes(&tagger.posteriors(&learnt.f_reshape([-1, ced::EMBEDDING_WIDTH as i64])?)?)?);
+        embeddings.push(Tensor::f_cat(&[kept, mean], 1)?.f_to_kind(Kind::Half)?);
+    }
+    Ok((Tensor::f_cat(&embeddings, 0)?, Tensor::f_cat(&tags, 0)?))
+}
+
+/// 255 times the square roots of posteriors, in 8 bits.
+fn in_bytes(posteriors: &Tensor) -> Result<Tensor> {
+    Ok(posteriors.f_sqrt()?.f_mul_scalar(255.0)?.f_round()?.f_to_kind(Kind::Uint8)?)
 }
 
 impl Scene {

@@ -6,6 +6,7 @@
 
 pub mod batcher;
 pub mod corpus;
+pub mod head;
 pub mod truth;
 
 use super::checkpoint::Header;

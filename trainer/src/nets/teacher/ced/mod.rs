@@ -13,41 +13,17 @@
 
 mod front_end;
 mod network;
-mod onnx;
 
 use crate::error::{Error, Result};
+use assemble::ced::Weights;
 use front_end::FrontEnd;
 use network::Network;
-use onnx::Onnx;
-use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-/// Rate that the network expects, in Hz.
-pub const SAMPLE_RATE: u32 = 16_000;
-/// Duration of a step. Step `t` is made of the frames centred on `STEP_S * t` to `STEP_S * t +
-/// 0.15` seconds.
-pub const STEP_S: f64 = 0.16;
-/// Values of an embedding.
-pub const EMBEDDING_WIDTH: usize = 192;
-/// Classes of AudioSet.
-pub const N_TAGS: usize = 527;
-/// Most steps that the network has positions for: 10.08 s.
-pub const MAX_STEPS: usize = 63;
-/// Bands of a frame.
-pub const N_MELS: i64 = 64;
-/// Length of the Fourier transform and its window.
-pub const N_FFT: i64 = 512;
-/// Samples from one frame to the next: 10 ms.
-pub const HOP: i64 = 160;
-/// Frames and bands of a patch.
-const PATCH: i64 = 16;
-
-/// Environment variable that names the network's file.
-pub const VARIABLE: &str = "EARWITNESS_CED";
-const FILE: &str = "earwitness/ced-tiny.onnx";
-/// SHA-256 of the file.
-pub const SHA256: &str = "3890f227660be71886ff48633d11a731993e0206db8a486781412c28a0873435";
+pub use assemble::ced::{
+    EMBEDDING_WIDTH, HOP, MAX_STEPS, N_FFT, N_MELS, N_TAGS, PATCH, SAMPLE_RATE, SHA256, STEP_S, VARIABLE, place,
+};
 
 /// What the network hears of waves.
 #[derive(Debug)]
@@ -68,19 +44,11 @@ pub struct Ced {
     device: Device,
 }
 
-/// Where the network's file is expected: what [`VARIABLE`] says, else in the user's cache folder,
-/// where `make ced` puts it.
-pub fn place() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let in_home = || variable("HOME").unwrap_or_default().join(".cache");
-    variable(VARIABLE).unwrap_or_else(|| variable("XDG_CACHE_HOME").unwrap_or_else(in_home).join(FILE))
-}
-
 /// Steps of a wave of `n_samples`: those whose 16 frames are all there. A rest of less than a step
 /// is not heard.
 pub fn n_steps(n_samples: usize) -> usize {
-    let n_frames = n_samples / HOP as usize + 1;
-    n_frames / PATCH as usize
+    let n_frames = n_samples / HOP + 1;
+    n_frames / PATCH
 }
 
 impl Ced {
@@ -90,16 +58,8 @@ impl Ced {
     ///
     /// If the file is missing or is not exactly the crate's.
     pub fn load(path: &Path) -> Result<Self> {
-        let remedy = "CED-tiny, which `make ced` brings; EARWITNESS_CED names it";
-        let bytes = std::fs::read(path)
-            .map_err(|e| Error::content(path, format!("{e}: this file should be {remedy} if it lies elsewhere")))?;
-        let is: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-        if is != SHA256 {
-            let cause = format!("has the SHA-256 {is}, expected {SHA256}: it is damaged or of another version than");
-            return Err(Error::content(path, format!("{cause} {remedy} if it lies elsewhere")));
-        }
-        let file = Onnx::decode(&bytes, path)?;
-        Ok(Self { front_end: FrontEnd::read(&file)?, network: Network::read(&file)?, device: Device::Cpu })
+        let weights = Weights::load(path)?;
+        Ok(Self { front_end: FrontEnd::of(&weights)?, network: Network::of(&weights)?, device: Device::Cpu })
     }
 
     /// The same network on `device`, its blocks in `kind`. Front end and output layer stay in
@@ -159,6 +119,21 @@ impl Ced {
         tch::no_grad(|| self.network.tokens(&self.log_mel(samples)?, n_steps as i64))
     }
 
+    /// Tokens `(B, 4, n_frames / 16, EMBEDDING_WIDTH)` of log-mel frames `(B, n_frames, N_MELS)` in
+    /// dB, of whichever front end.
+    ///
+    /// # Errors
+    ///
+    /// If there is no step or more than [`MAX_STEPS`], or libtorch reports an error.
+    pub fn tokens_of_frames(&self, decibels: &Tensor) -> Result<Tensor> {
+        let (_, n_frames, _) = decibels.size3()?;
+        let n_steps = n_frames as usize / PATCH;
+        if !(1..=MAX_STEPS).contains(&n_steps) {
+            return Err(Error::Usage(format!("CED-tiny hears 1 to {MAX_STEPS} steps at once, not {n_steps}")));
+        }
+        tch::no_grad(|| self.network.tokens(&decibels.f_to_device(self.device)?, n_steps as i64))
+    }
+
     /// Posteriors `(.., N_TAGS)` of embeddings `(.., EMBEDDING_WIDTH)`: of a step's, or of the mean
     /// over steps.
     ///
@@ -189,17 +164,5 @@ mod tests {
         for (n_samples, expected) in cases {
             assert_eq!(n_steps(n_samples), expected, "{n_samples}");
         }
-    }
-
-    #[test]
-    fn a_file_that_is_missing_or_another_names_cause_and_remedy() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ced-tiny.onnx");
-        let message = |path: &Path| Ced::load(path).unwrap_err().to_string();
-        let missing = message(&path);
-        assert!(missing.contains("No such file") && missing.contains("make ced"), "{missing}");
-        std::fs::write(&path, b"another").unwrap();
-        let other = message(&path);
-        assert!(other.contains("damaged or of another version") && other.contains("make ced"), "{other}");
     }
 }

@@ -4,21 +4,15 @@
 //! Enters: decibels, `(B, n_frames, N_MELS)`. Leaves: embeddings of steps, `(B, T, D)`, D =
 //! [`EMBEDDING_WIDTH`].
 
-use super::onnx::Onnx;
-use super::{EMBEDDING_WIDTH, MAX_STEPS, N_MELS, N_TAGS, PATCH};
+use crate::common::array::to_tensor;
 use crate::error::Result;
+use assemble::ced::{self, EMBEDDING_WIDTH, NORM_EPSILON, OUTPUT_NORM_EPSILON, Weights};
 use tch::{Device, Kind, Tensor};
 
 const D: i64 = EMBEDDING_WIDTH as i64;
-/// Patches over the bands of the spectrogram.
-const N_BANDS: i64 = N_MELS / PATCH;
-const N_BLOCKS: usize = 12;
-const N_HEADS: i64 = 3;
-/// Width of a block's hidden layer.
-const HIDDEN: i64 = 4 * D;
-const NORM_EPSILON: f64 = 1e-6;
-const OUTPUT_NORM_EPSILON: f64 = 1e-5;
-const BATCH_NORM_EPSILON: f64 = 1e-5;
+const N_BANDS: i64 = ced::N_BANDS as i64;
+const N_HEADS: i64 = ced::N_HEADS as i64;
+const PATCH: i64 = ced::PATCH as i64;
 
 /// Weight and bias of a linear layer, or scale and shift of a norm.
 #[derive(Debug)]
@@ -28,16 +22,15 @@ struct Layer {
 }
 
 impl Layer {
-    /// The linear layer whose tensors in the file are `name` and the one that is multiplied before.
-    fn linear(file: &Onnx<'_>, name: &str, n_in: i64, n_out: i64) -> Result<Self> {
-        let bias = format!("{name}.bias");
-        Ok(Self { weight: file.weight_before(&bias, [n_out, n_in])?, bias: file.tensor(&bias, &[n_out])? })
+    /// A layer whose weight is as it is in the file: norms, and layers `(n_out, n_in)`.
+    fn of(layer: &ced::Layer) -> Result<Self> {
+        Ok(Self { weight: to_tensor(&layer.weight)?, bias: to_tensor(&layer.bias)? })
     }
 
-    /// Tensors `name.weight` of the shape `shape` and `name.bias`, of its first axis.
-    fn named(file: &Onnx<'_>, name: &str, shape: &[i64]) -> Result<Self> {
-        let weight = file.tensor(&format!("{name}.weight"), shape)?;
-        Ok(Self { weight, bias: file.tensor(&format!("{name}.bias"), &shape[..1])? })
+    /// A linear layer of a block, `(n_in, n_out)` in the file.
+    fn linear(layer: &ced::Layer) -> Result<Self> {
+        let Self { weight, bias } = Self::of(layer)?;
+        Ok(Self { weight: weight.f_tr()?.f_contiguous()?, bias })
     }
 
     fn to(&self, device: Device, kind: Kind) -> Result<Self> {
@@ -49,9 +42,9 @@ impl Layer {
         Ok(x.f_linear(&self.weight, Some(&self.bias))?)
     }
 
-    fn normalise(&self, x: &Tensor, epsilon: f64) -> Result<Tensor> {
+    fn normalise(&self, x: &Tensor, epsilon: f32) -> Result<Tensor> {
         let width = x.size().last().copied().unwrap_or_default();
-        Ok(x.f_layer_norm([width].as_slice(), Some(&self.weight), Some(&self.bias), epsilon, true)?)
+        Ok(x.f_layer_norm([width].as_slice(), Some(&self.weight), Some(&self.bias), f64::from(epsilon), true)?)
     }
 }
 
@@ -67,15 +60,14 @@ struct Block {
 }
 
 impl Block {
-    fn read(file: &Onnx<'_>, index: usize) -> Result<Self> {
-        let name = |part: &str| format!("model.encoder.blocks.{index}.{part}");
+    fn of(block: &ced::Block) -> Result<Self> {
         Ok(Self {
-            norm1: Layer::named(file, &name("norm1"), &[D])?,
-            qkv: Layer::linear(file, &name("attn.qkv"), D, 3 * D)?,
-            projection: Layer::linear(file, &name("attn.proj"), D, D)?,
-            norm2: Layer::named(file, &name("norm2"), &[D])?,
-            hidden: Layer::linear(file, &name("mlp.fc1"), D, HIDDEN)?,
-            back: Layer::linear(file, &name("mlp.fc2"), HIDDEN, D)?,
+            norm1: Layer::of(&block.norm1)?,
+            qkv: Layer::linear(&block.qkv)?,
+            projection: Layer::linear(&block.projection)?,
+            norm2: Layer::of(&block.norm2)?,
+            hidden: Layer::linear(&block.hidden)?,
+            back: Layer::linear(&block.back)?,
         })
     }
 
@@ -129,18 +121,20 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn read(file: &Onnx<'_>) -> Result<Self> {
-        let patch = Layer::named(file, "model.encoder.patch_embed.proj", &[D, 1, PATCH, PATCH])?;
-        let time_position = file.tensor("model.encoder.time_pos_embed", &[1, D, 1, MAX_STEPS as i64])?;
+    pub(super) fn of(weights: &Weights) -> Result<Self> {
+        let patches = Layer::of(&weights.patches)?;
+        let position = |position, axes: [i64; 4]| -> Result<Tensor> {
+            Ok(to_tensor(position)?.f_tr()?.f_contiguous()?.f_view(axes)?)
+        };
         Ok(Self {
-            bands: folded_batch_norm(file)?,
-            patches: Layer { weight: patch.weight.f_view([D, PATCH * PATCH])?, bias: patch.bias },
-            time_position: time_position.f_permute([0, 2, 3, 1])?.f_contiguous()?,
-            band_position: file.tensor("alias", &[1, D, N_BANDS, 1])?.f_permute([0, 2, 3, 1])?.f_contiguous()?,
-            blocks: (0..N_BLOCKS).map(|i| Block::read(file, i)).collect::<Result<_>>()?,
-            norm: Layer::named(file, "model.encoder.norm", &[D])?,
-            output_norm: Layer::named(file, "model.outputlayer.0", &[D])?,
-            output: Layer::named(file, "model.outputlayer.1", &[N_TAGS as i64, D])?,
+            bands: Layer::of(&weights.mels)?,
+            patches: Layer { weight: patches.weight.f_view([D, PATCH * PATCH])?, bias: patches.bias },
+            time_position: position(&weights.time_position, [1, 1, -1, D])?,
+            band_position: position(&weights.band_position, [1, N_BANDS, 1, D])?,
+            blocks: weights.blocks.iter().map(Block::of).collect::<Result<_>>()?,
+            norm: Layer::of(&weights.norm)?,
+            output_norm: Layer::of(&weights.output_norm)?,
+            output: Layer::of(&weights.output)?,
             kind: Kind::Float,
         })
     }
@@ -182,12 +176,4 @@ impl Network {
         let normalised = self.output_norm.normalise(embeddings, OUTPUT_NORM_EPSILON)?;
         Ok(self.output.apply(&normalised)?.f_sigmoid_()?)
     }
-}
-
-/// Scale and shift that the batch norm before the patches amounts to.
-fn folded_batch_norm(file: &Onnx<'_>) -> Result<Layer> {
-    let part = |part: &str| file.tensor(&format!("model.encoder.init_bn.{part}"), &[N_MELS]);
-    let weight = part("weight")?.f_div(&part("running_var")?.f_add_scalar(BATCH_NORM_EPSILON)?.f_sqrt()?)?;
-    let bias = part("bias")?.f_sub(&part("running_mean")?.f_mul(&weight)?)?;
-    Ok(Layer { weight, bias })
 }

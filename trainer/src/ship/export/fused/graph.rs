@@ -6,10 +6,12 @@
 //! of [`SlowFast`], whose forward pass is the reference.
 
 use super::Member;
+use crate::common::array::of_tensor;
 use crate::error::{Error, Result};
 use crate::nets::batch_norm::Norm;
 use crate::nets::slowfast::{ALPHA, BN_EPSILON, N_STAGES, STRIDES, SlowFast, block_name, slow_frames};
-use crate::ship::export::graph::{Graph, fixed, int, ints, sliding};
+use assemble::Array;
+use assemble::onnx::{Graph, fixed, int, ints, sliding};
 use tch::Tensor;
 use tract_onnx::pb::AttributeProto;
 
@@ -59,7 +61,7 @@ fn min_max(graph: &mut Graph) -> Result<String> {
     let low = graph.node("ReduceMin", "scale.low", &["log_mel"], over());
     let high = graph.node("ReduceMax", "scale.high", &["log_mel"], over());
     let range = graph.node("Sub", "scale.range", &[&high, &low], Vec::new());
-    graph.floats("scale.least", &Tensor::f_from_slice(&[LEAST_RANGE])?.f_view([1, 1, 1, 1])?)?;
+    graph.floats("scale.least", &Array { dims: vec![1; 4], values: vec![LEAST_RANGE as f32] });
     let range = graph.node("Max", "scale.divisor", &[&range, "scale.least"], Vec::new());
     let above = graph.node("Sub", "scale.above", &["log_mel", &low], Vec::new());
     Ok(graph.node("Div", "scale", &[&above, &range], Vec::new()))
@@ -71,7 +73,8 @@ fn head(graph: &mut Graph, network: &SlowFast, prefix: &str, features: &str) -> 
     let weight = get(network, "head.projection.weight")?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
     let bias = get(network, "head.projection.bias")?;
     let attributes = sliding([1, 1], [1, 1], [0, 0]);
-    let logits = graph.convolution(&format!("{prefix}.head.projection"), features, &weight, bias, attributes)?;
+    let name = format!("{prefix}.head.projection");
+    let logits = graph.convolution(&name, features, &of_tensor(&weight)?, &of_tensor(bias)?, attributes);
     let each = graph.node("Softmax", &format!("{prefix}.softmax"), &[&logits], vec![int("axis", 1)]);
     let mean = vec![ints("axes", &[2, 3]), int("keepdims", 0)];
     Ok(graph.node("ReduceMean", &format!("{prefix}.posteriors"), &[&each], mean))
@@ -84,7 +87,7 @@ fn fuse(graph: &mut Graph, members: &[Member], terms: &[String]) -> Result<()> {
     for (i, (member, term)) in members.iter().zip(terms).enumerate() {
         let is_last = i + 1 == members.len();
         let weight = format!("fusion.weight{i}");
-        graph.floats(&weight, &Tensor::f_from_slice(&[member.weight / total])?.f_view([1, 1])?)?;
+        graph.floats(&weight, &Array { dims: vec![1; 2], values: vec![(member.weight / total) as f32] });
         let name = if sum.is_none() && is_last { "posteriors".to_owned() } else { format!("fusion.term{i}") };
         let weighted = graph.node("Mul", &name, &[term, &weight], Vec::new());
         sum = Some(match sum {
@@ -174,7 +177,7 @@ impl Backbone<'_> {
         let size = weight.size();
         let attributes = sliding([size[2], size[3]], stride, [size[2] / 2, size[3] / 2]);
         let name = self.name(convolution);
-        self.graph.convolution(&name, input, &weight, &bias, attributes)
+        Ok(self.graph.convolution(&name, input, &of_tensor(&weight)?, &of_tensor(&bias)?, attributes))
     }
 
     fn relu(&mut self, name: &str, input: &str) -> String {
