@@ -11,6 +11,8 @@
 //!
 //! The trainer uses the same modules, so that it and the daemon hear the same network.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod ced;
 pub mod folder;
 mod head;
