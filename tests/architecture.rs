@@ -5,14 +5,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tests::binary::workspace;
 use tests::modules::Crate;
 use tests::source::{self, Token};
 
 /// The sources of what is shipped and of what makes models, with the name of each crate in paths.
-const CRATES: [(&str, &str); 5] = [
+const CRATES: [(&str, &str); 6] = [
     ("edge/src", "edge"),
+    ("edge/evaluate/src", "edge_evaluate"),
     ("edge/frontend/src", "edge_frontend"),
     ("firmware-bridge/src", "firmware_bridge"),
     ("sounds/src", "sounds"),
@@ -22,6 +24,11 @@ const CRATES: [(&str, &str); 5] = [
 #[test]
 fn modules_of_edge_build_on_each_other_in_one_direction() {
     assert_acyclic("edge/src");
+}
+
+#[test]
+fn modules_of_edge_evaluate_build_on_each_other_in_one_direction() {
+    assert_acyclic("edge/evaluate/src");
 }
 
 #[test]
@@ -80,6 +87,32 @@ fn only_publish_knows_mqtt_and_the_database() {
 }
 
 #[test]
+fn a_daemon_without_evaluation_draws_nothing() {
+    let packages = |features: &[&str]| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let tree = ["tree", "--offline", "--locked", "-p", "edge", "-e", "normal", "--prefix", "none"];
+        let output = Command::new(cargo).args(tree).args(features).current_dir(workspace()).output().expect("cargo");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("names of packages");
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_string).collect::<BTreeSet<_>>()
+    };
+    let (with, without) = (packages(&[]), packages(&["--no-default-features", "--features", "mic,mqtt,serial"]));
+    let only_for_evaluation = ["base64", "colorous", "csv", "edge-evaluate", "plotters", "png"];
+    for name in only_for_evaluation {
+        assert!(with.contains(name), "{name} is not even used by evaluation: {with:?}");
+        assert!(!without.contains(name), "a daemon without evaluation is built with {name}");
+    }
+}
+
+#[test]
+fn only_the_commands_of_edge_parse_a_command_line() {
+    let places = mentions(|name| name.starts_with("clap"));
+    let places: Vec<_> = places.into_iter().filter(|place| place.file.starts_with("edge")).collect();
+    assert!(!places.is_empty(), "not even edge/src/cli mentions it");
+    assert_none(places.into_iter().filter(|place| !place.file.starts_with("edge/src/cli")));
+}
+
+#[test]
 fn the_front_end_does_no_io_and_starts_no_threads() {
     let refused = ["fs", "io", "net", "os", "process", "thread"];
     let mut places = Vec::new();
@@ -106,7 +139,7 @@ fn only_the_metrics_listen_on_a_network_port() {
     let mut places = Vec::new();
     for (file, tokens) in CRATES.iter().flat_map(|(src, _)| sources(src)) {
         let is_test = file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
-        if is_test || file.ends_with("run/metrics.rs") {
+        if is_test || file.ends_with("daemon/metrics.rs") {
             continue;
         }
         let found = source::without_tests(&tokens).into_iter().filter(|token| listeners.contains(&token.text.as_str()));

@@ -11,11 +11,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use edge::evaluate::{
+use edge::model::Model;
+use edge_evaluate::{
     Collar, Counts, Detection, Scenario, Sound, TIOU_THRESHOLDS, UnknownLabels, event_based, macro_f1, micro, psds,
     segment_based, tiou_map, truth,
 };
-use edge::model::Model;
 use edge_frontend::Manifest;
 use serde_json::{Value, json};
 use tests::tiny;

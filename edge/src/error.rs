@@ -17,7 +17,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// A configuration file that cannot be read or parsed, or a key with a value that makes no
     /// sense.
-    #[error("{}: {reason}", place(file, line.map(|line| line as u64), key))]
+    #[error("{}: {reason}", place(file, *line, key))]
     Config {
         /// The configuration file.
         file: PathBuf,
@@ -73,18 +73,10 @@ pub enum Error {
         reason: String,
     },
 
-    /// A file that says what is in a recording and cannot be used.
-    #[error("{}: {reason}", place(file, *line, field))]
-    Truth {
-        /// The file.
-        file: PathBuf,
-        /// Line in the file, from 1, where it is known.
-        line: Option<u64>,
-        /// The column; empty where the whole file or line is meant.
-        field: String,
-        /// What is wrong.
-        reason: String,
-    },
+    /// An evaluation that cannot be made: its truth cannot be read, or a drawing not be written.
+    #[cfg(feature = "evaluate")]
+    #[error(transparent)]
+    Evaluation(#[from] edge_evaluate::Error),
 
     /// A sample stream that cannot be processed: its rate, format or channel count.
     #[error("audio stream: {field}: expected {expected}, actual {actual}")]
@@ -155,7 +147,11 @@ impl Error {
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Config { .. } | Error::Usage { .. } | Error::Truth { .. } => ErrorKind::Config,
+            Error::Config { .. } | Error::Usage { .. } => ErrorKind::Config,
+            #[cfg(feature = "evaluate")]
+            Error::Evaluation(edge_evaluate::Error::Truth { .. }) => ErrorKind::Config,
+            #[cfg(feature = "evaluate")]
+            Error::Evaluation(_) => ErrorKind::Io,
             Error::ModelFile { .. } | Error::ModelField { .. } => ErrorKind::Model,
             Error::AudioFile { .. } | Error::AudioStream { .. } => ErrorKind::Audio,
             Error::Device { .. } => ErrorKind::Device,
@@ -182,11 +178,6 @@ impl Error {
     /// An [`Error::AudioFile`].
     pub fn audio_file(path: &Path, reason: impl std::fmt::Display) -> Self {
         Error::AudioFile { path: path.to_path_buf(), reason: one_line(reason) }
-    }
-
-    /// An [`Error::Truth`].
-    pub fn truth(file: &Path, line: Option<u64>, field: &str, reason: impl std::fmt::Display) -> Self {
-        Error::Truth { file: file.to_path_buf(), line, field: field.to_string(), reason: one_line(reason) }
     }
 
     /// An [`Error::ModelFile`].
@@ -218,7 +209,7 @@ pub(crate) fn one_line(text: impl std::fmt::Display) -> String {
     line
 }
 
-fn place(file: &Path, line: Option<u64>, key: &str) -> String {
+fn place(file: &Path, line: Option<usize>, key: &str) -> String {
     let mut place = file.display().to_string();
     if let Some(line) = line {
         place.push_str(&format!(":{line}"));

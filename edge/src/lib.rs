@@ -14,8 +14,10 @@
 //! | [`event`] | main | onsets and offsets | JSON objects |
 //! | [`publish`] | one thread a sink | events | JSON lines, MQTT |
 //!
-//! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, [`evaluate`] measures them on recordings whose sounds are known; [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are
-//! what the daemon is told before it starts, and [`error`] is what it says when that cannot work.
+//! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
+//! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
+//! thread; [`model`] and [`config`] are what the daemon is told before it starts, and [`error`] says
+//! why it cannot start or go on. [`daemon`] joins all of them, and [`logging`] is what it logs by.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -25,11 +27,14 @@ pub mod capture;
 pub mod clip;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod decide;
 pub mod engine;
 pub mod error;
-pub mod evaluate;
 pub mod event;
+#[cfg(feature = "evaluate")]
+pub mod heard;
+pub mod logging;
 pub mod model;
 pub mod pipeline;
 pub mod publish;

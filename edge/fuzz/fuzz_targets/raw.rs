@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use edge::decide::Rules;
 use edge::engine::{Engine, Precision, StreamEngine};
-use edge::evaluate::hear;
+use edge::heard::hear;
 use edge::model::Model;
 use edge::pipeline::Chain;
 use libfuzzer_sys::fuzz_target;

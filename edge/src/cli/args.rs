@@ -31,6 +31,7 @@ pub(super) enum Command {
     /// Runs the daemon's own pipeline over each recording and compares its events with the truth, a CSV file with the header
     /// onset_s,offset_s,label. A header alone says that nothing in the recording is to be reported: then only false alarms
     /// count. See the README for what is measured.
+    #[cfg(feature = "evaluate")]
     Evaluate(EvaluateArgs),
     /// List the capture devices of this machine
     Devices,
@@ -108,6 +109,7 @@ pub(super) struct ClassifyArgs {
     pub(super) files: Vec<PathBuf>,
 }
 
+#[cfg(feature = "evaluate")]
 #[derive(Debug, ClapArgs)]
 pub(super) struct EvaluateArgs {
     /// Recordings, or folders of recordings: WAV, FLAC, Ogg Vorbis or MP3
@@ -169,6 +171,7 @@ pub(super) struct GenerateArgs {
     pub(super) dir: PathBuf,
 }
 
+#[cfg(feature = "evaluate")]
 impl EvaluateArgs {
     pub(super) fn overrides(&self) -> Overrides {
         Overrides { model: self.model.clone(), precision: self.precision, hop_ms: self.hop_ms, ..Overrides::default() }

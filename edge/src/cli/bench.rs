@@ -38,7 +38,7 @@ struct Report {
 }
 
 pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
-    super::logging::start("warn")?;
+    edge::logging::start("warn")?;
     let (model, mut engine) = super::load(args.model.as_deref(), args.precision, super::with_hop(args.hop_ms))?;
     let frontend = &model.manifest.frontend;
     let mut log_mel = LogMel::new(frontend).map_err(|error| edge::Error::model_file(&model.dir, error))?;

@@ -26,7 +26,7 @@ struct Guess<'a> {
 
 /// A file that cannot be classified is reported and does not keep the others from it; then the exit code is 1.
 pub(super) fn classify(args: &ClassifyArgs) -> Result<ExitCode> {
-    super::logging::start("warn")?;
+    edge::logging::start("warn")?;
     let (model, engine) = super::load(args.model.as_deref(), args.precision, super::with_hop(args.hop_ms))?;
     let mut classifier = ClipClassifier::new(model, engine)?;
     let mut out = std::io::stdout().lock();

@@ -8,7 +8,7 @@ pub(super) fn devices() -> Result<()> {
 
     use super::stdout_error;
 
-    super::logging::start("error")?;
+    edge::logging::start("error")?;
     let devices = edge::capture::devices()?;
     let width = devices.iter().map(|device| device.id.chars().count()).max().unwrap_or(0);
     let mut out = std::io::stdout().lock();

@@ -7,9 +7,9 @@ mod bench;
 mod check;
 mod classify;
 mod devices;
+#[cfg(feature = "evaluate")]
 mod evaluate;
 mod generate;
-mod logging;
 mod run;
 
 use std::io::{self, ErrorKind};
@@ -30,6 +30,7 @@ pub fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Classify(args) => return finish(classify::classify(&args)),
+        #[cfg(feature = "evaluate")]
         Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Devices => devices::devices(),
         Command::Bench(args) => bench::bench(&args, start),

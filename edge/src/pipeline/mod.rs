@@ -11,6 +11,7 @@ mod recogniser;
 mod track;
 
 pub use chain::Chain;
+#[cfg(feature = "evaluate")]
 pub(crate) use chain::until;
 pub use recogniser::Observer;
 

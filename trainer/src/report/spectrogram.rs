@@ -4,7 +4,7 @@
 //! frames, one pixel per frame and band, with the marks of its axes.
 
 use crate::error::{Error, Result};
-use edge::evaluate::plot::picture;
+use edge_evaluate::plot::picture;
 use edge_frontend::FrontendConfig;
 use std::path::Path;
 

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use edge::Result;
 use edge::capture::SourceSpec;
 use edge::config::{Overrides, Settings, SourceSettings};
+use edge::daemon::Plan;
 use edge::decide::Rules;
 use edge::publish::MqttSettings;
 use edge_frontend::{Manifest, NetworkKind};
@@ -19,11 +20,8 @@ mod quiet;
 
 pub(super) fn check(args: &CheckArgs) -> Result<()> {
     let settings = Settings::load(Some(&args.config), &Overrides::default())?;
-    super::logging::start("warn")?;
-    let (model, engine) =
-        super::load(settings.model_dir.as_deref(), settings.precision, |model| settings.model(model))?;
-    let rules = settings.rules(&model.manifest)?;
-    let quiet_hours = settings.quiet_hours(&model.manifest)?;
+    edge::logging::start("warn")?;
+    let Plan { settings, model, engine, rules, quiet_hours } = Plan::new(settings)?;
 
     let mut text = format!("{} is valid.\n\n", args.config.display());
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:10} {value}\n"));

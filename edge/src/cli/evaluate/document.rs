@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use edge::engine::Precision;
-use edge::evaluate::{Evaluation, Figures, false_alarms, found};
 use edge::model::Model;
+use edge_evaluate::{Evaluation, Figures, false_alarms, found};
 use serde::Serialize;
 
 use super::recordings::Recording;

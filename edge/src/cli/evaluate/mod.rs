@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use edge::Result;
 use edge::config::Settings;
 use edge::engine::load_engine;
-use edge::evaluate::{Detection, Evaluation, Truth, UnknownLabels, listen, plot, sweep, truth};
+use edge::heard::{listen, spectrogram, sweep};
 use edge::model::{self, Model};
+use edge_evaluate::{Detection, Evaluation, Truth, UnknownLabels, plot, truth};
 
 use super::args::EvaluateArgs;
 use super::stdout_error;
@@ -21,14 +22,16 @@ use recordings::Recording;
 
 pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let settings = Settings::load(args.config.as_deref(), &args.overrides())?;
-    super::logging::start("warn")?;
+    edge::logging::start("warn")?;
     let recordings = recordings::find(&args.audio, &args.truth)?;
     let model = settings.model(Model::load(&model::find(settings.model_dir.as_deref())?)?)?;
     let rules = settings.rules(&model.manifest)?;
     let unknown = if args.ignore_unknown { UnknownLabels::LeaveOut } else { UnknownLabels::Refuse };
     // All truth is read before anything is listened to: its errors come at once.
-    let truths: Vec<Truth> =
-        recordings.iter().map(|recording| truth(&recording.truth, &model.manifest, unknown)).collect::<Result<_>>()?;
+    let truths: Vec<Truth> = recordings
+        .iter()
+        .map(|recording| truth(&recording.truth, &model.manifest, unknown))
+        .collect::<Result<_, _>>()?;
     // One choice for all recordings.
     let precision = load_engine(&model, settings.precision)?.precision();
     let (mut heard, mut sounds) = (Vec::new(), Vec::new());
@@ -72,7 +75,7 @@ fn unknown_labels(truths: &[Truth]) -> BTreeMap<String, usize> {
 
 fn draw(dir: &Path, evaluation: &Evaluation, recordings: &[Recording], model: &Model) -> Result<()> {
     let audio: Vec<PathBuf> = recordings.iter().map(|recording| recording.audio.clone()).collect();
-    let drawn = plot::write(dir, evaluation, &audio, &model.manifest.frontend)?;
+    let drawn = plot::write(dir, evaluation, &audio, |path| spectrogram(&model.manifest.frontend, path))?;
     let left_out = match drawn.n_left_out {
         0 => String::new(),
         n => format!("; {n} minutes of long recordings, those with the fewest errors, are not drawn"),

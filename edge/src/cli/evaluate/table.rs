@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use edge::evaluate::{ClassFigures, Figures, Latency, Rate, Scores};
+use edge_evaluate::{ClassFigures, Figures, Latency, Rate, Scores};
 
 use super::document::Document;
 

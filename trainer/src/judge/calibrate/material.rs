@@ -7,8 +7,9 @@ use crate::error::{Error, Result};
 use edge::audio;
 use edge::decide::Rules;
 use edge::engine::PrecisionChoice;
-use edge::evaluate::{Heard, Sound, UnknownLabels, listen, truth};
+use edge::heard::{Heard, listen};
 use edge::model::Model;
+use edge_evaluate::{Sound, UnknownLabels, truth};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ impl Material {
         let rules = Rules::new(&model.manifest, &model.manifest.decision);
         let bar = crate::common::progress::bar(files.len() as u64, "listening");
         let heard = files.par_iter().map(|(audio, csv)| {
-            let sounds = truth(csv, &model.manifest, UnknownLabels::LeaveOut)?;
+            let sounds = truth(csv, &model.manifest, UnknownLabels::LeaveOut).map_err(edge::Error::from)?;
             let heard = listen(model, &rules, precision, audio)?;
             bar.inc(1);
             Ok((heard, sounds.sounds, sounds.unknown.is_empty()))

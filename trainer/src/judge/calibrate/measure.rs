@@ -2,9 +2,8 @@
 
 use super::Material;
 use edge::decide::Rules;
-use edge::evaluate::{
-    Collar, Counts, Detection, decide, event_based, false_alarms, latency, macro_f1, micro, quantile,
-};
+use edge::heard::{Heard, decide};
+use edge_evaluate::{Collar, Counts, Detection, event_based, false_alarms, latency, macro_f1, micro, quantile};
 use edge_frontend::{Decision, Manifest};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -127,6 +126,6 @@ pub(super) fn tally(rules: &Rules, parts: &[&Material]) -> Tally {
     sum
 }
 
-fn detections(rules: &Rules, heard: &[edge::evaluate::Heard]) -> Vec<Vec<Detection>> {
+fn detections(rules: &Rules, heard: &[Heard]) -> Vec<Vec<Detection>> {
     heard.par_iter().map(|heard| decide(rules, heard)).collect()
 }

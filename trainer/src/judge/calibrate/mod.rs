@@ -6,7 +6,7 @@
 //! of the classes; and how that does on a fold that had no part in the choice.
 //!
 //! Everything is decided by the daemon's own decide stage, replayed over what the network said
-//! ([`edge::evaluate`]). Runs on the pool's threads.
+//! ([`edge::heard`], [`edge_evaluate`]). Runs on the pool's threads.
 
 mod material;
 mod measure;

@@ -17,7 +17,7 @@
 use super::measure::{Tally, tally};
 use super::{Goal, Material};
 use edge::decide::Rules;
-use edge::evaluate::{Counts, macro_f1, micro};
+use edge_evaluate::{Counts, macro_f1, micro};
 use edge_frontend::{Activation, ClassDecision, ClassValues, Decision, Manifest};
 use std::collections::BTreeMap;
 
@@ -256,7 +256,8 @@ fn finely_rounded(threshold: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::judge::calibrate::{Recordings, calibrate, measure};
-    use edge::evaluate::{Heard, Sound};
+    use edge::heard::Heard;
+    use edge_evaluate::Sound;
 
     /// One class and the background, told apart by a sigmoid.
     fn manifest() -> Manifest {

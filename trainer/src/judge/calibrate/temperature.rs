@@ -6,7 +6,8 @@
 use super::Material;
 use crate::common::golden_section::minimise;
 use edge::decide::Rules;
-use edge::evaluate::{Heard, Sound};
+use edge::heard::Heard;
+use edge_evaluate::Sound;
 use edge_frontend::{Activation, Manifest};
 use rayon::prelude::*;
 

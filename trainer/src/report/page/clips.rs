@@ -16,8 +16,8 @@ use crate::report::pool::{Pool, Row, log_posteriors, posteriors};
 use crate::report::run::{Notes, Run};
 use crate::report::spectrogram::Spectrogram;
 use edge::engine::BatchEngine;
-use edge::evaluate::plot::picture::{RANGE_DB, colour};
 use edge::model::Model;
+use edge_evaluate::plot::picture::{RANGE_DB, colour};
 use maud::{Markup, html};
 use std::collections::HashMap;
 

@@ -1,0 +1,104 @@
+//! One source and what is made of it: settings enter, events leave on the main thread.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::SyncSender;
+
+use crate::capture;
+use crate::config::SourceSettings;
+use crate::decide::{Rules, Transition};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::event::{Event, EventBuilder};
+use crate::model::Model;
+use crate::pipeline::{Chain, Shared, Worker};
+use crate::quiet::{QuietFilter, QuietHours};
+
+/// A source that is being listened to.
+pub(super) struct Ear {
+    /// Its name in events and topics.
+    pub(super) name: String,
+    /// What its worker shares.
+    pub(super) shared: Shared,
+    /// Log-mel frames and pulses when the service was last told that they advance.
+    pub(super) progress: (u64, u64),
+    /// Words for its lamps, if it is a microcontroller.
+    #[cfg(feature = "serial")]
+    pub(super) lamps: Option<capture::Lamps>,
+    worker: Worker,
+    quiet: QuietFilter,
+    builder: EventBuilder,
+    hears: bool,
+}
+
+impl Ear {
+    /// Begins to listen. Onsets and offsets go, with `index`, to the `sender`.
+    pub(super) fn start(
+        settings: &SourceSettings,
+        model: &Model,
+        engine: Box<dyn Engine>,
+        rules: &Rules,
+        quiet_hours: &[Option<QuietHours>],
+        stop: &Arc<AtomicBool>,
+        (index, sender): (usize, SyncSender<(usize, Transition)>),
+    ) -> Result<Self> {
+        let shared = Shared::of(&settings.name);
+        let frontend = &model.manifest.frontend;
+        let source = capture::start(&settings.spec, settings.fast, frontend, &shared.status, &shared.hearing)?;
+        #[cfg(feature = "serial")]
+        let lamps = source.lamps.clone();
+        // Until the source says at which rate it comes.
+        let chain =
+            Chain::new(&model.manifest, rules.clone(), engine, frontend.sample_rate, Arc::clone(&shared.status))?;
+        let worker = Worker::spawn(source, chain, shared.clone(), Arc::clone(stop), move |transition| {
+            // Nobody listens any more only when the program is about to end.
+            let _ = sender.send((index, transition));
+        })?;
+        Ok(Ear {
+            name: settings.name.clone(),
+            progress: (0, 0),
+            quiet: QuietFilter::new(quiet_hours.to_vec(), Arc::clone(&shared.status)),
+            builder: EventBuilder::new(&settings.name, model.id(), &model.manifest.labels),
+            shared,
+            #[cfg(feature = "serial")]
+            lamps,
+            worker,
+            hears: true,
+        })
+    }
+
+    /// The event of `transition`, unless it is one of quiet hours.
+    pub(super) fn event(&mut self, transition: &Transition) -> Option<Event> {
+        let wall_time = |t_s| self.shared.clock.wall_time(t_s);
+        self.quiet.passes(transition, wall_time).then(|| self.builder.build(transition, wall_time))
+    }
+
+    /// Whether the source hears anything, if that has changed since the last call. At first it is taken to do so.
+    pub(super) fn news_of_hearing(&mut self) -> Option<bool> {
+        let hears = self.shared.hearing.condition().hears();
+        let changed = hears != self.hears;
+        self.hears = hears;
+        changed.then_some(hears)
+    }
+
+    /// Goes on with other quiet hours.
+    pub(super) fn set_quiet_hours(&mut self, quiet_hours: &[Option<QuietHours>]) {
+        self.quiet.set_hours(quiet_hours.to_vec());
+    }
+
+    /// Whether it has come to its end, as a recording does.
+    pub(super) fn is_finished(&self) -> bool {
+        self.worker.is_finished()
+    }
+
+    /// Waits for its end. The error names the source.
+    pub(super) fn join(self) -> Result<()> {
+        let n_suppressed = self.shared.status.snapshot().n_suppressed;
+        if n_suppressed > 0 {
+            tracing::info!(n_suppressed, "{n_suppressed} events of quiet hours were not reported");
+        }
+        self.worker
+            .join()
+            .inspect_err(|error: &Error| tracing::debug!(source = self.name, %error, "{} ended: {error}", self.name))
+    }
+}

@@ -1,0 +1,171 @@
+//! Figures for Prometheus, for who asks: the health of every source enters, text leaves over HTTP, if the configuration has it so.
+//!
+//! The text is the exposition format, version 0.0.4 (<https://prometheus.io/docs/instrumenting/exposition_formats/>). The names are those
+//! of the health message: `load` is the gauge `earwitness_load`, `n_gaps` the counter `earwitness_gaps_total`.
+//!
+//! A thread of its own answers one request after another, and knows one page. A library for that would be larger than the rest of
+//! the daemon's network.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use serde_json::Value;
+
+use super::health::Report;
+
+/// A client has so long to ask and to take the answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A longer request is not one for this page.
+const MAX_REQUEST: usize = 8192;
+
+/// Listens on `address` and answers with what `reports` says then: the name of each source, and its report.
+///
+/// # Errors
+///
+/// When the address cannot be listened on.
+pub(super) fn serve(
+    address: SocketAddr,
+    reports: impl Fn() -> Vec<(String, Report)> + Send + 'static,
+) -> Result<SocketAddr> {
+    let failed = |error| Error::usage("metrics.port", format!("{address}: {error}"));
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let answer_all = move || {
+        for client in listener.incoming() {
+            // A client that went away wants no answer.
+            let _ = client.and_then(|client| answer(client, &reports));
+        }
+    };
+    thread::Builder::new().name("metrics".into()).spawn(answer_all).map_err(Error::io("start the metrics thread"))?;
+    Ok(address)
+}
+
+fn answer(mut client: TcpStream, reports: &impl Fn() -> Vec<(String, Report)>) -> io::Result<()> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    client.set_write_timeout(Some(PATIENCE))?;
+    let mut request = Vec::new();
+    let mut buffer = [0; 1024];
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < MAX_REQUEST {
+        match client.read(&mut buffer)? {
+            0 => break,
+            n => request.extend_from_slice(&buffer[..n]),
+        }
+    }
+    let (status, body) = match request.split(|byte| *byte == b' ').take(2).collect::<Vec<_>>().as_slice() {
+        [b"GET", b"/metrics"] => ("200 OK", text(&reports())),
+        _ => ("404 Not Found", "there is only GET /metrics\n".to_string()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    client.write_all(head.as_bytes())?;
+    client.write_all(body.as_bytes())
+}
+
+/// All figures, those of the same name together.
+fn text(reports: &[(String, Report)]) -> String {
+    let mut families: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (device, report) in reports {
+        let mut add = |name: &str, value: f64| {
+            let line = format!("{name}{{device=\"{}\"}} {value}\n", escaped(device));
+            families.entry(name.to_string()).or_default().push(line);
+        };
+        add("earwitness_hears", f64::from(u8::from(report.hearing.capture.hears())));
+        if let Ok(Value::Object(fields)) = serde_json::to_value(report) {
+            for (key, value) in fields {
+                match value {
+                    Value::Object(fields) => fields.iter().for_each(|(sub, value)| figure(&key, sub, value, &mut add)),
+                    value => figure("", &key, &value, &mut add),
+                }
+            }
+        }
+    }
+    let family = |(name, lines): (&String, &Vec<String>)| {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        format!("# TYPE {name} {kind}\n{}", lines.concat())
+    };
+    families.iter().map(family).collect()
+}
+
+/// Adds a field of the health message if it is a number, or a truth. What is unknown has no line.
+fn figure(group: &str, key: &str, value: &Value, add: &mut impl FnMut(&str, f64)) {
+    let Some(value) = value.as_f64().or_else(|| value.as_bool().map(|truth| f64::from(u8::from(truth)))) else {
+        return;
+    };
+    let prefix = if group.is_empty() { "earwitness".to_string() } else { format!("earwitness_{group}") };
+    match key.strip_prefix("n_") {
+        // How many wait is not how many there have been.
+        Some(name) if !matches!(name, "queued" | "unspooled") => add(&format!("{prefix}_{name}_total"), value),
+        Some(name) => add(&format!("{prefix}_{name}"), value),
+        None => add(&format!("{prefix}_{key}"), value),
+    }
+}
+
+fn escaped(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::{Condition, HearingSnapshot};
+    use crate::status::Status;
+
+    use super::*;
+
+    fn report() -> Report {
+        let status = Status::default();
+        status.add_gap(480);
+        let hearing = HearingSnapshot {
+            capture: Condition::Lost,
+            capture_reason: Some("gone".into()),
+            n_reopened: 3,
+            #[cfg(feature = "serial")]
+            node: None,
+        };
+        Report {
+            stream: status.snapshot(),
+            hearing,
+            board_celsius: None,
+            #[cfg(feature = "mqtt")]
+            mqtt: Some(crate::publish::mqtt::Link::default().snapshot()),
+        }
+    }
+
+    fn ask(address: SocketAddr, request: &str) -> String {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn figures_are_served_to_who_asks_for_them() {
+        let two = || vec![("kitchen".to_string(), report()), ("a \"b\"".to_string(), report())];
+        let address = serve(([127, 0, 0, 1], 0).into(), two).unwrap();
+        let answer = ask(address, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let lines = [
+            "# TYPE earwitness_gaps_total counter\nearwitness_gaps_total{device=\"kitchen\"} 1\n\
+             earwitness_gaps_total{device=\"a \\\"b\\\"\"} 1\n",
+            "# TYPE earwitness_level_dbfs gauge\nearwitness_level_dbfs{device=\"kitchen\"} -120\n",
+            "earwitness_hears{device=\"kitchen\"} 0\n",
+            "earwitness_reopened_total{device=\"kitchen\"} 3\n",
+        ];
+        for line in lines {
+            assert!(answer.contains(line), "{line} is not in {answer}");
+        }
+        #[cfg(feature = "mqtt")]
+        assert!(answer.contains("earwitness_mqtt_connected{device=\"kitchen\"} 0\n"), "{answer}");
+        assert!(!answer.contains("celsius"), "what is unknown has no line: {answer}");
+        assert_eq!(answer.matches("# TYPE earwitness_load ").count(), 1);
+        assert!(ask(address, "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
+        assert!(ask(address, &"x".repeat(MAX_REQUEST)).starts_with("HTTP/1.1 404"));
+    }
+}

@@ -1,0 +1,146 @@
+//! The daemon: joins sources, workers and sinks, and waits for the end.
+//!
+//! The main thread takes the onsets and offsets of all workers, turns them into events, but those of quiet hours, and hands them to
+//! the publisher, as many at once as there are: with a spool, one write to the disk for all of them. Signals only set flags that
+//! it and the workers look at.
+
+mod ear;
+mod health;
+mod metrics;
+mod plan;
+mod reload;
+mod service;
+mod signals;
+mod sinks;
+
+pub use plan::Plan;
+
+use std::iter;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::config::{Overrides, Settings};
+use crate::engine::{PrecisionChoice, load_engine};
+use crate::error::Result;
+use crate::logging;
+use crate::publish::{Publisher, QUEUE_EVENTS};
+use crate::quiet::QuietHours;
+
+use self::ear::Ear;
+use self::health::Health;
+use self::service::Service;
+use self::signals::Signals;
+
+/// How often the main thread looks at the flags when there are no events.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often a sink may look after itself: how exactly a spool knows until when an event went on.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Listens and reports by the configuration file at `config`, or by none, under `overrides`, until it
+/// is told to end or until the last recording has ended.
+///
+/// # Errors
+///
+/// When it cannot begin, and when a source fails for good.
+pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
+    let settings = Settings::load(config, &overrides)?;
+    let log = logging::start(&settings.log)?;
+    let signals = Signals::install()?;
+    let Plan { settings, model, engine, rules, quiet_hours } = Plan::new(settings)?;
+    log_quiet_hours(&quiet_hours);
+    let (id, dir, precision) = (model.id(), model.dir.display(), engine.precision());
+    tracing::info!(model = %id, %dir, %precision, "model {id} of {dir}, {precision}");
+
+    // The first engine was chosen by its speed; the others need not be timed again.
+    let choice = PrecisionChoice::from(engine.precision());
+    let engines = iter::once(Ok(engine)).chain(iter::repeat_with(|| load_engine(&model, choice)));
+    let sinks::Sinks { mut publisher, link, owed } = sinks::start(&settings, &rules, &model)?;
+    publisher.publish(owed);
+
+    let (sender, transitions) = mpsc::sync_channel(QUEUE_EVENTS);
+    let mut ears = Vec::new();
+    for (index, (source, engine)) in settings.sources.iter().zip(engines).enumerate() {
+        ears.push(Ear::start(source, &model, engine?, &rules, &quiet_hours, &signals.stop, (index, sender.clone()))?);
+    }
+    #[cfg(feature = "serial")]
+    sinks::add_lamps(&mut publisher, &ears);
+    // The channel ends with the last worker.
+    drop(sender);
+
+    let mut health = Health::new(&settings, link);
+    serve_metrics(&settings, &ears, &health)?;
+    let mut reloader = reload::Reloader::new(config.map(Path::to_path_buf), overrides, settings, rules, log);
+    let mut service = Service::ready();
+    let mut kept_alive = Instant::now();
+    loop {
+        match transitions.recv_timeout(TICK) {
+            Ok(first) => {
+                let all = iter::once(first).chain(transitions.try_iter().take(QUEUE_EVENTS));
+                publisher.publish(all.filter_map(|(index, transition)| ears[index].event(&transition)));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if !publisher.is_open() {
+            tracing::info!("nobody reads the events any more");
+            signals.stop.store(true, Ordering::Relaxed);
+        }
+        tell_who_listens(&mut ears, &mut publisher);
+        if signals.take_reload() {
+            service.reloading();
+            reloader.reload(&model, &mut ears, &mut publisher);
+            service.reloaded();
+        }
+        if kept_alive.elapsed() >= KEEP_ALIVE {
+            kept_alive = Instant::now();
+            publisher.keep_alive();
+        }
+        health.publish(&ears, &mut publisher);
+        service.look_after(&mut ears);
+    }
+    service.stopping();
+    let ended = ears.into_iter().map(Ear::join).fold(Ok(()), Result::and);
+    publisher.finish();
+    ended
+}
+
+/// Answers Prometheus, where the configuration has it so.
+fn serve_metrics(settings: &Settings, ears: &[Ear], health: &Health) -> Result<()> {
+    let Some(address) = settings.metrics else { return Ok(()) };
+    let sources: Vec<_> = ears.iter().map(|ear| (ear.name.clone(), ear.shared.clone())).collect();
+    let reporter = health.reporter.clone();
+    let reports = move || sources.iter().map(|(name, shared)| (name.clone(), reporter.report(shared))).collect();
+    let address = metrics::serve(address, reports)?;
+    tracing::info!("metrics at http://{address}/metrics");
+    Ok(())
+}
+
+/// Tells the sinks whose source has begun or ceased to hear.
+fn tell_who_listens(ears: &mut [Ear], publisher: &mut Publisher) {
+    for ear in ears {
+        if let Some(hears) = ear.news_of_hearing() {
+            publisher.listening(&ear.name, hears);
+        }
+    }
+}
+
+/// Says that there are quiet hours, and if it has to be guessed when they are.
+fn log_quiet_hours(hours: &[Option<QuietHours>]) {
+    let n_labels = hours.iter().flatten().count();
+    if let Some(first) = hours.iter().flatten().next() {
+        tracing::info!(
+            n_labels,
+            time_zone = first.zone_name(),
+            "quiet hours for {n_labels} labels, time zone {}",
+            first.zone_name()
+        );
+        if first.zone().is_unknown() {
+            tracing::warn!(
+                "this machine has no time zone: quiet hours are in UTC unless quiet_hours.time_zone names one"
+            );
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Logs on standard error, or, as a service of systemd, in its journal: lines for people, and there with all fields for programs.
+
+use std::io::{self, IsTerminal};
+
+use crate::error::{Error, Result};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, format};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+/// Overrides whatever else says what to log.
+const VARIABLE: &str = "EARWITNESS_LOG";
+
+/// Set by systemd where standard error is connected to the journal (systemd.exec(5)).
+const JOURNAL: &str = "JOURNAL_STREAM";
+
+/// The running log.
+pub struct Log {
+    filter: Handle<Targets, Registry>,
+}
+
+/// Starts logging by `filter`, a level or a list of directives. Only the program's own records are
+/// meant by a bare level: those of its libraries begin at `warn`.
+///
+/// # Errors
+///
+/// For a filter that cannot be understood.
+pub fn start(filter: &str) -> Result<Log> {
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
+    let journal = std::env::var_os(JOURNAL).and_then(|_| tracing_journald::layer().ok());
+    // What is to be known of a record is in its text: journalctl shows nothing else, either.
+    let text = format::debug_fn(|writer, field, value| match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        _ => Ok(()),
+    });
+    let lines = fmt::layer().fmt_fields(text).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let output = match journal {
+        Some(journal) => journal.boxed(),
+        None => lines.boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(output).init();
+    Ok(Log { filter: handle })
+}
+
+impl Log {
+    /// Goes on by another filter.
+    ///
+    /// # Errors
+    ///
+    /// For a filter that cannot be understood.
+    pub fn set(&self, filter: &str) -> Result<()> {
+        let filter = parse(filter)?;
+        self.filter.reload(filter).map_err(|error| Error::usage("log.level", error))
+    }
+}
+
+fn parse(filter: &str) -> Result<Targets> {
+    let (origin, filter) = match std::env::var(VARIABLE) {
+        Ok(value) if !value.is_empty() => (VARIABLE, value),
+        _ => ("log.level", filter.to_string()),
+    };
+    let is_level = filter.parse::<tracing::Level>().is_ok() || filter == "off";
+    let directives = if is_level { format!("warn,edge={filter},earwitness={filter}") } else { filter };
+    directives.parse().map_err(|error| Error::usage(origin, format!("{directives:?}: {error}")))
+}
