@@ -171,7 +171,10 @@ fn damaged_networks() {
     let path = model.path().join("model.onnx");
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    contains(&model_refusal(model.path()), &["model.onnx: files.f32.sha256: expected ", "actual "]);
+    contains(
+        &model_refusal(model.path()),
+        &["model.onnx: the file is damaged, or it is not the one that manifest.toml", "files.f32.sha256: expected "],
+    );
 
     // Truncated before the manifest was written: only the network's reader can tell.
     let actual = sha256sum(&path);
@@ -233,7 +236,16 @@ fn configurations() {
         ("[source]\nrate = \"fast\"\n", "c.toml:2: source.rate: invalid type"),
         ("name = \n", "c.toml:1: name: "),
         ("[mqtt]\nurl = \"localhost\"\n", "c.toml:2: mqtt.url: expected mqtt://"),
-        ("[mqtt]\nurl = \"mqtts://localhost\"\nca_file = \"no.pem\"\n", "mqtt.ca_file: "),
+        ("[mqtt]\nurl = \"mqtts://localhost\"\nca_file = \"no.pem\"\n", "c.toml:3: mqtt.ca_file: "),
+        ("[mqtt]\nurl = \"mqtts://localhost\"\nca_file = \"c.toml\"\n", "c.toml:3: mqtt.ca_file: "),
+        (
+            "[mqtt]\nurl = \"mqtts://localhost\"\ncert_file = \"no.pem\"\nkey_file = \"no.key\"\n",
+            "c.toml:3: mqtt.cert_file: ",
+        ),
+        ("[mqtt]\nuser = \"ear\"\n", "c.toml:2: mqtt.user: has no effect without mqtt.url"),
+        ("[log]\nlevel = \"warning\"\n", "c.toml:2: log.level: \"warning\" is not a level (did you mean \"warn\"?)"),
+        ("[metrics]\nport = 9\naddress = \"192.0.2.1\"\n", "c.toml:3: metrics.address: 192.0.2.1:9: "),
+        ("[source]\ndevice = \"\"\n", "c.toml:2: source.device: expected some text"),
         (
             "[decide.classes.cat]\nthreshold_on = 0.5\n",
             "c.toml:1: decide.classes.cat: the model tiny has no label \"cat\"; it has background, noise, tone",
@@ -255,11 +267,96 @@ fn configurations() {
         fs::write(&path, format!("{text}{model}")).unwrap();
         let run = refusal(2, &["run", "--source", "stdin", "--config", config]);
         contains(&run, &[part]);
-        if !part.starts_with("mqtt") {
-            assert_eq!(refusal(2, &["check", "--config", config]), run);
-        }
+        assert_eq!(refusal(2, &["check", "--config", config]), run);
     }
     contains(&refusal(2, &["check", "--config", "/no/such.toml"]), &["/no/such.toml: No such file"]);
+}
+
+#[test]
+fn a_source_that_cannot_be_opened_is_found_by_check_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    let config = path.to_str().unwrap();
+    let model = tiny::model();
+    fs::write(dir.path().join("text.wav"), "no sound\n".repeat(100)).unwrap();
+    for (sources, part) in [
+        ("[source]\ninput = \"file:none.wav\"\n", "c.toml:2: source.input: "),
+        ("[source]\ninput = \"file:text.wav\"\n", "c.toml:2: source.input: "),
+        (
+            "[[sources]]\nname = \"a\"\ninput = \"stdin\"\n[[sources]]\nname = \"b\"\ninput = \"file:none.wav\"\n",
+            "c.toml:6: sources.input: ",
+        ),
+    ] {
+        fs::write(&path, format!("{sources}[model]\ndir = \"{}\"\n", model.display())).unwrap();
+        let run = refusal(2, &["run", "--config", config]);
+        contains(&run, &[part, "audio file "]);
+        assert_eq!(refusal(2, &["check", "--config", config]), run);
+    }
+}
+
+#[test]
+fn a_time_zone_that_does_not_exist_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    let model = tiny::model();
+    let text = format!("[quiet_hours]\nranges = [\"22:00-06:00\"]\n[model]\ndir = \"{}\"\n", model.display());
+    fs::write(&path, text).unwrap();
+    let mut command = Command::new(earwitness_bin());
+    command.args(["check", "--config", path.to_str().unwrap()]).env("TZ", "Mars/Phobos");
+    let output = Process::start(&mut command).finish(TIMEOUT);
+    let said = output.stdout.join("\n");
+    contains(&said, &["UTC (the environment variable TZ is \"Mars/Phobos\", which is no time zone)"]);
+}
+
+#[test]
+fn labels_are_the_same_however_their_letters_are_put_together() {
+    let model = model();
+    edit_manifest(&model, |manifest| {
+        manifest.labels[1] = "caf\u{e9}".into();
+        manifest.labels[2] = "water, dripping".into();
+    });
+    let dir = model.path().to_str().unwrap();
+    let config = model.path().join("c.toml");
+    fs::write(&config, "[decide.classes.\"cafe\u{301}\"]\nthreshold_on = 0.9\n").unwrap();
+    let config = config.to_str().unwrap();
+    let silent = model.path().join("silent.wav");
+    write_wav(&silent, 24_000, 1, &[0; 24_000]);
+    let source = format!("file:{}", silent.display());
+    for allowed in [vec!["--allow", "cafe\u{301}"], vec!["--allow", "water, dripping", "--allow", "caf\u{e9}"]] {
+        let args = ["run", "--source", &source, "--fast", "--model", dir, "--config", config];
+        let output = earwitness(&[&args[..], &allowed].concat());
+        assert_eq!(output.status.code(), Some(0), "{allowed:?}: {output:#?}");
+    }
+    let unknown = refusal(2, &["run", "--source", &source, "--model", dir, "--allow", "caf\u{e9},tea"]);
+    contains(&unknown, &["--allow: the model tiny has no label \"tea\""]);
+}
+
+#[test]
+fn a_file_may_have_any_name() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let dir = tempfile::tempdir().unwrap();
+    let name = OsString::from_vec(b"caf\xe9.wav".to_vec());
+    let path = dir.path().join(&name);
+    write_wav(&path, 24_000, 1, &[0; 24_000]);
+    let mut source = OsString::from("file:");
+    source.push(&path);
+    let model = tiny::model();
+    let run = |args: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(earwitness_bin());
+        let output = Process::start(command.args(args).arg("--model").arg(&model)).finish(TIMEOUT);
+        assert_eq!(output.status.code(), Some(0), "{output:#?}");
+    };
+    run(&["run".as_ref(), "--fast".as_ref(), "--source".as_ref(), &source]);
+    run(&["classify".as_ref(), path.as_ref()]);
+}
+
+#[test]
+fn devices_are_listed_for_programs_and_libraries_keep_quiet() {
+    let output = earwitness(&["devices", "--json"]);
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:#?}");
+    let list: Value = serde_json::from_str(&output.stdout.join("")).unwrap();
+    assert!(list.is_array(), "{list}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! only the network can tell, such as its number of classes, is checked by [`engine`](crate::engine).
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use edge_frontend::manifest::MAX_PULSE_FRAMES;
@@ -12,6 +13,7 @@ use edge_frontend::{Manifest, ModelFile, NetworkKind, Precision};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::wording::plain;
 
 /// Name of the manifest in a model folder.
 pub const MANIFEST_FILE: &str = "manifest.toml";
@@ -26,6 +28,12 @@ const LOCAL_DIR: &str = "models/home";
 /// Where it is looked for, seen from the folder of the program: `/usr/bin/earwitness` has it in `/usr/share`.
 const INSTALLED_DIR: &str = "../share/earwitness/models/home";
 
+/// What to do about a model that only its owner can see.
+const HIDDEN: &str = "; a service does not see home folders (ProtectHome=): put the model below \
+                      /usr/local/share/earwitness/models or /var/lib/earwitness, where the user earwitness can read it";
+const UNREADABLE: &str =
+    "; the user of this program must be able to read the file and to enter every folder on the way to it";
+
 /// The folder of the model: `explicit` if given, else the first of the usual places that has one.
 ///
 /// # Errors
@@ -38,7 +46,12 @@ pub fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     let mut places = vec![PathBuf::from(LOCAL_DIR)];
     let program = std::env::current_exe().ok();
     places.extend(program.as_deref().and_then(Path::parent).map(|folder| folder.join(INSTALLED_DIR)));
-    match places.iter().find(|dir| dir.join(MANIFEST_FILE).is_file()) {
+    // One that is there but cannot be read is not passed over: what is wrong with it is said later.
+    let is_there = |dir: &&PathBuf| match fs::metadata(dir.join(MANIFEST_FILE)) {
+        Ok(metadata) => metadata.is_file(),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    };
+    match places.iter().find(is_there) {
         Some(dir) => Ok(dir.clone()),
         None => {
             let tried: Vec<_> = places.iter().map(|dir| dir.display().to_string()).collect();
@@ -63,16 +76,20 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::ModelFile`] for a missing or unreadable folder, manifest or network file and for a manifest that contradicts
-    /// itself; [`Error::ModelField`] for a file that is not the one the manifest was written for.
+    /// itself, and for a file that is not the one the manifest was written for.
     pub fn load(dir: &Path) -> Result<Self> {
-        if !dir.is_dir() {
-            let reason = if dir.exists() { "not a folder" } else { "no such folder" };
-            return Err(Error::model_file(dir, reason));
+        match fs::metadata(dir) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(Error::model_file(dir, "not a folder")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(unseen(dir, error.kind(), "no such folder"));
+            }
+            Err(error) => return Err(unseen(dir, error.kind(), error)),
         }
         let path = dir.join(MANIFEST_FILE);
-        let text = fs::read_to_string(&path).map_err(|error| Error::model_file(&path, error))?;
-        let manifest =
-            Manifest::parse(&text).map_err(|error| Error::model_file(&path, toml_reason(&error.to_string())))?;
+        let text = fs::read_to_string(&path).map_err(|error| unseen(&path, error.kind(), error))?;
+        let manifest = Manifest::parse(&text)
+            .map_err(|error| Error::model_file(&path, plain(&toml_reason(&error.to_string()))))?;
         let model = Model { manifest, dir: dir.to_path_buf() };
         model.check_file("files.f32.sha256", &model.manifest.files.f32)?;
         if let Some(file) = &model.manifest.files.int8 {
@@ -127,15 +144,34 @@ impl Model {
         let path = self.dir.join(&file.path);
         let bytes = fs::read(&path).map_err(|error| match self.dir.join(HEAD_FILE).exists() {
             true => Error::model_file(&path, format!("{error}: {ASSEMBLED}")),
-            false => Error::model_file(&path, error),
+            false => unseen(&path, error.kind(), error),
         })?;
         let actual = hex(&Sha256::digest(&bytes));
         if actual == file.sha256 {
             Ok(())
         } else {
-            Err(Error::ModelField { path, field, expected: file.sha256.clone(), actual })
+            let expected = &file.sha256;
+            let reason = format!(
+                "the file is damaged, or it is not the one that {MANIFEST_FILE} was written for: copy or export the whole \
+                 folder again ({field}: expected {expected}, actual {actual})"
+            );
+            Err(Error::model_file(&path, reason))
         }
     }
+}
+
+/// A model that cannot be seen, with what the system says, and where a service may look.
+fn unseen(path: &Path, kind: io::ErrorKind, reason: impl std::fmt::Display) -> Error {
+    let is_hidden = ["/home", "/root", "/run/user"].iter().any(|home| path.starts_with(home));
+    // systemd.exec(5): set for every service.
+    let is_service = std::env::var_os("INVOCATION_ID").is_some();
+    let hint = match kind {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound if is_hidden && is_service => HIDDEN,
+        io::ErrorKind::PermissionDenied if is_hidden => HIDDEN,
+        io::ErrorKind::PermissionDenied => UNREADABLE,
+        _ => "",
+    };
+    Error::model_file(path, format!("{reason}{hint}"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -178,6 +214,19 @@ mod tests {
         }
         let error = fixture("tiny").with_hop_ms(80.0).unwrap_err();
         assert!(error.contains("tiny is a streaming network"), "{error}");
+    }
+
+    #[test]
+    fn what_the_system_does_not_let_us_see_is_told_in_its_words_and_with_a_remedy() {
+        let denied = |path: &str| {
+            let error = io::Error::from(io::ErrorKind::PermissionDenied);
+            unseen(Path::new(path), error.kind(), error).to_string()
+        };
+        let home = denied("/home/ann/models/home/manifest.toml");
+        assert!(home.contains("permission denied; a service does not see home folders (ProtectHome=)"), "{home}");
+        assert!(home.contains("/var/lib/earwitness"), "{home}");
+        let elsewhere = denied("/srv/model");
+        assert!(elsewhere.contains("/srv/model: permission denied; the user of this program must"), "{elsewhere}");
     }
 
     #[test]

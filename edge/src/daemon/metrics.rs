@@ -32,7 +32,7 @@ pub(super) fn serve(
     address: SocketAddr,
     reports: impl Fn() -> Vec<(String, Report)> + Send + 'static,
 ) -> Result<SocketAddr> {
-    let failed = |error| Error::usage("metrics.port", format!("{address}: {error}"));
+    let failed = |error| refused(address, error);
     let listener = TcpListener::bind(address).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let answer_all = move || {
@@ -43,6 +43,24 @@ pub(super) fn serve(
     };
     thread::Builder::new().name("metrics".into()).spawn(answer_all).map_err(Error::io("start the metrics thread"))?;
     Ok(address)
+}
+
+/// Whether `address` is one of this machine at which this user may listen. That another program has
+/// the port now, such as the daemon whose configuration is looked at, is not wrong.
+///
+/// # Errors
+///
+/// What the system says.
+pub(super) fn check(address: SocketAddr) -> Result<()> {
+    match TcpListener::bind(address) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => Err(refused(address, error)),
+        _ => Ok(()),
+    }
+}
+
+fn refused(address: SocketAddr, error: io::Error) -> Error {
+    let key = if error.kind() == io::ErrorKind::AddrNotAvailable { "metrics.address" } else { "metrics.port" };
+    Error::usage(key, format!("{address}: {error}"))
 }
 
 fn answer(mut client: TcpStream, reports: &impl Fn() -> Vec<(String, Report)>) -> io::Result<()> {

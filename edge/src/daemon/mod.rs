@@ -48,7 +48,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     let settings = Settings::load(config, &overrides)?;
     let log = logging::start(&settings.log)?;
-    let signals = Signals::install()?;
+    let signals = Signals::install(config.is_some())?;
     let Plan { settings, model, engine, rules, quiet_hours } = Plan::new(settings)?;
     log_quiet_hours(&quiet_hours);
     let (id, dir, precision) = (model.id(), model.dir.display(), engine.precision());
@@ -130,17 +130,10 @@ fn tell_who_listens(ears: &mut [Ear], publisher: &mut Publisher) {
 /// Says that there are quiet hours, and if it has to be guessed when they are.
 fn log_quiet_hours(hours: &[Option<QuietHours>]) {
     let n_labels = hours.iter().flatten().count();
-    if let Some(first) = hours.iter().flatten().next() {
-        tracing::info!(
-            n_labels,
-            time_zone = first.zone_name(),
-            "quiet hours for {n_labels} labels, time zone {}",
-            first.zone_name()
-        );
-        if first.zone().is_unknown() {
-            tracing::warn!(
-                "this machine has no time zone: quiet hours are in UTC unless quiet_hours.time_zone names one"
-            );
-        }
+    let Some(first) = hours.iter().flatten().next() else { return };
+    let time_zone = first.zone_name();
+    tracing::info!(n_labels, time_zone, "quiet hours for {n_labels} labels, time zone {time_zone}");
+    if let Some(reason) = first.why_unknown() {
+        tracing::warn!("{reason}: quiet hours are in UTC unless quiet_hours.time_zone names a time zone");
     }
 }
