@@ -11,46 +11,9 @@ use std::time::Duration;
 use edge_frontend::{Activation, Manifest, NetworkKind};
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::binary::{Output, Process, earwitness_bin};
+use tests::binary::{Process, earwitness_bin};
+use tests::commands::{contains, copy, earwitness, edit_manifest, model, refusal, write_wav};
 use tests::tiny::{self, Sound};
-
-const TIMEOUT: Duration = Duration::from_secs(20);
-
-fn earwitness(args: &[&str]) -> Output {
-    let mut command = Command::new(earwitness_bin());
-    // Away from the repository, so that no model is found by chance.
-    command.args(args).env("EARWITNESS_LOG", "off").current_dir("/");
-    Process::start(&mut command).finish(TIMEOUT)
-}
-
-/// The only line on standard error, without the program's name; nothing may be on standard output.
-fn refusal(code: i32, args: &[&str]) -> String {
-    let output = earwitness(args);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {output:#?}");
-    assert_eq!(output.stdout, Vec::<String>::new(), "{args:?}");
-    assert_eq!(output.stderr.len(), 1, "{args:?}: {output:#?}");
-    output.stderr[0].strip_prefix("earwitness: ").unwrap_or_else(|| panic!("{output:#?}")).to_string()
-}
-
-/// A copy of the model, to be spoilt.
-fn model() -> TempDir {
-    copy(&tiny::model())
-}
-
-fn copy(model: &Path) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for file in ["manifest.toml", "model.onnx", "model.int8.onnx"] {
-        fs::copy(model.join(file), dir.path().join(file)).unwrap();
-    }
-    dir
-}
-
-fn edit_manifest(dir: &TempDir, edit: impl FnOnce(&mut Manifest)) {
-    let path = dir.path().join("manifest.toml");
-    let mut manifest = Manifest::parse(&fs::read_to_string(&path).unwrap()).unwrap();
-    edit(&mut manifest);
-    fs::write(path, manifest.to_toml().unwrap()).unwrap();
-}
 
 fn replace_in_manifest(dir: &TempDir, from: &str, to: &str) {
     let path = dir.path().join("manifest.toml");
@@ -65,12 +28,6 @@ fn model_refusal(dir: &Path) -> String {
     let classify = refusal(2, &["classify", "--model", dir, "any.wav"]);
     assert_eq!(refusal(2, &["run", "--source", "stdin", "--model", dir]), classify);
     classify
-}
-
-fn contains(message: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(message.contains(part), "{part:?} is missing from {message:?}");
-    }
 }
 
 #[test]
@@ -273,93 +230,6 @@ fn configurations() {
 }
 
 #[test]
-fn a_source_that_cannot_be_opened_is_found_by_check_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("c.toml");
-    let config = path.to_str().unwrap();
-    let model = tiny::model();
-    fs::write(dir.path().join("text.wav"), "no sound\n".repeat(100)).unwrap();
-    for (sources, part) in [
-        ("[source]\ninput = \"file:none.wav\"\n", "c.toml:2: source.input: "),
-        ("[source]\ninput = \"file:text.wav\"\n", "c.toml:2: source.input: "),
-        (
-            "[[sources]]\nname = \"a\"\ninput = \"stdin\"\n[[sources]]\nname = \"b\"\ninput = \"file:none.wav\"\n",
-            "c.toml:6: sources.input: ",
-        ),
-    ] {
-        fs::write(&path, format!("{sources}[model]\ndir = \"{}\"\n", model.display())).unwrap();
-        let run = refusal(2, &["run", "--config", config]);
-        contains(&run, &[part, "audio file "]);
-        assert_eq!(refusal(2, &["check", "--config", config]), run);
-    }
-}
-
-#[test]
-fn a_time_zone_that_does_not_exist_is_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("c.toml");
-    let model = tiny::model();
-    let text = format!("[quiet_hours]\nranges = [\"22:00-06:00\"]\n[model]\ndir = \"{}\"\n", model.display());
-    fs::write(&path, text).unwrap();
-    let mut command = Command::new(earwitness_bin());
-    command.args(["check", "--config", path.to_str().unwrap()]).env("TZ", "Mars/Phobos");
-    let output = Process::start(&mut command).finish(TIMEOUT);
-    let said = output.stdout.join("\n");
-    contains(&said, &["UTC (the environment variable TZ is \"Mars/Phobos\", which is no time zone)"]);
-}
-
-#[test]
-fn labels_are_the_same_however_their_letters_are_put_together() {
-    let model = model();
-    edit_manifest(&model, |manifest| {
-        manifest.labels[1] = "caf\u{e9}".into();
-        manifest.labels[2] = "water, dripping".into();
-    });
-    let dir = model.path().to_str().unwrap();
-    let config = model.path().join("c.toml");
-    fs::write(&config, "[decide.classes.\"cafe\u{301}\"]\nthreshold_on = 0.9\n").unwrap();
-    let config = config.to_str().unwrap();
-    let silent = model.path().join("silent.wav");
-    write_wav(&silent, 24_000, 1, &[0; 24_000]);
-    let source = format!("file:{}", silent.display());
-    for allowed in [vec!["--allow", "cafe\u{301}"], vec!["--allow", "water, dripping", "--allow", "caf\u{e9}"]] {
-        let args = ["run", "--source", &source, "--fast", "--model", dir, "--config", config];
-        let output = earwitness(&[&args[..], &allowed].concat());
-        assert_eq!(output.status.code(), Some(0), "{allowed:?}: {output:#?}");
-    }
-    let unknown = refusal(2, &["run", "--source", &source, "--model", dir, "--allow", "caf\u{e9},tea"]);
-    contains(&unknown, &["--allow: the model tiny has no label \"tea\""]);
-}
-
-#[test]
-fn a_file_may_have_any_name() {
-    use std::ffi::OsString;
-    use std::os::unix::ffi::OsStringExt;
-    let dir = tempfile::tempdir().unwrap();
-    let name = OsString::from_vec(b"caf\xe9.wav".to_vec());
-    let path = dir.path().join(&name);
-    write_wav(&path, 24_000, 1, &[0; 24_000]);
-    let mut source = OsString::from("file:");
-    source.push(&path);
-    let model = tiny::model();
-    let run = |args: &[&std::ffi::OsStr]| {
-        let mut command = Command::new(earwitness_bin());
-        let output = Process::start(command.args(args).arg("--model").arg(&model)).finish(TIMEOUT);
-        assert_eq!(output.status.code(), Some(0), "{output:#?}");
-    };
-    run(&["run".as_ref(), "--fast".as_ref(), "--source".as_ref(), &source]);
-    run(&["classify".as_ref(), path.as_ref()]);
-}
-
-#[test]
-fn devices_are_listed_for_programs_and_libraries_keep_quiet() {
-    let output = earwitness(&["devices", "--json"]);
-    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:#?}");
-    let list: Value = serde_json::from_str(&output.stdout.join("")).unwrap();
-    assert!(list.is_array(), "{list}");
-}
-
-#[test]
 fn usage() {
     let usage = |args: &[&str], part: &str| {
         let output = earwitness(args);
@@ -385,16 +255,6 @@ fn a_device_that_does_not_exist() {
     daemon.wait_until("the complaint", Duration::from_secs(20), |daemon| {
         daemon.stderr().iter().any(|line| line.contains("WARN") && line.contains("capture device no-such-device: "))
     });
-}
-
-/// Writes 16-bit samples, the same on all channels.
-fn write_wav(path: &Path, sample_rate: u32, channels: u16, samples: &[i16]) {
-    let spec = hound::WavSpec { channels, sample_rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
-    let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    for sample in samples {
-        (0..channels).for_each(|_| writer.write_sample(*sample).unwrap());
-    }
-    writer.finalize().unwrap();
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Model folders: a path enters, a checked manifest leaves. Runs once, before the stream starts.
 //!
-//! A folder holds `manifest.toml` and the network files it names. Everything that can be known without running the network is
-//! checked here: the manifest's own consistency (among it the hash of the front end's parameters) and the files' SHA-256. What
-//! only the network can tell, such as its number of classes, is checked by [`engine`](crate::engine).
+//! A folder holds `manifest.toml` and the network files it names. Everything that can be known
+//! without running the network is checked here: the manifest's own consistency (among it the hash
+//! of the front end's parameters) and the files' SHA-256. What only the network can tell, such as
+//! its number of classes, is checked by [`engine`](crate::engine).
 
 use std::fs;
 use std::io;
@@ -25,7 +26,8 @@ const ASSEMBLED: &str = "this model is put together on your machine, of a networ
 /// Where the model is looked for, seen from the working directory.
 const LOCAL_DIR: &str = "models/home";
 
-/// Where it is looked for, seen from the folder of the program: `/usr/bin/earwitness` has it in `/usr/share`.
+/// Where it is looked for, seen from the folder of the program: `/usr/bin/earwitness` has it in
+/// `/usr/share`.
 const INSTALLED_DIR: &str = "../share/earwitness/models/home";
 
 /// What to do about a model that only its owner can see.
@@ -38,7 +40,8 @@ const UNREADABLE: &str =
 ///
 /// # Errors
 ///
-/// [`Error::ModelFile`] that lists the places, when none of them has a model. An explicit folder is not looked at.
+/// [`Error::ModelFile`] that lists the places, when none of them has a model. An explicit folder is
+/// not looked at.
 pub fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     if let Some(dir) = explicit {
         return Ok(dir.to_path_buf());
@@ -75,8 +78,9 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::ModelFile`] for a missing or unreadable folder, manifest or network file and for a manifest that contradicts
-    /// itself, and for a file that is not the one the manifest was written for.
+    /// [`Error::ModelFile`] for a missing or unreadable folder, manifest or network file and for a
+    /// manifest that contradicts itself, and for a file that is not the one the manifest was
+    /// written for.
     pub fn load(dir: &Path) -> Result<Self> {
         match fs::metadata(dir) {
             Ok(metadata) if metadata.is_dir() => {}
@@ -103,11 +107,13 @@ impl Model {
         format!("{}-{}", self.manifest.name, self.manifest.version)
     }
 
-    /// The same model with `hop_ms` milliseconds from one patch to the next, for a windowed network.
+    /// The same model with `hop_ms` milliseconds from one patch to the next, for a windowed
+    /// network.
     ///
     /// # Errors
     ///
-    /// What is wrong with `hop_ms`: the network is none of patches, or the hop no whole number of log-mel frames.
+    /// What is wrong with `hop_ms`: the network is none of patches, or the hop no whole number of
+    /// log-mel frames.
     pub fn with_hop_ms(mut self, hop_ms: f64) -> std::result::Result<Self, String> {
         let Manifest { network, frontend, name, .. } = &mut self.manifest;
         if network.kind != NetworkKind::Window {
@@ -178,7 +184,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The place and the message of a TOML error on one line, without the picture of the line that the parser draws.
+/// The place and the message of a TOML error on one line, without the picture of the line that the
+/// parser draws.
 pub(crate) fn toml_reason(message: &str) -> String {
     let is_picture = |line: &&str| {
         let rest = line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit());

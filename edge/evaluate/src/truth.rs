@@ -2,10 +2,10 @@
 //!
 //! The file is a table with a header that has the columns `onset_s`, `offset_s` and `label`, in any
 //! order; others are not looked at. A header alone says that there is nothing to be reported in the
-//! recording. Other programs write the same in other ways, which are read, too: columns called `onset`,
-//! `start`, `end`, `event_label` and so on, between commas, semicolons or tabs, numbers with a decimal
-//! comma where that is not what separates the columns; and Audacity's label tracks, which have no
-//! header.
+//! recording. Other programs write the same in other ways, which are read, too: columns called
+//! `onset`, `start`, `end`, `event_label` and so on, between commas, semicolons or tabs, numbers
+//! with a decimal comma where that is not what separates the columns; and Audacity's label tracks,
+//! which have no header.
 
 mod form;
 
@@ -41,7 +41,8 @@ impl Truth {
     ///
     /// # Errors
     ///
-    /// [`Error::Truth`] for a sound that begins behind the end: the file, at `path`, is that of another recording.
+    /// [`Error::Truth`] for a sound that begins behind the end: the file, at `path`, is that of
+    /// another recording.
     pub fn within(mut self, duration_s: f64, path: &Path) -> Result<Self> {
         for sound in &mut self.sounds {
             if sound.onset_s >= duration_s {
@@ -58,8 +59,9 @@ impl Truth {
 ///
 /// # Errors
 ///
-/// [`Error::Truth`] with line and column for a file that cannot be read, lacks a column, has a value that makes no sense, or,
-/// unless they are to be left out, labels that the model does not know; all of them are listed.
+/// [`Error::Truth`] with line and column for a file that cannot be read, lacks a column, has a
+/// value that makes no sense, or, unless they are to be left out, labels that the model does not
+/// know; all of them are listed.
 pub fn truth(path: &Path, manifest: &Manifest, unknown_labels: UnknownLabels) -> Result<Truth> {
     let failed = |line: Option<u64>, field: &str, reason: String| Error::truth(path, line, field, reason);
     let bytes = fs::read(path).map_err(|error| failed(None, "", error.to_string()))?;

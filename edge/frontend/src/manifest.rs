@@ -204,8 +204,8 @@ impl Manifest {
         self.validate_decision()
     }
 
-    /// The index of `label`, whichever way its letters and their marks are put together: `é` may be one
-    /// character or two (Unicode Standard Annex 15).
+    /// The index of `label`, whichever way its letters and their marks are put together: `é` may be
+    /// one character or two (Unicode Standard Annex 15).
     pub fn class_of(&self, label: &str) -> Option<usize> {
         let exact = self.labels.iter().position(|known| known == label);
         exact.or_else(|| self.labels.iter().position(|known| known.nfc().eq(label.nfc())))

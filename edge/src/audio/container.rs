@@ -1,7 +1,7 @@
 //! What a file is, by its first bytes: a file enters, what the decoder is to read of it leaves.
 //!
-//! Headers of WAV files are put right, tags before the sound are left out, and what cannot be decoded
-//! is named with a remedy.
+//! Headers of WAV files are put right, tags before the sound are left out, and what cannot be
+//! decoded is named with a remedy.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

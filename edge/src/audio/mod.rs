@@ -1,9 +1,10 @@
-//! Audio files: WAV and its kin, FLAC, Ogg Vorbis, MP3, AAC or ALAC in MP4 (m4a), or AIFF enter, mono
-//! samples leave. Runs on the caller's thread.
+//! Audio files: WAV and its kin, FLAC, Ogg Vorbis, MP3, AAC or ALAC in MP4 (m4a), or AIFF enter,
+//! mono samples leave. Runs on the caller's thread.
 //!
-//! Channels are mixed to their mean. Packets that cannot be decoded or found become silence of their length, so that
-//! what follows keeps its time; a file that ends too early yields what is intact. Both are reported by
-//! [`AudioReader::damage`]. A file from which nothing can be decoded is an error.
+//! Channels are mixed to their mean. Packets that cannot be decoded or found become silence of
+//! their length, so that what follows keeps its time; a file that ends too early yields what is
+//! intact. Both are reported by [`AudioReader::damage`]. A file from which nothing can be decoded
+//! is an error.
 
 mod container;
 mod packets;
@@ -28,7 +29,8 @@ const FOREIGN: [&str; 14] =
     ["opus", "wma", "amr", "3gp", "caf", "ape", "wv", "au", "mp2", "ac3", "m4b", "mka", "webm", "ra"];
 
 /// Whether `path` looks like a recording, by the ending of its name in upper or lower case. What is
-/// hidden is none: beside `a.wav` macOS puts a file `._a.wav` on foreign disks, which holds no sound.
+/// hidden is none: beside `a.wav` macOS puts a file `._a.wav` on foreign disks, which holds no
+/// sound.
 pub fn is_recording(path: &Path) -> bool {
     !is_hidden(path) && ends_in(path, &EXTENSIONS)
 }
@@ -112,8 +114,8 @@ pub struct AudioReader {
 }
 
 impl AudioReader {
-    /// Opens the file at `path` and reads its header. The format is recognised by content, helped by the file name's
-    /// extension.
+    /// Opens the file at `path` and reads its header. The format is recognised by content, helped
+    /// by the file name's extension.
     ///
     /// # Errors
     ///
@@ -150,13 +152,13 @@ impl AudioReader {
         self.n_channels
     }
 
-    /// Replaces `block` by the next mono samples, some thousands unless many were lost. `false`, with an empty block,
-    /// at the end of the file.
+    /// Replaces `block` by the next mono samples, some thousands unless many were lost. `false`,
+    /// with an empty block, at the end of the file.
     ///
     /// # Errors
     ///
-    /// At the end of a file from which nothing could be decoded, and where the sample rate changes to
-    /// one that cannot be converted.
+    /// At the end of a file from which nothing could be decoded, and where the sample rate changes
+    /// to one that cannot be converted.
     pub fn next_block(&mut self, block: &mut Vec<f32>) -> Result<bool> {
         block.clear();
         while block.is_empty() {

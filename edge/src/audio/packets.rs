@@ -1,5 +1,5 @@
-//! A file's packets in order: bytes enter, the packets of one audio track leave, each with the number of samples
-//! missing before it.
+//! A file's packets in order: bytes enter, the packets of one audio track leave, each with the
+//! number of samples missing before it.
 //!
 //! Runs on the caller's thread, like all of this module.
 
@@ -19,12 +19,13 @@ use symphonia::core::units::{Duration, TimeBase};
 use super::container::Container;
 use crate::error::{Error, Result};
 
-/// Longest silence that stands for packets lost in a row, seconds: a damaged header may claim that hours are missing.
+/// Longest silence that stands for packets lost in a row, seconds: a damaged header may claim that
+/// hours are missing.
 const MAX_LOST_S: f64 = 10.0;
 
-/// Time stamps that jump by less are taken as inexact, seconds. The pages of intact Ogg files, of which some encoders
-/// write the positions 10 to 20 ms too late, must not be torn apart. A lost page is some hundred milliseconds long, a
-/// lost frame of FLAC 85 ms at 48 kHz.
+/// Time stamps that jump by less are taken as inexact, seconds. The pages of intact Ogg files, of
+/// which some encoders write the positions 10 to 20 ms too late, must not be torn apart. A lost
+/// page is some hundred milliseconds long, a lost frame of FLAC 85 ms at 48 kHz.
 const TIME_STAMP_TOLERANCE_S: f64 = 0.04;
 
 /// Packets that an encoder of MP3 may put behind the end to fill its last block.
@@ -158,7 +159,8 @@ impl Packets {
         };
         let n_lost = self.n_lost_before(&packet);
         if self.format.format_info().format == FORMAT_ID_OGG {
-            // Symphonia cuts a packet where its page should end, but only the last page of a stream is there to be cut.
+            // Symphonia cuts a packet where its page should end, but only the last page of a stream
+            // is there to be cut.
             self.ahead = self.read();
             if self.ahead.is_some() {
                 packet.trim_end = Duration::ZERO;
@@ -194,10 +196,11 @@ impl Packets {
                 return Some(packet);
             }
             match self.format.next_packet() {
-                Ok(Some(packet)) if packet.track_id == self.track_id => match self.within(packet) {
-                    Some(packet) => return Some(packet),
-                    None => {}
-                },
+                Ok(Some(packet)) if packet.track_id == self.track_id => {
+                    if let Some(packet) = self.within(packet) {
+                        return Some(packet);
+                    }
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => return None,
                 Err(SymphoniaError::ResetRequired) => self.chained = true,
@@ -207,8 +210,9 @@ impl Packets {
         None
     }
 
-    /// The packet, unless it is wholly behind the end that the header of an MP3 file gives. A few of
-    /// those are padding; more are another recording that was appended to the file, and are taken.
+    /// The packet, unless it is wholly behind the end that the header of an MP3 file gives. A few
+    /// of those are padding; more are another recording that was appended to the file, and are
+    /// taken.
     fn within(&mut self, mut packet: Packet) -> Option<Packet> {
         if self.format.format_info().format != FORMAT_ID_MP3 {
             return Some(packet);
@@ -224,7 +228,8 @@ impl Packets {
         if self.joined { self.beyond.pop_front() } else { None }
     }
 
-    /// Samples that are missing between the last decoded packet and this one, by the container's time stamps.
+    /// Samples that are missing between the last decoded packet and this one, by the container's
+    /// time stamps.
     fn n_lost_before(&mut self, packet: &Packet) -> usize {
         let begin = packet.pts.get();
         let due = self.next_ts.replace(begin.saturating_add_unsigned(packet.block_dur().get())).unwrap_or(begin);

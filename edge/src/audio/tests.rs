@@ -108,8 +108,8 @@ fn compressed_formats_decode_to_the_tone_they_hold() {
     }
 }
 
-/// The checksum of an Ogg page whose own checksum is zero: CRC-32 with polynomial 0x04c11db7, not reflected (RFC
-/// 3533).
+/// The checksum of an Ogg page whose own checksum is zero: CRC-32 with polynomial 0x04c11db7, not
+/// reflected (RFC 3533).
 fn ogg_checksum(page: &[u8]) -> u32 {
     page.iter().fold(0, |crc, &byte| {
         (0..8)
@@ -121,7 +121,8 @@ fn ogg_checksum(page: &[u8]) -> u32 {
 fn an_inexact_page_position_does_not_tear_an_ogg_file_apart() {
     let intact = fs::read(testdata("pages.ogg")).unwrap();
     let starts: Vec<usize> = (0..intact.len()).filter(|&at| intact[at..].starts_with(b"OggS")).collect();
-    // Two pages of headers, then audio: the page behind the first, whose beginning is known by the end of that.
+    // Two pages of headers, then audio: the page behind the first, whose beginning is known by the
+    // end of that.
     let (from, to) = (starts[3], starts[4]);
     let wanted = decode_file(&testdata("pages.ogg")).unwrap().samples;
     assert_eq!(wanted.len(), 48_000);
@@ -137,7 +138,8 @@ fn an_inexact_page_position_does_not_tear_an_ogg_file_apart() {
         page[22..26].copy_from_slice(&checksum.to_le_bytes());
         fs::write(&path, &bytes).unwrap();
         let samples = decode_file(&path).unwrap().samples;
-        // Where the file ends is read off the same positions, so a part of the last packet may come or go.
+        // Where the file ends is read off the same positions, so a part of the last packet may come
+        // or go.
         let n = samples.len().min(wanted.len());
         assert!(n >= 48_000 - 240, "{n}");
         assert!(samples[..n] == wanted[..n], "page position shifted by {shift}");

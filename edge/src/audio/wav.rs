@@ -1,18 +1,18 @@
-//! The headers of WAV files and their kin, as they are and not as they should be: RIFF, RF64 and BW64
-//! (EBU Tech 3306, ITU-R BS.2088) and Sony's Wave64. What enters is a file, what leaves is where its
-//! samples lie.
+//! The headers of WAV files and their kin, as they are and not as they should be: RIFF, RF64 and
+//! BW64 (EBU Tech 3306, ITU-R BS.2088) and Sony's Wave64. What enters is a file, what leaves is
+//! where its samples lie.
 //!
-//! Sizes in these headers are often wrong: a program that writes to a pipe cannot go back to fill them
-//! in, a recorder loses its power, a tool copies a header. So they are believed only where what they
-//! say fits the file: where it does not, the samples go on to the end of the file.
+//! Sizes in these headers are often wrong: a program that writes to a pipe cannot go back to fill
+//! them in, a recorder loses its power, a tool copies a header. So they are believed only where
+//! what they say fits the file: where it does not, the samples go on to the end of the file.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// The longest format chunk that is kept.
 const MAX_FORMAT: u64 = 4096;
 
-/// Sizes from here on are what programs write that do not know the size: 2^31 less a header (arecord,
-/// sox), 2^32 - 1 (ffmpeg), and some less.
+/// Sizes from here on are what programs write that do not know the size: 2^31 less a header
+/// (arecord, sox), 2^32 - 1 (ffmpeg), and some less.
 const PLACEHOLDER: u64 = 0x7f00_0000;
 
 /// What may follow the samples without a chunk around it, bytes: tags of 128, padding.
@@ -21,7 +21,8 @@ const MAX_JUNK: u64 = 4096;
 /// A size that counts its header is this much too large at most, bytes.
 const HEADER: u64 = 128;
 
-/// Wave64 names chunks by GUIDs: those of chunks that RIFF has, too, begin with their name and end so.
+/// Wave64 names chunks by GUIDs: those of chunks that RIFF has, too, begin with their name and end
+/// so.
 const WAVE64: [u8; 12] = *b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a";
 /// The first one ends otherwise.
 const WAVE64_RIFF: [u8; 16] = *b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00";
@@ -99,8 +100,8 @@ impl Samples {
         Ok(None)
     }
 
-    /// A header that says what is true, for the decoder. Samples of more than 4 GiB are said to have
-    /// no known end.
+    /// A header that says what is true, for the decoder. Samples of more than 4 GiB are said to
+    /// have no known end.
     pub(super) fn header(&self) -> Vec<u8> {
         let long = u64::from(u32::MAX);
         let format_len = self.format.len().next_multiple_of(2) as u64;
@@ -155,8 +156,8 @@ impl Layout {
         chunk.start.saturating_add(chunk.len).checked_next_multiple_of(even).unwrap_or(u64::MAX)
     }
 
-    /// Whether the samples may end at `at`: the file does, or what follows are chunks to its end, or
-    /// it is too little to be missed.
+    /// Whether the samples may end at `at`: the file does, or what follows are chunks to its end,
+    /// or it is too little to be missed.
     fn ends_well(self, file: &mut (impl Read + Seek), at: u64, file_len: u64) -> io::Result<bool> {
         if file_len.saturating_sub(at) <= 1 {
             return Ok(true);

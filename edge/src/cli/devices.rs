@@ -46,8 +46,8 @@ pub(super) fn devices(_: &DevicesArgs) -> Result<()> {
     Err(edge::Error::usage("devices", "this build has no microphone support (cargo feature `mic`)"))
 }
 
-/// Standard error, kept from libraries that write to it themselves: each device is opened for a moment,
-/// and the one that leads to JACK says at length that no JACK server is running.
+/// Standard error, kept from libraries that write to it themselves: each device is opened for a
+/// moment, and the one that leads to JACK says at length that no JACK server is running.
 #[cfg(feature = "mic")]
 mod quiet {
     use std::fs::OpenOptions;

@@ -100,8 +100,8 @@ impl ClipClassifier {
         resampler.finish(|samples| passage.push(samples));
         let logits = passage.finish()?;
         let n_classes = self.engine.n_classes();
-        // Outputs of whole patches, each of the whole sound, are averaged as posteriors; outputs that
-        // stand for a slot of time are averaged as a stream's are.
+        // Outputs of whole patches, each of the whole sound, are averaged as posteriors; outputs
+        // that stand for a slot of time are averaged as a stream's are.
         let average = if is_of_slots(network) { Average::Logits } else { Average::of(network.kind) };
         Ok(clip_posteriors(network.activation, average, decision.temperature, n_classes, &logits))
     }

@@ -57,7 +57,8 @@ pub(super) fn is_of_slots(network: &Network) -> bool {
     network.kind == NetworkKind::Stream || network.lookahead_ms.is_some()
 }
 
-/// How loud what each output stands for is: a sum of powers or magnitudes, by what the front end gives.
+/// How loud what each output stands for is: a sum of powers or magnitudes, by what the front end
+/// gives.
 pub(super) fn levels(frontend: &FrontendConfig, network: &Network, frames: &[f32]) -> Vec<f64> {
     // The offset of the logarithm stays in: of digital silence alone, all is equally loud.
     let level = |frame: &[f32]| frame.iter().map(|&v| f64::from(v * frontend.std + frontend.mean).exp()).sum::<f64>();

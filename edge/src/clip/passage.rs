@@ -1,5 +1,5 @@
-//! A clip on its way through front end and network: samples enter, the logits that count leave. What is
-//! kept of it are a few hundred frames, and its logits.
+//! A clip on its way through front end and network: samples enter, the logits that count leave.
+//! What is kept of it are a few hundred frames, and its logits.
 
 use edge_frontend::{FrontendConfig, LogMel, Network, NetworkKind};
 
@@ -7,8 +7,8 @@ use super::outputs::{frames_of_output, is_of_slots, levels, loud};
 use crate::engine::Engine;
 use crate::error::Result;
 
-/// Outputs that are computed at once: the field of the first of them is computed again, so that a few
-/// would cost more, and many take memory.
+/// Outputs that are computed at once: the field of the first of them is computed again, so that a
+/// few would cost more, and many take memory.
 const N_AT_ONCE: usize = 512;
 
 pub(super) struct Passage<'a> {
@@ -66,7 +66,8 @@ impl<'a> Passage<'a> {
         Ok(())
     }
 
-    /// Computes the rest, and returns the logits of all outputs that count, `(n_outputs, n_classes)`.
+    /// Computes the rest, and returns the logits of all outputs that count, `(n_outputs,
+    /// n_classes)`.
     pub(super) fn finish(mut self) -> Result<Vec<f32>> {
         let FrontendConfig { win_length, hop_length, centre_padding, .. } = *self.frontend;
         let has_lookahead = self.network.lookahead_ms.is_some();
@@ -146,8 +147,8 @@ impl<'a> Passage<'a> {
         Ok(())
     }
 
-    /// Of a network of whole patches: the one that ends with the clip, where they do not; and the only
-    /// one of a clip that is shorter.
+    /// Of a network of whole patches: the one that ends with the clip, where they do not; and the
+    /// only one of a clip that is shorter.
     fn compute_last_patch(&mut self) -> Result<()> {
         let (field, pulse) = (self.network.receptive_field_frames, self.network.pulse_frames);
         let n_frames = self.n_frames();

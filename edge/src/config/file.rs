@@ -1,4 +1,5 @@
-//! A configuration file's text: places in it enter and leave, so that every error names file, line and key.
+//! A configuration file's text: places in it enter and leave, so that every error names file, line
+//! and key.
 
 use std::env;
 use std::fs;
@@ -42,8 +43,8 @@ impl Source {
         })
     }
 
-    /// An error about the dotted `key`, with its line where the file has it. A key that the file does
-    /// not have was left at its default or given on the command line. One of `[[sources]]` is
+    /// An error about the dotted `key`, with its line where the file has it. A key that the file
+    /// does not have was left at its default or given on the command line. One of `[[sources]]` is
     /// `sources.1.rate`, counted from 0.
     pub fn error(&self, key: &str, reason: impl std::fmt::Display) -> Error {
         match (&self.file, self.find(key)) {
@@ -79,8 +80,8 @@ impl Source {
     }
 }
 
-/// Where the rest of a dotted key is named in `table`, and the key as it is written; `before` is what
-/// led here. A label may have dots of its own.
+/// Where the rest of a dotted key is named in `table`, and the key as it is written; `before` is
+/// what led here. A label may have dots of its own.
 fn find(table: &DeTable, rest: &str, before: String) -> Option<(usize, String)> {
     let joined = |name: &str| if before.is_empty() { name.to_string() } else { format!("{before}.{name}") };
     if let Some((name, _)) = table.iter().find(|(name, _)| name.get_ref() == rest) {
@@ -113,7 +114,8 @@ fn line_of(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
-/// The dotted key on the line of the byte `at`: the name before `=`, below the nearest table header.
+/// The dotted key on the line of the byte `at`: the name before `=`, below the nearest table
+/// header.
 fn key_at(text: &str, at: usize) -> String {
     let before: Vec<&str> = text.lines().take(line_of(text, at)).collect();
     let header = |line: &&&str| line.trim_start().starts_with('[');

@@ -1,10 +1,13 @@
-//! Figures for Prometheus, for who asks: the health of every source enters, text leaves over HTTP, if the configuration has it so.
+//! Figures for Prometheus, for who asks: the health of every source enters, text leaves over HTTP,
+//! if the configuration has it so.
 //!
-//! The text is the exposition format, version 0.0.4 (<https://prometheus.io/docs/instrumenting/exposition_formats/>). The names are those
-//! of the health message: `load` is the gauge `earwitness_load`, `n_gaps` the counter `earwitness_gaps_total`.
+//! The text is the exposition format, version 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). The names are those of the
+//! health message: `load` is the gauge `earwitness_load`, `n_gaps` the counter
+//! `earwitness_gaps_total`.
 //!
-//! A thread of its own answers one request after another, and knows one page. A library for that would be larger than the rest of
-//! the daemon's network.
+//! A thread of its own answers one request after another, and knows one page. A library for that
+//! would be larger than the rest of the daemon's network.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -23,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A longer request is not one for this page.
 const MAX_REQUEST: usize = 8192;
 
-/// Listens on `address` and answers with what `reports` says then: the name of each source, and its report.
+/// Listens on `address` and answers with what `reports` says then: the name of each source, and its
+/// report.
 ///
 /// # Errors
 ///

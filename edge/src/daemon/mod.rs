@@ -1,8 +1,8 @@
 //! The daemon: joins sources, workers and sinks, and waits for the end.
 //!
-//! The main thread takes the onsets and offsets of all workers, turns them into events, but those of quiet hours, and hands them to
-//! the publisher, as many at once as there are: with a spool, one write to the disk for all of them. Signals only set flags that
-//! it and the workers look at.
+//! The main thread takes the onsets and offsets of all workers, turns them into events, but those
+//! of quiet hours, and hands them to the publisher, as many at once as there are: with a spool, one
+//! write to the disk for all of them. Signals only set flags that it and the workers look at.
 
 mod ear;
 mod health;
@@ -39,8 +39,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often a sink may look after itself: how exactly a spool knows until when an event went on.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Listens and reports by the configuration file at `config`, or by none, under `overrides`, until it
-/// is told to end or until the last recording has ended.
+/// Listens and reports by the configuration file at `config`, or by none, under `overrides`, until
+/// it is told to end or until the last recording has ended.
 ///
 /// # Errors
 ///

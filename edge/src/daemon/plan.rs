@@ -25,12 +25,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Loads the model, settles what the settings mean for it, and looks at everything that they name.
+    /// Loads the model, settles what the settings mean for it, and looks at everything that they
+    /// name.
     ///
     /// # Errors
     ///
-    /// When the model cannot be loaded or run, the settings do not fit it, or something that they name
-    /// cannot be used.
+    /// When the model cannot be loaded or run, the settings do not fit it, or something that they
+    /// name cannot be used.
     pub fn new(settings: Settings) -> Result<Self> {
         let model = settings.model(Model::load(&model::find(settings.model_dir.as_deref())?)?)?;
         let engine = load_engine(&model, settings.precision)?;

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 
 /// What signals have asked for.
 pub(super) struct Signals {
-    /// Set by SIGINT and SIGTERM, and by SIGHUP where there is no configuration file. A second one ends the process at once: the first may be stuck.
+    /// Set by SIGINT and SIGTERM, and by SIGHUP where there is no configuration file. A second one
+    /// ends the process at once: the first may be stuck.
     pub(super) stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
 }

@@ -1,5 +1,5 @@
-//! Reading a streaming network's file: a model folder enters, a network that keeps what the manifest promises leaves. What reading
-//! any network's file needs is here, too.
+//! Reading a streaming network's file: a model folder enters, a network that keeps what the
+//! manifest promises leaves. What reading any network's file needs is here, too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,13 +18,15 @@ use super::guard::guard;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// Longest receptive field that is looked for in order to report it, log-mel frames (164 s at a hop of 10 ms).
+/// Longest receptive field that is looked for in order to report it, log-mel frames (164 s at a hop
+/// of 10 ms).
 const MAX_FIELD_FRAMES: usize = 16_384;
 
 /// More bands than this are samples.
 const MAX_BANDS: i64 = 2048;
 
-/// A network with a symbolic time axis: `log_mel` f32 `[1, 1, T, n_mels]` to `logits` f32 `[1, n_classes, T', 1]`.
+/// A network with a symbolic time axis: `log_mel` f32 `[1, 1, T, n_mels]` to `logits` f32 `[1,
+/// n_classes, T', 1]`.
 pub(super) struct Network {
     pub(super) n_classes: usize,
     pub(super) n_mels: usize,

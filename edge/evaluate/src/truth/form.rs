@@ -1,4 +1,5 @@
-//! How a file of truth is written: which character separates its columns, and which column is which.
+//! How a file of truth is written: which character separates its columns, and which column is
+//! which.
 
 /// What a file of truth looks like, for messages.
 const EXAMPLE: &str = "a file of truth begins with the line onset_s,offset_s,label and has lines such as 1.5,3.25,dog";

@@ -21,8 +21,8 @@ use super::stdout_error;
 use document::{Document, Skipped};
 use recordings::{Found, Recording};
 
-/// A recording that cannot be decoded is named and does not keep the others from being measured; then
-/// the exit code is 1.
+/// A recording that cannot be decoded is named and does not keep the others from being measured;
+/// then the exit code is 1.
 pub(super) fn evaluate(args: &EvaluateArgs) -> Result<ExitCode> {
     let settings = Settings::load(args.config.as_deref(), &args.overrides())?;
     edge::logging::start("warn")?;

@@ -1,4 +1,5 @@
-//! Which truth belongs to which recording: `--audio` and `--truth` as typed enter, pairs of files leave.
+//! Which truth belongs to which recording: `--audio` and `--truth` as typed enter, pairs of files
+//! leave.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,8 @@ pub(super) struct Found {
 /// Endings of files of truth beside recordings.
 const TRUTH: [&str; 3] = ["csv", "tsv", "txt"];
 
-/// The recordings in the order given, those of folders by name. Without `truth`, that of `a.flac` is `a.csv` beside it, or
-/// `a.tsv` or `a.txt`.
+/// The recordings in the order given, those of folders by name. Without `truth`, that of `a.flac`
+/// is `a.csv` beside it, or `a.tsv` or `a.txt`.
 ///
 /// # Errors
 ///

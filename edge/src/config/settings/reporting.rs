@@ -1,4 +1,5 @@
-//! What is reported of a model: its manifest and the settings enter; rules for the decide stage and quiet hours by class leave.
+//! What is reported of a model: its manifest and the settings enter; rules for the decide stage and
+//! quiet hours by class leave.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +63,8 @@ pub(super) fn refuse_contradictions(section: &QuietHoursSection, file: &Source) 
 }
 
 impl Settings {
-    /// What the decide stage decides by: the model's values with this configuration's on top, for the labels that are to be reported.
+    /// What the decide stage decides by: the model's values with this configuration's on top, for
+    /// the labels that are to be reported.
     ///
     /// # Errors
     ///
@@ -122,8 +124,8 @@ impl Settings {
     /// By class of `manifest`, whether `labels`, which were given as `key`, has it.
     fn listed(&self, key: &str, labels: &[String], manifest: &Manifest) -> Result<Vec<bool>> {
         let mut listed = vec![false; manifest.labels.len()];
-        // On the command line one text may be several labels with commas between them, or one label that
-        // has a comma.
+        // On the command line one text may be several labels with commas between them, or one label
+        // that has a comma.
         let is_option = key.starts_with("--");
         for label in labels {
             let parts = match label.split(',') {
@@ -155,7 +157,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a label that the model does not have and for thresholds that contradict the model's.
+    /// [`Error::Config`] for a label that the model does not have and for thresholds that
+    /// contradict the model's.
     pub fn decision(&self, manifest: &Manifest) -> Result<Decision> {
         let section = DecideSection { classes: self.classes(manifest)?, ..self.config.decide.clone() };
         let decision = section.over(&manifest.decision);
@@ -164,7 +167,8 @@ impl Settings {
         Ok(merged.decision)
     }
 
-    /// The manifest was consistent before this configuration was laid on top, so the configuration is to blame.
+    /// The manifest was consistent before this configuration was laid on top, so the configuration
+    /// is to blame.
     fn decision_error(&self, error: &edge_frontend::Error) -> Error {
         match error {
             edge_frontend::Error::Manifest { field, expected, actual } => {
