@@ -81,8 +81,8 @@ pub enum Error {
     /// A sample stream that cannot be processed: its rate, format or channel count.
     #[error("audio stream: {field}: expected {expected}, actual {actual}")]
     AudioStream {
-        /// Which property of the stream.
-        field: &'static str,
+        /// Which stream, or which property of it.
+        field: String,
         /// What can be processed.
         expected: String,
         /// What came.
@@ -94,6 +94,15 @@ pub enum Error {
     Device {
         /// Its name or id as asked for; `default` for the default device.
         device: String,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A program or a stream of the network that does not bring sound.
+    #[error("source {name}: {reason}")]
+    Source {
+        /// What it is, without secrets.
+        name: String,
         /// What is wrong.
         reason: String,
     },
@@ -154,7 +163,7 @@ impl Error {
             Error::Evaluation(_) => ErrorKind::Io,
             Error::ModelFile { .. } | Error::ModelField { .. } => ErrorKind::Model,
             Error::AudioFile { .. } | Error::AudioStream { .. } => ErrorKind::Audio,
-            Error::Device { .. } => ErrorKind::Device,
+            Error::Device { .. } | Error::Source { .. } => ErrorKind::Device,
             Error::Engine(_) | Error::Io { .. } | Error::Thread { .. } => ErrorKind::Io,
         }
     }
@@ -163,7 +172,7 @@ impl Error {
     /// `map_err`.
     pub fn sample_rate(model_hz: u32) -> impl FnOnce(edge_frontend::Error) -> Self {
         move |error| Error::AudioStream {
-            field: "sample rate",
+            field: "sample rate".to_string(),
             expected: format!("one that can be converted to {model_hz} Hz"),
             actual: error.to_string(),
         }
@@ -188,6 +197,11 @@ impl Error {
     /// An [`Error::Device`].
     pub fn device(device: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         Error::Device { device: device.into(), reason: one_line(reason) }
+    }
+
+    /// An [`Error::Source`].
+    pub fn source(name: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        Error::Source { name: name.into(), reason: one_line(reason) }
     }
 
     /// An [`Error::Usage`].

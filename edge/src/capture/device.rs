@@ -86,7 +86,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
         if infos.iter().any(|info: &DeviceInfo| info.id == id) {
             continue;
         }
-        let (format, error) = match choose_format(&device) {
+        let (format, error) = match choose_format(&device, 1) {
             Ok(format) => (Some(format.to_string()), None),
             Err(error) => (None, Some(reason(&error))),
         };
@@ -124,10 +124,16 @@ pub(super) fn find(host: &cpal::Host, wanted: Option<&str>) -> Result<cpal::Devi
 }
 
 /// The best format the device offers.
-pub(super) fn choose_format(device: &cpal::Device) -> Result<Format, cpal::Error> {
+pub(super) fn choose_format(device: &cpal::Device, n_channels: u16) -> Result<Format, cpal::Error> {
     let ranges: Vec<_> = device.supported_input_configs()?.collect();
-    best_format(&ranges).ok_or_else(|| {
-        let text = format!("none of its {} capture formats can be used", ranges.len());
+    best_format(&ranges, n_channels).ok_or_else(|| {
+        let id = id_of(device);
+        let name = id.split_once(':').map_or(id.as_str(), |(_, name)| name);
+        let remedy = match name.strip_prefix("hw:") {
+            Some(card) => format!("use plughw:{card}, which converts them"),
+            None => format!("give arecord a try: --source \"exec:arecord -D {name} -t raw -f S16_LE -r 48000\""),
+        };
+        let text = format!("its capture formats are not known here: {remedy}");
         cpal::Error::with_message(cpal::ErrorKind::UnsupportedConfig, text)
     })
 }
@@ -208,7 +214,9 @@ struct Name {
 /// Index of the device that `wanted` means.
 fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
     let local = |name: &Name| name.id.split_once(':').map_or("", |(_, local)| local) == wanted;
-    let exact = names.iter().position(|name| name.id == wanted || local(name));
+    let spelled = spelled_out(wanted);
+    let is_spelled = |name: &Name| name.id.split_once(':').is_some_and(|(_, local)| Some(local) == spelled.as_deref());
+    let exact = names.iter().position(|name| name.id == wanted || local(name) || is_spelled(name));
     if let Some(index) = exact.or_else(|| names.iter().position(|name| name.name == wanted)) {
         return Ok(index);
     }
@@ -217,6 +225,12 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
     let found: Vec<usize> = (0..names.len()).filter(|&index| !part.is_empty() && fits(&names[index])).collect();
     let Some(&first) = found.first() else {
         return Err(match names {
+            // ALSA knows more names than it lists.
+            _ if wanted.contains(':') && !wanted.starts_with("alsa:") && !names.is_empty() => format!(
+                "ALSA does not list this name; arecord may know it: --source \"exec:arecord -D {wanted} -t raw -f S16_LE \
+                 -r 48000\"; listed are {}",
+                list(names.iter())
+            ),
             [] => "no capture device found".to_string(),
             _ => format!("no such capture device; there are {}", list(names.iter())),
         });
@@ -230,6 +244,17 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
     Err(format!("the name fits several capture devices: {}", list(found.iter().map(|&index| &names[index]))))
 }
 
+/// `hw:1,0` as ALSA lists it: `hw:CARD=1,DEV=0`.
+fn spelled_out(wanted: &str) -> Option<String> {
+    let (kind, card) = wanted.trim_start_matches("alsa:").split_once(':')?;
+    if card.contains('=') || !matches!(kind, "hw" | "plughw" | "sysdefault" | "dsnoop" | "front") {
+        return None;
+    }
+    let (card, device) = card.split_once(',').unwrap_or((card, "0"));
+    let device = device.split(',').next()?;
+    Some(if kind == "sysdefault" { format!("{kind}:CARD={card}") } else { format!("{kind}:CARD={card},DEV={device}") })
+}
+
 fn list<'a>(names: impl ExactSizeIterator<Item = &'a Name>) -> String {
     let n_more = names.len().saturating_sub(MAX_LISTED);
     let mut text = names.take(MAX_LISTED).map(|name| name.id.as_str()).collect::<Vec<_>>().join(", ");
@@ -239,13 +264,16 @@ fn list<'a>(names: impl ExactSizeIterator<Item = &'a Name>) -> String {
     text
 }
 
-fn best_format(ranges: &[SupportedStreamConfigRange]) -> Option<Format> {
+/// The best of `ranges`, with as few channels as will do: `n_least`, or more, or else as many as
+/// there are.
+fn best_format(ranges: &[SupportedStreamConfigRange], n_least: u16) -> Option<Format> {
     let candidates = ranges.iter().filter_map(|range| {
         let (rate_rank, sample_rate) = best_rate(range.min_sample_rate(), range.max_sample_rate())?;
         let format_rank = FORMATS.iter().position(|&format| format == range.sample_format())?;
         let n_channels = range.channels();
         let format = Format { sample_rate, n_channels, sample_format: range.sample_format() };
-        (n_channels > 0).then_some(((rate_rank, format_rank, n_channels), format))
+        let n_missing = n_least.saturating_sub(n_channels);
+        (n_channels > 0).then_some(((n_missing, rate_rank, format_rank, n_channels), format))
     });
     candidates.min_by_key(|(rank, _)| *rank).map(|(_, format)| format)
 }
@@ -285,6 +313,10 @@ mod tests {
         assert_eq!(pick(&names(), "room"), Ok(4));
         assert_eq!(pick(&names(), "HDA Intel, Analog"), Ok(3));
         assert_eq!(pick(&names(), "usb micro"), Ok(2), "the one with conversions");
+        // As arecord and its manual write them.
+        assert_eq!(pick(&names(), "hw:USB,0"), Ok(1));
+        assert_eq!(pick(&names(), "plughw:USB"), Ok(2));
+        assert!(pick(&names(), "plug:left").unwrap_err().contains("exec:arecord -D plug:left -t raw"));
     }
 
     #[test]
@@ -301,7 +333,7 @@ mod tests {
 
     #[test]
     fn formats_are_chosen_by_rate_then_loss_then_cost() {
-        let best = |ranges: &[SupportedStreamConfigRange]| best_format(ranges).map(|format| format.to_string());
+        let best = |ranges: &[SupportedStreamConfigRange]| best_format(ranges, 1).map(|format| format.to_string());
         let offered = [
             range(2, 8_000, 96_000, SampleFormat::I16),
             range(2, 8_000, 96_000, SampleFormat::I32),
@@ -314,5 +346,7 @@ mod tests {
         assert_eq!(best(&[range(1, 4_000, 5_512, SampleFormat::F32)]), None);
         assert_eq!(best(&[range(1, 2_822_400, 2_822_400, SampleFormat::DsdU8)]), None);
         assert_eq!(best(&[]), None);
+        let of = |n_least| best_format(&offered, n_least).unwrap().n_channels;
+        assert_eq!((of(1), of(2), of(3)), (1, 2, 2));
     }
 }

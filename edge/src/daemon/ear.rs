@@ -44,7 +44,7 @@ impl Ear {
     ) -> Result<Self> {
         let shared = Shared::of(&settings.name);
         let frontend = &model.manifest.frontend;
-        let source = capture::start(&settings.spec, settings.fast, frontend, &shared.status, &shared.hearing)?;
+        let source = capture::start(&settings.spec, &settings.options, frontend, &shared.status, &shared.hearing)?;
         #[cfg(feature = "serial")]
         let lamps = source.lamps.clone();
         // Until the source says at which rate it comes.

@@ -89,6 +89,9 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
             signals.stop.store(true, Ordering::Relaxed);
         }
         tell_who_listens(&mut ears, &mut publisher);
+        if ears.iter().any(|ear| ear.shared.hearing.is_asked_to_restart()) {
+            signals.stop.store(true, Ordering::Relaxed);
+        }
         if signals.take_reload() {
             service.reloading();
             reloader.reload(&model, &mut ears, &mut publisher);

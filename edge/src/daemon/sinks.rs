@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::capture::SourceSpec;
 use crate::config::Settings;
 use crate::decide::Rules;
 use crate::error::Result;
@@ -38,8 +37,7 @@ pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result
     // First the one that keeps what it is given: what is on standard output has been kept.
     add_mqtt(&mut sinks, settings, &labels(rules, model), model)?;
     // Sound that is being made does not wait for a slow reader; sound that was recorded does.
-    let live =
-        settings.sources.iter().any(|source| matches!(source.spec, SourceSpec::Mic { .. } | SourceSpec::Serial(_)));
+    let live = settings.sources.iter().any(|source| source.spec.is_live(&source.options) == Some(true));
     sinks.publisher.add(Lines::stdout(if live { WhenFull::Drop } else { WhenFull::Wait })?);
     Ok(sinks)
 }

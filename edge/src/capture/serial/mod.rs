@@ -22,9 +22,11 @@ use edge_frontend::FrontendConfig;
 
 use self::node::Node;
 use self::port::Port;
+use super::hearing::fault;
+use super::kind::Setup;
 use super::report::Report;
-use super::supervise::{Live, Opened};
-use super::{Content, NodeEncoding, NodeSpec, RING_S, Session};
+use super::supervise::{Failure, Live, Look, Opened, Watch};
+use super::{Content, NodeEncoding, NodeSpec, RING_S, Session, Source};
 use crate::error::{Error, Result};
 use crate::ring;
 use crate::status::Status;
@@ -34,6 +36,15 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// A node that says nothing for so long is gone: three of its reports.
 const STALLED: Duration = Duration::from_secs(3);
+
+/// Begins to listen to the node of `spec`, and to tell it of events.
+pub(super) fn start(spec: &NodeSpec, setup: &Setup<'_>) -> Result<Source> {
+    let lamps = Lamps::default();
+    let node = SerialNode::new(spec, setup.frontend, lamps.clone(), setup.hearing.node(), setup.status)?;
+    let mut source = Source::supervised(node, Arc::new(AtomicBool::new(true)), setup)?;
+    source.lamps = Some(lamps);
+    Ok(source)
+}
 
 /// A node that can be opened.
 pub(super) struct SerialNode {
@@ -67,7 +78,7 @@ impl SerialNode {
 impl Live for SerialNode {
     type Opened = Listening;
 
-    fn open(&mut self) -> Result<(Session, Listening)> {
+    fn open(&mut self, watch: &Watch<'_>) -> Result<(Session, Listening), Failure> {
         let name = self.spec.to_string();
         let port = Port::open(&self.spec.address)?;
         let mut node = Node::new(port, &self.spec, &self.frontend, self.lamps.clone(), self.report.clone());
@@ -75,9 +86,10 @@ impl Live for SerialNode {
         let introduction = loop {
             match node.greet() {
                 Ok(Some(introduction)) => break introduction,
+                Ok(None) if !watch.goes_on() => return Err(Failure::none()),
                 Ok(None) if Instant::now() < deadline => {}
-                Ok(None) => return Err(Error::device(name, node.why_silent())),
-                Err(error) => return Err(Error::device(name, error)),
+                Ok(None) => return Err(Failure::new(fault::FOREIGN, Error::device(name, node.why_silent()))),
+                Err(error) => return Err(Error::device(name, error).into()),
             }
         };
         let description = format!("{name}: {introduction}");
@@ -92,7 +104,7 @@ impl Live for SerialNode {
             })
             .map_err(Error::io("start node thread"))?;
         let opened = Listening { name, closing, n_heard, n_seen: 0, heard: Instant::now(), thread: Some(thread) };
-        Ok((Session { sample_rate, content, description, reader }, opened))
+        Ok((Session { sample_rate, content, description, reader, balance: None }, opened))
     }
 }
 
@@ -117,14 +129,14 @@ pub(super) struct Listening {
 }
 
 impl Opened for Listening {
-    fn look(&mut self) -> Result<bool> {
+    fn look(&mut self) -> Result<Look, Failure> {
         if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             let reason = match self.thread.take().map(JoinHandle::join) {
                 Some(Ok(Err(reason))) => reason,
                 Some(Err(_)) => "its thread panicked".to_string(),
                 Some(Ok(Ok(()))) | None => "it has ended".to_string(),
             };
-            return Err(Error::device(&self.name, reason));
+            return Err(Failure::new(fault::FAILED, Error::device(&self.name, reason)));
         }
         let n_heard = self.n_heard.load(Ordering::Relaxed);
         let is_new = n_heard != self.n_seen;
@@ -132,9 +144,10 @@ impl Opened for Listening {
             self.n_seen = n_heard;
             self.heard = Instant::now();
         } else if self.heard.elapsed() > STALLED {
-            return Err(Error::device(&self.name, format!("no word from the node for {} s", STALLED.as_secs())));
+            let reason = format!("no word from the node for {} s", STALLED.as_secs());
+            return Err(Failure::new(fault::STALLED, Error::device(&self.name, reason)));
         }
-        Ok(is_new)
+        Ok(if is_new { Look::Delivers } else { Look::Nothing })
     }
 
     fn close(mut self) {
