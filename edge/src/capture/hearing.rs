@@ -89,6 +89,9 @@ pub(crate) enum Hint {
     NoSound,
 }
 
+/// How often a fault that goes on, and that the log kept for later, is offered to it again.
+const OFFER: Duration = Duration::from_secs(60);
+
 /// How one source is doing.
 #[derive(Debug)]
 pub struct Hearing {
@@ -112,6 +115,8 @@ struct State {
     fault: Option<Fault>,
     /// When it ceased to be all right, and the kinds of faults that were logged since then.
     since: Instant,
+    /// When the present fault was last taken to the log, which may have kept it for later.
+    offered: Option<Instant>,
     kinds: Vec<&'static str>,
     log: FaultLog,
     hints: BTreeMap<Hint, Fault>,
@@ -152,6 +157,7 @@ impl Hearing {
                 condition: Condition::Opening,
                 fault: None,
                 since: started,
+                offered: None,
                 kinds: Vec::new(),
                 log: FaultLog::default(),
                 hints: BTreeMap::new(),
@@ -209,7 +215,12 @@ impl Hearing {
             state.kinds.clear();
         }
         let is_end = condition == Condition::Ended;
-        if let Some(fault) = fault.as_ref().filter(|fault| is_end || !state.kinds.contains(&fault.kind())) {
+        let goes_on = state.condition == condition && state.fault == fault;
+        let is_offered = goes_on && state.offered.is_some_and(|at| at.elapsed() < OFFER);
+        if let Some(fault) =
+            fault.as_ref().filter(|fault| is_end || !is_offered && !state.kinds.contains(&fault.kind()))
+        {
+            state.offered = Some(Instant::now());
             match (condition, state.log.occurred(fault)) {
                 (Condition::Ended, _) if fault.kind() == fault::ENDED => {
                     tracing::info!(source = name, "{name}: {fault}")
@@ -322,76 +333,4 @@ impl Hearing {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-    use std::sync::Arc;
-
-    use super::*;
-
-    /// Lines of the log.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn logged(body: impl FnOnce()) -> Vec<String> {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-        tracing::subscriber::with_default(subscriber, body);
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_string).collect()
-    }
-
-    #[test]
-    fn a_fault_is_logged_once_whatever_its_text() {
-        let hearing = Hearing::of("ear");
-        let lines = logged(|| {
-            for n in 0..100 {
-                hearing.lost(Fault::new(fault::FOREIGN, format!("{n} bytes came, none of which make sense")));
-                hearing.lost(Fault::new(fault::STALLED, format!("no word for {n} s")));
-            }
-            hearing.listening();
-        });
-        assert_eq!(lines.len(), 3, "{lines:#?}");
-        assert!(lines[2].contains("heard again after"));
-        assert_eq!(hearing.snapshot().capture, Condition::Listening);
-    }
-
-    #[test]
-    fn a_source_that_comes_and_goes_does_not_fill_the_log() {
-        let hearing = Hearing::of("ear");
-        let lines = logged(|| {
-            for _ in 0..1000 {
-                hearing.lost(Fault::new(fault::ENDED, "the writer is gone"));
-                hearing.listening();
-            }
-        });
-        assert_eq!(lines.len(), 2, "{lines:#?}");
-        hearing.lost(Fault::new(fault::ENDED, "the writer is gone"));
-        let snapshot = hearing.snapshot();
-        assert_eq!((snapshot.capture, snapshot.capture_fault), (Condition::Lost, Some(fault::ENDED)));
-    }
-
-    #[test]
-    fn a_hint_is_given_once_and_taken_back() {
-        let hearing = Hearing::of("ear");
-        let lines = logged(|| {
-            for n in 0..10 {
-                hearing.hint(Hint::Quiet, Some(Fault::new("quiet", format!("too quiet: {n}"))));
-            }
-        });
-        assert_eq!(lines.len(), 1);
-        assert_eq!(hearing.snapshot().capture_hints, ["too quiet: 9"]);
-        hearing.hint(Hint::Quiet, None);
-        assert!(hearing.snapshot().capture_hints.is_empty());
-    }
-}
+mod tests;

@@ -16,12 +16,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, StreamTrait};
-use cpal::{
-    BufferSize, FromSample, I24, InputCallbackInfo, SampleFormat, SizedSample, StreamConfig, StreamInstant, U24,
-};
-use ringbuf::traits::{Consumer, Producer, Split};
-use ringbuf::{HeapCons, HeapProd, HeapRb};
+use cpal::{BufferSize, FromSample, I24, InputCallbackInfo, SampleFormat, SizedSample, StreamConfig, U24};
+use ringbuf::traits::{Consumer, Split};
+use ringbuf::{HeapCons, HeapRb};
 
+use super::callback::{Callback, fault_sink};
 use super::device::{self, Format};
 use super::hearing::{Hearing, fault};
 use super::kind::Setup;
@@ -31,7 +30,7 @@ use super::{Content, Options, Session, Source, ring_len};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, FaultLog};
 use crate::mono::{Balance, Mono};
-use crate::ring::{self, Closer, Reader, Writer};
+use crate::ring::{self, Closer, Reader};
 use crate::status::Status;
 
 /// Lengths of a block to ask for, milliseconds; the default of some devices is seconds long. Where
@@ -254,51 +253,6 @@ fn of_i24(sample: I24) -> f32 {
     (sample.inner() << 8) as f32 / 2_147_483_648.0
 }
 
-/// What happens on the audio thread.
-struct Callback {
-    mono: Mono,
-    n_channels: usize,
-    sample_rate: u32,
-    writer: Writer,
-    /// Samples so far.
-    n_delivered: Arc<AtomicU64>,
-    status: Arc<Status>,
-    /// Driver overruns that have been accounted for.
-    n_xruns: u64,
-    /// When the first sample behind the last block was captured.
-    next_capture: Option<StreamInstant>,
-}
-
-impl Callback {
-    fn store<T: Copy>(&mut self, block: &[T], to_f32: impl Fn(T) -> f32, info: &InputCallbackInfo) {
-        let capture = info.timestamp().capture;
-        let n_xruns = self.status.n_xruns();
-        if n_xruns != self.n_xruns {
-            self.n_xruns = n_xruns;
-            // The driver does not say how much it lost; its clock does.
-            let lost = self.next_capture.map(|due| capture.saturating_duration_since(due)).unwrap_or_default();
-            self.writer.mark_gap((lost.as_secs_f64() * f64::from(self.sample_rate)).round() as u64);
-        }
-        let Callback { mono, writer, .. } = self;
-        mono.mix_by(block, to_f32, |samples| writer.write(samples));
-        let n_samples = block.len() / self.n_channels;
-        let duration = Duration::from_secs_f64(n_samples as f64 / f64::from(self.sample_rate));
-        self.next_capture = capture.checked_add(duration);
-        self.n_delivered.fetch_add(n_samples as u64, Ordering::Relaxed);
-    }
-}
-
-/// Sorts a stream's errors, on the audio thread: driver overruns are counted, the rest is handed to the capture thread.
-/// What finds no room is a repetition.
-fn fault_sink(mut faults: HeapProd<cpal::Error>, status: Arc<Status>) -> impl FnMut(cpal::Error) + Send + 'static {
-    move |error| match error.kind() {
-        cpal::ErrorKind::Xrun => status.add_xrun(),
-        _ => {
-            let _ = faults.try_push(error);
-        }
-    }
-}
-
 impl Opened for Device {
     fn look(&mut self) -> Result<Look, Failure> {
         let failed = |kind, reason: String| Failure::new(kind, Error::device(&self.name, reason));
@@ -354,43 +308,6 @@ impl Opened for Device {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::Chunk;
-
-    fn callback(sample_rate: u32, n_channels: usize) -> (Callback, Reader, Arc<Status>) {
-        let status = Arc::new(Status::default());
-        let (writer, reader) = ring::ring(1000, status.clone());
-        let callback = Callback {
-            mono: Mono::new(n_channels),
-            n_channels,
-            sample_rate,
-            writer,
-            n_delivered: Arc::default(),
-            status: status.clone(),
-            n_xruns: 0,
-            next_capture: None,
-        };
-        (callback, reader, status)
-    }
-
-    fn captured_at(ms: u64) -> InputCallbackInfo {
-        let at = StreamInstant::from_millis(ms);
-        InputCallbackInfo::new(cpal::InputStreamTimestamp { callback: at, capture: at })
-    }
-
-    #[test]
-    fn a_driver_overrun_becomes_a_gap_of_the_time_it_lasted() {
-        let (mut callback, mut reader, status) = callback(1_000, 2);
-        callback.store(&[0_i16; 40], f32::from, &captured_at(100));
-        status.add_xrun();
-        // 20 frames of 1 ms were due until 120; the next block was captured at 175.
-        callback.store(&[0_i16; 40], f32::from, &captured_at(175));
-        callback.store(&[0_i16; 40], f32::from, &captured_at(199));
-        let mut buffer = [0.0; 100];
-        assert_eq!(reader.read(&mut buffer), Chunk::Samples(20));
-        assert_eq!(reader.read(&mut buffer), Chunk::Gap(55));
-        assert_eq!(reader.read(&mut buffer), Chunk::Samples(40), "clock jitter without an overrun is no gap");
-        assert_eq!(callback.n_delivered.load(Ordering::Relaxed), 60);
-    }
 
     #[test]
     fn after_samples_went_missing_longer_blocks_are_asked_for() {
@@ -416,18 +333,5 @@ mod tests {
         {
             assert_eq!(of_i24(I24::new_unchecked(bits)), value);
         }
-    }
-
-    #[test]
-    fn overruns_are_counted_and_other_faults_are_passed_on() {
-        let (faults_in, mut faults) = HeapRb::new(2).split();
-        let status = Arc::new(Status::default());
-        let mut sink = fault_sink(faults_in, status.clone());
-        sink(cpal::Error::new(cpal::ErrorKind::Xrun));
-        for _ in 0..3 {
-            sink(cpal::Error::new(cpal::ErrorKind::DeviceNotAvailable));
-        }
-        assert_eq!(status.n_xruns(), 1);
-        assert_eq!(faults.try_pop().unwrap().kind(), cpal::ErrorKind::DeviceNotAvailable);
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! | source | file |
 //! |---|---|
-//! | microphone | `microphone`, `mic`, `device`, `identity` |
+//! | microphone | `microphone`, `mic`, `callback`, `device`, `identity` |
 //! | microcontroller | `address`, `node`, `serial` |
 //! | recording | `file` |
 //! | standard input, FIFO | `pipe` |
@@ -23,6 +23,8 @@ mod address;
 #[cfg(all(feature = "mic", target_os = "linux"))]
 mod alsa_messages;
 mod bytes;
+#[cfg(feature = "mic")]
+mod callback;
 mod child;
 mod command;
 #[cfg(feature = "mic")]

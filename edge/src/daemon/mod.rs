@@ -123,6 +123,10 @@ fn serve_metrics(settings: &Settings, ears: &[Ear], health: &Health) -> Result<(
 
 /// Tells the sinks whose source has begun or ceased to hear.
 fn tell_who_listens(ears: &mut [Ear], publisher: &mut Publisher) {
+    // Where all have ended the daemon does, too, and says so.
+    if ears.iter().all(Ear::has_ended) {
+        return;
+    }
     for ear in ears {
         if let Some(hears) = ear.news_of_hearing() {
             publisher.listening(&ear.name, hears);
