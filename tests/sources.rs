@@ -8,6 +8,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -344,6 +345,31 @@ fn one_of_two_sources_that_ends_says_so_at_once() {
     daemon.wait_for(&process, "a: the recording has ended");
     daemon.wait_for(&process, "WATCHDOG=1");
     assert!(end(process).status.success());
+}
+
+#[test]
+fn a_line_that_talks_nonsense_is_reported_once() {
+    let daemon = Daemon::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let source = format!("serial:tcp://{}", listener.local_addr().unwrap());
+    let (connected, n_connected) = channel();
+    // Boot texts of another length each time.
+    thread::spawn(move || {
+        for (n, stream) in listener.incoming().enumerate() {
+            let lines = vec![b"rst:0x1 (POWERON_RESET),boot:0x13\r\n".to_vec(); 10 + n].concat();
+            let sent = stream.and_then(|mut stream| stream.write_all(&lines).map(|()| stream));
+            // Kept open until the next one.
+            if connected.send(sent).is_err() {
+                return;
+            }
+        }
+    });
+    let process = Process::start(&mut daemon.command(&["--source", &source]));
+    let streams: Vec<_> = (0..4).map(|_| n_connected.recv_timeout(PATIENCE).unwrap()).collect();
+    let output = end(process);
+    drop(streams);
+    let warnings = output.stderr.iter().filter(|line| line.contains("WARN")).count();
+    assert_eq!(warnings, 1, "{output:#?}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use super::hearing::fault;
 use super::kind::Setup;
 use super::secret::redact;
 use super::supervise::{Failure, Live, Look, Opened, TICK, Watch};
-use super::{Options, Session, Source};
+use super::{Hearing, Options, Session, Source};
 use crate::error::{Error, Result};
 use crate::status::Status;
 
@@ -52,8 +52,13 @@ pub(super) struct Program {
 /// Begins to listen to a program.
 pub(super) fn start(program: Program, setup: &Setup<'_>) -> Result<Source> {
     let live = Arc::new(AtomicBool::new(true));
-    let listener =
-        Listener { program, options: setup.options.clone(), is_live: live.clone(), status: setup.status.clone() };
+    let listener = Listener {
+        program,
+        options: setup.options.clone(),
+        is_live: live.clone(),
+        status: setup.status.clone(),
+        hearing: setup.hearing.clone(),
+    };
     Source::supervised(listener, live, setup)
 }
 
@@ -63,6 +68,7 @@ struct Listener {
     options: Options,
     is_live: Arc<AtomicBool>,
     status: Arc<Status>,
+    hearing: Arc<Hearing>,
 }
 
 impl Live for Listener {
@@ -87,7 +93,8 @@ impl Live for Listener {
             First::Stopped => return Err(Failure::none()),
         };
         let live = (self.is_live.clone(), false);
-        let (session, flow) = Flow::begin(name, (bytes, start, layout), &self.options, live, &self.status)?;
+        let (session, flow) =
+            Flow::begin(name, (bytes, start, layout), &self.options, live, (&self.status, &self.hearing))?;
         Ok((session, OpenProgram { name: name.clone(), patience: self.program.patience, flow, child }))
     }
 }

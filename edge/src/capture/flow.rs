@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 
 use super::bytes::{Bytes, Got};
 use super::head::{self, Head, head};
+use super::hearing::Hint;
 use super::raw::Layout;
 use super::supervise::{TICK, Watch};
-use super::tempo::Tempo;
-use super::{Content, Options, Session, ring_len};
+use super::tempo::{Tempo, Verdict};
+use super::{Content, Hearing, Options, Session, ring_len};
 use crate::error::{Error, Result};
+use crate::fault::Fault;
 use crate::mono::Mono;
 use crate::ring::{self, Writer};
 use crate::status::Status;
@@ -115,8 +117,8 @@ struct Shared {
 }
 
 impl Flow {
-    /// Goes on with `bytes`, of which `first` are the first. `is_live` is set once the stream
-    /// comes at the pace of time, if `detects`.
+    /// Goes on with `bytes`, of which `first` are the first. If its pace is to be watched,
+    /// `is_live` is set once the stream comes at that of time.
     ///
     /// # Errors
     ///
@@ -125,8 +127,8 @@ impl Flow {
         name: &str,
         (bytes, first, layout): (Bytes, Vec<u8>, Layout),
         options: &Options,
-        (is_live, detects): (Arc<AtomicBool>, bool),
-        status: &Arc<Status>,
+        (is_live, watches_pace): (Arc<AtomicBool>, bool),
+        (status, hearing): (&Arc<Status>, &Arc<Hearing>),
     ) -> Result<(Session, Flow)> {
         let n_channels = usize::from(layout.n_channels);
         options.channels.check(n_channels).map_err(|reason| Error::usage("channels", format!("{name}: {reason}")))?;
@@ -140,8 +142,9 @@ impl Flow {
             begin: Instant::now(),
             is_live,
         });
-        let tempo = detects.then(|| Tempo::new(layout.rate));
-        let reading = Reading { bytes, layout, mono, writer, shared: shared.clone(), tempo };
+        let tempo = watches_pace.then(|| Tempo::new(layout.rate, shared.is_live.load(Relaxed)));
+        let (shared_too, hearing) = (shared.clone(), hearing.clone());
+        let reading = Reading { bytes, layout, mono, writer, shared: shared_too, tempo, hearing };
         let thread = thread::Builder::new()
             .name("pipe".to_string())
             .spawn(move || reading.run(first))
@@ -201,6 +204,7 @@ struct Reading {
     writer: Writer,
     shared: Arc<Shared>,
     tempo: Option<Tempo>,
+    hearing: Arc<Hearing>,
 }
 
 impl Reading {
@@ -243,6 +247,24 @@ impl Reading {
         }
     }
 
+    /// Does what the pace calls for.
+    fn heed(&self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Nothing => {}
+            Verdict::Live => {
+                self.shared.is_live.store(true, Relaxed);
+                let name = self.hearing.name();
+                tracing::info!(source = name, "{name}: comes at the pace of time and is taken for a live source");
+            }
+            Verdict::Even => self.hearing.hint(Hint::Rate, None),
+            Verdict::Odd(rate) => {
+                let said = self.layout.rate;
+                let text = format!("{rate:.0} samples come per second instead of {said}: is the rate right?");
+                self.hearing.hint(Hint::Rate, Some(Fault::new("wrong-rate", text)));
+            }
+        }
+    }
+
     /// Hands samples to the ring. `false` when the stream is to end.
     fn deliver(&mut self, samples: &[f32], last: &mut Instant) -> bool {
         let n_samples = (samples.len() / usize::from(self.layout.n_channels)) as u64;
@@ -266,11 +288,8 @@ impl Reading {
         *last = Instant::now();
         let n_all = shared.n_samples.fetch_add(n_samples, Relaxed) + n_samples;
         let held_up = last.saturating_duration_since(now) > HELD_UP;
-        if self.tempo.as_mut().is_some_and(|tempo| tempo.is_of_time(n_all, now, pause, held_up)) {
-            self.tempo = None;
-            shared.is_live.store(true, Relaxed);
-            tracing::info!("the stream comes at the pace of time and is taken for a live one");
-        }
+        let verdict = self.tempo.as_mut().map_or(Verdict::Nothing, |tempo| tempo.look(n_all, now, pause, held_up));
+        self.heed(&verdict);
         goes_on
     }
 }

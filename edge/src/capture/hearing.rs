@@ -85,6 +85,8 @@ pub(crate) enum Hint {
     Cancelling,
     /// One channel is much louder than another.
     Unequal,
+    /// A pipe comes at another rate than it should.
+    Rate,
     /// A recording or a pipe is clipped, constant or no sound.
     NoSound,
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::bytes::{Bytes, stdin_is_file};
@@ -16,7 +16,7 @@ use super::flow::{First, Flow, Motion, first};
 use super::hearing::fault;
 use super::kind::{Kind, Setup};
 use super::supervise::{Failure, Live, Look, Opened, Watch};
-use super::{Options, Session, Source, SourceOption};
+use super::{Hearing, Options, Session, Source, SourceOption};
 use crate::error::{Error, Result};
 use crate::status::Status;
 
@@ -74,8 +74,9 @@ pub(super) fn start(origin: Origin, is_live: Option<bool>, setup: &Setup<'_>) ->
         origin,
         options: setup.options.clone(),
         is_live: live.clone(),
-        detects: is_live.is_none(),
+        watches_pace: is_live != Some(false),
         status: setup.status.clone(),
+        hearing: setup.hearing.clone(),
     };
     Source::supervised(pipe, live, setup)
 }
@@ -85,8 +86,9 @@ struct Pipe {
     origin: Origin,
     options: Options,
     is_live: Arc<AtomicBool>,
-    detects: bool,
+    watches_pace: bool,
     status: Arc<Status>,
+    hearing: Arc<Hearing>,
 }
 
 impl Pipe {
@@ -142,10 +144,11 @@ impl Live for Pipe {
                 First::Stopped => return Err(Failure::none()),
             }
         };
-        let live = (self.is_live.clone(), self.detects && !self.is_live.load(Relaxed));
+        let live = (self.is_live.clone(), self.watches_pace);
         let name = self.origin.to_string();
-        let (session, flow) = Flow::begin(&name, (bytes, start, layout), &self.options, live, &self.status)
-            .map_err(|error| Failure { kind: fault::UNOPENED, error: Some(error), is_final: true })?;
+        let (session, flow) =
+            Flow::begin(&name, (bytes, start, layout), &self.options, live, (&self.status, &self.hearing))
+                .map_err(|error| Failure { kind: fault::UNOPENED, error: Some(error), is_final: true })?;
         Ok((session, OpenPipe { origin: self.origin.clone(), flow }))
     }
 }

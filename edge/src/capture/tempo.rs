@@ -3,14 +3,19 @@
 //!
 //! A recording comes as fast as it is taken, and what is written while it is recorded comes as
 //! time goes by. So two seconds in which the reading was never held up, and which brought two
-//! seconds of sound, mean that the source is live.
+//! seconds of sound, mean that the source is live. Of a live source, ten such seconds tell its real
+//! rate.
 
 use std::time::{Duration, Instant};
 
 const PERIOD: Duration = Duration::from_secs(2);
+const LONG_PERIOD: Duration = Duration::from_secs(10);
 
 /// By how much the pace may differ from that of time.
 const TOLERANCE: f64 = 0.15;
+
+/// By how much the real rate of a live source may differ from the one that it is said to have.
+const RATE_TOLERANCE: f64 = 0.04;
 
 /// A longer pause says nothing of the pace.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
@@ -21,27 +26,51 @@ pub(super) struct Tempo {
     sample_rate: u32,
     /// Where the pace is measured from.
     since: Option<(Instant, u64)>,
+    is_live: bool,
+}
+
+/// What the pace of a stream tells.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// Nothing new.
+    Nothing,
+    /// The stream is live.
+    Live,
+    /// The stream is live and has so many samples per second instead of those that it should.
+    Odd(f64),
+    /// The stream is live and its rate is right.
+    Even,
 }
 
 impl Tempo {
-    pub(super) fn new(sample_rate: u32) -> Self {
-        Tempo { sample_rate, since: None }
+    /// For samples at a rate, of a source that is live or of which that is to be found out.
+    pub(super) fn new(sample_rate: u32, is_live: bool) -> Self {
+        Tempo { sample_rate, since: None, is_live }
     }
 
-    /// `n_samples` have come in all by `now`, the last of them after a pause. Whether this is the
-    /// pace of time; `held_up` says that the reader was kept from reading meanwhile.
-    pub(super) fn is_of_time(&mut self, n_samples: u64, now: Instant, pause: Duration, held_up: bool) -> bool {
+    /// `n_samples` have come in all by `now`, the last of them after a pause. `held_up` says that
+    /// the reader was kept from reading meanwhile.
+    pub(super) fn look(&mut self, n_samples: u64, now: Instant, pause: Duration, held_up: bool) -> Verdict {
         let Some((since, n_before)) = self.since.filter(|_| !held_up && pause <= MAX_PAUSE) else {
             self.since = Some((now, n_samples));
-            return false;
+            return Verdict::Nothing;
         };
         let elapsed = now.duration_since(since);
-        if elapsed < PERIOD {
-            return false;
+        if elapsed < if self.is_live { LONG_PERIOD } else { PERIOD } {
+            return Verdict::Nothing;
         }
         self.since = Some((now, n_samples));
-        let pace = (n_samples - n_before) as f64 / f64::from(self.sample_rate) / elapsed.as_secs_f64();
-        (pace - 1.0).abs() <= TOLERANCE
+        let rate = (n_samples - n_before) as f64 / elapsed.as_secs_f64();
+        let deviation = (rate / f64::from(self.sample_rate) - 1.0).abs();
+        match self.is_live {
+            true if deviation > RATE_TOLERANCE => Verdict::Odd(rate),
+            true => Verdict::Even,
+            false if deviation <= TOLERANCE => {
+                self.is_live = true;
+                Verdict::Live
+            }
+            false => Verdict::Nothing,
+        }
     }
 }
 
@@ -49,19 +78,36 @@ impl Tempo {
 mod tests {
     use super::*;
 
-    /// The time at which a stream is taken for live of which `n_seconds(t)` have come at `t`.
-    fn live_at(n_seconds: impl Fn(f64) -> f64, held_up: bool) -> Option<f64> {
-        let (mut tempo, begin, mut last) = (Tempo::new(8_000), Instant::now(), (0.0, 0.0));
-        (1..=1_000).map(|tick| f64::from(tick) * 0.02).find(|&t| {
+    /// What is said, and when, of a stream of which `n_seconds(t)` have come at `t`; the second time
+    /// if `n` is 1, and so on.
+    fn said(n_seconds: impl Fn(f64) -> f64, held_up: bool, n: usize) -> Option<(f64, Verdict)> {
+        let (mut tempo, begin, mut last) = (Tempo::new(8_000, false), Instant::now(), (0.0, 0.0));
+        let verdicts = (1..=1_000).map(|tick| f64::from(tick) * 0.02).filter_map(|t| {
             let seconds = n_seconds(t);
             if seconds == last.1 {
-                return false;
+                return None;
             }
             let pause = Duration::from_secs_f64(t - last.0);
             last = (t, seconds);
             let now = begin + Duration::from_secs_f64(t);
-            tempo.is_of_time((seconds * 8_000.0) as u64, now, pause, held_up)
+            let verdict = tempo.look((seconds * 8_000.0) as u64, now, pause, held_up);
+            (verdict != Verdict::Nothing).then_some((t, verdict))
+        });
+        verdicts.skip(n).next()
+    }
+
+    fn live_at(n_seconds: impl Fn(f64) -> f64, held_up: bool) -> Option<f64> {
+        said(n_seconds, held_up, 0).map(|(t, verdict)| {
+            assert_eq!(verdict, Verdict::Live);
+            t
         })
+    }
+
+    #[test]
+    fn a_live_source_with_another_rate_than_it_should_have_is_found_out() {
+        assert_eq!(said(|t| t, false, 1).unwrap().1, Verdict::Even);
+        let (t, verdict) = said(|t| t * 44.1 / 48.0, false, 1).unwrap();
+        assert!(t < 12.5 && matches!(verdict, Verdict::Odd(rate) if (rate / 7350.0 - 1.0).abs() < 0.01), "{verdict:?}");
     }
 
     #[test]
