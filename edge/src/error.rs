@@ -81,8 +81,8 @@ pub enum Error {
     /// A sample stream that cannot be processed: its rate, format or channel count.
     #[error("audio stream: {field}: expected {expected}, actual {actual}")]
     AudioStream {
-        /// Which stream, or which property of it.
-        field: String,
+        /// Which property of the stream.
+        field: &'static str,
         /// What can be processed.
         expected: String,
         /// What came.
@@ -98,7 +98,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A program or a stream of the network that does not bring sound.
+    /// A pipe, a program or a stream of the network that does not bring sound.
     #[error("source {name}: {reason}")]
     Source {
         /// What it is, without secrets.
@@ -172,7 +172,7 @@ impl Error {
     /// `map_err`.
     pub fn sample_rate(model_hz: u32) -> impl FnOnce(edge_frontend::Error) -> Self {
         move |error| Error::AudioStream {
-            field: "sample rate".to_string(),
+            field: "sample rate",
             expected: format!("one that can be converted to {model_hz} Hz"),
             actual: error.to_string(),
         }

@@ -131,7 +131,7 @@ impl Flow {
         (status, hearing): (&Arc<Status>, &Arc<Hearing>),
     ) -> Result<(Session, Flow)> {
         let n_channels = usize::from(layout.n_channels);
-        options.channels.check(n_channels).map_err(|reason| Error::usage("channels", format!("{name}: {reason}")))?;
+        options.channels.check(n_channels).map_err(|reason| Error::source(name, reason))?;
         let mono = Mono::of(n_channels, &options.channels, layout.rate);
         let session_balance = mono.balance();
         let (writer, reader) = ring::ring(ring_len(layout.rate), status.clone());

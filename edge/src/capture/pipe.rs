@@ -93,12 +93,8 @@ struct Pipe {
 
 impl Pipe {
     /// A failure, after which there is no use in opening standard input again.
-    fn failure(&self, kind: &'static str, expected: &str, actual: impl fmt::Display) -> Failure {
-        let error = Error::AudioStream {
-            field: self.origin.to_string(),
-            expected: expected.to_string(),
-            actual: actual.to_string(),
-        };
+    fn failure(&self, kind: &'static str, reason: impl fmt::Display) -> Failure {
+        let error = Error::source(self.origin.to_string(), reason);
         Failure { kind, error: Some(error), is_final: matches!(self.origin, Origin::Stdin) }
     }
 
@@ -114,10 +110,9 @@ impl Live for Pipe {
     type Opened = OpenPipe;
 
     fn open(&mut self, watch: &Watch<'_>) -> Result<(Session, OpenPipe), Failure> {
-        let samples = "samples";
         if matches!(self.origin, Origin::Stdin) && std::io::stdin().is_terminal() {
-            let how = "a terminal: pipe sound into it, as in arecord -t raw -f S16_LE -r 48000 | earwitness run --source stdin";
-            return Err(self.failure(fault::UNOPENED, samples, how));
+            let how = "is a terminal: pipe sound into it, as in arecord -t wav -f S16_LE -r 48000 | earwitness run --source stdin";
+            return Err(self.failure(fault::UNOPENED, how));
         }
         let mut bytes = self.bytes().map_err(Error::io(format!("open {}", self.origin)))?;
         let raw = self.options.layout;
@@ -126,20 +121,17 @@ impl Live for Pipe {
             match first(&mut bytes, raw, watch, patience).map_err(Error::io(format!("read {}", self.origin)))? {
                 First::Sound(layout, start) => break (layout, start),
                 First::Foreign(what) => {
-                    let how = format!(
-                        "{what}: decode it first, as in ffmpeg -i FILE -f wav - | earwitness run --source stdin"
+                    let reason = format!(
+                        "brings {what}: decode it first, as in ffmpeg -i FILE -f wav - | earwitness run --source stdin"
                     );
-                    return Err(self.failure(fault::FOREIGN, "raw samples or WAV", how));
+                    return Err(self.failure(fault::FOREIGN, reason));
                 }
-                First::End => {
-                    let expected = format!("{} samples", raw.format);
-                    return Err(self.failure(fault::ENDED, &expected, "no audio"));
-                }
+                First::End => return Err(self.failure(fault::ENDED, "has ended, and no audio has come")),
                 // There is nothing to do but to wait on, and to say so.
                 First::Late => {
                     patience = None;
-                    let what = format!("nothing for {} s: does its writer run?", PATIENCE.as_secs());
-                    watch.waits(&self.failure(fault::STALLED, samples, what));
+                    let what = format!("nothing has come for {} s: does its writer run?", PATIENCE.as_secs());
+                    watch.waits(&self.failure(fault::STALLED, what));
                 }
                 First::Stopped => return Err(Failure::none()),
             }
@@ -161,28 +153,27 @@ struct OpenPipe {
 
 impl Opened for OpenPipe {
     fn look(&mut self) -> Result<Look, Failure> {
-        let failure = |kind, expected: &str, actual: String| {
-            let field = self.origin.to_string();
-            Failure::new(kind, Error::AudioStream { field, expected: expected.to_string(), actual })
-        };
+        let name = self.origin.to_string();
+        let is_stdin = matches!(self.origin, Origin::Stdin);
+        let failure = |kind, reason: &str| Failure::new(kind, Error::source(name.clone(), reason));
         match self.flow.look() {
             Motion::Flows => Ok(Look::Delivers),
             Motion::Still(time) if time > PATIENCE => {
-                let actual = format!("nothing for {} s: its writer has paused", PATIENCE.as_secs());
-                Ok(Look::Waits(failure(fault::STALLED, "samples", actual)))
+                let reason = format!("nothing has come for {} s: its writer has paused", PATIENCE.as_secs());
+                Ok(Look::Waits(failure(fault::STALLED, &reason)))
             }
             Motion::Still(_) => Ok(Look::Nothing),
             Motion::Ended(Ok(())) if self.flow.n_samples() == 0 => {
-                Err(Failure { is_final: true, ..failure(fault::ENDED, "samples", "no audio".into()) })
+                Err(Failure { is_final: true, ..failure(fault::ENDED, "has ended, and no audio has come") })
             }
             Motion::Ended(Ok(())) if self.flow.is_live() => {
-                let failure = failure(fault::ENDED, "live sound", "the end: its writer has closed it".into());
-                Err(Failure { is_final: matches!(self.origin, Origin::Stdin), ..failure })
+                let reason = "was live and has ended: its writer has closed it";
+                Err(Failure { is_final: is_stdin, ..failure(fault::ENDED, reason) })
             }
             Motion::Ended(Ok(())) => Err(Failure::none()),
             Motion::Ended(Err(error)) => {
-                let error = Error::io(format!("read {}", self.origin))(error);
-                Err(Failure { kind: fault::FAILED, error: Some(error), is_final: matches!(self.origin, Origin::Stdin) })
+                let error = Error::io(format!("read {name}"))(error);
+                Err(Failure { is_final: is_stdin, ..Failure::new(fault::FAILED, error) })
             }
         }
     }
