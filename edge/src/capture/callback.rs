@@ -51,8 +51,8 @@ impl Callback {
     }
 }
 
-/// Sorts a stream's errors, on the audio thread: driver overruns are counted, the rest is handed to the capture thread.
-/// What finds no room is a repetition.
+/// Sorts a stream's errors, on the audio thread: driver overruns are counted, the rest is handed to
+/// the capture thread. What finds no room is a repetition.
 pub(super) fn fault_sink(
     mut faults: HeapProd<cpal::Error>,
     status: Arc<Status>,

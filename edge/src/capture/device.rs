@@ -1,4 +1,5 @@
-//! Which capture device, and in which format: a name enters, an opened-to-be device and its configuration leave.
+//! Which capture device, and in which format: a name enters, an opened-to-be device and its
+//! configuration leave.
 //!
 //! Runs on the thread that sets up capture, and for `earwitness devices` on the main thread.
 
@@ -8,15 +9,16 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// Rates in the order of preference. At 48 and 44.1 kHz devices run natively and our own resampler, whose alias
-/// rejection is tested, does the conversion; at 24 kHz and below a sound server or driver of unknown quality may have
-/// done it. Higher rates only cost.
+/// Rates in the order of preference. At 48 and 44.1 kHz devices run natively and our own resampler,
+/// whose alias rejection is tested, does the conversion; at 24 kHz and below a sound server or
+/// driver of unknown quality may have done it. Higher rates only cost.
 const RATES_HZ: [u32; 9] = [48_000, 44_100, 96_000, 88_200, 24_000, 32_000, 22_050, 16_000, 192_000];
 
 /// Rates outside are refused: below, there is too little to hear; above, it is not audio.
 const USABLE_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
-/// Sample formats in the order of preference: without loss first, unsigned last because drivers get it wrong most.
+/// Sample formats in the order of preference: without loss first, unsigned last because drivers get
+/// it wrong most.
 const FORMATS: [SampleFormat; 12] = [
     SampleFormat::F32,
     SampleFormat::I32,
@@ -42,7 +44,8 @@ pub struct DeviceInfo {
     pub id: String,
     /// What the device calls itself.
     pub name: String,
-    /// For a USB device, what it says of itself and where it is plugged in, `usb:046d:0825:A1B2@1-1.3`; `--device` takes this, too.
+    /// For a USB device, what it says of itself and where it is plugged in,
+    /// `usb:046d:0825:A1B2@1-1.3`; `--device` takes this, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usb: Option<String>,
     /// Whether it is used when no device is asked for.
@@ -110,8 +113,8 @@ pub(super) fn host() -> Result<cpal::Host> {
     cpal::host_from_id(id).map_err(|error| Error::device("default", reason(&error)))
 }
 
-/// The device called `wanted`: by id, by name, or by a part of either that fits one device only; the default device for
-/// `None`.
+/// The device called `wanted`: by id, by name, or by a part of either that fits one device only;
+/// the default device for `None`.
 pub(super) fn find(host: &cpal::Host, wanted: Option<&str>) -> Result<cpal::Device> {
     let Some(wanted) = wanted else {
         return host.default_input_device().ok_or_else(|| Error::device("default", "no capture device found"));
@@ -138,7 +141,8 @@ pub(super) fn choose_format(device: &cpal::Device, n_channels: u16) -> Result<Fo
     })
 }
 
-/// cpal's cause as part of our sentence: its messages begin with a capital and end with a full stop.
+/// cpal's cause as part of our sentence: its messages begin with a capital and end with a full
+/// stop.
 pub(super) fn reason(error: &cpal::Error) -> String {
     let text = match error.kind() {
         cpal::ErrorKind::DeviceNotAvailable => "no such capture device, or it was disconnected".to_string(),
@@ -235,8 +239,8 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
             _ => format!("no such capture device; there are {}", list(names.iter())),
         });
     };
-    // ALSA lists one card under many names: raw, with conversions, shared... With conversions is the one that always
-    // opens.
+    // ALSA lists one card under many names: raw, with conversions, shared... With conversions is
+    // the one that always opens.
     if found.iter().all(|&index| names[index].name == names[first].name) {
         let converting = found.iter().find(|&&index| names[index].id.contains("plughw:"));
         return Ok(*converting.unwrap_or(&first));

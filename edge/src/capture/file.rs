@@ -1,7 +1,9 @@
-//! A recording as a source: a file enters, samples leave at the pace of real time, or as fast as they are taken.
+//! A recording as a source: a file enters, samples leave at the pace of real time, or as fast as
+//! they are taken.
 //!
-//! Runs on a reader thread. The pace comes from a monotonic clock and the sample count since the start, so sleeping too
-//! long once does not delay the rest. A ring that is full makes the reader wait: a file loses nothing.
+//! Runs on a reader thread. The pace comes from a monotonic clock and the sample count since the
+//! start, so sleeping too long once does not delay the rest. A ring that is full makes the reader
+//! wait: a file loses nothing.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -112,7 +114,8 @@ struct Pace {
 }
 
 impl Pace {
-    /// Sleeps until a device would deliver the next `n_samples`: when the last of them has been recorded.
+    /// Sleeps until a device would deliver the next `n_samples`: when the last of them has been
+    /// recorded.
     fn wait_for(&mut self, n_samples: usize) {
         self.n_samples += n_samples as u64;
         let due = self.start + Duration::from_secs_f64(self.n_samples as f64 / f64::from(self.sample_rate));

@@ -1,4 +1,5 @@
-//! What every kind of source says of itself, so that nothing else has to know which kinds there are.
+//! What every kind of source says of itself, so that nothing else has to know which kinds there
+//! are.
 
 use std::fmt;
 use std::sync::Arc;

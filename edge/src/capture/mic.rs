@@ -1,13 +1,14 @@
 //! A capture device: device blocks enter, mono samples leave.
 //!
-//! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread opens the device and
-//! then looks after it (`supervise`), because neither a device that reports an error, nor one that falls silent without a word,
-//! nor one that delivers at another rate than it says may look like a quiet room.
+//! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread
+//! opens the device and then looks after it (`supervise`), because neither a device that reports an
+//! error, nor one that falls silent without a word, nor one that delivers at another rate than it
+//! says may look like a quiet room.
 //!
 //! # Real-time
 //!
-//! The audio callback does not allocate, lock, log or make system calls. Errors reach the capture thread through a
-//! lock-free queue.
+//! The audio callback does not allocate, lock, log or make system calls. Errors reach the capture
+//! thread through a lock-free queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -287,8 +288,8 @@ impl Opened for Device {
         }
     }
 
-    /// Closes the device, or leaves it behind if it hangs: libpulse, for one, locks itself up when its server dies, and
-    /// that must not keep the next one from being opened.
+    /// Closes the device, or leaves it behind if it hangs: libpulse, for one, locks itself up when
+    /// its server dies, and that must not keep the next one from being opened.
     fn close(self) {
         let Device { stream, closer, name, hearing, .. } = self;
         closer.close();
@@ -309,16 +310,33 @@ impl Opened for Device {
 mod tests {
     use super::*;
 
-    #[test]
-    fn after_samples_went_missing_longer_blocks_are_asked_for() {
-        let mut microphone = Microphone {
+    fn microphone() -> Microphone {
+        Microphone {
             wanted: None,
             options: Options::default(),
             status: Arc::default(),
             hearing: Arc::new(Hearing::of("ear")),
             block: 0,
             is_lossy: Arc::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn devices_that_do_not_close_are_counted_and_a_restart_comes_before_the_limit() {
+        let mut microphone = microphone();
+        let hearing = microphone.hearing.clone();
+        (0..MAX_ABANDONED).for_each(|_| {
+            hearing.abandoned();
+        });
+        let failure = microphone.open(&Watch::new(&hearing, &AtomicBool::new(false))).err().unwrap();
+        assert!(failure.is_final && hearing.is_asked_to_restart());
+        assert_eq!(hearing.snapshot().n_abandoned, MAX_ABANDONED);
+        assert!(failure.error.unwrap().to_string().contains("restart"));
+    }
+
+    #[test]
+    fn after_samples_went_missing_longer_blocks_are_asked_for() {
+        let mut microphone = microphone();
         let mut next = |is_lossy| {
             microphone.is_lossy.store(is_lossy, Ordering::Relaxed);
             microphone.choose_block();

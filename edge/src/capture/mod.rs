@@ -137,8 +137,9 @@ pub struct Session {
 pub enum Content {
     /// Samples.
     Samples,
-    /// Log-mel frames of the model's front end before its normalisation, `(n_frames, n_mels)`, row-major. They enter whole, and are to
-    /// be read whole; the length of a gap is in values, too.
+    /// Log-mel frames of the model's front end before its normalisation, `(n_frames, n_mels)`,
+    /// row-major. They enter whole, and are to be read whole; the length of a gap is in values,
+    /// too.
     Frames {
         /// Values of a frame.
         n_mels: usize,
@@ -165,8 +166,8 @@ impl Content {
     }
 }
 
-/// Begins to listen. A live source is opened, and opened again, in the background. `frontend` is the
-/// model's, which a microcontroller's features must be those of.
+/// Begins to listen. A live source is opened, and opened again, in the background. `frontend` is
+/// the model's, which a microcontroller's features must be those of.
 ///
 /// # Errors
 ///
@@ -197,8 +198,8 @@ impl Source {
         None
     }
 
-    /// Whether sound comes as it happens, so that its time is the world's. Of a pipe that may become
-    /// known later.
+    /// Whether sound comes as it happens, so that its time is the world's. Of a pipe that may
+    /// become known later.
     pub fn is_live(&self) -> bool {
         self.live.load(Ordering::Relaxed)
     }
@@ -249,8 +250,8 @@ impl Source {
         }
     }
 
-    /// A source that is kept open on a thread of its own, and of which `is_live` tells whether it is
-    /// live.
+    /// A source that is kept open on a thread of its own, and of which `is_live` tells whether it
+    /// is live.
     fn supervised(
         live: impl supervise::Live + Send + 'static,
         is_live: Arc<AtomicBool>,

@@ -1,5 +1,5 @@
-//! A microcontroller as a source. How it is written is in `address`; how it is opened is in `serial`,
-//! where this build has serial ports.
+//! A microcontroller as a source. How it is written is in `address`; how it is opened is in
+//! `serial`, where this build has serial ports.
 
 use super::kind::{Kind, Setup};
 use super::{NodeSpec, Options, Source, SourceOption};

@@ -1,5 +1,5 @@
-//! Whether a live source delivers at the rate that it claims: sample counts and times enter, a complaint leaves. Runs on the
-//! capture thread.
+//! Whether a live source delivers at the rate that it claims: sample counts and times enter, a
+//! complaint leaves. Runs on the capture thread.
 //!
 //! | fault | told after |
 //! |---|---|
@@ -39,7 +39,8 @@ impl Pace {
         Pace { sample_rate, opened, n_delivered: 0, last_delivery: None, since: Default::default() }
     }
 
-    /// Whether samples have come since the last call; `n_delivered` is how many there have been in all.
+    /// Whether samples have come since the last call; `n_delivered` is how many there have been in
+    /// all.
     ///
     /// # Errors
     ///
@@ -83,7 +84,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Seconds after which a device of 48 kHz is found at fault that has delivered `n_samples(seconds)`; at most a minute.
+    /// Seconds after which a device of 48 kHz is found at fault that has delivered
+    /// `n_samples(seconds)`; at most a minute.
     fn fault(n_samples: impl Fn(f64) -> f64) -> Option<(f64, String)> {
         let opened = Instant::now();
         let mut pace = Pace::new(48_000, opened);

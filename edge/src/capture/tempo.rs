@@ -78,11 +78,11 @@ impl Tempo {
 mod tests {
     use super::*;
 
-    /// What is said, and when, of a stream of which `n_seconds(t)` have come at `t`; the second time
-    /// if `n` is 1, and so on.
+    /// What is said, and when, of a stream of which `n_seconds(t)` have come at `t`; the second
+    /// time if `n` is 1, and so on.
     fn said(n_seconds: impl Fn(f64) -> f64, held_up: bool, n: usize) -> Option<(f64, Verdict)> {
         let (mut tempo, begin, mut last) = (Tempo::new(8_000, false), Instant::now(), (0.0, 0.0));
-        let verdicts = (1..=1_000).map(|tick| f64::from(tick) * 0.02).filter_map(|t| {
+        let mut verdicts = (1..=1_000).map(|tick| f64::from(tick) * 0.02).filter_map(|t| {
             let seconds = n_seconds(t);
             if seconds == last.1 {
                 return None;
@@ -93,7 +93,7 @@ mod tests {
             let verdict = tempo.look((seconds * 8_000.0) as u64, now, pause, held_up);
             (verdict != Verdict::Nothing).then_some((t, verdict))
         });
-        verdicts.skip(n).next()
+        verdicts.nth(n)
     }
 
     fn live_at(n_seconds: impl Fn(f64) -> f64, held_up: bool) -> Option<f64> {

@@ -106,7 +106,8 @@ impl Meter {
             }
         }
         let is_audible = self.energies[loudest] > AUDIBLE * self.n_frames as f64;
-        // Channels that have nothing to do with each other leave an nth of their energy in the mean.
+        // Channels that have nothing to do with each other leave an nth of their energy in the
+        // mean.
         let cancels = is_audible && self.mean_energy < 0.1 * mean_of_channels / n_channels;
         let is_unequal = is_audible && self.energies[loudest] > 100.0 * self.energies[faintest];
         let count = |counter: &AtomicU32, holds: bool| {

@@ -1,8 +1,9 @@
 //! The worker: a running [source](Source) enters, onsets and offsets leave.
 //!
-//! One thread, [`Worker`], takes samples from the sessions of a source and drives them through the [`Chain`] of stages. It
-//! keeps the [clock](Clock) right, measures what is missing between two sessions, repairs samples that are not numbers, judges
-//! whether there is sound at all, and reports to the [status](Status).
+//! One thread, [`Worker`], takes samples from the sessions of a source and drives them through the
+//! [`Chain`] of stages. It keeps the [clock](Clock) right, measures what is missing between two
+//! sessions, repairs samples that are not numbers, judges whether there is sound at all, and
+//! reports to the [status](Status).
 
 mod chain;
 mod features;
@@ -34,10 +35,12 @@ use track::{Tracker, Uptime};
 /// Most samples taken from the ring at once; the stop flag is looked at in between.
 const BLOCK_LEN: usize = 4096;
 
-/// How long the worker sleeps when the ring is empty: the audio callback must not wake it. One hop of the front end.
+/// How long the worker sleeps when the ring is empty: the audio callback must not wake it. One hop
+/// of the front end.
 const EMPTY_SLEEP: Duration = Duration::from_millis(10);
 
-/// 40 dB above full scale. Float streams may exceed full scale a little; far beyond, energies would overflow.
+/// 40 dB above full scale. Float streams may exceed full scale a little; far beyond, energies would
+/// overflow.
 const MAX_MAGNITUDE: f32 = 100.0;
 
 /// The clock of a live stream is set this often.
@@ -83,8 +86,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the worker. It ends, after closing all open events, when the source does or when `stop` is set. Onsets and offsets go to
-    /// `on_transition`, in the order of their confirmation, on the worker's thread.
+    /// Starts the worker. It ends, after closing all open events, when the source does or when
+    /// `stop` is set. Onsets and offsets go to `on_transition`, in the order of their confirmation,
+    /// on the worker's thread.
     ///
     /// # Errors
     ///
@@ -112,15 +116,16 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// What ended it: the source's error or the network's. Being stopped and the end of a file are none.
+    /// What ended it: the source's error or the network's. Being stopped and the end of a file are
+    /// none.
     pub fn join(self) -> Result<()> {
         let panicked = |_| Err(Error::Thread { thread: "worker", reason: "panicked".to_string() });
         self.thread.join().unwrap_or_else(panicked)
     }
 }
 
-/// The worker's work, on the calling thread: everything from `source` through `chain`, to its end or until `stop` is
-/// set.
+/// The worker's work, on the calling thread: everything from `source` through `chain`, to its end
+/// or until `stop` is set.
 ///
 /// # Errors
 ///
@@ -254,7 +259,8 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// The first samples of a session have come; its newest is `ahead_s` behind what the chain has had.
+    /// The first samples of a session have come; its newest is `ahead_s` behind what the chain has
+    /// had.
     fn begin(
         &mut self,
         device: &str,
@@ -280,7 +286,8 @@ impl<'a> Pump<'a> {
         self.chain.resume(sample_rate, content != Content::Samples, missing_s, on_transition)
     }
 
-    /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has had.
+    /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has
+    /// had.
     fn follow(&mut self, ahead_s: f64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
         let Shared { clock, status, .. } = self.shared;
         let newest_s = self.chain.position_s() + ahead_s;
@@ -312,8 +319,8 @@ impl<'a> Pump<'a> {
     }
 }
 
-/// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can square. Returns how
-/// many samples were taken as 0.
+/// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can
+/// square. Returns how many samples were taken as 0.
 pub(crate) fn repair(samples: &mut [f32]) -> u64 {
     let mut n_non_finite = 0;
     for sample in samples {

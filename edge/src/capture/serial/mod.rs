@@ -1,9 +1,10 @@
-//! A microcontroller as a source: the frames of a node enter over a serial port or a socket, mono samples or log-mel frames leave; events go
-//! back.
+//! A microcontroller as a source: the frames of a node enter over a serial port or a socket, mono
+//! samples or log-mel frames leave; events go back.
 //!
-//! The capture thread opens the port and waits for the node's hello (`supervise` opens it again whenever that or anything later
-//! fails); from then on a thread of its own reads, writes and fills the ring. What the node says is missing becomes a gap, so stream
-//! time stays true; what is missing between two openings is measured by the worker, as with any source.
+//! The capture thread opens the port and waits for the node's hello (`supervise` opens it again
+//! whenever that or anything later fails); from then on a thread of its own reads, writes and fills
+//! the ring. What the node says is missing becomes a gap, so stream time stays true; what is
+//! missing between two openings is measured by the worker, as with any source.
 
 mod lamps;
 mod node;
@@ -56,7 +57,8 @@ pub(super) struct SerialNode {
 }
 
 impl SerialNode {
-    /// The node of `spec`, which is told of what `lamps` holds. Its features must be those of `frontend`.
+    /// The node of `spec`, which is told of what `lamps` holds. Its features must be those of
+    /// `frontend`.
     ///
     /// # Errors
     ///
@@ -121,7 +123,8 @@ fn ring_len(sample_rate: u32, content: Content) -> usize {
 pub(super) struct Listening {
     name: String,
     closing: Arc<AtomicBool>,
-    /// Frames that meant something so far, and how many there were at the last look that found more.
+    /// Frames that meant something so far, and how many there were at the last look that found
+    /// more.
     n_heard: Arc<AtomicU64>,
     n_seen: u64,
     heard: Instant,
@@ -153,7 +156,8 @@ impl Opened for Listening {
     fn close(mut self) {
         self.closing.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It looks at the flag between two reads, which end by themselves. What it says now is old news.
+            // It looks at the flag between two reads, which end by themselves. What it says now is
+            // old news.
             let _ = thread.join();
         }
     }

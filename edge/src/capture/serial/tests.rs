@@ -1,4 +1,5 @@
-//! A node of the library on the other end of a socket, and its daemon's side as the supervisor sees it.
+//! A node of the library on the other end of a socket, and its daemon's side as the supervisor sees
+//! it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

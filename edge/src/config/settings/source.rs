@@ -1,4 +1,5 @@
-//! What to listen to: the sections `[source]` or `[[sources]]` and the command line enter, one or several sources leave.
+//! What to listen to: the sections `[source]` or `[[sources]]` and the command line enter, one or
+//! several sources leave.
 
 use std::collections::HashSet;
 
