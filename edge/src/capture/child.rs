@@ -12,7 +12,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{self, ChildStderr, ExitStatus, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -133,6 +133,8 @@ struct Child {
     child: process::Child,
     output: Option<OwnedFd>,
     complaints: Arc<Mutex<VecDeque<String>>>,
+    /// Takes the complaints down.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Child {
@@ -147,12 +149,13 @@ impl Child {
         let mut child = spawned.map_err(|error| Error::source(program.name.clone(), error))?;
         let output = child.stdout.take().map(OwnedFd::from);
         let complaints: Arc<Mutex<VecDeque<String>>> = Arc::default();
-        if let Some(stderr) = child.stderr.take() {
+        // It ends with the program. Without it only the reasons are missing.
+        let reader = child.stderr.take().and_then(|stderr| {
             let (complaints, name) = (complaints.clone(), program.name.clone());
-            // It ends with the program. Without it only the reasons are missing.
-            let _ = thread::Builder::new().name("stderr".into()).spawn(move || take_down(stderr, &name, &complaints));
-        }
-        Ok(Child { child, output, complaints })
+            let body = move || take_down(stderr, &name, &complaints);
+            thread::Builder::new().name("stderr".into()).spawn(body).ok()
+        });
+        Ok(Child { child, output, complaints, reader })
     }
 
     /// Why the program has ended, as far as is known.
@@ -165,6 +168,10 @@ impl Child {
                 Err(_) => break None,
             }
         };
+        // Its last words may still be on their way, or another program of its group may go on talking.
+        while self.reader.as_ref().is_some_and(|reader| !reader.is_finished()) && Instant::now() < until {
+            thread::sleep(TICK / 5);
+        }
         format!("{}{}", status.map_or("has closed its output".into(), spoken), self.complaint())
     }
 
