@@ -235,7 +235,7 @@ fn what_cannot_be_measured_is_refused() {
     for (truth, end) in truths {
         fs::write(&csv, truth).unwrap();
         let message = refusal(2, &["--audio", text(&wav)]);
-        assert!(message.ends_with(end), "{end:?} is not the end of {message:?}");
+        assert!(message.contains(end), "{end:?} is missing from {message:?}");
     }
     let missing = dir.path().join("b.wav");
     let message = refusal(1, &["--audio", text(&missing), "--truth", text(&csv)]);
@@ -251,4 +251,23 @@ fn what_cannot_be_measured_is_refused() {
     let message = refusal(2, &["--audio", text(&wav), "--truth", "a.csv", "b.csv"]);
     assert_eq!(message, "--truth: expected one for each recording, 1, actual 2");
     assert_eq!(evaluate(&["--truth", text(&csv)]).status.code(), Some(2), "audio is missing");
+}
+
+#[test]
+fn a_broken_recording_is_named_and_the_others_are_measured() {
+    let (dir, wav, csv) = tiny_recording("2,4,tone\n");
+    for (name, bytes) in [("broken.wav", "no sound"), ("._a.wav", "of another disk"), ("call.amr", "#!AMR\n")] {
+        fs::write(dir.path().join(name), bytes.repeat(50)).unwrap();
+    }
+    fs::copy(&csv, dir.path().join("broken.csv")).unwrap();
+    let output = evaluate(&["--json", "--audio", text(dir.path()), "--model", text(&tiny::model())]);
+    assert_eq!(output.status.code(), Some(1), "{output:#?}");
+    let document: Value = serde_json::from_str(&output.stdout[0]).unwrap();
+    assert_eq!(document["recordings"][0]["audio"], text(&wav));
+    assert_eq!((document["recordings"].as_array().unwrap().len(), &document["event"]["tp"]), (1, &1.into()));
+    let skipped: Vec<&str> =
+        document["skipped"].as_array().unwrap().iter().map(|one| one["audio"].as_str().unwrap()).collect();
+    assert_eq!(skipped, ["call.amr", "broken.wav"].map(|name| text(dir.path()).to_string() + "/" + name));
+    let named = |name: &str| output.stderr.iter().any(|line| line.contains(name) && line.contains("is left out"));
+    assert!(named("call.amr") && named("broken.wav"), "{output:#?}");
 }

@@ -185,6 +185,9 @@ pub(super) struct CheckArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
+    /// One JSON object instead of lines: the same words by the same names, "source" a list
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 
 use edge::Result;
 use edge::config::{Overrides, Settings, SourceSettings};
@@ -10,6 +11,7 @@ use edge::decide::Rules;
 use edge::publish::MqttSettings;
 use edge_frontend::{Manifest, NetworkKind};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::args::CheckArgs;
 use super::stdout_error;
@@ -22,8 +24,8 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     edge::logging::start("warn")?;
     let Plan { settings, model, engine, rules, quiet_hours } = Plan::new(settings)?;
 
-    let mut text = format!("{} is valid.\n\n", args.config.display());
-    let mut line = |name: &str, value: String| text.push_str(&format!("{name:10} {value}\n"));
+    let mut lines = Vec::new();
+    let mut line = |name: &'static str, value: String| lines.push((name, value));
     line("name", settings.name.clone());
     for source in &settings.sources {
         let name = if source.name == settings.name { String::new() } else { format!("{}: ", source.name) };
@@ -40,8 +42,24 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     line("mqtt", settings.mqtt.as_ref().map_or("no".into(), |mqtt| broker(mqtt, &settings.name)));
     line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
     line("log", format!("{} on standard error", settings.log));
-    text.push_str(&classes::table(&model.manifest.labels, &rules));
+    let text = if args.json {
+        document(&args.config, lines)
+    } else {
+        let lines: String = lines.iter().map(|(name, value)| format!("{name:10} {value}\n")).collect();
+        let table = classes::table(&model.manifest.labels, &rules);
+        format!("{} is valid.\n\n{lines}{table}", args.config.display())
+    };
     std::io::stdout().write_all(text.as_bytes()).map_err(stdout_error)
+}
+
+/// The lines as one JSON object. There may be several sources.
+fn document(config: &Path, lines: Vec<(&'static str, String)>) -> String {
+    let (sources, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(|(name, _)| *name == "source");
+    let mut document: serde_json::Map<String, Value> =
+        others.into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
+    document.insert("config".into(), config.display().to_string().into());
+    document.insert("source".into(), sources.into_iter().map(|(_, value)| Value::from(value)).collect());
+    Value::Object(document).to_string() + "\n"
 }
 
 /// How the network is run.
