@@ -17,7 +17,8 @@
 //! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
 //! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
 //! thread; [`model`] and [`config`] are what the daemon is told before it starts, and [`error`] says
-//! why it cannot start or go on. [`daemon`] joins all of them, and [`logging`] is what it logs by.
+//! why it cannot start or go on;
+//! [`fault`] is for what may pass. [`daemon`] joins all of them, and [`logging`] is what it logs by.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -32,6 +33,7 @@ pub mod decide;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod fault;
 #[cfg(feature = "evaluate")]
 pub mod heard;
 pub mod logging;

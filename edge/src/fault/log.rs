@@ -1,0 +1,128 @@
+//! Which faults of one part are worth a line of the log: every kind once, and again less and less
+//! often while it keeps coming back.
+//!
+//! A part that fails and recovers all day, as a broker with a bad cable does, must not fill the log.
+//! The first fault of a kind is reported at once. After a report the kind is silent for a minute,
+//! then for two, and so on up to an hour; a kind that stayed away for an hour begins anew. Recovery
+//! is reported where the fault was.
+
+use std::time::{Duration, Instant};
+
+use super::Fault;
+
+const FIRST_SILENCE: Duration = Duration::from_secs(60);
+const LAST_SILENCE: Duration = Duration::from_secs(3600);
+
+/// What one part has reported of its faults.
+#[derive(Debug, Default)]
+pub struct FaultLog {
+    entries: Vec<Entry>,
+    /// Whether a fault was reported whose end was not.
+    is_open: bool,
+}
+
+/// A fault that is to be reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// How often the kind has occurred since it was last reported, without this time.
+    pub n_unreported: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    kind: &'static str,
+    reported: Instant,
+    seen: Instant,
+    silence: Duration,
+    n_unreported: u64,
+}
+
+impl FaultLog {
+    /// Notes that `fault` has occurred. `Some` when it is to be reported.
+    pub fn occurred(&mut self, fault: &Fault) -> Option<News> {
+        self.occurred_at(fault, Instant::now())
+    }
+
+    fn occurred_at(&mut self, fault: &Fault, now: Instant) -> Option<News> {
+        let known = self.entries.iter_mut().find(|entry| entry.kind == fault.kind());
+        let Some(entry) = known else {
+            let (kind, silence) = (fault.kind(), FIRST_SILENCE);
+            self.entries.push(Entry { kind, reported: now, seen: now, silence, n_unreported: 0 });
+            self.is_open = true;
+            return Some(News { n_unreported: 0 });
+        };
+        let was_away = now - entry.seen >= LAST_SILENCE;
+        entry.seen = now;
+        if !was_away && now - entry.reported < entry.silence {
+            entry.n_unreported += 1;
+            return None;
+        }
+        entry.silence = if was_away { FIRST_SILENCE } else { (entry.silence * 2).min(LAST_SILENCE) };
+        entry.reported = now;
+        self.is_open = true;
+        Some(News { n_unreported: std::mem::take(&mut entry.n_unreported) })
+    }
+
+    /// Notes that all is well. Returns whether that is to be reported, because a fault was.
+    pub fn recovered(&mut self) -> bool {
+        std::mem::take(&mut self.is_open)
+    }
+}
+
+impl News {
+    /// ` (12 times since the last report)`, or nothing for the first time.
+    pub fn suffix(self) -> String {
+        match self.n_unreported {
+            0 => String::new(),
+            n => format!(" (and {n} more times since this was last reported)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_that_stays_is_reported_less_and_less_often() {
+        let mut log = FaultLog::default();
+        let start = Instant::now();
+        // One attempt a second for a day, and the text is another one each time.
+        let reported: Vec<u64> = (0..86_400)
+            .filter(|s| {
+                let fault = Fault::new("refused", format!("refused after {s} s"));
+                log.occurred_at(&fault, start + Duration::from_secs(*s)).is_some()
+            })
+            .collect();
+        assert_eq!(reported[..5], [0, 60, 180, 420, 900]);
+        assert!(reported.len() < 40, "{}", reported.len());
+    }
+
+    #[test]
+    fn kinds_that_take_turns_are_reported_once_each_and_so_is_the_recovery() {
+        let mut log = FaultLog::default();
+        let now = Instant::now();
+        let faults = ["refused", "timeout"].map(|kind| Fault::new(kind, kind));
+        assert!(!log.recovered());
+        let mut n_lines = 0;
+        for n in 0..1000 {
+            n_lines += usize::from(log.occurred_at(&faults[n % 2], now).is_some());
+            n_lines += usize::from(log.recovered());
+        }
+        assert_eq!(n_lines, 4);
+        let news = log.occurred_at(&faults[0], now + FIRST_SILENCE).unwrap();
+        assert_eq!(news, News { n_unreported: 499 });
+    }
+
+    #[test]
+    fn a_fault_of_another_day_is_reported_like_the_first() {
+        let mut log = FaultLog::default();
+        let fault = Fault::new("refused", "refused");
+        let mut at = Instant::now();
+        for _ in 0..5 {
+            assert!(log.occurred_at(&fault, at).is_some());
+            assert!(log.occurred_at(&fault, at + FIRST_SILENCE / 2).is_none());
+            at += FIRST_SILENCE / 2 + LAST_SILENCE;
+        }
+    }
+}
