@@ -36,6 +36,7 @@ pub mod event;
 pub mod fault;
 #[cfg(feature = "evaluate")]
 pub mod heard;
+pub mod journal;
 pub mod logging;
 pub mod model;
 pub mod pipeline;

@@ -1,6 +1,7 @@
 //! What the daemon runs by: a configuration file and the command line's overrides enter, complete and consistent settings leave.
 //! What they mean for a model's labels is in `reporting`.
 
+mod journal;
 mod mqtt;
 mod reporting;
 mod source;
@@ -17,6 +18,7 @@ use super::{Config, MetricsSection, Source};
 use crate::capture::{RawFormat, SourceSpec};
 use crate::engine::PrecisionChoice;
 use crate::error::{Error, Result};
+use crate::journal::JournalSettings;
 use crate::model::Model;
 use crate::publish::{BrokerUrl, MqttSettings};
 
@@ -63,12 +65,16 @@ pub struct Settings {
     pub model_dir: Option<PathBuf>,
     /// Which of the model's files to run.
     pub precision: PrecisionChoice,
+    /// Where events are kept.
+    pub journal: JournalSettings,
     /// The broker, if there is one.
     pub mqtt: Option<MqttSettings>,
     /// Where figures are given to who asks, if anywhere.
     pub metrics: Option<SocketAddr>,
     /// What to log, a filter of the tracing library.
     pub log: String,
+    /// What is to be said of how the configuration is written.
+    pub notices: Vec<String>,
     hop_ms: Option<f64>,
     selection: Option<Selection>,
     config: Config,
@@ -98,11 +104,16 @@ impl Settings {
         mqtt.url = overrides.mqtt.clone().or(mqtt.url);
         let sources = source::sources(&name, &config, &file, overrides)?;
         reporting::refuse_contradictions(&config.quiet_hours, &file)?;
+        let mqtt = mqtt::broker(mqtt, &name, &file)?;
+        let client_id = mqtt.as_ref().map(|mqtt| mqtt.client_id.as_str());
+        let (journal, notice) = journal::journal(&config, &name, client_id, mqtt.is_some(), &file)?;
         Ok(Settings {
             sources,
             model_dir: overrides.model.clone().or_else(|| config.model.dir.as_deref().map(|dir| file.resolve(dir))),
             precision: overrides.precision.or(config.model.precision).unwrap_or_default(),
-            mqtt: mqtt::broker(mqtt, &name, &file)?,
+            journal,
+            mqtt,
+            notices: notice.into_iter().collect(),
             metrics: metrics(&config.metrics, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
             hop_ms: overrides.hop_ms,
@@ -120,12 +131,13 @@ impl Settings {
             ("name", self.name != newer.name),
             ("source", self.sources != newer.sources),
             ("model", self.config.model != newer.config.model),
+            ("journal", self.journal != newer.journal),
             ("mqtt", self.mqtt != newer.mqtt),
             ("metrics", self.metrics != newer.metrics),
         ];
         let old = std::mem::replace(self, newer);
         (self.name, self.sources, self.config.model) = (old.name, old.sources, old.config.model);
-        (self.mqtt, self.metrics) = (old.mqtt, old.metrics);
+        (self.journal, self.mqtt, self.metrics) = (old.journal, old.mqtt, old.metrics);
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
     }
 

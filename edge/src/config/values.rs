@@ -59,6 +59,10 @@ pub(super) fn max_age_days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<
     checked(from, "1 to 3650 days", |value| (1..=3650).contains(value))
 }
 
+pub(super) fn keep_days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    checked(from, "0 to 3650 days", |value| (0..=3650).contains(value))
+}
+
 pub(super) const TOPIC_LEVEL: &str = "a name without '/', '+', '#' and control characters";
 
 pub(super) fn is_topic_level(text: &str) -> bool {

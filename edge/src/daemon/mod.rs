@@ -1,7 +1,7 @@
 //! The daemon: joins sources, workers and sinks, and waits for the end.
 //!
 //! The main thread takes the onsets and offsets of all workers, turns them into events, but those of quiet hours, and hands them to
-//! the publisher, as many at once as there are: with a spool, one write to the disk for all of them. Signals only set flags that
+//! the publisher, as many at once as there are: one write to the journal's disk for all of them. Signals only set flags that
 //! it and the workers look at.
 
 mod ear;
@@ -18,14 +18,16 @@ pub use plan::Plan;
 use std::iter;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::{Overrides, Settings};
 use crate::engine::{PrecisionChoice, load_engine};
 use crate::error::Result;
+use crate::journal::QUEUE_EVENTS;
 use crate::logging;
-use crate::publish::{Publisher, QUEUE_EVENTS};
+use crate::publish::Publisher;
 use crate::quiet::QuietHours;
 
 use self::ear::Ear;
@@ -36,7 +38,10 @@ use self::signals::Signals;
 /// How often the main thread looks at the flags when there are no events.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How often a sink may look after itself: how exactly a spool knows until when an event went on.
+/// Onsets and offsets that are written to the journal at once.
+const BATCH: usize = 1_000;
+
+/// How often a sink may look after itself, and how exactly the journal knows until when an event went on.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Listens and reports by the configuration file at `config`, or by none, under `overrides`, until it
@@ -48,6 +53,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     let settings = Settings::load(config, &overrides)?;
     let log = logging::start(&settings.log)?;
+    settings.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let signals = Signals::install()?;
     let Plan { settings, model, engine, rules, quiet_hours } = Plan::new(settings)?;
     log_quiet_hours(&quiet_hours);
@@ -76,9 +82,9 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     let mut service = Service::ready();
     let mut kept_alive = Instant::now();
     loop {
-        match transitions.recv_timeout(TICK) {
+        match next(&transitions, publisher.is_behind() && !signals.stop.load(Ordering::Relaxed)) {
             Ok(first) => {
-                let all = iter::once(first).chain(transitions.try_iter().take(QUEUE_EVENTS));
+                let all = iter::once(first).chain(transitions.try_iter().take(BATCH));
                 publisher.publish(all.filter_map(|(index, transition)| ears[index].event(&transition)));
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -103,8 +109,17 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     }
     service.stopping();
     let ended = ears.into_iter().map(Ear::join).fold(Ok(()), Result::and);
-    publisher.finish();
-    ended
+    ended.and(publisher.finish())
+}
+
+/// The next onset or offset, if there is one within a moment. None is taken while the sinks are
+/// `behind`: a recording waits then, but signals and health do not.
+fn next<T>(transitions: &Receiver<T>, behind: bool) -> Result<T, RecvTimeoutError> {
+    if behind {
+        thread::sleep(TICK);
+        return Err(RecvTimeoutError::Timeout);
+    }
+    transitions.recv_timeout(TICK)
 }
 
 /// Answers Prometheus, where the configuration has it so.

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::capture::SourceSpec;
 use crate::config::Settings;
 use crate::decide::Rules;
 use crate::error::Result;
 use crate::event::Event;
+use crate::journal::Journal;
 use crate::model::Model;
 #[cfg(feature = "serial")]
 use crate::publish::LampSink;
-use crate::publish::stdout::{Lines, WhenFull};
+use crate::publish::stdout::Lines;
 use crate::publish::{Label, Publisher};
 
 #[cfg(feature = "serial")]
@@ -32,15 +32,15 @@ pub(super) struct Sinks {
     pub(super) owed: Vec<Event>,
 }
 
-/// Opens all sinks.
+/// Opens the journal and all sinks.
 pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result<Sinks> {
-    let mut sinks = Sinks { publisher: Publisher::new(), link: None, owed: Vec::new() };
-    // First the one that keeps what it is given: what is on standard output has been kept.
-    add_mqtt(&mut sinks, settings, &labels(rules, model), model)?;
-    // Sound that is being made does not wait for a slow reader; sound that was recorded does.
-    let live =
-        settings.sources.iter().any(|source| matches!(source.spec, SourceSpec::Mic { .. } | SourceSpec::Serial(_)));
-    sinks.publisher.add(Lines::stdout(if live { WhenFull::Drop } else { WhenFull::Wait })?);
+    // Those that go on where an earlier process ended.
+    let kept: Vec<&str> = settings.mqtt.iter().map(|_| crate::journal::MQTT).collect();
+    let journal = Journal::open(settings.journal.clone(), &kept);
+    let owed = journal.interrupted();
+    let mut sinks = Sinks { publisher: Publisher::new(journal.clone()), link: None, owed };
+    add_mqtt(&mut sinks, &journal, settings, &labels(rules, model), model)?;
+    sinks.publisher.add(Lines::stdout(&journal)?);
     Ok(sinks)
 }
 
@@ -60,30 +60,23 @@ pub(super) fn add_lamps(publisher: &mut Publisher, ears: &[Ear]) {
 }
 
 #[cfg(feature = "mqtt")]
-fn add_mqtt(sinks: &mut Sinks, settings: &Settings, labels: &[Label], model: &Model) -> Result<()> {
+fn add_mqtt(sinks: &mut Sinks, journal: &Journal, settings: &Settings, labels: &[Label], model: &Model) -> Result<()> {
     use crate::publish::mqtt::{Device, MqttSink};
-    use crate::publish::spool::{Backlog, Limits};
 
     let Some(mqtt) = &settings.mqtt else { return Ok(()) };
-    let mut backlog = match &mqtt.spool {
-        Some(spool) => Backlog::open(&spool.file, Limits { max_bytes: spool.max_bytes, max_age: spool.max_age })?,
-        None => Backlog::in_memory(),
-    };
-    let n_waiting = backlog.depth().n_events;
-    let spool = mqtt.spool.as_ref().map(|spool| tracing::field::display(spool.file.display().to_string()));
     let topic = format!("{}/{}", mqtt.topic, settings.name);
-    tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic, spool, n_waiting, "events go to {} at {topic}; {n_waiting} wait", mqtt.url);
-    sinks.owed = backlog.interrupted();
     let device = |source: &crate::config::SourceSettings| Device { name: source.name.clone(), model: model.id() };
     let devices: Vec<_> = settings.sources.iter().map(device).collect();
-    let sink = MqttSink::start(mqtt, &settings.name, &devices, labels, backlog)?;
+    let sink = MqttSink::start(mqtt, &settings.name, &devices, labels, journal)?;
+    let n_waiting = sink.n_waiting();
+    tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic, n_waiting, "events go to {} at {topic}; {n_waiting} wait", mqtt.url);
     sinks.link = Some(sink.link());
     sinks.publisher.add(sink);
     Ok(())
 }
 
 #[cfg(not(feature = "mqtt"))]
-fn add_mqtt(_: &mut Sinks, settings: &Settings, _: &[Label], _: &Model) -> Result<()> {
+fn add_mqtt(_: &mut Sinks, _: &Journal, settings: &Settings, _: &[Label], _: &Model) -> Result<()> {
     match &settings.mqtt {
         Some(_) => Err(crate::error::Error::usage("mqtt.url", "this build has no MQTT support (cargo feature `mqtt`)")),
         None => Ok(()),

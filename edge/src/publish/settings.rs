@@ -4,7 +4,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 /// How to reach a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,19 +29,6 @@ pub struct MqttSettings {
     /// First part of the topics on which this device announces itself to Home Assistant; `None`
     /// where it does not.
     pub home_assistant: Option<String>,
-    /// Where events wait; `None` for in memory only.
-    pub spool: Option<SpoolSettings>,
-}
-
-/// Where events wait for the broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpoolSettings {
-    /// The file.
-    pub file: PathBuf,
-    /// Most bytes of events.
-    pub max_bytes: u64,
-    /// Longest time that an event is kept for.
-    pub max_age: Duration,
 }
 
 /// Address of an MQTT broker: `mqtt://HOST[:PORT]` or `mqtts://HOST[:PORT]`.

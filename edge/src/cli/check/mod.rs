@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::time::Duration;
 
 use edge::Result;
 use edge::capture::SourceSpec;
 use edge::config::{Overrides, Settings, SourceSettings};
 use edge::daemon::Plan;
 use edge::decide::Rules;
+use edge::journal::{JournalPlace, JournalSettings};
 use edge::publish::MqttSettings;
 use edge_frontend::{Manifest, NetworkKind};
 use jiff::Timestamp;
@@ -37,6 +39,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     line("labels", classes::reported(&model.manifest, &rules));
     line("level", level(&rules));
     line("quiet", quiet::hours(&model.manifest.labels, &rules, &quiet_hours, Timestamp::now()));
+    line("journal", journal(&settings.journal));
     line("events", "JSON lines on standard output".into());
     line("mqtt", settings.mqtt.as_ref().map_or("no".into(), |mqtt| broker(mqtt, &settings.name)));
     line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
@@ -94,6 +97,25 @@ fn spoken(source: &SourceSettings) -> String {
     }
 }
 
+fn journal(journal: &JournalSettings) -> String {
+    let days = |duration: Duration| duration.as_secs() / 86_400;
+    match &journal.place {
+        JournalPlace::Memory => "events wait in memory".into(),
+        JournalPlace::Nowhere => "events wait in memory, because this user has no home folder".into(),
+        JournalPlace::File { file, .. } => {
+            let (mb, wait) = (journal.max_bytes / 1_000_000, days(journal.max_age));
+            let mut text = format!("events wait in {} (up to {mb} MB, {wait} days)", file.display());
+            if let Err(fault) = edge::journal::check(file) {
+                let _ = write!(text, "; not now: {fault}");
+            }
+            if !journal.keep.is_zero() {
+                let _ = write!(text, "; after every sink has them they are kept for {} days", days(journal.keep));
+            }
+            text
+        }
+    }
+}
+
 fn broker(mqtt: &MqttSettings, name: &str) -> String {
     let mut text = format!("{} as {:?}, topics {}/{name}/..", mqtt.url, mqtt.client_id, mqtt.topic);
     if let Some(user) = &mqtt.user {
@@ -107,13 +129,6 @@ fn broker(mqtt: &MqttSettings, name: &str) -> String {
     }
     if let Some((cert_file, _)) = &mqtt.client_cert {
         text.push_str(&format!(", identified by {}", cert_file.display()));
-    }
-    match &mqtt.spool {
-        Some(spool) => {
-            let (mb, days) = (spool.max_bytes / 1_000_000, spool.max_age.as_secs() / 86_400);
-            text.push_str(&format!("; events wait in {} (up to {mb} MB, {days} days)", spool.file.display()));
-        }
-        None => text.push_str("; events wait in memory"),
     }
     if let Some(prefix) = &mqtt.home_assistant {
         text.push_str(&format!("; Home Assistant is told below {prefix}/"));

@@ -1,10 +1,10 @@
-//! The state of the connection and of the spool: written by the sink's threads, read by whoever reports the daemon's health.
+//! The state of the connection and of what waits for it: written by the sink's threads, read by whoever reports the daemon's health.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
-use crate::publish::spool::Depth;
+use crate::journal::Depth;
 
 /// Figures of one connection.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub struct LinkSnapshot {
     pub spool_bytes: u64,
     /// Events dropped because they were too many or too old.
     pub n_spool_dropped: u64,
-    /// Events that the disk did not take and that only memory holds.
+    /// Events that no disk has and that end with the process.
     pub n_unspooled: u64,
 }
 

@@ -11,8 +11,9 @@
 //! A label that is not reported has no state: one that the broker keeps from before is taken away. All states begin with `OFF`, so
 //! nothing that a daemon that died left behind stays `ON`.
 //!
-//! Events wait in the [spool](super::spool) until the broker has acknowledged them: they are delivered at least once, in order,
-//! with the same id and payload, whatever happens to the broker, the connection or the daemon meanwhile.
+//! Events wait in the [journal](crate::journal) until the broker has acknowledged them: they are
+//! delivered at least once, in order, with the same id and payload, whatever happens to the broker, the
+//! connection or the daemon meanwhile.
 
 mod discovery;
 mod link;
@@ -30,10 +31,11 @@ use rumqttc::{Client, ConnectReturnCode, Connection, ConnectionError, Event as P
 pub use self::link::{Link, LinkSnapshot};
 use self::outbox::{Item, Outbox, Value};
 use self::topics::Topics;
-use super::spool::{Backlog, Draft};
-use super::{Label, Message, MqttSettings, Sink};
+use super::{Label, MqttSettings, Sink};
 use crate::decide::Phase;
 use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::journal::{Journal, MQTT, Start};
 
 const ONLINE: &str = "online";
 const OFFLINE: &str = "offline";
@@ -95,7 +97,7 @@ enum Ending {
 
 impl MqttSink {
     /// Starts to connect and returns at once. `name` is the daemon's, on whose status topic the broker says when it is gone; `devices`
-    /// are its sources, of which one may have that name; `labels` are those of all of them. What `backlog` holds is delivered first.
+    /// are its sources, of which one may have that name; `labels` are those of all of them. What waits in the `journal` is delivered first.
     ///
     /// # Errors
     ///
@@ -106,14 +108,14 @@ impl MqttSink {
         name: &str,
         devices: &[Device],
         labels: &[Label],
-        backlog: Backlog,
+        journal: &Journal,
     ) -> Result<Self> {
         let topics = Topics::new(settings, name, devices, labels);
         let values = topics.first_values(labels);
         let options = options::options(settings, topics.daemon_status().to_string(), OFFLINE)?;
         // Room for everything that the outbox hands over at once, the health message and the farewell.
         let (client, connection) = Client::new(options, 64);
-        let outbox = Outbox::new(backlog, values.clone());
+        let outbox = Outbox::new(journal.reader(MQTT, Start::Kept), values.clone());
         let link = Arc::new(Link::default());
         let shared = Arc::new(Shared {
             peer: format!("mqtt broker {}:{}", settings.url.host, settings.url.port),
@@ -132,7 +134,12 @@ impl MqttSink {
         Ok(MqttSink { shared, thread: Some(thread) })
     }
 
-    /// The state of the connection and of the spool, for the health message.
+    /// Events that wait for the broker.
+    pub fn n_waiting(&self) -> u64 {
+        self.shared.lock().outbox.depth().n_events
+    }
+
+    /// The state of the connection and of what waits for it, for the health message.
     pub fn link(&self) -> Arc<Link> {
         Arc::clone(&self.shared.link)
     }
@@ -143,16 +150,10 @@ impl Sink for MqttSink {
         &self.shared.peer
     }
 
-    fn publish(&mut self, messages: &[Arc<Message>]) {
+    fn notify(&mut self, events: &[Event]) {
         let Shared { topics, .. } = &*self.shared;
         let mut state = self.shared.lock();
-        let draft = |message: &Arc<Message>| Draft {
-            topic: topics.event(&message.event.device),
-            event: message.event.clone(),
-            payload: message.json.clone(),
-        };
-        state.outbox.backlog().push(messages.iter().map(draft).collect());
-        for event in messages.iter().map(|message| &message.event) {
+        for event in events {
             // What an earlier daemon left to be ended may have a label that is not reported any more, and has no state.
             if let Some(index) = topics.state(&event.device, &event.label)
                 && state.first_values[index] != NONE
@@ -191,9 +192,8 @@ impl Sink for MqttSink {
         self.shared.pump(&mut state);
     }
 
-    fn keep_alive(&mut self, now: Timestamp) {
+    fn keep_alive(&mut self, _now: Timestamp) {
         let mut state = self.shared.lock();
-        state.outbox.backlog().keep_alive(now);
         self.shared.pump(&mut state);
     }
 
@@ -201,7 +201,7 @@ impl Sink for MqttSink {
         self.shared.lock().ending != Ending::Done
     }
 
-    fn finish(&mut self, deadline: Instant) {
+    fn finish(&mut self, deadline: Instant) -> Result<()> {
         let mut state = self.shared.lock();
         if state.ending == Ending::Running {
             state.ending = Ending::Draining;
@@ -215,9 +215,10 @@ impl Sink for MqttSink {
             }
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let (n_left, n_lost) = (state.outbox.n_undelivered(), state.outbox.n_lost());
-        if n_left > n_lost {
-            let n_kept = n_left - n_lost;
+        let depth = state.outbox.depth();
+        let n_lost = depth.n_in_memory;
+        if depth.n_events > n_lost {
+            let n_kept = depth.n_events - n_lost;
             tracing::info!(peer = self.shared.peer, n_kept, "{n_kept} events are kept for the next start");
         }
         if n_lost > 0 {
@@ -229,6 +230,7 @@ impl Sink for MqttSink {
         if done && self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the mqtt thread ended in a panic");
         }
+        Ok(())
     }
 }
 
@@ -302,15 +304,15 @@ impl Shared {
     /// Hands over what may be handed over, and takes the next step towards the end where that is wanted.
     fn pump(&self, state: &mut State) {
         self.hand_over(state);
-        self.link.set_depth(&state.outbox.backlog().depth());
+        self.link.set_depth(&state.outbox.depth());
     }
 
     fn hand_over(&self, state: &mut State) {
         loop {
             while let Some(item) = state.outbox.next() {
                 let (topic, payload, retain) = match &item {
-                    Item::Event(record) => (record.topic.as_str(), record.payload.as_str(), false),
-                    Item::Retained(index, value) => (self.topics.retained(*index), value.as_ref(), true),
+                    Item::Event(record) => (self.topics.event(&record.device), record.payload.as_str(), false),
+                    Item::Retained(index, value) => (self.topics.retained(*index).to_string(), value.as_ref(), true),
                 };
                 if state.client.try_publish(topic, QoS::AtLeastOnce, retain, payload).is_err() {
                     state.outbox.put_back(item);

@@ -2,27 +2,28 @@
 //!
 //! The library forgets what it was given when a connection breaks and the broker holds no session, so everything is
 //! remembered until its PubAck: two kinds of things, treated differently when the connection is back. **Events** are all
-//! delivered, in order; they come from the [`Backlog`]. Of a **retained value** (the daemon's status, the state of a label, what Home
+//! delivered, in order; they come from the journal. Of a **retained value** (the daemon's status, the state of a label, what Home
 //! Assistant is to know) only the latest counts; all of them are published again on every connection, as the broker may have
 //! lost them.
 //!
-//! Plain state behind the sink's mutex; what I/O there is, is the backlog's.
+//! Plain state behind the sink's mutex; what I/O there is, is the journal's.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::publish::spool::{Backlog, Record};
+use crate::journal::{Cursor, Depth, Record};
 
 /// Messages handed over and not yet acknowledged. Well below the library's own limit (100), above which it would stall.
 const WINDOW: usize = 20;
 
-/// Events taken from the backlog at once.
+/// Events taken from the journal at once.
 const BATCH: usize = 64;
 
 /// Something to publish.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
-    Event(Record),
+    Event(Arc<Record>),
     /// Index of a retained value, and the value.
     Retained(usize, Value),
 }
@@ -33,9 +34,9 @@ pub(super) type Value = Cow<'static, str>;
 #[derive(Debug)]
 pub(super) struct Outbox {
     connected: bool,
-    backlog: Backlog,
-    /// The events of the backlog that come next.
-    events: VecDeque<Record>,
+    journal: Cursor,
+    /// The events of the journal that come next.
+    events: VecDeque<Arc<Record>>,
     retained: Vec<Retained>,
     in_flight: VecDeque<InFlight>,
 }
@@ -55,11 +56,11 @@ struct InFlight {
 }
 
 impl Outbox {
-    /// An outbox with the events of `backlog` and these retained values, addressed by their index.
-    pub(super) fn new(backlog: Backlog, values: impl IntoIterator<Item = Value>) -> Self {
+    /// An outbox with the events of `journal` and these retained values, addressed by their index.
+    pub(super) fn new(journal: Cursor, values: impl IntoIterator<Item = Value>) -> Self {
         Outbox {
             connected: false,
-            backlog,
+            journal,
             events: VecDeque::new(),
             retained: values.into_iter().map(|value| Retained { value, due: true }).collect(),
             in_flight: VecDeque::with_capacity(WINDOW),
@@ -68,11 +69,6 @@ impl Outbox {
 
     pub(super) fn is_connected(&self) -> bool {
         self.connected
-    }
-
-    /// Where events are added, and what there is of them.
-    pub(super) fn backlog(&mut self) -> &mut Backlog {
-        &mut self.backlog
     }
 
     /// Changes a retained value.
@@ -111,10 +107,10 @@ impl Outbox {
         }
         loop {
             if self.events.is_empty() {
-                self.events.extend(self.backlog.take(BATCH));
+                self.events.extend(self.journal.take(BATCH));
             }
             let record = self.events.pop_front()?;
-            if self.backlog.is_kept(&record) {
+            if self.journal.is_kept(record.seq) {
                 return Some(Item::Event(record));
             }
         }
@@ -144,55 +140,37 @@ impl Outbox {
     /// The broker has the message.
     pub(super) fn acknowledged(&mut self, packet_id: u16) {
         let Some(at) = self.in_flight.iter().position(|entry| entry.packet_id == Some(packet_id)) else { return };
-        if let Some(InFlight { item: Item::Event(Record { seq: Some(seq), .. }), .. }) = self.in_flight.remove(at) {
-            self.backlog.acknowledged(seq);
+        if let Some(InFlight { item: Item::Event(record), .. }) = self.in_flight.remove(at) {
+            self.journal.acknowledge(record.seq);
         }
     }
 
     /// Whether the broker has everything.
     pub(super) fn is_empty(&self) -> bool {
-        self.in_flight.is_empty() && self.n_undelivered() == 0 && self.retained.iter().all(|retained| !retained.due)
+        let nothing_due = self.retained.iter().all(|retained| !retained.due);
+        nothing_due && self.in_flight.is_empty() && self.depth().n_events == 0
     }
 
     /// Events that the broker has not acknowledged.
-    pub(super) fn n_undelivered(&self) -> u64 {
-        self.backlog.depth().n_events + self.n_in_memory()
-    }
-
-    /// Those of them that end with the process.
-    pub(super) fn n_lost(&self) -> u64 {
-        self.backlog.depth().n_in_memory + self.n_in_memory()
-    }
-
-    /// Events taken from the backlog that are on no disk.
-    fn n_in_memory(&self) -> u64 {
-        let in_flight = self.in_flight.iter().filter_map(|entry| match &entry.item {
-            Item::Event(record) => Some(record),
-            Item::Retained(..) => None,
-        });
-        self.events.iter().chain(in_flight).filter(|record| record.seq.is_none()).count() as u64
+    pub(super) fn depth(&self) -> Depth {
+        self.journal.depth()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::spool::Draft;
-    use crate::publish::tests::message;
+    use crate::journal::{Journal, MQTT, Start};
+    use crate::publish::tests::{event, journal};
 
-    fn outbox<const N: usize>(values: [&'static str; N]) -> Outbox {
-        Outbox::new(Backlog::in_memory(), values.map(Value::from))
-    }
-
-    fn push(outbox: &mut Outbox, label: &str) {
-        let message = message(label);
-        let draft = Draft { topic: label.into(), event: message.event.clone(), payload: message.json.clone() };
-        outbox.backlog().push(vec![draft]);
+    fn outbox<const N: usize>(values: [&'static str; N]) -> (Outbox, Journal) {
+        let journal = journal();
+        (Outbox::new(journal.reader(MQTT, Start::Kept), values.map(Value::from)), journal)
     }
 
     fn label(item: &Item) -> String {
         match item {
-            Item::Event(record) => record.topic.clone(),
+            Item::Event(record) => record.label.clone(),
             Item::Retained(index, value) => format!("{index}={value}"),
         }
     }
@@ -210,8 +188,8 @@ mod tests {
 
     #[test]
     fn nothing_leaves_before_the_connection() {
-        let mut outbox = outbox(["online"]);
-        push(&mut outbox, "a");
+        let (mut outbox, journal) = outbox(["online"]);
+        journal.append(&[event("a")]);
         assert!(outbox.next().is_none());
         outbox.connected();
         assert_eq!(hand_over(&mut outbox, 1), ["0=online", "a"]);
@@ -223,23 +201,23 @@ mod tests {
 
     #[test]
     fn what_was_not_acknowledged_is_sent_again_in_order() {
-        let mut outbox = outbox(["online"]);
+        let (mut outbox, journal) = outbox(["online"]);
         outbox.connected();
         for name in ["a", "b", "c"] {
-            push(&mut outbox, name);
+            journal.append(&[event(name)]);
         }
         hand_over(&mut outbox, 1);
         outbox.acknowledged(3);
         outbox.disconnected();
-        push(&mut outbox, "d");
-        assert_eq!(outbox.n_undelivered(), 3);
+        journal.append(&[event("d")]);
+        assert_eq!(outbox.depth().n_events, 3);
         outbox.connected();
         assert_eq!(hand_over(&mut outbox, 1), ["0=online", "a", "c", "d"]);
     }
 
     #[test]
     fn of_a_retained_value_only_the_latest_counts() {
-        let mut outbox = outbox(["online", "OFF"]);
+        let (mut outbox, _journal) = outbox(["online", "OFF"]);
         outbox.connected();
         hand_over(&mut outbox, 1);
         outbox.set(1, "ON");
@@ -251,10 +229,10 @@ mod tests {
 
     #[test]
     fn the_window_bounds_what_is_in_flight() {
-        let mut outbox = outbox([]);
+        let (mut outbox, journal) = outbox([]);
         outbox.connected();
         for _ in 0..WINDOW + 5 {
-            push(&mut outbox, "a");
+            journal.append(&[event("a")]);
         }
         assert_eq!(hand_over(&mut outbox, 1).len(), WINDOW);
         outbox.acknowledged(7);
