@@ -405,8 +405,8 @@ impl Store {
 
     /// Tries a disk that failed, without waiting.
     #[cfg(test)]
-    pub(super) fn retry_now(&mut self) {
-        self.flush(Moment::now());
+    pub(super) fn retry_now(&mut self, now: Moment) {
+        self.flush(now);
     }
 }
 

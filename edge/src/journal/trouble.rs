@@ -45,13 +45,17 @@ impl Trouble {
         let is = |kind: io::ErrorKind| matches!(self, Trouble::File(error) if error.kind() == kind);
         if matches!(self, Trouble::Nowhere) {
             return Fault::new(
-                "journal-no-folder",
+                "journal-nowhere",
                 "this user has no home folder for the journal: name a file with journal.file",
             );
         }
         if path.is_dir() {
             let text = format!("{file} is a folder where the journal's file belongs: remove it or set journal.file");
             return Fault::new("journal-is-folder", text);
+        }
+        if let Some(above) = path.ancestors().skip(1).find(|above| above.exists()).filter(|above| !above.is_dir()) {
+            let text = format!("{} is a file where a folder belongs: remove it or set journal.file", above.display());
+            return Fault::new("journal-no-folder", text);
         }
         match (self, self.code()) {
             (Trouble::Locked, _) | (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => Fault::new(

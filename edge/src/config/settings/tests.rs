@@ -27,8 +27,8 @@ fn known_keys(header: &str) -> BTreeSet<String> {
     let text = format!("{header}\nno_such_key = 1\n");
     let message = toml::from_str::<Config>(&text).unwrap_err().message().to_string();
     let keys = message.split('`').skip(3).step_by(2).map(str::to_string);
-    // Accepted, because older configurations name it, and of no effect.
-    keys.filter(|key| key != "smoothing").collect()
+    // Accepted, because older configurations name them.
+    keys.filter(|key| key != "smoothing" && key != "spool").collect()
 }
 
 #[test]
