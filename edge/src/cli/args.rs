@@ -6,7 +6,6 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use edge::capture::{RawFormat, SourceSpec};
 use edge::config::Overrides;
 use edge::engine::PrecisionChoice;
-use edge::publish::BrokerUrl;
 
 /// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio never leaves the device.
 #[derive(Debug, Parser)]
@@ -75,7 +74,7 @@ pub(super) struct RunArgs {
     hop_ms: Option<f64>,
     /// Broker to report to as well: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
     #[arg(long, value_name = "URL")]
-    mqtt: Option<BrokerUrl>,
+    mqtt: Option<String>,
     /// The only labels to report, instead of the configuration's allow and deny
     #[arg(long, value_name = "LABEL,..", value_delimiter = ',', conflicts_with = "deny")]
     allow: Option<Vec<String>>,
@@ -217,7 +216,7 @@ mod tests {
         assert_eq!(overrides.source, Some(SourceSpec::File("a.wav".into())));
         assert!(overrides.fast);
         assert_eq!(overrides.precision, Some(PrecisionChoice::Int8));
-        assert_eq!(overrides.mqtt.unwrap().port, 1883);
+        assert_eq!(overrides.mqtt.as_deref(), Some("mqtt://b"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::engine::PrecisionChoice;
 use crate::error::{Error, Result};
 use crate::journal::JournalSettings;
 use crate::model::Model;
-use crate::publish::{BrokerUrl, MqttSettings};
+use crate::publish::MqttSettings;
 
 /// Where the kernel keeps the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -46,8 +46,8 @@ pub struct Overrides {
     pub precision: Option<PrecisionChoice>,
     /// `--hop-ms`
     pub hop_ms: Option<f64>,
-    /// `--mqtt`
-    pub mqtt: Option<BrokerUrl>,
+    /// `--mqtt`, as typed: what is wrong with it is said without repeating it, as it may hold a password.
+    pub mqtt: Option<String>,
     /// `--allow`
     pub allow: Option<Vec<String>>,
     /// `--deny`
@@ -101,7 +101,9 @@ impl Settings {
             None => host_name()?,
         };
         let mut mqtt = config.mqtt.clone();
-        mqtt.url = overrides.mqtt.clone().or(mqtt.url);
+        if let Some(typed) = &overrides.mqtt {
+            mqtt.url = Some(typed.parse().map_err(|reason: String| Error::usage("--mqtt", reason))?);
+        }
         let sources = source::sources(&name, &config, &file, overrides)?;
         reporting::refuse_contradictions(&config.quiet_hours, &file)?;
         let mqtt = mqtt::broker(mqtt, &name, &file)?;

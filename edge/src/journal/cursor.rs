@@ -209,6 +209,11 @@ impl Cursor {
         }
     }
 
+    /// Whether there is something to take.
+    pub fn has_more(&self) -> bool {
+        self.shared.lock().has_more(self.sink)
+    }
+
     /// Whether the record of this number is still wanted: the limits may have dropped it since it was
     /// handed out.
     pub fn is_kept(&self, seq: i64) -> bool {

@@ -371,6 +371,27 @@ impl Database {
         select(&self.connection, query)
     }
 
+    /// What was written down under `key`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub(super) fn memo(&self, key: &str) -> Result<Option<String>> {
+        let query = "SELECT max(value) FROM memo WHERE key = ?1";
+        Ok(self.connection.query_row(query, [key], |row| row.get(0))?)
+    }
+
+    /// Writes `value` down under `key`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub(super) fn set_memo(&mut self, key: &str, value: &str) -> Result<()> {
+        self.relaxed(|connection| {
+            connection.execute("INSERT OR REPLACE INTO memo VALUES (?1, ?2)", params![key, value]).map(drop)
+        })
+    }
+
     /// Number of the newest event that is in the file, or was acknowledged.
     pub(super) fn last_seq(&self) -> i64 {
         self.last_seq

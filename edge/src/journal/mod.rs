@@ -155,6 +155,17 @@ impl Journal {
         self.shared.lock().query(query)
     }
 
+    /// What a sink has written down under `key`, in an earlier process, too. `None` where there is no
+    /// disk.
+    pub fn memo(&self, key: &str) -> Option<String> {
+        self.shared.lock().memo(key)
+    }
+
+    /// Writes `value` down under `key`, where there is a disk.
+    pub fn set_memo(&self, key: &str, value: &str) {
+        self.shared.lock().set_memo(key, value);
+    }
+
     /// Why events are kept in memory that should be on the disk, if they are.
     pub fn fault(&self) -> Option<Fault> {
         self.shared.lock().fault().cloned()

@@ -364,6 +364,22 @@ impl Store {
         records.split_off(n_excess)
     }
 
+    pub(super) fn memo(&mut self, key: &str) -> Option<String> {
+        let Place::Open(database) = &self.place else { return None };
+        database.memo(key).unwrap_or_else(|trouble| {
+            self.failed(&trouble);
+            None
+        })
+    }
+
+    pub(super) fn set_memo(&mut self, key: &str, value: &str) {
+        if let Place::Open(database) = &mut self.place
+            && let Err(trouble) = database.set_memo(key, value)
+        {
+            self.failed(&trouble);
+        }
+    }
+
     /// Whether there is something to take for a sink.
     pub(super) fn has_more(&self, sink: usize) -> bool {
         self.sinks[sink].has_more()

@@ -74,6 +74,9 @@ impl Trouble {
             _ if is(io::ErrorKind::StorageFull) => {
                 Fault::new("journal-disk-full", format!("the disk of the journal {file} is full"))
             }
+            (_, Some(ErrorCode::SystemIoFailure)) => {
+                Fault::new("journal-disk-failed", format!("the disk of the journal {file} fails: {self}"))
+            }
             (_, Some(ErrorCode::ReadOnly)) => Fault::new("journal-read-only", read_only(folder)),
             _ if is(io::ErrorKind::ReadOnlyFilesystem) => Fault::new("journal-read-only", read_only(folder)),
             (_, Some(ErrorCode::PermissionDenied)) => Fault::new("journal-no-permission", no_permission(path)),

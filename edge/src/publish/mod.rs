@@ -6,6 +6,7 @@
 //! journal, and only then do the sinks hear of them. Only [`mqtt`] knows the MQTT library, only
 //! `webhook` the HTTP client.
 
+mod address;
 #[cfg(feature = "serial")]
 mod lamps;
 #[cfg(feature = "mqtt")]
@@ -13,9 +14,10 @@ pub mod mqtt;
 mod settings;
 pub mod stdout;
 
+pub use address::{BrokerUrl, Host};
 #[cfg(feature = "serial")]
 pub use lamps::LampSink;
-pub use settings::{BrokerUrl, MqttSettings};
+pub use settings::MqttSettings;
 
 use std::thread;
 use std::time::{Duration, Instant};

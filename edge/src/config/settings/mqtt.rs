@@ -47,7 +47,13 @@ pub(super) fn broker(section: MqttSection, name: &str, file: &Source) -> Result<
 }
 
 fn first_line(path: &Path, file: &Source) -> Result<String> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| file.error("mqtt.password_file", format!("{}: {error}", path.display())))?;
-    Ok(text.lines().next().unwrap_or_default().to_string())
+    let refused = |reason: &str| file.error("mqtt.password_file", format!("{}: {reason}", path.display()));
+    let bytes = fs::read(path).map_err(|error| refused(&error.to_string()))?;
+    // Some editors begin a file with a byte order mark, which is not part of the password.
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    let text = std::str::from_utf8(bytes).map_err(|_| refused("not a text file in UTF-8: save it as such"))?;
+    match text.lines().next() {
+        None | Some("") => Err(refused("its first line, which is the password, is empty")),
+        Some(password) => Ok(password.to_string()),
+    }
 }
