@@ -4,6 +4,7 @@ pub mod alloc_counter;
 pub mod binary;
 pub mod board;
 pub mod broker;
+pub mod http;
 pub mod modules;
 pub mod proxy;
 pub mod soak;

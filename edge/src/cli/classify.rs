@@ -35,7 +35,7 @@ pub(super) fn classify(args: &ClassifyArgs) -> Result<ExitCode> {
         let posteriors = match decode_file(file).and_then(|audio| classifier.classify(&audio)) {
             Ok(posteriors) => posteriors,
             Err(error) => {
-                eprintln!("earwitness: {error}");
+                super::say(format_args!("earwitness: {error}"));
                 code = ExitCode::from(1);
                 continue;
             }

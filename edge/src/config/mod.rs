@@ -21,9 +21,11 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::capture::{RawFormat, SourceSpec};
+use crate::decide::Phase;
 use crate::engine::PrecisionChoice;
 use crate::error::Result;
 use crate::publish::BrokerUrl;
+use crate::publish::webhook::{Template, WebhookUrl};
 use crate::quiet::QuietRange;
 
 /// A configuration file as written.
@@ -47,6 +49,8 @@ pub struct Config {
     pub journal: JournalSection,
     /// Where to report events besides standard output.
     pub mqtt: MqttSection,
+    /// HTTP servers that events are posted to.
+    pub webhook: Vec<WebhookSection>,
     /// Who may ask for figures.
     pub metrics: MetricsSection,
     /// What to log.
@@ -221,6 +225,25 @@ pub struct JournalSection {
     /// Days that an event is kept after every sink has it; 0 for none.
     #[serde(deserialize_with = "values::keep_days")]
     pub keep_days: Option<u32>,
+}
+
+/// One of `[[webhook]]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookSection {
+    /// `http://HOST/..` or `https://HOST/..`
+    #[serde(deserialize_with = "values::parsed")]
+    pub url: Option<WebhookUrl>,
+    /// The only labels whose events are posted.
+    pub labels: Option<Vec<String>>,
+    /// Phases that are posted; both if absent.
+    pub phases: Option<Vec<Phase>>,
+    /// Names and values of headers.
+    #[serde(deserialize_with = "values::headers")]
+    pub headers: BTreeMap<String, Template>,
+    /// The body; the event's JSON object if absent.
+    #[serde(deserialize_with = "values::parsed")]
+    pub template: Option<Template>,
 }
 
 /// `[metrics]`

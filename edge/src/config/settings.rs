@@ -5,6 +5,7 @@ mod journal;
 mod mqtt;
 mod reporting;
 mod source;
+mod webhook;
 
 pub use source::SourceSettings;
 
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::journal::JournalSettings;
 use crate::model::Model;
 use crate::publish::MqttSettings;
+use crate::publish::webhook::WebhookSettings;
 
 /// Where the kernel keeps the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -69,6 +71,8 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// The broker, if there is one.
     pub mqtt: Option<MqttSettings>,
+    /// HTTP servers that events are posted to.
+    pub webhooks: Vec<WebhookSettings>,
     /// Where figures are given to who asks, if anywhere.
     pub metrics: Option<SocketAddr>,
     /// What to log, a filter of the tracing library.
@@ -108,13 +112,16 @@ impl Settings {
         reporting::refuse_contradictions(&config.quiet_hours, &file)?;
         let mqtt = mqtt::broker(mqtt, &name, &file)?;
         let client_id = mqtt.as_ref().map(|mqtt| mqtt.client_id.as_str());
-        let (journal, notice) = journal::journal(&config, &name, client_id, mqtt.is_some(), &file)?;
+        let webhooks = webhook::webhooks(&config.webhook, &file)?;
+        let is_needed = mqtt.is_some() || !webhooks.is_empty();
+        let (journal, notice) = journal::journal(&config, &name, client_id, is_needed, &file)?;
         Ok(Settings {
             sources,
             model_dir: overrides.model.clone().or_else(|| config.model.dir.as_deref().map(|dir| file.resolve(dir))),
             precision: overrides.precision.or(config.model.precision).unwrap_or_default(),
             journal,
             mqtt,
+            webhooks,
             notices: notice.into_iter().collect(),
             metrics: metrics(&config.metrics, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
@@ -135,11 +142,12 @@ impl Settings {
             ("model", self.config.model != newer.config.model),
             ("journal", self.journal != newer.journal),
             ("mqtt", self.mqtt != newer.mqtt),
+            ("webhook", self.webhooks != newer.webhooks),
             ("metrics", self.metrics != newer.metrics),
         ];
         let old = std::mem::replace(self, newer);
         (self.name, self.sources, self.config.model) = (old.name, old.sources, old.config.model);
-        (self.journal, self.mqtt, self.metrics) = (old.journal, old.mqtt, old.metrics);
+        (self.journal, self.mqtt, self.webhooks, self.metrics) = (old.journal, old.mqtt, old.webhooks, old.metrics);
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
     }
 

@@ -63,7 +63,7 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     // The first engine was chosen by its speed; the others need not be timed again.
     let choice = PrecisionChoice::from(engine.precision());
     let engines = iter::once(Ok(engine)).chain(iter::repeat_with(|| load_engine(&model, choice)));
-    let sinks::Sinks { mut publisher, link, owed } = sinks::start(&settings, &rules, &model)?;
+    let sinks::Sinks { mut publisher, links, owed } = sinks::start(&settings, &rules, &model)?;
     publisher.publish(owed);
 
     let (sender, transitions) = mpsc::sync_channel(QUEUE_EVENTS);
@@ -76,7 +76,7 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     // The channel ends with the last worker.
     drop(sender);
 
-    let mut health = Health::new(&settings, link);
+    let mut health = Health::new(&settings, links);
     serve_metrics(&settings, &ears, &health)?;
     let mut reloader = reload::Reloader::new(config.map(Path::to_path_buf), overrides, settings, rules, log);
     let mut service = Service::ready();

@@ -33,6 +33,7 @@ impl Plan {
         let engine = load_engine(&model, settings.precision)?;
         let rules = settings.rules(&model.manifest)?;
         let quiet_hours = settings.quiet_hours(&model.manifest)?;
+        settings.check_webhooks(&model.manifest)?;
         Ok(Plan { settings, model, engine, rules, quiet_hours })
     }
 }

@@ -23,11 +23,29 @@ pub(super) use crate::publish::mqtt::Link;
 #[cfg(not(feature = "mqtt"))]
 pub(super) enum Link {}
 
+#[cfg(feature = "webhook")]
+pub(super) use crate::publish::webhook::WebhookLink;
+
+/// Without webhooks there is nothing to tell of them.
+#[cfg(not(feature = "webhook"))]
+pub(super) enum WebhookLink {}
+
+/// How the journal and the sinks are doing.
+#[derive(Clone)]
+pub(super) struct Links {
+    pub(super) journal: Journal,
+    /// The connection to the broker, if there is one.
+    #[cfg_attr(not(feature = "mqtt"), allow(dead_code))]
+    pub(super) mqtt: Option<Arc<Link>>,
+    #[cfg_attr(not(feature = "webhook"), allow(dead_code))]
+    pub(super) webhooks: Vec<Arc<WebhookLink>>,
+}
+
 /// The sinks of a daemon.
 pub(super) struct Sinks {
     pub(super) publisher: Publisher,
-    /// The state of the connection to the broker, if there is one.
-    pub(super) link: Option<Arc<Link>>,
+    /// How the sinks are doing.
+    pub(super) links: Links,
     /// Offsets of events that the daemon before this one could not end.
     pub(super) owed: Vec<Event>,
 }
@@ -35,11 +53,15 @@ pub(super) struct Sinks {
 /// Opens the journal and all sinks.
 pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result<Sinks> {
     // Those that go on where an earlier process ended.
-    let kept: Vec<&str> = settings.mqtt.iter().map(|_| crate::journal::MQTT).collect();
+    let webhooks = webhook_names(settings);
+    let mqtt = settings.mqtt.iter().map(|_| crate::journal::MQTT);
+    let kept: Vec<&str> = mqtt.chain(webhooks.iter().map(String::as_str)).collect();
     let journal = Journal::open(settings.journal.clone(), &kept);
     let owed = journal.interrupted();
-    let mut sinks = Sinks { publisher: Publisher::new(journal.clone()), link: None, owed };
+    let links = Links { journal: journal.clone(), mqtt: None, webhooks: Vec::new() };
+    let mut sinks = Sinks { publisher: Publisher::new(journal.clone()), links, owed };
     add_mqtt(&mut sinks, &journal, settings, &labels(rules, model), model)?;
+    add_webhooks(&mut sinks, &journal, settings, &webhooks)?;
     sinks.publisher.add(Lines::stdout(&journal)?);
     Ok(sinks)
 }
@@ -70,7 +92,7 @@ fn add_mqtt(sinks: &mut Sinks, journal: &Journal, settings: &Settings, labels: &
     let sink = MqttSink::start(mqtt, &settings.name, &devices, labels, journal)?;
     let n_waiting = sink.n_waiting();
     tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic, n_waiting, "events go to {} at {topic}; {n_waiting} wait", mqtt.url);
-    sinks.link = Some(sink.link());
+    sinks.links.mqtt = Some(sink.link());
     sinks.publisher.add(sink);
     Ok(())
 }
@@ -80,5 +102,37 @@ fn add_mqtt(_: &mut Sinks, _: &Journal, settings: &Settings, _: &[Label], _: &Mo
     match &settings.mqtt {
         Some(_) => Err(crate::error::Error::usage("mqtt.url", "this build has no MQTT support (cargo feature `mqtt`)")),
         None => Ok(()),
+    }
+}
+
+/// What the journal calls the webhooks, in their order.
+#[cfg(feature = "webhook")]
+fn webhook_names(settings: &Settings) -> Vec<String> {
+    let urls: Vec<_> = settings.webhooks.iter().map(|webhook| &webhook.url).collect();
+    (0..urls.len()).map(|at| crate::publish::webhook::sink_name(&urls, at)).collect()
+}
+
+#[cfg(not(feature = "webhook"))]
+fn webhook_names(_: &Settings) -> Vec<String> {
+    Vec::new()
+}
+
+#[cfg(feature = "webhook")]
+fn add_webhooks(sinks: &mut Sinks, journal: &Journal, settings: &Settings, names: &[String]) -> Result<()> {
+    for (webhook, name) in settings.webhooks.iter().zip(names) {
+        let sink = crate::publish::webhook::WebhookSink::start(webhook, name, journal)?;
+        let n_waiting = sink.link().snapshot().waiting_events;
+        tracing::info!(url = %webhook.url, n_waiting, "events are posted to {}; {n_waiting} wait", webhook.url);
+        sinks.links.webhooks.push(sink.link());
+        sinks.publisher.add(sink);
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "webhook"))]
+fn add_webhooks(_: &mut Sinks, _: &Journal, settings: &Settings, _: &[String]) -> Result<()> {
+    match settings.webhooks.is_empty() {
+        false => Err(crate::error::Error::usage("webhook", "this build has no webhooks (cargo feature `webhook`)")),
+        true => Ok(()),
     }
 }

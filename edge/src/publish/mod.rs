@@ -4,7 +4,7 @@
 //!
 //! [`Publisher`] is used by the thread that collects the worker's events: it appends them to the
 //! journal, and only then do the sinks hear of them. Only [`mqtt`] knows the MQTT library, only
-//! `webhook` the HTTP client.
+//! [`webhook`] the HTTP client.
 
 mod address;
 #[cfg(feature = "serial")]
@@ -13,6 +13,7 @@ mod lamps;
 pub mod mqtt;
 mod settings;
 pub mod stdout;
+pub mod webhook;
 
 pub use address::{BrokerUrl, Host};
 #[cfg(feature = "serial")]

@@ -11,6 +11,7 @@ use edge::daemon::Plan;
 use edge::decide::Rules;
 use edge::journal::{JournalPlace, JournalSettings};
 use edge::publish::MqttSettings;
+use edge::publish::webhook::WebhookSettings;
 use edge_frontend::{Manifest, NetworkKind};
 use jiff::Timestamp;
 
@@ -42,6 +43,9 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     line("journal", journal(&settings.journal));
     line("events", "JSON lines on standard output".into());
     line("mqtt", settings.mqtt.as_ref().map_or("no".into(), |mqtt| broker(mqtt, &settings.name)));
+    for webhook in &settings.webhooks {
+        line("webhook", posted(webhook));
+    }
     line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
     line("log", format!("{} on standard error", settings.log));
     text.push_str(&classes::table(&model.manifest.labels, &rules));
@@ -114,6 +118,13 @@ fn journal(journal: &JournalSettings) -> String {
             text
         }
     }
+}
+
+fn posted(webhook: &WebhookSettings) -> String {
+    let labels = webhook.labels.as_ref().map_or("all labels".into(), |labels| labels.join(", "));
+    let phases: Vec<&str> = webhook.phases.iter().map(|phase| phase.name()).collect();
+    let body = if webhook.template.is_some() { "by a template" } else { "as JSON" };
+    format!("{}: {} of {labels}, {body}", webhook.url, phases.join(" and "))
 }
 
 fn broker(mqtt: &MqttSettings, name: &str) -> String {

@@ -18,7 +18,7 @@ use crate::fault::{Fault, FaultLog};
 use crate::publish::BrokerUrl;
 
 /// After so long the broker has passed on what it has acknowledged, or it never will.
-const ECHO: Duration = Duration::from_secs(10);
+const ECHO: Duration = Duration::from_secs(5);
 
 /// What the thread and the sink share.
 pub(super) struct Shared {
