@@ -72,7 +72,10 @@ fn certificates(dir: &Path) {
     openssl(dir, &format!("{usual} -keyout usual.key -out usual.pem"));
     openssl(dir, &format!("{usual} -keyout name.key -out name.pem -addext basicConstraints=critical,CA:FALSE"));
     openssl(dir, &format!("req -new {key} -keyout expired.key -out expired.csr -subj /CN=localhost"));
-    openssl(dir, "x509 -req -in expired.csr -signkey expired.key -days -1 -out expired.pem");
+    fs::write(dir.join("extensions"), "subjectAltName=DNS:localhost\n").unwrap();
+    openssl(dir, "x509 -req -in expired.csr -signkey expired.key -days -1 -extfile extensions -out expired.pem");
+    openssl(dir, "x509 -req -in expired.csr -signkey expired.key -days 30 -out version1.pem");
+    fs::copy(dir.join("expired.key"), dir.join("version1.key")).unwrap();
     openssl(dir, "x509 -in usual.pem -outform DER -out usual.der");
     let pem = fs::read(dir.join("usual.pem")).unwrap();
     fs::write(dir.join("bom.pem"), [b"\xEF\xBB\xBF", &pem[..]].concat()).unwrap();
@@ -119,7 +122,6 @@ fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
         daemon.wait_until("three attempts", 20 * SECOND, |daemon| lines_with(daemon, "still not connected") >= 2);
         assert_eq!(lines_with(&daemon, "WARN"), 1, "{:#?}", daemon.stderr());
         assert_eq!(lines_with(&daemon, words), 1 + lines_with(&daemon, "still not connected"));
-        assert!(lines_with(&daemon, "mqtt.ca_file") > 0);
     }
     for (text, words) in [("", "no certificate in it"), ("-----BEGIN PRIVATE KEY-----\n", "private key")] {
         fs::write(dir.path().join("bad.pem"), text).unwrap();

@@ -67,10 +67,12 @@ fn a_full_standard_output_is_an_error_and_the_broker_gets_everything_all_the_sam
 #[test]
 fn what_cannot_be_said_is_no_panic() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
+    let model = tiny::model();
+    let model = model.to_str().unwrap();
     let cases: [(&[&str], i32); 4] = [
-        (&["run", "--source", "file:/no/such.wav"], 1),
+        (&["run", "--model", model, "--source", "file:/no/such.wav"], 1),
         (&["run", "--config", "/no/such.toml"], 2),
-        (&["classify", "/no/such.wav"], 1),
+        (&["classify", "--model", model, "/no/such.wav"], 1),
         (&["run", "--mqtt", "mqtt://u:geheim@a"], 2),
     ];
     for (args, code) in cases {
@@ -146,8 +148,11 @@ fn a_second_daemon_on_one_journal_listens_and_is_told_why_it_keeps_events_in_mem
     configure(dir.path(), &[(Sound::Silence, 60.0)], false, &mqtt(broker.port));
     let mut first = Process::start(&mut command(dir.path()));
     first.wait_until("the first", 15 * SECOND, |first| first.stderr().iter().any(|line| line.contains("listening")));
-    configure(dir.path(), SHORT, true, &mqtt(broker.port).replace("health_s", "client_id = \"second\"\nhealth_s"));
-    let output = Process::start(&mut command(dir.path())).finish(20 * SECOND);
+    let other = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("ear.journal");
+    let config = mqtt(broker.port).replace("ear.journal", journal.to_str().unwrap());
+    configure(other.path(), SHORT, true, &config.replace("health_s", "client_id = \"second\"\nhealth_s"));
+    let output = Process::start(&mut command(other.path())).finish(20 * SECOND);
     assert!(output.status.success(), "{output:#?}");
     assert_eq!(output.stdout.len(), 4);
     subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT) == output.stdout);

@@ -26,12 +26,12 @@ pub(super) fn fault(error: &ConnectionError, url: &BrokerUrl) -> Fault {
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => silent(url),
         ConnectionError::MqttState(StateError::AwaitPingResp) => silent(url),
         ConnectionError::MqttState(StateError::ConnectionAborted) => closed(url),
-        ConnectionError::MqttState(StateError::Deserialization(error)) => {
-            Fault::new("broker-protocol", format!("{url} does not keep to the protocol: {error}"))
-        }
-        error => match source::<io::Error>(error) {
-            Some(error) => io(error, url),
-            None => Fault::new("broker-failed", format!("the connection to {url} fails: {}", one_line(error))),
+        error => match (source::<io::Error>(error), error) {
+            (Some(error), _) => io(error, url),
+            (None, ConnectionError::MqttState(StateError::Deserialization(error))) => {
+                Fault::new("broker-protocol", format!("{url} does not keep to the protocol: {error}"))
+            }
+            _ => Fault::new("broker-failed", format!("the connection to {url} fails: {}", one_line(error))),
         },
     }
 }
@@ -101,7 +101,8 @@ fn tls(error: &rustls::Error, url: &BrokerUrl) -> Fault {
                 "certificate-not-valid-yet",
                 "the broker's certificate is not valid yet: is this machine's clock right?",
             ),
-            CertificateError::UnknownIssuer => Fault::new(
+            // Of another authority that has the same name, the second.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Fault::new(
                 "certificate-unknown",
                 format!(
                     "the broker's certificate is signed by nobody whom this device trusts: {pin}, or that of its authority"
@@ -113,6 +114,11 @@ fn tls(error: &rustls::Error, url: &BrokerUrl) -> Fault {
                     "the broker's certificate is not for the name {host} ({}): use a name that it has, or {pin}",
                     one_line(&text)
                 ),
+            ),
+            _ if text.contains("UnsupportedCertVersion") => Fault::new(
+                "certificate-version",
+                "the broker's certificate is of X.509 version 1, which is not taken any more: make a new one, for example \
+                 with openssl req -x509",
             ),
             _ if text.contains("CaUsedAsEndEntity") => Fault::new(
                 "certificate-of-authority",
