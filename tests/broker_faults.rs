@@ -121,7 +121,7 @@ fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
         let mut daemon = Process::start(command.env("EARWITNESS_LOG", "warn,edge=debug"));
         daemon.wait_until("three attempts", 20 * SECOND, |daemon| lines_with(daemon, "still not connected") >= 2);
         assert_eq!(lines_with(&daemon, "WARN"), 1, "{:#?}", daemon.stderr());
-        assert_eq!(lines_with(&daemon, words), 1 + lines_with(&daemon, "still not connected"));
+        assert!(lines_with(&daemon, words) >= 3, "{certificate}: {:#?}", daemon.stderr());
     }
     for (text, words) in [("", "no certificate in it"), ("-----BEGIN PRIVATE KEY-----\n", "private key")] {
         fs::write(dir.path().join("bad.pem"), text).unwrap();
@@ -155,6 +155,19 @@ fn a_broker_that_takes_no_long_messages_gets_the_events_and_the_long_one_is_name
     subscriber.wait_until("the farewell", |subscriber| {
         subscriber.payloads("earwitness/ear/status").last().is_some_and(|last| last == "offline")
     });
+}
+
+#[test]
+fn a_broker_that_ends_the_connection_at_a_forbidden_topic_gets_the_events() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("acl"), "topic readwrite #\ntopic deny earwitness/ear/state/#\n").unwrap();
+    // Without a queue, mosquitto 2.0 hangs up on what it denies.
+    let lines = format!("{ANYBODY}\nacl_file {}/acl", dir.path().display());
+    let broker = Broker::start(dir.path(), free_port(), &lines);
+    let subscriber = Subscriber::start(broker.port, None);
+    let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &url(broker.port)));
+    wait_for_events(&mut daemon, &subscriber);
+    wait_for_log(&mut daemon, "on earwitness/ear/state/");
 }
 
 #[test]
@@ -305,7 +318,7 @@ fn home_assistant_is_heard_where_it_speaks_whatever_the_prefix() {
 fn a_broker_that_acknowledges_what_it_does_not_pass_on_is_found_out() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("acl"), "topic read #\n").unwrap();
-    let lines = format!("{ANYBODY}\nacl_file {}/acl", dir.path().display());
+    let lines = format!("allow_anonymous true\nacl_file {}/acl", dir.path().display());
     let broker = Broker::start(dir.path(), free_port(), &lines);
     let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &url(broker.port)));
     wait_for_log(

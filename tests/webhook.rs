@@ -177,16 +177,16 @@ fn a_daemon_that_is_killed_posts_everything_that_it_has_printed() {
 fn what_is_wrong_with_a_webhook_is_said_with_file_and_line() {
     let dir = tempfile::tempdir().unwrap();
     let cases = [
-        ("[[webhook]]\nurl = \"ftp://a\"", "ear.toml:10: webhook.url: expected http://HOST"),
+        ("[[webhook]]\nurl = \"ftp://a\"", "ear.toml:11: webhook.url: expected http://HOST"),
         (
             "[[webhook]]\nurl = \"http://a\"\ntemplate = \"{{lable}}\"",
-            "ear.toml:11: webhook.template: an event has no field",
+            "ear.toml:12: webhook.template: an event has no field",
         ),
         (
             "[[webhook]]\nurl = \"http://a\"\nphases = [\"begin\"]",
-            "ear.toml:11: webhook.phases: unknown variant `begin`",
+            "ear.toml:12: webhook.phases: unknown variant `begin`",
         ),
-        ("[[webhook]]\nurl = \"http://a\"\nheaders = { \"a b\" = \"c\" }", "ear.toml:11: webhook.headers"),
+        ("[[webhook]]\nurl = \"http://a\"\nheaders = { \"a b\" = \"c\" }", "ear.toml:12: webhook.headers"),
         ("[[webhook]]\nlabels = [\"tone\"]", "webhook"),
         ("[[webhook]]\nurl = \"http://a\"\nlabels = [\"tune\"]", "tune"),
     ];
