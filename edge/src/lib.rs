@@ -12,13 +12,14 @@
 //! | [`decide`] | worker | frame logits | onsets and offsets |
 //! | [`quiet`] | main | onsets and offsets | those that are reported at their hour |
 //! | [`event`] | main | onsets and offsets | JSON objects |
-//! | [`publish`] | one thread a sink | events | JSON lines, MQTT |
+//! | [`journal`] | main | events | records, in memory and on disk, at each sink's own pace |
+//! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
 //!
 //! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
 //! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
 //! thread; [`model`] and [`config`] are what the daemon is told before it starts, and [`error`] says
-//! why it cannot start or go on;
-//! [`fault`] is for what may pass. [`daemon`] joins all of them, and [`logging`] is what it logs by.
+//! why it cannot start or go on; [`fault`] is for what may pass. [`daemon`] joins all of them, and
+//! [`logging`] is what it logs by.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,29 +1,23 @@
 //! The journal's file: events enter, records leave in the order in which they came.
 
-use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row, params};
 use uuid::Uuid;
 
+use super::files::lock;
 use super::moment::Moment;
-use super::trouble::{Result, Trouble};
-use super::{Query, Record, rescue, schema};
+use super::query::{COLUMNS, record};
+use super::trouble::Result;
+use super::{Record, rescue, schema};
 use crate::event::{Event, Phase};
 
 /// Pages of the database that are kept in memory, KiB.
 const CACHE_KIB: i32 = 256;
-
-/// A daemon that was ended a moment ago may still have its lock.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-
-const COLUMNS: &str = "seq, device, label, payload";
 
 /// A record that is to be kept, and what the file has to know of it.
 #[derive(Debug, Clone)]
@@ -34,18 +28,12 @@ pub(super) struct Draft {
     pub(super) phase: Phase,
 }
 
-/// A record that was removed: its number and the bytes of its payload.
-pub(super) struct Removed {
-    pub(super) seq: i64,
-    pub(super) n_bytes: u64,
-}
-
 /// An open file. No other daemon has it; other processes may read it.
 #[derive(Debug)]
 pub(super) struct Database {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
-    n_bytes: u64,
+    pub(super) n_bytes: u64,
     /// Number of the newest event that is in the file, or was acknowledged.
     last_seq: i64,
     /// Events that have begun and not ended.
@@ -243,77 +231,8 @@ impl Database {
         self.relaxed(|connection| connection.execute("DELETE FROM cursor WHERE sink = ?1", [sink]).map(drop))
     }
 
-    /// Removes what every sink has, up to the number `to`, and what was written down `keep` ago or
-    /// earlier.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be written.
-    pub(super) fn remove_delivered(&mut self, to: i64, keep: Duration, now: Moment) -> Result<Vec<Removed>> {
-        match keep.is_zero() {
-            true => self.remove_where("seq <= ?1", params![to]),
-            false => {
-                let ms = keep.as_millis() as i64;
-                let (boot, up_ms, at_ms) = (now.boot, now.uptime.as_millis() as i64, now.wall.as_millisecond());
-                let old = "seq <= ?1 AND CASE boot WHEN ?2 THEN up_ms < ?3 ELSE at_ms < ?4 AND at_ms >= ?5 END";
-                self.remove_where(old, params![to, boot, up_ms - ms, at_ms - ms, clock_is_set_ms()])
-            }
-        }
-    }
-
-    /// Number of the newest record that is older than `age`. Of a record from this start of the
-    /// machine the age is known whatever was done to the clock; one from before the clock was set has
-    /// none.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub(super) fn older_than(&self, age: Duration, now: Moment) -> Result<Option<i64>> {
-        let ms = age.as_millis() as i64;
-        let query = "SELECT max(seq) FROM event WHERE
-            CASE boot WHEN ?1 THEN up_ms < ?2 ELSE at_ms < ?3 AND at_ms >= ?4 END";
-        let (up_ms, at_ms) = (now.uptime.as_millis() as i64, now.wall.as_millisecond());
-        let values = params![now.boot, up_ms - ms, at_ms - ms, clock_is_set_ms()];
-        Ok(self.connection.query_row(query, values, |row| row.get(0))?)
-    }
-
-    /// Number of the newest record of which the bytes, with all that came after it, exceed `max_bytes`.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub(super) fn in_excess_of(&self, max_bytes: u64) -> Result<Option<i64>> {
-        if self.n_bytes <= max_bytes {
-            return Ok(None);
-        }
-        let query = "SELECT max(seq) FROM (
-            SELECT seq, sum(length(CAST(payload AS BLOB))) OVER (ORDER BY seq DESC) AS n_bytes FROM event
-        ) WHERE n_bytes > ?1";
-        Ok(self.connection.query_row(query, [max_bytes as i64], |row| row.get(0))?)
-    }
-
-    /// Removes everything up to the number `to`.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be written.
-    pub(super) fn remove_to(&mut self, to: i64) -> Result<Vec<Removed>> {
-        self.remove_where("seq <= ?1", params![to])
-    }
-
-    fn remove_where(&mut self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Removed>> {
-        let removed = self.relaxed(|connection| {
-            let query = format!("DELETE FROM event WHERE {condition} RETURNING seq, length(CAST(payload AS BLOB))");
-            let mut statement = connection.prepare_cached(&query)?;
-            let row = |row: &Row<'_>| Ok(Removed { seq: row.get(0)?, n_bytes: row.get::<_, i64>(1)? as u64 });
-            statement.query_map(values, row)?.collect::<rusqlite::Result<Vec<_>>>()
-        })?;
-        self.n_bytes -= removed.iter().map(|removed| removed.n_bytes).sum::<u64>();
-        Ok(removed)
-    }
-
     /// Writes without waiting for the disk.
-    fn relaxed<T>(&mut self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+    pub(super) fn relaxed<T>(&mut self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         self.connection.pragma_update(None, "synchronous", "NORMAL")?;
         let result = write(&self.connection);
         self.connection.pragma_update(None, "synchronous", "FULL")?;
@@ -362,15 +281,6 @@ impl Database {
         Ok(ended)
     }
 
-    /// The events that `query` asks for, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub(super) fn query(&self, query: &Query) -> Result<Vec<Record>> {
-        select(&self.connection, query)
-    }
-
     /// What was written down under `key`.
     ///
     /// # Errors
@@ -397,69 +307,10 @@ impl Database {
         self.last_seq
     }
 
-    #[cfg(test)]
+    /// For queries.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
-}
-
-/// The events of the file at `path` that `query` asks for, oldest first, while a daemon may be writing
-/// to it.
-///
-/// # Errors
-///
-/// When the file cannot be read, or is of another version.
-pub(super) fn read(path: &Path, query: &Query) -> Result<Vec<Record>> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(2))?;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        schema::VERSION => select(&connection, query),
-        _ => Err(Trouble::Newer { version }),
-    }
-}
-
-/// Looks at what is at `path`, which need not exist, and changes nothing.
-///
-/// # Errors
-///
-/// Why it cannot be opened.
-pub(super) fn check(path: &Path) -> Result<()> {
-    if !path.exists() {
-        let mut folders = path.ancestors().skip(1).filter(|folder| folder.exists());
-        return match folders.next() {
-            Some(folder) if !folder.is_dir() => Err(io::Error::from(io::ErrorKind::NotADirectory).into()),
-            _ => Ok(()),
-        };
-    }
-    let none = Query { limit: Some(0), ..Query::default() };
-    match read(path, &none) {
-        // It is set aside, and what can be read of it is kept.
-        Err(trouble) if trouble.is_damage() => Ok(()),
-        // An earlier version's becomes one of this version.
-        Err(Trouble::Newer { version }) if version < schema::VERSION => Ok(()),
-        result => result.map(drop),
-    }
-}
-
-fn select(connection: &Connection, query: &Query) -> Result<Vec<Record>> {
-    let statement = format!(
-        "SELECT * FROM (
-            SELECT {COLUMNS} FROM event
-            WHERE (?1 IS NULL OR at_ms >= ?1) AND (?2 IS NULL OR label = ?2) AND (?3 IS NULL OR device = ?3)
-            ORDER BY seq DESC LIMIT ?4
-        ) ORDER BY seq"
-    );
-    let mut statement = connection.prepare_cached(&statement)?;
-    let since_ms = query.since.map(Timestamp::as_millisecond);
-    let limit = query.limit.map_or(-1, |limit| limit as i64);
-    let records = statement.query_map(params![since_ms, query.label, query.source, limit], record)?;
-    Ok(records.collect::<rusqlite::Result<_>>()?)
-}
-
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    Ok(Record { seq: row.get(0)?, device: row.get(1)?, label: row.get(2)?, payload: row.get(3)? })
 }
 
 fn insert(connection: &Connection, record: &Record, moment: Moment) -> rusqlite::Result<()> {
@@ -467,33 +318,4 @@ fn insert(connection: &Connection, record: &Record, moment: Moment) -> rusqlite:
     let Record { seq, device, label, payload } = record;
     let (at_ms, up_ms) = (moment.wall.as_millisecond(), moment.uptime.as_millis() as i64);
     statement.execute(params![seq, at_ms, moment.boot, up_ms, device, label, payload]).map(drop)
-}
-
-fn clock_is_set_ms() -> i64 {
-    crate::clock::clock_is_set().as_millisecond()
-}
-
-/// Takes the file that keeps other daemons away from the journal at `path`. The kernel gives it back
-/// with the process, whatever ends that.
-fn lock(path: &Path, patient: bool) -> Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(with_suffix(path, "-lock"))?;
-    let mut left = if patient { LOCK_PATIENCE } else { Duration::ZERO };
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if left.is_zero() => return Err(Trouble::Locked),
-            Err(TryLockError::WouldBlock) => {
-                let wait = Duration::from_millis(50).min(left);
-                thread::sleep(wait);
-                left -= wait;
-            }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
-    }
-}
-
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }

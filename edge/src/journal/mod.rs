@@ -22,8 +22,13 @@
 
 mod cursor;
 mod database;
+mod files;
+mod history;
+mod limits;
 mod moment;
+mod query;
 mod rescue;
+mod retention;
 mod schema;
 mod settings;
 mod store;
@@ -199,7 +204,7 @@ impl Waker {
 ///
 /// Why the file cannot be read.
 pub fn read(path: &Path, query: &Query) -> Result<Vec<Record>, Fault> {
-    database::read(path, query).map_err(|trouble| trouble.fault(path))
+    query::read(path, query).map_err(|trouble| trouble.fault(path))
 }
 
 /// Looks at what is at `path`, which need not exist, and changes nothing.
@@ -208,7 +213,7 @@ pub fn read(path: &Path, query: &Query) -> Result<Vec<Record>, Fault> {
 ///
 /// Why a daemon would keep events in memory, as far as it can be seen from outside.
 pub fn check(path: &Path) -> Result<(), Fault> {
-    database::check(path).map_err(|trouble| trouble.fault(path))
+    query::check(path).map_err(|trouble| trouble.fault(path))
 }
 
 impl Record {

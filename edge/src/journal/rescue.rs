@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::Record;
-use super::database::with_suffix;
+use super::files::with_suffix;
 use super::moment::Moment;
 use super::trouble::Result;
 

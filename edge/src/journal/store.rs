@@ -6,7 +6,7 @@
 //! [`QUEUE_EVENTS`]; the disk is tried again with later events and every few seconds.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::cursor::Progress;
 use super::database::{Database, Draft};
 use super::moment::Moment;
 use super::trouble::{Result, Trouble};
-use super::{Depth, JournalPlace, JournalSettings, QUEUE_EVENTS, Query, Record, Start, database};
+use super::{Depth, JournalPlace, JournalSettings, QUEUE_EVENTS, Record, Start, files};
 use crate::event::Event;
 use crate::fault::{Backoff, Fault, FaultLog};
 
@@ -23,24 +23,24 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Store {
-    settings: JournalSettings,
-    place: Place,
+    pub(super) settings: JournalSettings,
+    pub(super) place: Place,
     /// What the disk did not take, oldest first.
-    memory: VecDeque<Draft>,
+    pub(super) memory: VecDeque<Draft>,
     /// Number of the newest event.
-    last_seq: i64,
-    sinks: Vec<Progress>,
+    pub(super) last_seq: i64,
+    pub(super) sinks: Vec<Progress>,
     faults: FaultLog,
     fault: Option<Fault>,
     backoff: Backoff,
     retry_at: Option<Instant>,
-    n_dropped: u64,
+    pub(super) n_dropped: u64,
     /// What every sink had was removed up to this number.
-    removed_to: i64,
+    pub(super) removed_to: i64,
 }
 
 #[derive(Debug)]
-enum Place {
+pub(super) enum Place {
     Open(Database),
     /// Not open, for now. `was_open`: records in it may have been handed out.
     Closed {
@@ -76,7 +76,7 @@ impl Store {
             return store;
         };
         if let Some(before) = before.filter(|before| before.is_file() && !file.exists()) {
-            take_over(&before, &file);
+            files::take_over(&before, &file);
         }
         match Database::open(&file, super::MQTT, true).and_then(|database| forget_others(database, sinks)) {
             Ok(database) => {
@@ -191,7 +191,7 @@ impl Store {
     }
 
     /// Notes why the disk does not take events. A damaged file is closed: opening it again mends it.
-    fn failed(&mut self, trouble: &Trouble) {
+    pub(super) fn failed(&mut self, trouble: &Trouble) {
         let file = file(&self.settings);
         let fault = trouble.fault(&file);
         if let Some(news) = self.faults.occurred(&fault) {
@@ -252,77 +252,6 @@ impl Store {
         self.progressed(sink, before);
     }
 
-    /// Writes down how far a sink is that was at `before`.
-    fn progressed(&mut self, sink: usize, before: i64) {
-        let to = self.sinks[sink].acked_to();
-        if to != before
-            && let Err(trouble) = self.note_progress(sink, to)
-        {
-            self.failed(&trouble);
-        }
-    }
-
-    fn note_progress(&mut self, sink: usize, to: i64) -> Result<()> {
-        let delivered = self.delivered_to();
-        let Place::Open(database) = &mut self.place else { return Ok(()) };
-        if self.sinks[sink].start == Start::Kept {
-            database.set_cursor(&self.sinks[sink].name, to)?;
-        }
-        if self.settings.keep.is_zero() && delivered > self.removed_to {
-            database.remove_delivered(delivered, Duration::ZERO, Moment::now())?;
-            self.removed_to = delivered;
-        }
-        Ok(())
-    }
-
-    /// What every sink has: everything up to this number.
-    fn delivered_to(&self) -> i64 {
-        self.sinks.iter().map(Progress::acked_to).min().unwrap_or(i64::MIN)
-    }
-
-    /// Forgets what every sink has and is to be kept for nobody.
-    fn purge_memory(&mut self) {
-        let is_kept = matches!(self.place, Place::Closed { .. }) && !self.settings.keep.is_zero();
-        while let Some(first) = self.memory.front()
-            && !is_kept
-            && self.sinks.iter().all(|sink| sink.is_done(first.record.seq))
-        {
-            let seq = first.record.seq;
-            self.memory.pop_front();
-            self.sinks.iter_mut().for_each(|sink| sink.forget(seq));
-        }
-    }
-
-    /// Drops the oldest events until the limits are kept, but never the newest one.
-    fn drop_excess(&mut self, now: Moment) -> Result<()> {
-        let Place::Open(database) = &mut self.place else { return Ok(()) };
-        let too_old = database.older_than(self.settings.max_age.max(self.settings.keep), now)?;
-        let too_many = database.in_excess_of(self.settings.max_bytes)?;
-        let Some(to) = too_old.max(too_many).map(|to| to.min(self.last_seq - 1)) else { return Ok(()) };
-        let mut n_lost = 0;
-        for removed in database.remove_to(to)? {
-            let drop = |lost, sink: &mut Progress| sink.dropped(removed.seq, removed.n_bytes) | lost;
-            n_lost += u64::from(self.sinks.iter_mut().fold(false, drop));
-        }
-        if n_lost > 0 {
-            self.say_dropped(n_lost, "a sink is away for too long");
-        }
-        Ok(())
-    }
-
-    fn say_dropped(&mut self, n: u64, why: &str) {
-        let before = self.n_dropped;
-        self.n_dropped += n;
-        // At powers of two, so that a day of it is a few lines.
-        if before == 0 || before.ilog2() != self.n_dropped.ilog2() {
-            tracing::warn!(
-                n_dropped = self.n_dropped,
-                "{why}: the oldest events are dropped before every sink has them, {} so far",
-                self.n_dropped
-            );
-        }
-    }
-
     /// Notes that open events go on, tries a disk again that failed, and forgets what was kept for long
     /// enough.
     pub(super) fn keep_alive(&mut self, now: Moment) {
@@ -346,22 +275,6 @@ impl Store {
             self.failed(&trouble);
             Vec::new()
         })
-    }
-
-    pub(super) fn query(&mut self, query: &Query) -> Vec<Record> {
-        let mut records = Vec::new();
-        if let Place::Open(database) = &self.place {
-            match database.query(query) {
-                Ok(found) => records = found,
-                Err(trouble) => {
-                    self.failed(&trouble);
-                }
-            }
-        }
-        let matches = |draft: &&Draft| query.matches(&draft.record, draft.moment.wall);
-        records.extend(self.memory.iter().filter(matches).map(|draft| (*draft.record).clone()));
-        let n_excess = query.limit.map_or(0, |limit| records.len().saturating_sub(limit));
-        records.split_off(n_excess)
     }
 
     pub(super) fn memo(&mut self, key: &str) -> Option<String> {
@@ -458,22 +371,4 @@ fn forget_others(mut database: Database, sinks: &[&str]) -> Result<Database> {
         }
     }
     Ok(database)
-}
-
-/// An earlier version's spool becomes the journal.
-fn take_over(before: &Path, file: &Path) {
-    let moved = |suffix: &str| {
-        let (from, to) = (database::with_suffix(before, suffix), database::with_suffix(file, suffix));
-        if from.exists() { std::fs::rename(from, to) } else { Ok(()) }
-    };
-    // The log first: without its database it means nothing, the other way round events would be lost.
-    match moved("-wal").and_then(|()| moved("")) {
-        Ok(()) => {
-            let (before, file) = (before.display(), file.display());
-            tracing::info!(%before, %file, "the spool {before} of an earlier version becomes the journal {file}");
-        }
-        Err(error) => {
-            tracing::error!(%error, "the spool {} of an earlier version cannot be taken over: {error}", before.display())
-        }
-    }
 }

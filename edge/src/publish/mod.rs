@@ -181,7 +181,7 @@ pub(crate) mod tests {
             peak_score: 0.5,
         };
         let mut builder = EventBuilder::new("test", "test-1.0.0", &[label.to_string()]);
-        builder.build(&transition, |_| Timestamp::UNIX_EPOCH)
+        builder.build(&transition, |_| Timestamp::constant(1_800_000_000, 0))
     }
 
     /// A journal that ends with the test.

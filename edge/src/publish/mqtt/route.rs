@@ -30,20 +30,25 @@ impl Route {
 
     /// The attempt has failed, after its time was over or at once.
     pub(super) fn failed(&mut self, in_silence: bool) {
+        let url = self.url.clone();
+        self.failed_with(in_silence, || resolve(&url));
+    }
+
+    fn failed_with(&mut self, in_silence: bool, resolve: impl FnOnce() -> Vec<String>) {
         if self.at == 0 && in_silence {
-            self.others = self.resolve();
+            self.others = resolve();
         }
         // At once means that the library has tried all addresses of the name.
         if self.at > 0 || in_silence {
             self.at = (self.at + 1) % (self.others.len() + 1);
         }
     }
+}
 
-    fn resolve(&self) -> Vec<String> {
-        let Host::Name(name) = &self.url.host else { return Vec::new() };
-        let addresses = (name.as_str(), self.url.port).to_socket_addrs();
-        others(addresses.map(Iterator::collect).unwrap_or_default(), self.url.tls)
-    }
+fn resolve(url: &BrokerUrl) -> Vec<String> {
+    let Host::Name(name) = &url.host else { return Vec::new() };
+    let addresses = (name.as_str(), url.port).to_socket_addrs();
+    others(addresses.map(Iterator::collect).unwrap_or_default(), url.tls)
 }
 
 /// All but the first, as the library takes them. TLS knows no zones.
@@ -71,13 +76,17 @@ mod tests {
         assert_eq!(route.target(), "broker.example");
         route.failed(false);
         assert_eq!(route.target(), "broker.example", "all addresses were tried");
+        // The first address swallows everything, the second one, too, and the third refuses.
+        let addresses = || vec!["10.0.0.2".into(), "10.0.0.3".into()];
         let mut targets = Vec::new();
-        route.others = vec!["10.0.0.2".into(), "10.0.0.3".into()];
-        for _ in 0..4 {
-            route.at = (route.at + 1) % 3;
+        for in_silence in [true, true, false, true] {
+            route.failed_with(in_silence, addresses);
             targets.push(route.target());
         }
         assert_eq!(targets, ["10.0.0.2", "10.0.0.3", "broker.example", "10.0.0.2"]);
+        let mut one = Route::new(&"mqtt://10.0.0.1".parse().unwrap());
+        one.failed(true);
+        assert_eq!(one.target(), "10.0.0.1");
     }
 
     #[test]
