@@ -1,5 +1,5 @@
-//! Claim: what home brokers do to a client, certificates, limits, access control, clashes, is survived, named
-//! once, and loses no event. Needs the Debian packages mosquitto and openssl.
+//! Claim: what home brokers do to a client, certificates, limits, access control, clashes, is
+//! survived, named once, and loses no event. Needs the Debian packages mosquitto and openssl.
 
 #![allow(clippy::unwrap_used)]
 
@@ -254,7 +254,8 @@ fn retained(port: u16) -> Vec<Received> {
 fn what_an_earlier_configuration_has_retained_is_taken_away() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
-    // An earlier version has left a label that the model does not have any more, and it was ON. Others' topics stay.
+    // An earlier version has left a label that the model does not have any more, and it was ON.
+    // Others' topics stay.
     let config = r#"{"name": "Blender"}"#;
     let left = [
         ("earwitness/ear/state/blender", "ON"),

@@ -1,5 +1,5 @@
-//! Claim: a sink that is slow, full or gone holds up nobody, and what that costs is said as it is. Needs the
-//! Debian package mosquitto.
+//! Claim: a sink that is slow, full or gone holds up nobody, and what that costs is said as it is.
+//! Needs the Debian package mosquitto.
 
 #![allow(clippy::unwrap_used)]
 

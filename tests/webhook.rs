@@ -1,5 +1,5 @@
-//! Claim: events reach a real HTTP server at least once and in order, whatever the server and the daemon go
-//! through meanwhile, and a server that is away holds up nobody.
+//! Claim: events reach a real HTTP server at least once and in order, whatever the server and the
+//! daemon go through meanwhile, and a server that is away holds up nobody.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,5 @@
-//! Shared parts of the end-to-end tests. The tests themselves are one target a claim, beside this folder.
+//! Shared parts of the end-to-end tests. The tests themselves are one target a claim, beside this
+//! folder.
 
 pub mod alloc_counter;
 pub mod binary;

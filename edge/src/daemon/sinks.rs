@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::capture::SourceSpec;
 use crate::config::Settings;
 use crate::decide::Rules;
 use crate::error::Result;
@@ -10,7 +11,7 @@ use crate::journal::Journal;
 use crate::model::Model;
 #[cfg(feature = "serial")]
 use crate::publish::LampSink;
-use crate::publish::stdout::Lines;
+use crate::publish::stdout::{Lines, WhenBehind};
 use crate::publish::{Label, Publisher};
 
 #[cfg(feature = "serial")]
@@ -62,7 +63,10 @@ pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result
     let mut sinks = Sinks { publisher: Publisher::new(journal.clone()), links, owed };
     add_mqtt(&mut sinks, &journal, settings, &labels(rules, model), model)?;
     add_webhooks(&mut sinks, &journal, settings, &webhooks)?;
-    sinks.publisher.add(Lines::stdout(&journal)?);
+    // Sound that is being made does not wait for a slow reader; sound that was recorded does.
+    let live =
+        settings.sources.iter().any(|source| matches!(source.spec, SourceSpec::Mic { .. } | SourceSpec::Serial(_)));
+    sinks.publisher.add(Lines::stdout(&journal, if live { WhenBehind::GoOn } else { WhenBehind::Wait })?);
     Ok(sinks)
 }
 

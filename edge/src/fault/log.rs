@@ -1,10 +1,10 @@
 //! Which faults of one part are worth a line of the log: every kind once, and again less and less
 //! often while it keeps coming back.
 //!
-//! A part that fails and recovers all day, as a broker with a bad cable does, must not fill the log.
-//! The first fault of a kind is reported at once. After a report the kind is silent for a minute,
-//! then for two, and so on up to an hour; a kind that stayed away for an hour begins anew. Recovery
-//! is reported where the fault was.
+//! A part that fails and recovers all day, as a broker with a bad cable does, must not fill the
+//! log. The first fault of a kind is reported at once. After a report the kind is silent for a
+//! minute, then for two, and so on up to an hour; a kind that stayed away for an hour begins anew.
+//! Recovery is reported where the fault was.
 
 use std::time::{Duration, Instant};
 

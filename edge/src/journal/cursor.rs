@@ -94,8 +94,8 @@ impl Progress {
         !self.is_starved && self.n_pending > self.out.len() as u64
     }
 
-    /// Nothing was found although something waits: it is not looked for again before the journal has
-    /// changed.
+    /// Nothing was found although something waits: it is not looked for again before the journal
+    /// has changed.
     pub(super) fn starved(&mut self, is_starved: bool) {
         self.is_starved = is_starved;
     }
@@ -131,14 +131,15 @@ impl Progress {
         self.settle(seq, n_bytes);
     }
 
-    /// A record was dropped, and so was all before it. Returns whether it was still to be delivered.
+    /// A record was dropped, and so was all before it. Returns whether it was still to be
+    /// delivered.
     pub(super) fn dropped(&mut self, seq: i64, n_bytes: u64) -> bool {
         self.position = self.position.max(seq);
         self.dropped_from_memory(seq, n_bytes)
     }
 
-    /// A record was dropped before it came to the disk, where earlier ones may be. Returns whether it
-    /// was still to be delivered.
+    /// A record was dropped before it came to the disk, where earlier ones may be. Returns whether
+    /// it was still to be delivered.
     pub(super) fn dropped_from_memory(&mut self, seq: i64, n_bytes: u64) -> bool {
         self.dropped_to = self.dropped_to.max(seq);
         if self.is_done(seq) {
@@ -194,8 +195,8 @@ impl Cursor {
         self.shared.changed.notify_all();
     }
 
-    /// Waits until there is something to take, the sink is [woken](super::Waker::wake), or `timeout`
-    /// is over.
+    /// Waits until there is something to take, the sink is [woken](super::Waker::wake), or
+    /// `timeout` is over.
     pub fn wait(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         let mut store = self.shared.lock();
@@ -214,8 +215,8 @@ impl Cursor {
         self.shared.lock().has_more(self.sink)
     }
 
-    /// Whether the record of this number is still wanted: the limits may have dropped it since it was
-    /// handed out.
+    /// Whether the record of this number is still wanted: the limits may have dropped it since it
+    /// was handed out.
     pub fn is_kept(&self, seq: i64) -> bool {
         self.shared.lock().is_kept(self.sink, seq)
     }

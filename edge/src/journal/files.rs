@@ -18,8 +18,8 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Takes the file that keeps other daemons away from the journal at `path`. The kernel gives it back
-/// with the process, whatever ends that.
+/// Takes the file that keeps other daemons away from the journal at `path`. The kernel gives it
+/// back with the process, whatever ends that.
 pub(super) fn lock(path: &Path, patient: bool) -> Result<File> {
     let file = File::options().create(true).truncate(false).write(true).open(with_suffix(path, "-lock"))?;
     let mut left = if patient { LOCK_PATIENCE } else { Duration::ZERO };
@@ -43,7 +43,8 @@ pub(super) fn take_over(before: &Path, file: &Path) {
         let (from, to) = (with_suffix(before, suffix), with_suffix(file, suffix));
         if from.exists() { fs::rename(from, to) } else { Ok(()) }
     };
-    // The log first: without its database it means nothing, the other way round events would be lost.
+    // The log first: without its database it means nothing, the other way round events would be
+    // lost.
     match moved("-wal").and_then(|()| moved("")) {
         Ok(()) => {
             let (before, file) = (before.display(), file.display());

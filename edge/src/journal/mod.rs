@@ -5,19 +5,20 @@
 //!
 //! [`Journal::append`] returns when its events are on the disk: SQLite, write-ahead log, one
 //! transaction and one `fsync` per call (`synchronous = FULL`). So an event that a sink has seen
-//! survives the daemon's death and a power cut. A sink that is [kept](Start::Kept) gets each event at
-//! least once, in order: it goes on after the last one that it has acknowledged, in the next process,
-//! too. How far it is is not synchronised (`synchronous = NORMAL`): should that be lost, some events
-//! are delivered once more, with their ids.
+//! survives the daemon's death and a power cut. A sink that is [kept](Start::Kept) gets each event
+//! at least once, in order: it goes on after the last one that it has acknowledged, in the next
+//! process, too. How far it is is not synchronised (`synchronous = NORMAL`): should that be lost,
+//! some events are delivered once more, with their ids.
 //!
-//! A sink that is slow or away holds up neither the others nor the recognition. What it has not taken
-//! waits, within the limits of size and age; what these drop is counted and reported.
+//! A sink that is slow or away holds up neither the others nor the recognition. What it has not
+//! taken waits, within the limits of size and age; what these drop is counted and reported.
 //!
-//! Without a file, and while a disk fails, events are kept in memory, up to [`QUEUE_EVENTS`] of them.
+//! Without a file, and while a disk fails, events are kept in memory, up to [`QUEUE_EVENTS`] of
+//! them.
 //!
 //! The journal also knows which events have begun and not ended. What is open when it is opened was
-//! left so by a daemon that died: [`Journal::interrupted`] are the ends of these, at the last time that
-//! they were known to go on. Events stay for a configured time after every sink has them, for
+//! left so by a daemon that died: [`Journal::interrupted`] are the ends of these, at the last time
+//! that they were known to go on. Events stay for a configured time after every sink has them, for
 //! [`Journal::events`] and [`read`].
 
 mod cursor;
@@ -123,8 +124,8 @@ pub struct Waker(Arc<Shared>);
 impl Journal {
     /// Opens the journal. `sinks` names all that will take part and are [kept](Start::Kept).
     ///
-    /// A file that cannot be opened is no error: that is reported once, events are kept in memory, and
-    /// it is tried again.
+    /// A file that cannot be opened is no error: that is reported once, events are kept in memory,
+    /// and it is tried again.
     pub fn open(settings: JournalSettings, sinks: &[&str]) -> Self {
         let store = Mutex::new(Store::open(settings, sinks));
         Journal { shared: Arc::new(Shared { store, changed: Condvar::new(), n_wakes: AtomicU64::new(0) }) }
@@ -143,8 +144,8 @@ impl Journal {
         self.shared.changed.notify_all();
     }
 
-    /// The offsets that a daemon that died owes: of every event that had begun and not ended, at the
-    /// last time it was known to go on. To be appended.
+    /// The offsets that a daemon that died owes: of every event that had begun and not ended, at
+    /// the last time it was known to go on. To be appended.
     pub fn interrupted(&self) -> Vec<Event> {
         self.shared.lock().interrupted()
     }
@@ -160,8 +161,8 @@ impl Journal {
         self.shared.lock().query(query)
     }
 
-    /// What a sink has written down under `key`, in an earlier process, too. `None` where there is no
-    /// disk.
+    /// What a sink has written down under `key`, in an earlier process, too. `None` where there is
+    /// no disk.
     pub fn memo(&self, key: &str) -> Option<String> {
         self.shared.lock().memo(key)
     }
@@ -197,8 +198,8 @@ impl Waker {
     }
 }
 
-/// The events of the journal's file at `path` that `query` asks for, oldest first; the daemon may be
-/// running.
+/// The events of the journal's file at `path` that `query` asks for, oldest first; the daemon may
+/// be running.
 ///
 /// # Errors
 ///

@@ -13,8 +13,8 @@ use super::{Query, Record, schema};
 /// The columns that make a [`Record`].
 pub(super) const COLUMNS: &str = "seq, device, label, payload";
 
-/// The events of the file at `path` that `query` asks for, oldest first, while a daemon may be writing
-/// to it.
+/// The events of the file at `path` that `query` asks for, oldest first, while a daemon may be
+/// writing to it.
 ///
 /// # Errors
 ///

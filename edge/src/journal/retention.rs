@@ -34,8 +34,8 @@ impl Database {
     }
 
     /// Number of the newest record that is older than `age`. Of a record from this start of the
-    /// machine the age is known whatever was done to the clock; one from before the clock was set has
-    /// none.
+    /// machine the age is known whatever was done to the clock; one from before the clock was set
+    /// has none.
     ///
     /// # Errors
     ///
@@ -49,7 +49,8 @@ impl Database {
         Ok(self.connection.query_row(query, values, |row| row.get(0))?)
     }
 
-    /// Number of the newest record of which the bytes, with all that came after it, exceed `max_bytes`.
+    /// Number of the newest record of which the bytes, with all that came after it, exceed
+    /// `max_bytes`.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! The journal's state: what is on the disk, after it in memory what the disk did not take, and how
 //! far each sink is. Plain state behind the journal's mutex; it says what was said of faults.
 //!
-//! Every event gets a number that counts up. A sink is handed records in the order of their numbers;
-//! it may acknowledge them in any order. While a disk fails, memory holds what comes, up to
-//! [`QUEUE_EVENTS`]; the disk is tried again with later events and every few seconds.
+//! Every event gets a number that counts up. A sink is handed records in the order of their
+//! numbers; it may acknowledge them in any order. While a disk fails, memory holds what comes, up
+//! to [`QUEUE_EVENTS`]; the disk is tried again with later events and every few seconds.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -52,8 +52,8 @@ pub(super) enum Place {
 
 impl Store {
     /// Opens the place of `settings`. `sinks` are the names of those that will take part; what the
-    /// file knows of others is forgotten. A file that does not open is no error: events stay in memory
-    /// until it does.
+    /// file knows of others is forgotten. A file that does not open is no error: events stay in
+    /// memory until it does.
     pub(super) fn open(settings: JournalSettings, sinks: &[&str]) -> Self {
         let mut store = Store {
             place: Place::Memory,
@@ -167,7 +167,8 @@ impl Store {
         if let Place::Closed { file, was_open } = &self.place {
             let mut database = Database::open(file, super::MQTT, false)?;
             if *was_open {
-                // A new file may have taken the place of a damaged one: it goes on with the old numbers.
+                // A new file may have taken the place of a damaged one: it goes on with the old
+                // numbers.
                 self.sinks.iter_mut().for_each(Progress::look_again);
             } else {
                 // What was numbered before the file was known comes after what is in it.
@@ -190,7 +191,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notes why the disk does not take events. A damaged file is closed: opening it again mends it.
+    /// Notes why the disk does not take events. A damaged file is closed: opening it again mends
+    /// it.
     pub(super) fn failed(&mut self, trouble: &Trouble) {
         let file = file(&self.settings);
         let fault = trouble.fault(&file);
@@ -238,7 +240,8 @@ impl Store {
         let is_due = |record: &&Arc<Record>| progress.is_due(record.seq);
         let records: Vec<_> = self.memory.iter().map(|draft| &draft.record).filter(is_due).take(n).cloned().collect();
         match &self.place {
-            // What is on a disk that cannot be read just now comes before it: it is not passed over.
+            // What is on a disk that cannot be read just now comes before it: it is not passed
+            // over.
             Place::Closed { .. } => progress.hand_out_of_turn(records),
             Place::Open(_) | Place::Memory => progress.hand_out(records.into_iter()),
         }
@@ -252,8 +255,8 @@ impl Store {
         self.progressed(sink, before);
     }
 
-    /// Notes that open events go on, tries a disk again that failed, and forgets what was kept for long
-    /// enough.
+    /// Notes that open events go on, tries a disk again that failed, and forgets what was kept for
+    /// long enough.
     pub(super) fn keep_alive(&mut self, now: Moment) {
         if self.retry_at.is_some_and(|at| Instant::now() >= at) {
             self.flush(now);

@@ -1,5 +1,5 @@
-//! The journal on real files, with real damage; a full disk is SQLite's own limit on pages, which fails
-//! in the same way.
+//! The journal on real files, with real damage; a full disk is SQLite's own limit on pages, which
+//! fails in the same way.
 
 use jiff::SignedDuration;
 
@@ -295,8 +295,8 @@ fn a_file_that_could_not_be_opened_at_first_takes_its_part_later_and_nothing_is_
     store.retry_now(now());
     assert_eq!(store.fault(), None);
     store.append(&events[6..], now());
-    // What was on the disk, then what is new; what was handed out already is not handed out again. The
-    // second daemon ended the sounds that the first one left open.
+    // What was on the disk, then what is new; what was handed out already is not handed out again.
+    // The second daemon ended the sounds that the first one left open.
     let all = names(&store.take(a, 100));
     assert_eq!(all[..3], expected(&events[1..4]));
     assert_eq!(all[all.len() - 2..], expected(&events[6..]));
@@ -476,7 +476,8 @@ mod model {
     /// What a sink should see.
     #[derive(Default)]
     struct Model {
-        /// Not handed out in this life, in order; those that are done in an earlier one may come again.
+        /// Not handed out in this life, in order; those that are done in an earlier one may come
+        /// again.
         waiting: Vec<String>,
         out: Vec<Arc<Record>>,
         done: Vec<String>,

@@ -1,5 +1,5 @@
-//! Where a broker is, read from a URL once and for all: an address that cannot be meant is refused with
-//! the remedy, and no message repeats a password.
+//! Where a broker is, read from a URL once and for all: an address that cannot be meant is refused
+//! with the remedy, and no message repeats a password.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

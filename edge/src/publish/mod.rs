@@ -1,6 +1,6 @@
 //! Sinks: the journal's records enter, lines and messages leave. One thread per sink, each with its
-//! own place in the [journal](crate::journal), so that a sink that is slow or away holds up neither the
-//! others nor the recognition.
+//! own place in the [journal](crate::journal), so that a sink that is slow or away holds up neither
+//! the others nor the recognition.
 //!
 //! [`Publisher`] is used by the thread that collects the worker's events: it appends them to the
 //! journal, and only then do the sinks hear of them. Only [`mqtt`] knows the MQTT library, only
@@ -41,8 +41,8 @@ pub struct Label {
     pub is_reported: bool,
 }
 
-/// Where events go. A sink gets them from its [`Cursor`](crate::journal::Cursor), on a thread of its
-/// own; what is here, the collecting thread calls.
+/// Where events go. A sink gets them from its [`Cursor`](crate::journal::Cursor), on a thread of
+/// its own; what is here, the collecting thread calls.
 pub trait Sink: Send {
     /// A name for logs.
     fn name(&self) -> &str;
@@ -132,8 +132,8 @@ impl Publisher {
         self.sinks.iter().any(|sink| sink.is_open())
     }
 
-    /// Whether a recording had better wait: its events go to one sink alone, nothing but memory holds
-    /// them, and that is getting short.
+    /// Whether a recording had better wait: its events go to one sink alone, nothing but memory
+    /// holds them, and that is getting short.
     pub fn is_behind(&self) -> bool {
         self.journal.is_memory() && self.sinks.len() == 1 && self.sinks[0].is_behind()
     }

@@ -1,7 +1,8 @@
-//! Events as JSON lines on standard output, or on any other writer. One thread writes and flushes each
-//! line.
+//! Events as JSON lines on standard output, or on any other writer. One thread writes and flushes
+//! each line.
 //!
-//! Begins with what happens after the start: what an earlier process has reported is not printed again.
+//! Begins with what happens after the start: what an earlier process has reported is not printed
+//! again.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,10 +23,21 @@ const BEHIND: u64 = QUEUE_EVENTS as u64 / 2;
 /// How often the thread looks whether it is to end, should nothing wake it.
 const TICK: Duration = Duration::from_secs(1);
 
+/// What is to happen when the reader of the lines does not keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenBehind {
+    /// Nothing: a live source does not wait, and what the journal cannot hold is dropped and
+    /// counted.
+    GoOn,
+    /// A recording that is read faster than real time can wait.
+    Wait,
+}
+
 /// A writer of JSON lines.
 pub struct Lines {
     shared: Arc<Shared>,
     waker: Waker,
+    when_behind: WhenBehind,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -43,8 +55,8 @@ impl Lines {
     /// # Errors
     ///
     /// When the system refuses a thread.
-    pub fn stdout(journal: &Journal) -> Result<Self> {
-        Self::new(io::stdout(), journal)
+    pub fn stdout(journal: &Journal, when_behind: WhenBehind) -> Result<Self> {
+        Self::new(io::stdout(), journal, when_behind)
     }
 
     /// Lines on `writer`.
@@ -52,7 +64,7 @@ impl Lines {
     /// # Errors
     ///
     /// When the system refuses a thread.
-    pub fn new(writer: impl Write + Send + 'static, journal: &Journal) -> Result<Self> {
+    pub fn new(writer: impl Write + Send + 'static, journal: &Journal, when_behind: WhenBehind) -> Result<Self> {
         let cursor = journal.reader("lines", Start::Now);
         let shared = Arc::new(Shared {
             open: AtomicBool::new(true),
@@ -72,7 +84,7 @@ impl Lines {
                 }
             })
             .map_err(Error::io("start the thread that writes lines"))?;
-        Ok(Lines { shared, waker: journal.waker(), thread: Some(thread) })
+        Ok(Lines { shared, waker: journal.waker(), when_behind, thread: Some(thread) })
     }
 }
 
@@ -116,7 +128,7 @@ impl Sink for Lines {
     }
 
     fn is_behind(&self) -> bool {
-        self.is_open() && self.shared.gauge.depth().n_events >= BEHIND
+        self.when_behind == WhenBehind::Wait && self.is_open() && self.shared.gauge.depth().n_events >= BEHIND
     }
 }
 
@@ -176,7 +188,7 @@ mod tests {
     #[test]
     fn everything_that_waits_is_written_before_the_end() {
         let (out, journal) = (Kept::default(), journal());
-        let mut lines = Lines::new(out.clone(), &journal).unwrap();
+        let mut lines = Lines::new(out.clone(), &journal, WhenBehind::Wait).unwrap();
         let event = event("bell");
         for _ in 0..10 {
             journal.append(&vec![event.clone(); 10]);
@@ -189,7 +201,7 @@ mod tests {
     #[test]
     fn a_closed_pipe_closes_the_sink_and_holds_nothing_back() {
         let journal = journal();
-        let mut lines = Lines::new(Failing(ErrorKind::BrokenPipe), &journal).unwrap();
+        let mut lines = Lines::new(Failing(ErrorKind::BrokenPipe), &journal, WhenBehind::Wait).unwrap();
         assert!(lines.is_open());
         journal.append(&[event("bell")]);
         finish(&mut lines).unwrap();
@@ -198,10 +210,35 @@ mod tests {
         assert_eq!(journal.events(&Default::default()), [], "nobody waits for them");
     }
 
+    /// Takes nothing until it is let go.
+    struct Stuck(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().map_or(Err(ErrorKind::BrokenPipe.into()), |()| Ok(bytes.len()))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_recording_waits_for_a_reader_that_is_behind_and_a_live_source_does_not() {
+        for (when_behind, waits) in [(WhenBehind::Wait, true), (WhenBehind::GoOn, false)] {
+            let (journal, (_let_go, held)) = (journal(), std::sync::mpsc::channel());
+            let lines = Lines::new(Stuck(held), &journal, when_behind).unwrap();
+            let batch = vec![event("bell"); QUEUE_EVENTS / 2];
+            assert!(!lines.is_behind());
+            journal.append(&batch);
+            assert_eq!(lines.is_behind(), waits);
+        }
+    }
+
     #[test]
     fn a_full_disk_is_an_error() {
         let journal = journal();
-        let mut lines = Lines::new(Failing(ErrorKind::StorageFull), &journal).unwrap();
+        let mut lines = Lines::new(Failing(ErrorKind::StorageFull), &journal, WhenBehind::Wait).unwrap();
         journal.append(&[event("bell")]);
         let error = finish(&mut lines).unwrap_err();
         assert!(error.to_string().starts_with("standard output: "), "{error}");

@@ -1,8 +1,8 @@
-//! One attempt to connect after the other: errors of the library enter, what they mean, when to try again
-//! and where leaves.
+//! One attempt to connect after the other: errors of the library enter, what they mean, when to try
+//! again and where leaves.
 //!
-//! A connection is sound after it has lived for a minute. What ends earlier, accepted or not, makes the
-//! waits longer.
+//! A connection is sound after it has lived for a minute. What ends earlier, accepted or not, makes
+//! the waits longer.
 
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ const LAST_BACKOFF: Duration = Duration::from_secs(30);
 /// A broker that accepts connections is there, and waits for events.
 const LAST_BACKOFF_ACCEPTED: Duration = Duration::from_secs(8);
 
-/// Ends of connections that were accepted, with nothing on its way and none refused in between, that
-/// mean something.
+/// Ends of connections that were accepted, with nothing on its way and none refused in between,
+/// that mean something.
 const N_ENDS: u32 = 3;
 
 pub(super) struct Attempts {
@@ -108,8 +108,8 @@ impl Attempts {
             self.route.failed(is_silent);
             self.n_early = if is_closed { self.n_early + 1 } else { 0 };
             if self.n_early >= 2 {
-                // A broker that retains nothing does not take a last will that is to be retained, and
-                // has no word for that.
+                // A broker that retains nothing does not take a last will that is to be retained,
+                // and has no word for that.
                 (self.keep_will, self.n_early) = (!self.keep_will, 0);
             }
             return fault;
@@ -124,8 +124,8 @@ impl Attempts {
         if self.n_short >= N_ENDS { client_id_taken(&self.client_id) } else { fault }
     }
 
-    /// How long to wait before the next attempt. Half of it is chance, so that a house full of devices
-    /// does not come back all at once.
+    /// How long to wait before the next attempt. Half of it is chance, so that a house full of
+    /// devices does not come back all at once.
     pub(super) fn wait(&mut self) -> Duration {
         let wait = self.backoff.next_wait();
         let last = if self.was_accepted { LAST_BACKOFF_ACCEPTED } else { LAST_BACKOFF };

@@ -1,5 +1,5 @@
-//! The connection's thread: packets of the broker enter, what the outbox has leaves; a connection that
-//! ends is made anew, for ever.
+//! The connection's thread: packets of the broker enter, what the outbox has leaves; a connection
+//! that ends is made anew, for ever.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -135,8 +135,8 @@ impl Shared {
     fn greet(&self, state: &mut State) {
         state.outbox.connected();
         state.echo = Echo { n_denied: state.echo.n_denied, ..Echo::default() };
-        // What cannot be asked for now is with the next connection. First the status, which is published
-        // after that and is to come back.
+        // What cannot be asked for now is with the next connection. First the status, which is
+        // published after that and is to come back.
         let _ = state.client.try_subscribe(self.topics.daemon_status(), QoS::AtMostOnce);
         for birth in self.topics.births() {
             let _ = state.client.try_subscribe(birth, QoS::AtLeastOnce);
@@ -206,7 +206,8 @@ impl Shared {
         }
     }
 
-    /// Hands over what may be handed over, and takes the next step towards the end where that is wanted.
+    /// Hands over what may be handed over, and takes the next step towards the end where that is
+    /// wanted.
     pub(super) fn pump(&self, state: &mut State) {
         self.hand_over(state);
         self.link.set_depth(&state.outbox.depth());
@@ -248,10 +249,10 @@ impl Shared {
         self.topics.retained(index).map_or_else(|| state.leftovers.topic(index), str::to_string)
     }
 
-    /// Takes everything back that the library was given: on the next connection the outbox hands it over
-    /// again, in order. Left to itself the library would repeat some of it, forget the rest, and report
-    /// what it had done with packets of the old session. Returns how much was on its way, and what is left
-    /// out from now on.
+    /// Takes everything back that the library was given: on the next connection the outbox hands it
+    /// over again, in order. Left to itself the library would repeat some of it, forget the rest,
+    /// and report what it had done with packets of the old session. Returns how much was on its
+    /// way, and what is left out from now on.
     fn forget_session(&self, connection: &mut Connection, hung_up: bool) -> (usize, Option<(Aside, Item)>) {
         let mut state = self.lock();
         let library = &mut connection.eventloop;

@@ -1,9 +1,9 @@
 //! What Home Assistant is to know: a device enters, one retained configuration an entity leaves
 //! (<https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>).
 //!
-//! A binary sensor a label, without `off_delay`: an event says itself when it ends. A sensor for the level, diagnostic entities
-//! from the health message. Sounds are unavailable while the daemon is gone or its microphone fails; the diagnostics only while
-//! it is gone.
+//! A binary sensor a label, without `off_delay`: an event says itself when it ends. A sensor for
+//! the level, diagnostic entities from the health message. Sounds are unavailable while the daemon
+//! is gone or its microphone fails; the diagnostics only while it is gone.
 
 use serde_json::{Value, json};
 
@@ -106,8 +106,8 @@ pub(super) fn node(id: &str) -> String {
     format!("earwitness_{id}")
 }
 
-/// Topics and payloads for `device`, whose id is `id`, of the daemon `name`, whose topics begin with
-/// `topic`.
+/// Topics and payloads for `device`, whose id is `id`, of the daemon `name`, whose topics begin
+/// with `topic`.
 pub(super) fn messages(
     prefix: &str,
     topic: &str,
@@ -190,7 +190,8 @@ pub(super) fn messages(
     messages
 }
 
-/// The status topics of which an entity's availability depends. One that needs to hear is not available while the microphone fails.
+/// The status topics of which an entity's availability depends. One that needs to hear is not
+/// available while the microphone fails.
 fn availability(topic: &str, name: &str, device: &str, hears: bool) -> Value {
     let of = |device: &str, deaf: &str| {
         json!({

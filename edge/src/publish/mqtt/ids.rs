@@ -1,5 +1,5 @@
-//! Names as ids: what Home Assistant takes in topics and entities is a small alphabet, and what people
-//! call their rooms and sounds is not. Two names are never one id.
+//! Names as ids: what Home Assistant takes in topics and entities is a small alphabet, and what
+//! people call their rooms and sounds is not. Two names are never one id.
 
 use std::collections::HashSet;
 
@@ -19,8 +19,8 @@ impl Ids {
 
     /// An id for each of `names`, in their order.
     ///
-    /// A name within the alphabet is its own id. Of others the rest becomes `_`, as always; where that
-    /// leaves too little, or is another's id, a check sum of the name follows.
+    /// A name within the alphabet is its own id. Of others the rest becomes `_`, as always; where
+    /// that leaves too little, or is another's id, a check sum of the name follows.
     pub(super) fn of_all(mut self, names: &[&str]) -> Vec<String> {
         let is_plain = |name: &str| *name == replaced(name);
         let mut ids = vec![String::new(); names.len()];

@@ -1,4 +1,5 @@
-//! Events to an MQTT broker. One thread keeps the connection; a broker that is away is tried again for ever.
+//! Events to an MQTT broker. One thread keeps the connection; a broker that is away is tried again
+//! for ever.
 //!
 //! | topic | payload | QoS | retained |
 //! |---|---|---|---|
@@ -8,13 +9,13 @@
 //! | `<prefix>/<device>/health` | the daemon's own state, JSON | 0 | no |
 //! | `<discovery prefix>/..` | what Home Assistant is to know, see `discovery` | 1 | yes |
 //!
-//! A label that is not reported has no state: one that the broker keeps from before is taken away, and so
-//! is what an earlier configuration has left. All states begin with `OFF`, so nothing that a daemon that
-//! died left behind stays `ON`.
+//! A label that is not reported has no state: one that the broker keeps from before is taken away,
+//! and so is what an earlier configuration has left. All states begin with `OFF`, so nothing that a
+//! daemon that died left behind stays `ON`.
 //!
 //! Events wait in the [journal](crate::journal) until the broker has acknowledged them: they are
-//! delivered at least once, in order, with the same id and payload, whatever happens to the broker, the
-//! connection or the daemon meanwhile.
+//! delivered at least once, in order, with the same id and payload, whatever happens to the broker,
+//! the connection or the daemon meanwhile.
 
 mod attempts;
 mod connection;
@@ -55,7 +56,8 @@ const OFFLINE: &str = "offline";
 const DEAF: &str = "deaf";
 const ON: &str = "ON";
 const OFF: &str = "OFF";
-/// A retained message without a payload takes the one away that the broker keeps (MQTT 3.1.1, 3.3.1.3).
+/// A retained message without a payload takes the one away that the broker keeps (MQTT 3.1.1,
+/// 3.3.1.3).
 const NONE: &str = "";
 
 /// A device of this daemon: one of its sources.
@@ -74,13 +76,14 @@ pub struct MqttSink {
 }
 
 impl MqttSink {
-    /// Starts to connect and returns at once. `name` is the daemon's, on whose status topic the broker says when it is gone; `devices`
-    /// are its sources, of which one may have that name; `labels` are those of all of them. What waits in the `journal` is delivered first.
+    /// Starts to connect and returns at once. `name` is the daemon's, on whose status topic the
+    /// broker says when it is gone; `devices` are its sources, of which one may have that name;
+    /// `labels` are those of all of them. What waits in the `journal` is delivered first.
     ///
     /// # Errors
     ///
-    /// For certificates that cannot be read, and when the system refuses a thread. A broker that cannot be reached is no
-    /// error: it is logged and tried again.
+    /// For certificates that cannot be read, and when the system refuses a thread. A broker that
+    /// cannot be reached is no error: it is logged and tried again.
     pub fn start(
         settings: &MqttSettings,
         name: &str,
@@ -92,8 +95,8 @@ impl MqttSink {
         let values = topics.first_values(labels);
         let options = Options::new(settings, topics.daemon_status().to_string(), OFFLINE)?;
         let leftovers = Leftovers::new(journal, &topics);
-        // Room for everything that the outbox hands over at once, the subscriptions, the health messages and
-        // the farewell.
+        // Room for everything that the outbox hands over at once, the subscriptions, the health
+        // messages and the farewell.
         let n_requests = 64 + 4 * devices.len();
         let (client, connection) = Client::new(options.to(&settings.url.host.bare(), true), n_requests);
         let mut outbox = Outbox::new(journal.reader(MQTT, Start::Kept), values.clone());
@@ -147,7 +150,8 @@ impl Sink for MqttSink {
         let Shared { topics, .. } = &*self.shared;
         let mut state = self.shared.lock();
         for event in events {
-            // What an earlier daemon left to be ended may have a label that is not reported any more, and has no state.
+            // What an earlier daemon left to be ended may have a label that is not reported any
+            // more, and has no state.
             if let Some(index) = topics.state(&event.device, &event.label)
                 && state.first_values[index].0 != NONE
             {

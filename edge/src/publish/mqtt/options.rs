@@ -9,8 +9,8 @@ use rustls::ClientConfig;
 use crate::error::Result;
 use crate::publish::MqttSettings;
 
-/// Largest packet in either direction, bytes. The library's default of 10 KiB is close to what discovery
-/// messages need.
+/// Largest packet in either direction, bytes. The library's default of 10 KiB is close to what
+/// discovery messages need.
 const MAX_PACKET: usize = 256 * 1024;
 
 /// What every attempt to connect has in common.

@@ -1,12 +1,12 @@
-//! What is to be handed to the MQTT library, and what it has: acknowledgements come back and tell what is
-//! done with.
+//! What is to be handed to the MQTT library, and what it has: acknowledgements come back and tell
+//! what is done with.
 //!
-//! The library forgets what it was given when a connection breaks and the broker holds no session, so
-//! everything is remembered until its PubAck: two kinds of things, treated differently when the connection
-//! is back. **Events** are all delivered, in order; they come from the journal. Of a **retained value** (the
-//! daemon's status, the state of a label, what Home Assistant is to know) only the latest counts; all of
-//! them are published again on every connection, as the broker may have lost them. What the broker hangs up
-//! on is left out, see `refusal`.
+//! The library forgets what it was given when a connection breaks and the broker holds no session,
+//! so everything is remembered until its PubAck: two kinds of things, treated differently when the
+//! connection is back. **Events** are all delivered, in order; they come from the journal. Of a
+//! **retained value** (the daemon's status, the state of a label, what Home Assistant is to know)
+//! only the latest counts; all of them are published again on every connection, as the broker may
+//! have lost them. What the broker hangs up on is left out, see `refusal`.
 //!
 //! Plain state behind the sink's mutex; what I/O there is, is the journal's.
 
@@ -19,7 +19,8 @@ use super::NONE;
 use super::refusal::{Aside, Key, Kind, Refusal};
 use crate::journal::{Cursor, Depth, Record};
 
-/// Messages handed over and not yet acknowledged. Well below the library's own limit (100), above which it would stall.
+/// Messages handed over and not yet acknowledged. Well below the library's own limit (100), above
+/// which it would stall.
 const WINDOW: usize = 20;
 
 /// Events taken from the journal at once.
@@ -110,8 +111,9 @@ impl Outbox {
         self.retained[index].due = true;
     }
 
-    /// The connection is gone, and with it everything that was handed over and not acknowledged. Returns
-    /// what is left out from now on, if the broker has ended it (`hung_up`) because of that.
+    /// The connection is gone, and with it everything that was handed over and not acknowledged.
+    /// Returns what is left out from now on, if the broker has ended it (`hung_up`) because of
+    /// that.
     pub(super) fn disconnected(&mut self, hung_up: bool) -> Option<(Aside, Item)> {
         self.connected = false;
         let in_flight: Vec<_> =

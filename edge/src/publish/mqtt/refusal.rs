@@ -1,14 +1,14 @@
-//! What the broker hangs up on: the items that were on their way when a connection ended enter, and what
-//! is to be left out for a while leaves.
+//! What the broker hangs up on: the items that were on their way when a connection ended enter, and
+//! what is to be left out for a while leaves.
 //!
 //! In MQTT 3.1.1 a broker that does not like a message, because it is too large, or its topic is
-//! forbidden, or nothing may be retained, has no other way to say so than to close the connection. Then
-//! the message must not be the first thing that the next connection sends, for ever.
+//! forbidden, or nothing may be retained, has no other way to say so than to close the connection.
+//! Then the message must not be the first thing that the next connection sends, for ever.
 //!
-//! After a connection that ended with several items on their way, they are sent one at a time, so that
-//! the culprit shows: an item that was alone on its way at the end of two connections in a row, each
-//! soon after it was sent, is set aside for an hour. Two items of a kind set aside, with none of the kind
-//! acknowledged in between, and the kind is set aside.
+//! After a connection that ended with several items on their way, they are sent one at a time, so
+//! that the culprit shows: an item that was alone on its way at the end of two connections in a
+//! row, each soon after it was sent, is set aside for an hour. Two items of a kind set aside, with
+//! none of the kind acknowledged in between, and the kind is set aside.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -99,8 +99,8 @@ impl Refusal {
         self.culprits.remove(&key.kind());
     }
 
-    /// The broker has ended the connection while these were on their way, each for so long. Returns what
-    /// is left out because of that.
+    /// The broker has ended the connection while these were on their way, each for so long. Returns
+    /// what is left out because of that.
     pub(super) fn hung_up(&mut self, in_flight: &[(Key, Duration)], now: Instant) -> Option<Aside> {
         match in_flight {
             [] => return None,

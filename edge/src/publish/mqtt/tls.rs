@@ -1,9 +1,10 @@
 //! Whom the connection trusts: certificates of files enter, a TLS configuration leaves.
 //!
 //! The certificates of `mqtt.ca_file` are trusted in two ways: as authorities that sign others, and
-//! **pinned**: a broker that presents one of them is the right one, whatever else the certificate says.
-//! Home brokers have self-signed certificates, as the usual recipe makes them, which are neither good
-//! authorities nor good servers' certificates by the book (RFC 5280), but say just what is needed.
+//! **pinned**: a broker that presents one of them is the right one, whatever else the certificate
+//! says. Home brokers have self-signed certificates, as the usual recipe makes them, which are
+//! neither good authorities nor good servers' certificates by the book (RFC 5280), but say just
+//! what is needed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ use crate::publish::MqttSettings;
 
 /// The configuration for `settings`.
 pub(super) fn config(settings: &MqttSettings) -> Result<ClientConfig> {
-    // Named here and not taken from the process: a default provider would need cmake and a C compiler
-    // for every target.
+    // Named here and not taken from the process: a default provider would need cmake and a C
+    // compiler for every target.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -160,7 +161,8 @@ fn read(key: &str, path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| file_error(key, path, error))
 }
 
-/// `bytes` as a text file's, without a byte order mark; UTF-16, as some editors write, becomes UTF-8.
+/// `bytes` as a text file's, without a byte order mark; UTF-16, as some editors write, becomes
+/// UTF-8.
 fn text(bytes: &[u8]) -> Vec<u8> {
     let utf16 = |read: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| read([pair[0], pair[1]])).collect();

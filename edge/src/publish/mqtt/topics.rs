@@ -1,5 +1,5 @@
-//! What the topics are called, and which of them are retained: settings, devices and labels enter, names
-//! and values leave.
+//! What the topics are called, and which of them are retained: settings, devices and labels enter,
+//! names and values leave.
 
 use std::collections::{HashMap, HashSet};
 

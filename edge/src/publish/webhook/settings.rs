@@ -1,5 +1,5 @@
-//! Where events are posted and as what, as validated settings. They exist in every build, because one
-//! without webhooks has to refuse them.
+//! Where events are posted and as what, as validated settings. They exist in every build, because
+//! one without webhooks has to refuse them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,8 +22,8 @@ pub struct WebhookSettings {
     pub template: Option<Template>,
 }
 
-/// Address of an HTTP server: `http://HOST/..` or `https://HOST/..`. It may hold a secret, so it is never
-/// shown whole.
+/// Address of an HTTP server: `http://HOST/..` or `https://HOST/..`. It may hold a secret, so it is
+/// never shown whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookUrl(String);
 

@@ -1,4 +1,5 @@
-//! The sink: records of the journal enter, requests leave. The thread waits for the server, nobody else.
+//! The sink: records of the journal enter, requests leave. The thread waits for the server, nobody
+//! else.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,7 +65,8 @@ pub struct WebhookSnapshot {
     pub fault: Option<Fault>,
 }
 
-/// What the journal knows the `at`th of `urls` by: the same in the next process, whatever the order.
+/// What the journal knows the `at`th of `urls` by: the same in the next process, whatever the
+/// order.
 pub fn sink_name(urls: &[&WebhookUrl], at: usize) -> String {
     let digest = Sha256::digest(urls[at].secret().as_bytes());
     let id: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -79,8 +81,8 @@ impl WebhookSink {
     ///
     /// # Errors
     ///
-    /// When there are no root certificates for TLS, and when the system refuses a thread. A server that
-    /// cannot be reached is no error.
+    /// When there are no root certificates for TLS, and when the system refuses a thread. A server
+    /// that cannot be reached is no error.
     pub fn start(settings: &WebhookSettings, name: &str, journal: &Journal) -> Result<Self> {
         let client = Client::new(settings)?;
         let cursor = journal.reader(name, Start::Kept);
@@ -177,7 +179,8 @@ struct Worker {
 }
 
 impl Worker {
-    /// The thread: posts until the end is wanted and nothing waits any more, or nothing can be posted.
+    /// The thread: posts until the end is wanted and nothing waits any more, or nothing can be
+    /// posted.
     fn run(mut self) {
         loop {
             let is_last = self.is_ending();
@@ -210,8 +213,8 @@ impl Worker {
         has_label && phase().is_none_or(|phase| self.phases.contains(&phase))
     }
 
-    /// Posts a record until the server has it or refuses it. Returns whether that was so before the end
-    /// was wanted.
+    /// Posts a record until the server has it or refuses it. Returns whether that was so before the
+    /// end was wanted.
     fn deliver(&mut self, record: &Record) -> bool {
         let mut n_refused = 0;
         loop {

@@ -1,6 +1,7 @@
 //! Text with places for an event's fields: `{{label}} since {{onset}}`.
 //!
-//! In a text that is a JSON object or array, fields are written so that they may stand within quotes.
+//! In a text that is a JSON object or array, fields are written so that they may stand within
+//! quotes.
 
 use std::str::FromStr;
 
