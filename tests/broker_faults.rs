@@ -176,7 +176,7 @@ fn a_broker_that_retains_nothing_gets_the_events() {
     let broker = Broker::start(dir.path(), free_port(), &format!("{ANYBODY}\nretain_available false"));
     let subscriber = Subscriber::start(broker.port, None);
     let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &url(broker.port)));
-    wait_for_log(&mut daemon, "the broker retains nothing");
+    wait_for_log(&mut daemon, "has ended connections with a last will that is retained");
     wait_for_events(&mut daemon, &subscriber);
 }
 

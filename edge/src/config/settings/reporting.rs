@@ -117,8 +117,8 @@ impl Settings {
     ///
     /// [`Error::Config`] for a label that the model does not have.
     pub fn check_webhooks(&self, manifest: &Manifest) -> Result<()> {
-        let labels = self.webhooks.iter().filter_map(|webhook| webhook.labels.as_ref());
-        labels.map(|labels| self.listed("webhook", labels, manifest).map(drop)).collect()
+        let mut labels = self.webhooks.iter().filter_map(|webhook| webhook.labels.as_ref());
+        labels.try_for_each(|labels| self.listed("webhook", labels, manifest).map(drop))
     }
 
     /// By class of `manifest`, whether `labels`, which were given as `key`, has it.

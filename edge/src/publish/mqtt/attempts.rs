@@ -115,6 +115,8 @@ impl Attempts {
             return fault;
         };
         self.backoff.worked_for(lived);
+        // What ended the attempts before was something else, unless it hangs up on what is retained, too.
+        self.keep_will |= !(is_closed && n_in_flight > 0);
         match (lived < SOUND, is_closed, n_in_flight) {
             (true, true, 0) => self.n_short += 1,
             // Something on its way may be the reason, or not.

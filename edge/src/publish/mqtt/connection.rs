@@ -272,7 +272,9 @@ impl Shared {
         if attempts.is_first_without_will() {
             tracing::warn!(
                 peer = self.peer,
-                "the broker retains nothing: when this device is gone, or the broker was restarted, its topics say nothing"
+                "{} has ended connections with a last will that is retained and takes one without: if it retains \
+                 nothing, its topics say nothing when this device is gone",
+                self.peer
             );
         }
     }

@@ -7,7 +7,7 @@
 //! what is needed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -133,7 +133,7 @@ fn system_roots() -> Result<RootCertStore> {
 }
 
 /// The certificates of a file: PEM, with a byte order mark or without, or a single one as DER.
-fn certificates(key: &str, path: &PathBuf) -> Result<Vec<CertificateDer<'static>>> {
+fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let bytes = read(key, path)?;
     // A SEQUENCE with a length of two bytes, as every certificate of a practical size is.
     if bytes.starts_with(&[0x30, 0x82]) {

@@ -117,7 +117,8 @@ mod tests {
         let event: serde_json::Map<String, Value> = serde_json::from_str(&event("dog").to_json()).unwrap();
         let mut fields: Vec<&str> = event.keys().map(String::as_str).collect();
         let mut known = FIELDS.to_vec();
-        (fields.sort(), known.sort());
+        fields.sort_unstable();
+        known.sort_unstable();
         assert_eq!(fields, known);
         assert!("{{lable}}".parse::<Template>().unwrap_err().contains("label"));
         assert!("{{label".parse::<Template>().is_err());
