@@ -113,10 +113,18 @@ fn a_certificate_that_is_pinned_is_trusted_whatever_else_it_says() {
 fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
     let dir = tempfile::tempdir().unwrap();
     certificates(dir.path());
-    for (certificate, words) in [("usual", "signed by nobody whom this device trusts"), ("expired", "signed by nobody")]
-    {
+    let sign = "x509 -req -in expired.csr -CA usual.pem -CAkey usual.key -CAcreateserial -extfile extensions";
+    openssl(dir.path(), &format!("{sign} -days -1 -out signed.pem"));
+    fs::copy(dir.path().join("expired.key"), dir.path().join("signed.key")).unwrap();
+    let cases = [
+        ("usual", "name.pem", "shows an authority's certificate (CA:TRUE) as its own: copy the broker's certificate"),
+        ("signed", "name.pem", "signed by nobody whom this device trusts"),
+        ("signed", "usual.pem", "has expired: renew it, or set this machine's clock"),
+        ("version1", "version1.pem", "of X.509 version 1"),
+    ];
+    for (certificate, ca_file, words) in cases {
         let (_broker, port) = tls_broker(dir.path(), certificate);
-        let mqtt = format!("url = \"mqtts://127.0.0.1:{port}\"\nca_file = \"name.pem\"");
+        let mqtt = format!("url = \"mqtts://127.0.0.1:{port}\"\nca_file = \"{ca_file}\"");
         let mut command = run(dir.path(), "ear", SOUNDS, &mqtt);
         let mut daemon = Process::start(command.env("EARWITNESS_LOG", "warn,edge=debug"));
         daemon.wait_until("three attempts", 20 * SECOND, |daemon| lines_with(daemon, "still not connected") >= 2);
