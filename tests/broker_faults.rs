@@ -115,10 +115,13 @@ fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
     certificates(dir.path());
     let sign = "x509 -req -in expired.csr -CA usual.pem -CAkey usual.key -CAcreateserial -extfile extensions";
     openssl(dir.path(), &format!("{sign} -days -1 -out signed.pem"));
-    fs::copy(dir.path().join("expired.key"), dir.path().join("signed.key")).unwrap();
+    openssl(dir.path(), &format!("{sign} -days 2 -out valid.pem"));
+    for key in ["signed.key", "valid.key"] {
+        fs::copy(dir.path().join("expired.key"), dir.path().join(key)).unwrap();
+    }
     let cases = [
         ("usual", "name.pem", "shows an authority's certificate (CA:TRUE) as its own: copy the broker's certificate"),
-        ("signed", "name.pem", "signed by nobody whom this device trusts"),
+        ("valid", "name.pem", "signed by nobody whom this device trusts"),
         ("signed", "usual.pem", "has expired: renew it, or set this machine's clock"),
         ("version1", "version1.pem", "of X.509 version 1"),
     ];
