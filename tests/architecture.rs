@@ -111,11 +111,23 @@ fn a_daemon_without_evaluation_draws_nothing() {
 }
 
 #[test]
+fn only_audio_knows_the_decoders() {
+    assert_known_by("edge/src/audio", |name| name == "symphonia");
+}
+
+#[test]
+fn only_the_daemon_knows_signals_and_systemd() {
+    assert_known_in_edge_by("edge/src/daemon", |name| name == "signal_hook" || name == "sd_notify");
+}
+
+#[test]
+fn only_evaluation_draws() {
+    assert_known_by("edge/evaluate/src", |name| name == "plotters" || name == "colorous");
+}
+
+#[test]
 fn only_the_commands_of_edge_parse_a_command_line() {
-    let places = mentions(|name| name.starts_with("clap"));
-    let places: Vec<_> = places.into_iter().filter(|place| place.file.starts_with("edge")).collect();
-    assert!(!places.is_empty(), "not even edge/src/cli mentions it");
-    assert_none(places.into_iter().filter(|place| !place.file.starts_with("edge/src/cli")));
+    assert_known_in_edge_by("edge/src/cli", |name| name.starts_with("clap"));
 }
 
 #[test]
@@ -194,6 +206,13 @@ fn mentions(wanted: impl Fn(&str) -> bool) -> Vec<Place> {
 
 fn assert_known_by(folder: &str, wanted: impl Fn(&str) -> bool) {
     let places = mentions(wanted);
+    assert!(!places.is_empty(), "not even {folder} mentions it");
+    assert_none(places.into_iter().filter(|place| !place.file.starts_with(folder)));
+}
+
+/// The trainer has a command line and an end of its own.
+fn assert_known_in_edge_by(folder: &str, wanted: impl Fn(&str) -> bool) {
+    let places: Vec<_> = mentions(wanted).into_iter().filter(|place| place.file.starts_with("edge")).collect();
     assert!(!places.is_empty(), "not even {folder} mentions it");
     assert_none(places.into_iter().filter(|place| !place.file.starts_with(folder)));
 }

@@ -186,3 +186,27 @@ fn the_bench_reports_its_figures() {
     assert!(seconds(report, "network_us_per_pulse_median") <= seconds(report, "us_per_pulse_median") + 0.1, "{report}");
     assert!(["f32", "int8"].contains(&report["precision"].as_str().unwrap()), "{report}");
 }
+
+#[test]
+fn a_closed_terminal_ends_a_daemon_without_a_configuration_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let heard = |daemon: &Process| !daemon.stdout().is_empty();
+    let mut daemon = Process::start(&mut run(&scene(dir.path())));
+    daemon.wait_until("the first event", 20 * SECOND, heard);
+    daemon.signal("HUP");
+    let output = daemon.finish(10 * SECOND);
+    assert!(output.status.success(), "{output:#?}");
+    assert_eq!(names(&events(&output.stdout)).last().map(String::as_str), Some("tone offset"), "{output:#?}");
+
+    // Where whoever started it wants it to live on, it does.
+    let mut command = Command::new("sh");
+    let daemon = run(&scene(dir.path()));
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(daemon.get_program()).args(daemon.get_args());
+    let mut daemon = Process::start(&mut command);
+    daemon.wait_until("the first event", 20 * SECOND, heard);
+    daemon.signal("HUP");
+    let n_events = daemon.stdout().len();
+    daemon.wait_until("another event", 20 * SECOND, |daemon| daemon.stdout().len() > n_events);
+    daemon.signal("TERM");
+    assert!(daemon.finish(10 * SECOND).status.success());
+}

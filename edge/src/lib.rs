@@ -45,5 +45,6 @@ pub mod publish;
 pub mod quiet;
 pub mod ring;
 pub mod status;
+mod wording;
 
 pub use error::{Error, ErrorKind, Result};

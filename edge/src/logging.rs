@@ -1,20 +1,25 @@
-//! Logs on standard error, or, as a service of systemd, in its journal: lines for people, and there with all fields for programs.
+//! Logs on standard error, or, as a service of systemd, in its journal: lines for people, and there
+//! with all fields for programs.
 
 use std::io::{self, IsTerminal};
 
-use crate::error::{Error, Result};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+use crate::error::{Error, Result};
+
 /// Overrides whatever else says what to log.
 const VARIABLE: &str = "EARWITNESS_LOG";
 
 /// Set by systemd where standard error is connected to the journal (systemd.exec(5)).
 const JOURNAL: &str = "JOURNAL_STREAM";
+
+/// What a level may be, for messages.
+const LEVELS: &str = "off, error, warn, info, debug or trace, or a list of directives such as \"edge=debug,warn\"";
 
 /// The running log.
 pub struct Log {
@@ -62,12 +67,50 @@ impl Log {
     }
 }
 
+/// Whether `filter` can be understood.
+///
+/// # Errors
+///
+/// The reason why it cannot.
+pub fn check(filter: &str) -> std::result::Result<(), String> {
+    directives(filter).map(drop)
+}
+
 fn parse(filter: &str) -> Result<Targets> {
     let (origin, filter) = match std::env::var(VARIABLE) {
         Ok(value) if !value.is_empty() => (VARIABLE, value),
         _ => ("log.level", filter.to_string()),
     };
-    let is_level = filter.parse::<tracing::Level>().is_ok() || filter == "off";
-    let directives = if is_level { format!("warn,edge={filter},earwitness={filter}") } else { filter };
-    directives.parse().map_err(|error| Error::usage(origin, format!("{directives:?}: {error}")))
+    directives(&filter).map_err(|reason| Error::usage(origin, reason))
+}
+
+fn directives(filter: &str) -> std::result::Result<Targets, String> {
+    let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
+    // The library takes any other word for the name of a part of the program, of which nothing is
+    // then logged.
+    let unknown = filter.split(',').map(str::trim).find(|part| !part.contains('=') && !is_level(part));
+    if let Some(part) = unknown {
+        let meant = if part.eq_ignore_ascii_case("warning") { " (did you mean \"warn\"?)" } else { "" };
+        return Err(format!("{part:?} is not a level{meant}: expected {LEVELS}"));
+    }
+    let directives =
+        if is_level(filter.trim()) { format!("warn,edge={filter},earwitness={filter}") } else { filter.to_string() };
+    directives.parse().map_err(|error| format!("{filter:?}: {error}: expected {LEVELS}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_would_log_nothing_is_refused() {
+        for filter in ["info", "WARN", "off", "edge=debug,warn", "warn,edge::capture=trace", "edge=off"] {
+            assert_eq!(check(filter), Ok(()), "{filter}");
+        }
+        for filter in ["warning", "Warning", "verbose", "", "edge", "info,edge=verbose", "edge:debug", "info warn"] {
+            let reason = check(filter).unwrap_err();
+            assert!(reason.contains("error, warn, info, debug or trace"), "{filter}: {reason}");
+        }
+        assert!(check("warning").unwrap_err().contains("did you mean \"warn\"?"));
+    }
 }

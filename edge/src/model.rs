@@ -1,10 +1,12 @@
 //! Model folders: a path enters, a checked manifest leaves. Runs once, before the stream starts.
 //!
-//! A folder holds `manifest.toml` and the network files it names. Everything that can be known without running the network is
-//! checked here: the manifest's own consistency (among it the hash of the front end's parameters) and the files' SHA-256. What
-//! only the network can tell, such as its number of classes, is checked by [`engine`](crate::engine).
+//! A folder holds `manifest.toml` and the network files it names. Everything that can be known
+//! without running the network is checked here: the manifest's own consistency (among it the hash
+//! of the front end's parameters) and the files' SHA-256. What only the network can tell, such as
+//! its number of classes, is checked by [`engine`](crate::engine).
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use edge_frontend::manifest::MAX_PULSE_FRAMES;
@@ -12,6 +14,7 @@ use edge_frontend::{Manifest, ModelFile, NetworkKind, Precision};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::wording::plain;
 
 /// Name of the manifest in a model folder.
 pub const MANIFEST_FILE: &str = "manifest.toml";
@@ -23,14 +26,22 @@ const ASSEMBLED: &str = "this model is put together on your machine, of a networ
 /// Where the model is looked for, seen from the working directory.
 const LOCAL_DIR: &str = "models/home";
 
-/// Where it is looked for, seen from the folder of the program: `/usr/bin/earwitness` has it in `/usr/share`.
+/// Where it is looked for, seen from the folder of the program: `/usr/bin/earwitness` has it in
+/// `/usr/share`.
 const INSTALLED_DIR: &str = "../share/earwitness/models/home";
+
+/// What to do about a model that only its owner can see.
+const HIDDEN: &str = "; a service does not see home folders (ProtectHome=): put the model below \
+                      /usr/local/share/earwitness/models or /var/lib/earwitness, where the user earwitness can read it";
+const UNREADABLE: &str =
+    "; the user of this program must be able to read the file and to enter every folder on the way to it";
 
 /// The folder of the model: `explicit` if given, else the first of the usual places that has one.
 ///
 /// # Errors
 ///
-/// [`Error::ModelFile`] that lists the places, when none of them has a model. An explicit folder is not looked at.
+/// [`Error::ModelFile`] that lists the places, when none of them has a model. An explicit folder is
+/// not looked at.
 pub fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     if let Some(dir) = explicit {
         return Ok(dir.to_path_buf());
@@ -38,7 +49,12 @@ pub fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     let mut places = vec![PathBuf::from(LOCAL_DIR)];
     let program = std::env::current_exe().ok();
     places.extend(program.as_deref().and_then(Path::parent).map(|folder| folder.join(INSTALLED_DIR)));
-    match places.iter().find(|dir| dir.join(MANIFEST_FILE).is_file()) {
+    // One that is there but cannot be read is not passed over: what is wrong with it is said later.
+    let is_there = |dir: &&PathBuf| match fs::metadata(dir.join(MANIFEST_FILE)) {
+        Ok(metadata) => metadata.is_file(),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    };
+    match places.iter().find(is_there) {
         Some(dir) => Ok(dir.clone()),
         None => {
             let tried: Vec<_> = places.iter().map(|dir| dir.display().to_string()).collect();
@@ -62,17 +78,22 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::ModelFile`] for a missing or unreadable folder, manifest or network file and for a manifest that contradicts
-    /// itself; [`Error::ModelField`] for a file that is not the one the manifest was written for.
+    /// [`Error::ModelFile`] for a missing or unreadable folder, manifest or network file and for a
+    /// manifest that contradicts itself, and for a file that is not the one the manifest was
+    /// written for.
     pub fn load(dir: &Path) -> Result<Self> {
-        if !dir.is_dir() {
-            let reason = if dir.exists() { "not a folder" } else { "no such folder" };
-            return Err(Error::model_file(dir, reason));
+        match fs::metadata(dir) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(Error::model_file(dir, "not a folder")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(unseen(dir, error.kind(), "no such folder"));
+            }
+            Err(error) => return Err(unseen(dir, error.kind(), error)),
         }
         let path = dir.join(MANIFEST_FILE);
-        let text = fs::read_to_string(&path).map_err(|error| Error::model_file(&path, error))?;
-        let manifest =
-            Manifest::parse(&text).map_err(|error| Error::model_file(&path, toml_reason(&error.to_string())))?;
+        let text = fs::read_to_string(&path).map_err(|error| unseen(&path, error.kind(), error))?;
+        let manifest = Manifest::parse(&text)
+            .map_err(|error| Error::model_file(&path, plain(&toml_reason(&error.to_string()))))?;
         let model = Model { manifest, dir: dir.to_path_buf() };
         model.check_file("files.f32.sha256", &model.manifest.files.f32)?;
         if let Some(file) = &model.manifest.files.int8 {
@@ -86,11 +107,13 @@ impl Model {
         format!("{}-{}", self.manifest.name, self.manifest.version)
     }
 
-    /// The same model with `hop_ms` milliseconds from one patch to the next, for a windowed network.
+    /// The same model with `hop_ms` milliseconds from one patch to the next, for a windowed
+    /// network.
     ///
     /// # Errors
     ///
-    /// What is wrong with `hop_ms`: the network is none of patches, or the hop no whole number of log-mel frames.
+    /// What is wrong with `hop_ms`: the network is none of patches, or the hop no whole number of
+    /// log-mel frames.
     pub fn with_hop_ms(mut self, hop_ms: f64) -> std::result::Result<Self, String> {
         let Manifest { network, frontend, name, .. } = &mut self.manifest;
         if network.kind != NetworkKind::Window {
@@ -127,22 +150,42 @@ impl Model {
         let path = self.dir.join(&file.path);
         let bytes = fs::read(&path).map_err(|error| match self.dir.join(HEAD_FILE).exists() {
             true => Error::model_file(&path, format!("{error}: {ASSEMBLED}")),
-            false => Error::model_file(&path, error),
+            false => unseen(&path, error.kind(), error),
         })?;
         let actual = hex(&Sha256::digest(&bytes));
         if actual == file.sha256 {
             Ok(())
         } else {
-            Err(Error::ModelField { path, field, expected: file.sha256.clone(), actual })
+            let expected = &file.sha256;
+            let reason = format!(
+                "the file is damaged, or it is not the one that {MANIFEST_FILE} was written for: copy or export the whole \
+                 folder again ({field}: expected {expected}, actual {actual})"
+            );
+            Err(Error::model_file(&path, reason))
         }
     }
+}
+
+/// A model that cannot be seen, with what the system says, and where a service may look.
+fn unseen(path: &Path, kind: io::ErrorKind, reason: impl std::fmt::Display) -> Error {
+    let is_hidden = ["/home", "/root", "/run/user"].iter().any(|home| path.starts_with(home));
+    // systemd.exec(5): set for every service.
+    let is_service = std::env::var_os("INVOCATION_ID").is_some();
+    let hint = match kind {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound if is_hidden && is_service => HIDDEN,
+        io::ErrorKind::PermissionDenied if is_hidden => HIDDEN,
+        io::ErrorKind::PermissionDenied => UNREADABLE,
+        _ => "",
+    };
+    Error::model_file(path, format!("{reason}{hint}"))
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The place and the message of a TOML error on one line, without the picture of the line that the parser draws.
+/// The place and the message of a TOML error on one line, without the picture of the line that the
+/// parser draws.
 pub(crate) fn toml_reason(message: &str) -> String {
     let is_picture = |line: &&str| {
         let rest = line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit());
@@ -178,6 +221,19 @@ mod tests {
         }
         let error = fixture("tiny").with_hop_ms(80.0).unwrap_err();
         assert!(error.contains("tiny is a streaming network"), "{error}");
+    }
+
+    #[test]
+    fn what_the_system_does_not_let_us_see_is_told_in_its_words_and_with_a_remedy() {
+        let denied = |path: &str| {
+            let error = io::Error::from(io::ErrorKind::PermissionDenied);
+            unseen(Path::new(path), error.kind(), error).to_string()
+        };
+        let home = denied("/home/ann/models/home/manifest.toml");
+        assert!(home.contains("permission denied; a service does not see home folders (ProtectHome=)"), "{home}");
+        assert!(home.contains("/var/lib/earwitness"), "{home}");
+        let elsewhere = denied("/srv/model");
+        assert!(elsewhere.contains("/srv/model: permission denied; the user of this program must"), "{elsewhere}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod alloc_counter;
 pub mod binary;
 pub mod board;
 pub mod broker;
+pub mod commands;
 pub mod http;
 pub mod modules;
 pub mod proxy;

@@ -70,11 +70,11 @@ pub fn micro(classes: &[Counts]) -> Counts {
     classes.iter().copied().sum()
 }
 
-/// Mean F1 of the classes that are there at all: each class counts the same, and one that was never reported counts as 0.
-/// `None` where nothing is there.
+/// Mean F1 of the classes that are there at all: each class counts the same, and one that was never
+/// reported counts as 0. `None` where nothing is there.
 ///
-/// This is the class-wise average of sed_eval with `empty_system_output_handling = "zero_score"`; by default sed_eval leaves
-/// classes out that are there and were never reported.
+/// This is the class-wise average of sed_eval with `empty_system_output_handling = "zero_score"`;
+/// by default sed_eval leaves classes out that are there and were never reported.
 pub fn macro_f1(classes: &[Counts]) -> Option<f64> {
     let f1: Vec<f64> = classes.iter().filter(|class| class.n_truth() > 0).filter_map(Counts::f1).collect();
     (!f1.is_empty()).then(|| f1.iter().sum::<f64>() / f1.len() as f64)

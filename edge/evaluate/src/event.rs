@@ -1,7 +1,8 @@
 //! Event-based measures: was each sound reported once, with the right beginning and end?
 //!
-//! As `sed_eval.sound_event.EventBasedMetrics` counts with its default, the optimal matching: of all ways to pair detections with
-//! sounds of their class such that onset and offset fit, one with the most pairs.
+//! As `sed_eval.sound_event.EventBasedMetrics` counts with its default, the optimal matching: of
+//! all ways to pair detections with sounds of their class such that onset and offset fit, one with
+//! the most pairs.
 
 use crate::{Counts, Detection, Sound, by_class, pairs};
 
@@ -54,10 +55,11 @@ pub fn event_based<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     counts
 }
 
-/// The sound that each detection is paired with, such that as many pairs are made as can be: augmenting paths, one sound after
-/// the other. Both lists are by onset.
+/// The sound that each detection is paired with, such that as many pairs are made as can be:
+/// augmenting paths, one sound after the other. Both lists are by onset.
 pub(super) fn pair_up(sounds: &[Sound], detections: &[Detection], collar: &Collar) -> Vec<Option<usize>> {
-    // Only neighbours in time can fit. Twice the collar, so that rounding cannot cut off one that fits exactly.
+    // Only neighbours in time can fit. Twice the collar, so that rounding cannot cut off one that
+    // fits exactly.
     let near = |sound: &Sound| {
         let from = detections.partition_point(|d| d.onset_s < sound.onset_s - 2.0 * collar.onset_s);
         let near = detections[from..].iter().take_while(|d| d.onset_s <= sound.onset_s + 2.0 * collar.onset_s);
@@ -72,8 +74,8 @@ pub(super) fn pair_up(sounds: &[Sound], detections: &[Detection], collar: &Colla
     sound_of
 }
 
-/// Finds a detection for `sound`, perhaps by giving the sounds that have one others. `visited` holds the last `round` in which a
-/// detection was tried.
+/// Finds a detection for `sound`, perhaps by giving the sounds that have one others. `visited`
+/// holds the last `round` in which a detection was tried.
 fn augment(
     sound: usize,
     round: usize,
@@ -124,7 +126,8 @@ mod tests {
 
     #[test]
     fn as_many_pairs_as_possible_are_made() {
-        // First come, first served would give the first sound the only detection that fits the second.
+        // First come, first served would give the first sound the only detection that fits the
+        // second.
         let truth = [sound(0, 1.0, 2.0), sound(0, 1.25, 2.25)];
         let detections = [detection(0, 1.125, 2.0), detection(0, 0.875, 2.0)];
         assert_eq!(counts(&truth, &detections)[0], Counts { tp: 2, fp: 0, fn_: 0 });

@@ -1,4 +1,5 @@
-//! All measures of some recordings at once: truth and detections enter, the figures that people and programs are shown leave.
+//! All measures of some recordings at once: truth and detections enter, the figures that people and
+//! programs are shown leave.
 
 use serde::Serialize;
 
@@ -10,7 +11,8 @@ use crate::{
 /// Length of the segments of the segment-based measures, seconds.
 pub const SEGMENT_S: f64 = 1.0;
 
-/// Recordings whose sounds are known, and what was detected in them. The lists have one member a recording.
+/// Recordings whose sounds are known, and what was detected in them. The lists have one member a
+/// recording.
 #[derive(Debug, Clone, Copy)]
 pub struct Evaluation<'a> {
     /// The model's labels.
@@ -23,7 +25,8 @@ pub struct Evaluation<'a> {
     pub detections: &'a [Vec<Detection>],
     /// How long the recordings are, seconds.
     pub duration_s: &'a [f64],
-    /// What would be reported at each of [`operating_points`], `[threshold][recording]`, as `edge::heard::sweep` has it.
+    /// What would be reported at each of [`operating_points`], `[threshold][recording]`, as
+    /// `edge::heard::sweep` has it.
     pub points: &'a [Vec<Vec<Detection>>],
 }
 
@@ -40,7 +43,8 @@ pub struct Figures {
     pub found: Share,
     /// Events that overlap no sound of their class.
     pub false_alarms: Rate,
-    /// False positives of the event-based measures: events that are not one to one with a sound within the collars.
+    /// False positives of the event-based measures: events that are not one to one with a sound
+    /// within the collars.
     pub event_false_positives: Rate,
     /// From the true onset to the report.
     pub latency: Latency,

@@ -2,12 +2,13 @@
 
 use crate::{Detection, Extent, Sound, by_class, pairs};
 
-/// Seconds from the true onset of a sound to the moment at which its onset was reported, of each class, over the sounds of all
-/// recordings that were found.
+/// Seconds from the true onset of a sound to the moment at which its onset was reported, of each
+/// class, over the sounds of all recordings that were found.
 ///
-/// A detection belongs to the earliest sound of its class that it overlaps; a sound is found if a detection belongs to it, and
-/// the one that was reported first counts. A detection that was reported before the sound began was caused by something else
-/// and counts for none. What is measured is stream time: how much of the recording had been heard at that moment. Computing
+/// A detection belongs to the earliest sound of its class that it overlaps; a sound is found if a
+/// detection belongs to it, and the one that was reported first counts. A detection that was
+/// reported before the sound began was caused by something else and counts for none. What is
+/// measured is stream time: how much of the recording had been heard at that moment. Computing
 /// comes on top.
 ///
 /// # Panics
@@ -35,7 +36,8 @@ pub fn latency<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     latencies
 }
 
-/// The value below which the share `q` of `values` lies, interpolated between neighbours; `None` where there are none.
+/// The value below which the share `q` of `values` lies, interpolated between neighbours; `None`
+/// where there are none.
 pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -52,7 +54,8 @@ mod tests {
     #[test]
     fn the_first_report_of_a_sound_counts() {
         let truth = [[sound(0, 1.0, 3.0), sound(0, 4.0, 5.0), sound(0, 6.0, 7.0)]];
-        // The first is found twice, the second only by an event that was reported during the first, the third is missed.
+        // The first is found twice, the second only by an event that was reported during the first,
+        // the third is missed.
         let found = [[detection(0, 2.0, 2.5), detection(0, 1.25, 4.5), detection(0, 7.0, 8.0)]];
         assert_eq!(latency(&truth, &found, 1), [[0.75]]);
     }

@@ -1,8 +1,10 @@
-//! What overlaps what: sounds that were found at all, reports of what was not there at all, and which class was taken for which.
+//! What overlaps what: sounds that were found at all, reports of what was not there at all, and
+//! which class was taken for which.
 
 use crate::{Detection, Extent, Sound, by_class, pairs};
 
-/// Sounds of each class that a detection of their class overlaps, however inexact, added up over all recordings.
+/// Sounds of each class that a detection of their class overlaps, however inexact, added up over
+/// all recordings.
 ///
 /// # Panics
 ///
@@ -15,9 +17,9 @@ pub fn found<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(truth: &[T], detections: 
     n_found
 }
 
-/// Detections of each class that overlap no sound of their class at all, added up over all recordings. A detection that is too
-/// early, too long or one of several for one sound is none of them; it may be a false positive of
-/// [`event_based`](crate::event_based) all the same.
+/// Detections of each class that overlap no sound of their class at all, added up over all
+/// recordings. A detection that is too early, too long or one of several for one sound is none of
+/// them; it may be a false positive of [`event_based`](crate::event_based) all the same.
 ///
 /// # Panics
 ///
@@ -34,7 +36,8 @@ pub fn false_alarms<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     n_alarms
 }
 
-/// Adds to `counts` those of `extents` that overlap one of the `others` of their class, or those that do not.
+/// Adds to `counts` those of `extents` that overlap one of the `others` of their class, or those
+/// that do not.
 fn count<E: Extent, O: Extent>(counts: &mut [usize], extents: &[E], others: &[Vec<O>], overlapping: bool) {
     for extent in extents {
         let any = others[extent.class_id()].iter().any(|other| other.overlap_s(extent) > 0.0);
@@ -42,11 +45,12 @@ fn count<E: Extent, O: Extent>(counts: &mut [usize], extents: &[E], others: &[Ve
     }
 }
 
-/// Which class was detected while which was to be heard, `(n_classes + 1, n_classes + 1)`: a row for each true class, a column
-/// for each detected one, the last of both for nothing.
+/// Which class was detected while which was to be heard, `(n_classes + 1, n_classes + 1)`: a row
+/// for each true class, a column for each detected one, the last of both for nothing.
 ///
-/// A detection counts once, in the row of its own class if it overlaps a sound of that; else of the class of the sound that it
-/// overlaps most; else of nothing. A sound that no detection of its class overlaps counts in the column of nothing.
+/// A detection counts once, in the row of its own class if it overlaps a sound of that; else of the
+/// class of the sound that it overlaps most; else of nothing. A sound that no detection of its
+/// class overlaps counts in the column of nothing.
 ///
 /// # Panics
 ///

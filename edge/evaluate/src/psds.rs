@@ -1,13 +1,16 @@
 //! Polyphonic sound detection score: how good are the detections over all thresholds?
 //!
-//! Bilen et al. 2020, "A framework for the robust evaluation of sound event detection" (arXiv 1910.08440), with the counting of
-//! the package psds_eval. A detection passes the detection tolerance criterion (DTC) if the sounds of its class cover enough of
-//! it; a sound is found if such detections cover enough of it (ground-truth criterion, GTC). A detection that fails the DTC is
-//! a false positive, and a cross trigger of every other class whose sounds cover enough of it (CTTC). Each threshold gives each
-//! class a rate of found sounds and an effective rate of false positives; the score is the area under the mean of the classes'
-//! curves, less their spread, up to a highest rate.
+//! Bilen et al. 2020, "A framework for the robust evaluation of sound event detection" (arXiv
+//! 1910.08440), with the counting of the package psds_eval. A detection passes the detection
+//! tolerance criterion (DTC) if the sounds of its class cover enough of it; a sound is found if
+//! such detections cover enough of it (ground-truth criterion, GTC). A detection that fails the DTC
+//! is a false positive, and a cross trigger of every other class whose sounds cover enough of it
+//! (CTTC). Each threshold gives each class a rate of found sounds and an effective rate of false
+//! positives; the score is the area under the mean of the classes' curves, less their spread, up to
+//! a highest rate.
 //!
-//! Classes that are not in the truth take no part. Sounds of one class that overlap are one, and so are detections.
+//! Classes that are not in the truth take no part. Sounds of one class that overlap are one, and so
+//! are detections.
 
 use crate::{Detection, Extent, Sound};
 
@@ -41,11 +44,13 @@ impl Scenario {
 pub struct Psds {
     /// In [0, 1].
     pub value: f64,
-    /// Effective false positives an hour and the effective rate of found sounds from there on, by the former. Begins at 0.
+    /// Effective false positives an hour and the effective rate of found sounds from there on, by
+    /// the former. Begins at 0.
     pub curve: Vec<(f64, f64)>,
 }
 
-/// The score of the detections at several thresholds, `points[threshold][recording]`; `None` where nothing is in the truth.
+/// The score of the detections at several thresholds, `points[threshold][recording]`; `None` where
+/// nothing is in the truth.
 ///
 /// # Panics
 ///
@@ -129,10 +134,11 @@ impl Task<'_> {
     }
 }
 
-/// The mean over classes of the share of sounds found, less its standard deviation, by effective false positives.
+/// The mean over classes of the share of sounds found, less its standard deviation, by effective
+/// false positives.
 ///
-/// A class's own curve is a staircase: at a rate, the highest share of a threshold with that rate or a lower one. Each begins
-/// at the origin.
+/// A class's own curve is a staircase: at a rate, the highest share of a threshold with that rate
+/// or a lower one. Each begins at the origin.
 fn curve(points: &[Vec<Point>], n_classes: usize, alpha_st: f64) -> Vec<(f64, f64)> {
     let stairs: Vec<Vec<Point>> = (0..n_classes).map(|class| staircase(points.iter().map(|p| p[class]))).collect();
     let mut rates: Vec<f64> = stairs.iter().flatten().map(|(rate, _)| *rate).collect();
@@ -256,7 +262,8 @@ mod tests {
             (vec![detection(0, 0.0, 7.0)], 1.0),
             (vec![detection(0, 0.0, 6.5)], 0.0),
             (vec![detection(0, 0.0, 4.0), detection(0, 5.0, 9.0)], 1.0),
-            // Not enough of the detection is in the sound: a false positive, and the sound is not found.
+            // Not enough of the detection is in the sound: a false positive, and the sound is not
+            // found.
             (vec![detection(0, 0.0, 16.0)], 0.0),
         ];
         for (detections, expected) in cases {
@@ -274,7 +281,8 @@ mod tests {
         let mean_only = Scenario { alpha_st: 0.0, ..Scenario::ONE };
         assert!((value(&truth, std::slice::from_ref(&one), &mean_only) - 0.5).abs() < 1e-12);
         assert!(value(&truth, &[one], &Scenario::ONE).abs() < 1e-12, "mean 0.5, standard deviation 0.5");
-        // A detection of class 0 on class 1: one false positive an hour, and a cross trigger in 10 s of class 1.
+        // A detection of class 0 on class 1: one false positive an hour, and a cross trigger in 10
+        // s of class 1.
         let crossed = vec![detection(0, 0.0, 10.0), detection(0, 21.0, 29.0), detection(1, 20.0, 30.0)];
         let curve = psds(&[&truth], &[vec![crossed]], &[HOUR], &Scenario::TWO, 3).unwrap().curve;
         assert_eq!(curve.last().unwrap(), &(1.0 + 0.5 * 360.0, 1.0));

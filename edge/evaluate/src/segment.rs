@@ -1,12 +1,13 @@
 //! Segment-based measures: was it known, second by second, what is to be heard?
 //!
-//! As `sed_eval.sound_event.SegmentBasedMetrics` counts: a class is there in every segment that a sound of it touches, and was
-//! reported in every one that a detection touches.
+//! As `sed_eval.sound_event.SegmentBasedMetrics` counts: a class is there in every segment that a
+//! sound of it touches, and was reported in every one that a detection touches.
 
 use crate::{Counts, Detection, Extent, Sound, pairs};
 
-/// Segments of each class that were right and wrong, added up over all recordings. Segments are `segment_s` long, from the
-/// start of each recording; the last one holds its end at `duration_s`, and what lies beyond does not count.
+/// Segments of each class that were right and wrong, added up over all recordings. Segments are
+/// `segment_s` long, from the start of each recording; the last one holds its end at `duration_s`,
+/// and what lies beyond does not count.
 ///
 /// # Panics
 ///
@@ -60,7 +61,8 @@ mod tests {
         let truth = [vec![sound(0, 0.5, 2.0), sound(1, 3.25, 3.5)], vec![sound(0, 1.0, 1.25)]];
         let found = [vec![detection(0, 1.75, 2.25), detection(0, 2.5, 2.75), detection(1, 3.75, 9.0)], vec![]];
         let counts = segment_based(&truth, &found, &[4.5, 2.0], 1.0, 2);
-        // Class 0 is there in seconds 0 and 1, and reported in 1 and 2; class 1 is there in 3, and reported in 3 and 4.
+        // Class 0 is there in seconds 0 and 1, and reported in 1 and 2; class 1 is there in 3, and
+        // reported in 3 and 4.
         assert_eq!(counts, [Counts { tp: 1, fp: 1, fn_: 2 }, Counts { tp: 1, fp: 1, fn_: 0 }]);
         let halves = segment_based(&truth[..1], &found[..1], &[4.5], 0.5, 2);
         assert_eq!(halves[1], Counts { tp: 0, fp: 2, fn_: 1 });

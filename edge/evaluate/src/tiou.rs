@@ -1,9 +1,12 @@
-//! Mean average precision at temporal intersection over union (tIoU), as the detection task of EPIC-SOUNDS measures.
+//! Mean average precision at temporal intersection over union (tIoU), as the detection task of
+//! EPIC-SOUNDS measures.
 //!
-//! For each class, the detections of all recordings are taken by falling score. One is right if, among the sounds of its class
-//! and recording that no better-scored one has taken, there is one whose tIoU with it reaches the threshold; of several it
-//! takes the one with the highest tIoU. A class's average precision is the area under its precision by recall, where the
-//! precision at a recall is the highest at that recall or a higher one. The mean is over the classes that are there.
+//! For each class, the detections of all recordings are taken by falling score. One is right if,
+//! among the sounds of its class and recording that no better-scored one has taken, there is one
+//! whose tIoU with it reaches the threshold; of several it takes the one with the highest tIoU. A
+//! class's average precision is the area under its precision by recall, where the precision at a
+//! recall is the highest at that recall or a higher one. The mean is over the classes that are
+//! there.
 
 use crate::{Detection, Extent, Sound, pairs};
 
@@ -21,7 +24,8 @@ pub struct TiouMap {
     pub average: f64,
 }
 
-/// Mean average precision at each of `thresholds`; `None` where no sound is there. The class `background` does not count.
+/// Mean average precision at each of `thresholds`; `None` where no sound is there. The class
+/// `background` does not count.
 ///
 /// # Panics
 ///

@@ -1,15 +1,21 @@
-//! What is really in a recording: a CSV file enters, sounds leave.
+//! What is really in a recording: a file enters, sounds leave.
 //!
-//! The file has a header with the columns `onset_s`, `offset_s` and `label`, in any order; others are not looked at. A header alone
-//! says that there is nothing to be reported in the recording.
+//! The file is a table with a header that has the columns `onset_s`, `offset_s` and `label`, in any
+//! order; others are not looked at. A header alone says that there is nothing to be reported in the
+//! recording. Other programs write the same in other ways, which are read, too: columns called
+//! `onset`, `start`, `end`, `event_label` and so on, between commas, semicolons or tabs, numbers
+//! with a decimal comma where that is not what separates the columns; and Audacity's label tracks,
+//! which have no header.
+
+mod form;
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs;
 use std::path::Path;
 
-use csv::StringRecord;
 use edge_frontend::Manifest;
 
+use self::form::{Form, text};
 use crate::{Error, Result, Sound};
 
 /// What to do about sounds that the model cannot report.
@@ -35,7 +41,8 @@ impl Truth {
     ///
     /// # Errors
     ///
-    /// [`Error::Truth`] for a sound that begins behind the end: the file, at `path`, is that of another recording.
+    /// [`Error::Truth`] for a sound that begins behind the end: the file, at `path`, is that of
+    /// another recording.
     pub fn within(mut self, duration_s: f64, path: &Path) -> Result<Self> {
         for sound in &mut self.sounds {
             if sound.onset_s >= duration_s {
@@ -52,39 +59,43 @@ impl Truth {
 ///
 /// # Errors
 ///
-/// [`Error::Truth`] with line and column for a file that cannot be read, lacks a column, has a value that makes no sense, or,
-/// unless they are to be left out, labels that the model does not know; all of them are listed.
+/// [`Error::Truth`] with line and column for a file that cannot be read, lacks a column, has a
+/// value that makes no sense, or, unless they are to be left out, labels that the model does not
+/// know; all of them are listed.
 pub fn truth(path: &Path, manifest: &Manifest, unknown_labels: UnknownLabels) -> Result<Truth> {
     let failed = |line: Option<u64>, field: &str, reason: String| Error::truth(path, line, field, reason);
-    let file = File::open(path).map_err(|error| failed(None, "", error.to_string()))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+    let bytes = fs::read(path).map_err(|error| failed(None, "", error.to_string()))?;
+    let text = text(&bytes).map_err(|reason| failed(None, "", reason))?;
+    let form = Form::of(&text).map_err(|(field, reason)| failed(Some(1), field, reason))?;
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .delimiter(form.delimiter)
+        .has_headers(form.has_header)
+        // What an Audacity label track has beside its labels are lines of frequencies.
+        .flexible(!form.has_header)
+        .quoting(form.has_header)
+        .from_reader(text.as_bytes());
     let unreadable = |error: csv::Error| failed(error.position().map(csv::Position::line), "", csv_reason(&error));
-    let header = reader.headers().map_err(unreadable)?.clone();
-    let column = |name: &str| {
-        let found: Vec<&str> = header.iter().collect();
-        header
-            .iter()
-            .position(|column| column == name)
-            .ok_or_else(|| failed(Some(1), name, format!("column is missing; there is {:?}", found.join(","))))
-    };
-    let (onset, offset, label) = (column("onset_s")?, column("offset_s")?, column("label")?);
     let mut truth = Truth::default();
     let mut first_unknown = None;
     for record in reader.records() {
         let record = record.map_err(unreadable)?;
+        if !form.has_header && record.get(0).is_none_or(|first| first == "\\" || first.is_empty()) {
+            continue;
+        }
         let line = record.position().map(csv::Position::line);
         let seconds = |at: usize, name: &str| {
-            parse_seconds(&record, at).map_err(|actual| {
+            form.seconds(record.get(at).unwrap_or_default()).map_err(|actual| {
                 failed(line, name, format!("expected seconds from the recording's start, actual {actual:?}"))
             })
         };
-        let (onset_s, offset_s) = (seconds(onset, "onset_s")?, seconds(offset, "offset_s")?);
+        let (onset_s, offset_s) = (seconds(form.onset, "onset_s")?, seconds(form.offset, "offset_s")?);
         if offset_s <= onset_s {
             return Err(failed(line, "offset_s", format!("expected above onset_s ({onset_s}), actual {offset_s}")));
         }
-        let name = &record[label];
-        match manifest.labels.iter().position(|label| label == name) {
-            Some(_) if manifest.background.as_deref() == Some(name) => {}
+        let name = record.get(form.label).unwrap_or_default();
+        match manifest.class_of(name) {
+            Some(class_id) if manifest.background.as_ref() == Some(&manifest.labels[class_id]) => {}
             Some(class_id) => truth.sounds.push(Sound { class_id, onset_s, offset_s }),
             None => {
                 first_unknown = first_unknown.or(line);
@@ -99,11 +110,6 @@ pub fn truth(path: &Path, manifest: &Manifest, unknown_labels: UnknownLabels) ->
     }
     truth.sounds.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
     Ok(truth)
-}
-
-fn parse_seconds(record: &StringRecord, at: usize) -> std::result::Result<f64, String> {
-    let text = &record[at];
-    text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0).ok_or_else(|| text.to_string())
 }
 
 fn csv_reason(error: &csv::Error) -> String {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::decision::Decision;
 use crate::error::expect;
@@ -203,6 +204,13 @@ impl Manifest {
         self.validate_decision()
     }
 
+    /// The index of `label`, whichever way its letters and their marks are put together: `é` may be
+    /// one character or two (Unicode Standard Annex 15).
+    pub fn class_of(&self, label: &str) -> Option<usize> {
+        let exact = self.labels.iter().position(|known| known == label);
+        exact.or_else(|| self.labels.iter().position(|known| known.nfc().eq(label.nfc())))
+    }
+
     fn validate_labels(&self) -> Result<(), Error> {
         expect(!self.labels.is_empty(), "labels", "at least one label", "empty")?;
         for (at, label) in self.labels.iter().enumerate() {
@@ -215,7 +223,7 @@ impl Manifest {
                 format!("{label:?}"),
             )?;
             expect(
-                !self.labels[..at].contains(label),
+                !self.labels[..at].iter().any(|other| other.nfc().eq(label.nfc())),
                 &format!("labels[{at}]"),
                 "distinct labels",
                 format!("{label:?} again"),
@@ -382,10 +390,11 @@ mod tests {
     #[test]
     fn every_contradiction_names_its_field() {
         type Spoil = fn(&mut Manifest);
-        let cases: [(&str, Spoil); 20] = [
+        let cases: [(&str, Spoil); 21] = [
             ("manifest_version", |m| m.manifest_version = 2),
             ("labels", |m| m.labels.clear()),
             ("labels[1]", |m| m.labels[1] = "dog".into()),
+            ("labels[1]", |m| m.labels[..2].clone_from_slice(&["\u{e9}".into(), "e\u{301}".into()])),
             ("labels[0]", |m| m.labels[0] = "a/b".into()),
             ("background", |m| m.background = Some("silence".into())),
             ("frontend_hash", |m| m.frontend.hop_length = 120),

@@ -1,27 +1,57 @@
-//! Audio files: WAV, FLAC, Ogg Vorbis or MP3 enter, mono samples leave. Runs on the caller's thread.
+//! Audio files: WAV and its kin, FLAC, Ogg Vorbis, MP3, AAC or ALAC in MP4 (m4a), or AIFF enter,
+//! mono samples leave. Runs on the caller's thread.
 //!
-//! Channels are mixed to their mean. Packets that cannot be decoded or found become silence of their length, so that
-//! what follows keeps its time; a file that ends too early yields what is intact. Both are reported by
-//! [`AudioReader::damage`]. A file from which nothing can be decoded is an error.
+//! Channels are mixed to their mean. Packets that cannot be decoded or found become silence of
+//! their length, so that what follows keeps its time; a file that ends too early yields what is
+//! intact. Both are reported by [`AudioReader::damage`]. A file from which nothing can be decoded
+//! is an error.
 
+mod container;
 mod packets;
+mod wav;
 
 use std::path::{Path, PathBuf};
 
+use edge_frontend::Resampler;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::formats::Track;
+use symphonia::core::packet::Packet;
 
 use crate::error::{Error, Result};
 use packets::{Next, Packets};
 
 /// Endings of the names of files that are looked for in folders, the preferred one first.
-pub const EXTENSIONS: [&str; 5] = ["wav", "flac", "ogg", "oga", "mp3"];
+pub const EXTENSIONS: [&str; 12] =
+    ["wav", "wave", "w64", "flac", "aif", "aiff", "aifc", "ogg", "oga", "m4a", "aac", "mp3"];
 
-/// Whether `path` looks like a recording, by the ending of its name in upper or lower case.
+/// Endings of the names of recordings that cannot be decoded.
+const FOREIGN: [&str; 14] =
+    ["opus", "wma", "amr", "3gp", "caf", "ape", "wv", "au", "mp2", "ac3", "m4b", "mka", "webm", "ra"];
+
+/// Whether `path` looks like a recording, by the ending of its name in upper or lower case. What is
+/// hidden is none: beside `a.wav` macOS puts a file `._a.wav` on foreign disks, which holds no
+/// sound.
 pub fn is_recording(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+    !is_hidden(path) && ends_in(path, &EXTENSIONS)
 }
+
+/// Whether `path` looks like a recording in a format that is not decoded.
+pub fn is_foreign_recording(path: &Path) -> bool {
+    !is_hidden(path) && ends_in(path, &FOREIGN)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn ends_in(path: &Path, endings: &[&str]) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| endings.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+}
+
+/// A file may be shorter by so much than its header promises, seconds: encoders count their padding
+/// in different ways.
+const TOLERANCE_S: f64 = 0.25;
 
 /// A decoded file.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,14 +104,18 @@ pub struct AudioReader {
     /// The one that is taken; the mean of all if none.
     channel: Option<usize>,
     interleaved: Vec<f32>,
+    mono: Vec<f32>,
+    is_through: bool,
     n_decoded: u64,
     n_lost: u64,
     first_error: Option<String>,
+    /// For a part of the file at another rate: that rate, and what converts it.
+    converter: Option<(u32, Resampler)>,
 }
 
 impl AudioReader {
-    /// Opens the file at `path` and reads its header. The format is recognised by content, helped by the file name's
-    /// extension.
+    /// Opens the file at `path` and reads its header. The format is recognised by content, helped
+    /// by the file name's extension.
     ///
     /// # Errors
     ///
@@ -93,15 +127,18 @@ impl AudioReader {
         let channels = params.and_then(|params| params.channels.as_ref());
         Ok(AudioReader {
             path: path.to_path_buf(),
-            decoder: make_decoder(path, track)?,
+            decoder: make_decoder(&packets, track)?,
             sample_rate: packets.sample_rate(),
             n_channels: channels.map_or(0, |channels| channels.count()),
             packets,
             channel: None,
             interleaved: Vec::new(),
+            mono: Vec::new(),
+            is_through: false,
             n_decoded: 0,
             n_lost: 0,
             first_error: None,
+            converter: None,
         })
     }
 
@@ -115,12 +152,13 @@ impl AudioReader {
         self.n_channels
     }
 
-    /// Replaces `block` by the next mono samples, some thousands unless many were lost. `false`, with an empty block,
-    /// at the end of the file.
+    /// Replaces `block` by the next mono samples, some thousands unless many were lost. `false`,
+    /// with an empty block, at the end of the file.
     ///
     /// # Errors
     ///
-    /// At the end of a file from which nothing could be decoded, and where the sample rate changes on the way.
+    /// At the end of a file from which nothing could be decoded, and where the sample rate changes
+    /// to one that cannot be converted.
     pub fn next_block(&mut self, block: &mut Vec<f32>) -> Result<bool> {
         block.clear();
         while block.is_empty() {
@@ -128,37 +166,68 @@ impl AudioReader {
                 Next::Packet(packet, n_lost) => {
                     block.resize(n_lost, 0.0);
                     self.n_lost += n_lost as u64;
-                    match self.decoder.decode(&packet) {
-                        Ok(decoded) => {
-                            let (rate, n_channels) = (decoded.spec().rate(), decoded.spec().channels().count());
-                            let n_frames = decoded.frames();
-                            decoded.copy_to_vec_interleaved(&mut self.interleaved);
-                            self.take_decoded(rate, n_channels, n_frames, block)?;
-                        }
-                        Err(error) => {
-                            self.first_error.get_or_insert_with(|| error.to_string());
-                            self.packets.reject(&packet);
-                            // Codecs that look back need a clean start behind the damage.
-                            self.decoder.reset();
-                        }
+                    self.decode(&packet, block)?;
+                }
+                Next::Stream => self.decoder = make_decoder(&self.packets, self.packets.track()?)?,
+                Next::End => {
+                    self.convert_rest(block);
+                    if block.is_empty() {
+                        return self.end();
                     }
                 }
-                Next::Stream => self.decoder = make_decoder(&self.path, self.packets.track()?)?,
-                Next::End => return self.end(),
             }
         }
         Ok(true)
+    }
+
+    /// Decodes `packet` into `block`. One of another number of channels or another rate, as where
+    /// recordings were appended to each other, wants a decoder of its own.
+    fn decode(&mut self, packet: &Packet, block: &mut Vec<f32>) -> Result<()> {
+        for is_last in [false, true] {
+            match self.decoder.decode(packet) {
+                Ok(decoded) => {
+                    let (rate, n_channels) = (decoded.spec().rate(), decoded.spec().channels().count());
+                    let n_frames = decoded.frames();
+                    decoded.copy_to_vec_interleaved(&mut self.interleaved);
+                    return self.take_decoded(rate, n_channels, n_frames, block);
+                }
+                Err(_) if !is_last && self.n_decoded > 0 => {
+                    self.decoder = make_decoder(&self.packets, self.packets.track()?)?;
+                }
+                Err(error) => {
+                    self.first_error.get_or_insert_with(|| error.to_string());
+                    self.packets.reject(packet);
+                    // Codecs that look back need a clean start behind the damage.
+                    self.decoder.reset();
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What is wrong with the part read so far, if anything.
     pub fn damage(&self) -> Option<String> {
         let cause = self.cause();
         if self.n_lost == 0 && cause.is_none() {
-            return None;
+            return self.shorter();
         }
         let lost_s = self.n_lost as f64 / f64::from(self.sample_rate);
         let end = if self.packets.cut_short().is_some() { ", ends before its time" } else { "" };
         Some(format!("damaged ({}): {lost_s:.3} s replaced by silence{end}", cause.unwrap_or("packets are missing")))
+    }
+
+    /// What is to be said of a file that has been read to its end and is shorter than its header
+    /// promises.
+    fn shorter(&self) -> Option<String> {
+        if let Some(note) = self.packets.note() {
+            return Some(note.to_string());
+        }
+        let n_promised = self.packets.n_promised().filter(|_| self.is_through)?;
+        let seconds = |n: u64| n as f64 / f64::from(self.sample_rate);
+        let (promised_s, there_s) = (seconds(n_promised), seconds(self.n_decoded));
+        (promised_s > there_s + TOLERANCE_S)
+            .then(|| format!("the header promises {promised_s:.3} s of sound, {there_s:.3} s are there"))
     }
 
     fn cause(&self) -> Option<&str> {
@@ -167,22 +236,44 @@ impl AudioReader {
 
     /// Mixes what the decoder left in `interleaved` into `block`.
     fn take_decoded(&mut self, rate: u32, n_channels: usize, n_frames: usize, block: &mut Vec<f32>) -> Result<()> {
-        if rate != self.sample_rate {
-            let reason = format!("sample rate changes from {} to {rate} Hz on the way", self.sample_rate);
-            return Err(Error::audio_file(&self.path, reason));
+        if n_frames == 0 || n_channels == 0 {
+            return Ok(());
         }
-        if n_frames > 0 && n_channels > 0 {
-            self.n_channels = n_channels;
-            self.n_decoded += n_frames as u64;
-            match self.channel {
-                Some(channel) => block.extend(self.interleaved.iter().skip(channel).step_by(n_channels)),
-                None => mix_to_mono(&self.interleaved, n_channels, block),
+        self.n_channels = n_channels;
+        self.n_decoded += n_frames as u64;
+        let mut mono = std::mem::take(&mut self.mono);
+        mono.clear();
+        match self.channel {
+            Some(channel) => mono.extend(self.interleaved.iter().skip(channel).step_by(n_channels)),
+            None => mix_to_mono(&self.interleaved, n_channels, &mut mono),
+        }
+        if self.converter.as_ref().map_or(self.sample_rate, |(rate, _)| *rate) != rate {
+            self.convert_rest(block);
+            if rate != self.sample_rate {
+                let converter = Resampler::new(rate, self.sample_rate).map_err(|error| {
+                    let reason = format!("sample rate changes from {} to {rate} Hz on the way", self.sample_rate);
+                    Error::audio_file(&self.path, format!("{reason}: {error}"))
+                })?;
+                self.converter = Some((rate, converter));
             }
         }
+        match &mut self.converter {
+            Some((_, converter)) => converter.process(&mono, |samples| block.extend_from_slice(samples)),
+            None => block.extend_from_slice(&mono),
+        }
+        self.mono = mono;
         Ok(())
     }
 
-    fn end(&self) -> Result<bool> {
+    /// Appends what is still in the converter, and goes on at the file's own rate.
+    fn convert_rest(&mut self, block: &mut Vec<f32>) {
+        if let Some((_, mut converter)) = self.converter.take() {
+            converter.finish(|samples| block.extend_from_slice(samples));
+        }
+    }
+
+    fn end(&mut self) -> Result<bool> {
+        self.is_through = true;
         match (self.n_decoded, self.cause()) {
             (0, Some(cause)) => Err(Error::audio_file(&self.path, format!("nothing could be decoded: {cause}"))),
             (0, None) => Err(Error::audio_file(&self.path, "contains no audio")),
@@ -191,12 +282,12 @@ impl AudioReader {
     }
 }
 
-fn make_decoder(path: &Path, track: &Track) -> Result<Box<dyn AudioDecoder>> {
+fn make_decoder(packets: &Packets, track: &Track) -> Result<Box<dyn AudioDecoder>> {
     let params = track.codec_params.as_ref().and_then(|params| params.audio());
-    let params = params.ok_or_else(|| Error::audio_file(path, "audio track without codec parameters"))?;
+    let params = params.ok_or_else(|| packets.refusal("it does not say how it is encoded"))?;
     symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
-        .map_err(|error| Error::audio_file(path, format_args!("audio track cannot be decoded: {error}")))
+        .map_err(|error| packets.refusal(error))
 }
 
 /// Appends the mean of each interleaved frame to `mono`.

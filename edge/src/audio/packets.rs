@@ -1,34 +1,44 @@
-//! A file's packets in order: bytes enter, the packets of one audio track leave, each with the number of samples
-//! missing before it.
+//! A file's packets in order: bytes enter, the packets of one audio track leave, each with the
+//! number of samples missing before it.
 //!
 //! Runs on the caller's thread, like all of this module.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::FORMAT_ID_OGG;
+use symphonia::core::formats::well_known::{FORMAT_ID_FLAC, FORMAT_ID_MP3, FORMAT_ID_OGG};
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, TimeBase};
 
+use super::container::Container;
 use crate::error::{Error, Result};
 
-/// Longest silence that stands for packets lost in a row, seconds: a damaged header may claim that hours are missing.
+/// Longest silence that stands for packets lost in a row, seconds: a damaged header may claim that
+/// hours are missing.
 const MAX_LOST_S: f64 = 10.0;
 
-/// Time stamps that jump by less are taken as inexact, seconds. The pages of intact Ogg files, of which some encoders
-/// write the positions 10 to 20 ms too late, must not be torn apart. A lost page is some hundred milliseconds long, a
-/// lost frame of FLAC 85 ms at 48 kHz.
+/// Time stamps that jump by less are taken as inexact, seconds. The pages of intact Ogg files, of
+/// which some encoders write the positions 10 to 20 ms too late, must not be torn apart. A lost
+/// page is some hundred milliseconds long, a lost frame of FLAC 85 ms at 48 kHz.
 const TIME_STAMP_TOLERANCE_S: f64 = 0.04;
+
+/// Packets that an encoder of MP3 may put behind the end to fill its last block.
+const MAX_PADDING: usize = 3;
 
 /// The packets of a file's audio track.
 pub(super) struct Packets {
     path: PathBuf,
     format: Box<dyn FormatReader>,
+    /// What the file is, where it may be something that cannot be decoded.
+    foreign: Option<&'static str>,
+    /// What is to be said of a file that is shorter than its header promises.
+    note: Option<String>,
     track_id: u32,
     time_base: Option<TimeBase>,
     sample_rate: u32,
@@ -42,6 +52,10 @@ pub(super) struct Packets {
     failed: bool,
     /// Why the file ends before its end.
     cut_short: Option<String>,
+    /// Packets of MP3 behind the end that the header gives: padding, or another recording.
+    beyond: VecDeque<Packet>,
+    /// Whether there is another recording behind the end.
+    joined: bool,
 }
 
 /// What comes next in a file.
@@ -65,17 +79,25 @@ impl Packets {
         if metadata.is_file() && metadata.len() == 0 {
             return Err(Error::audio_file(path, "contains no audio: the file is empty"));
         }
+        let container = if metadata.is_file() {
+            Container::open(file, metadata.len()).map_err(|error| Error::audio_file(path, error))?
+        } else {
+            Container { source: Box::new(ReadOnlySource::new(file)), ending: None, note: None, foreign: None }
+        };
         let mut hint = Hint::new();
-        if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
-            hint.with_extension(extension);
+        if let Some(ending) = container.ending.or_else(|| path.extension().and_then(|extension| extension.to_str())) {
+            hint.with_extension(ending);
         }
-        let stream = MediaSourceStream::new(Box::new(file), Default::default());
+        let (foreign, note) = (container.foreign, container.note);
+        let stream = MediaSourceStream::new(container.source, Default::default());
         let format = symphonia::default::get_probe()
             .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| Error::audio_file(path, format_args!("not a wav, flac, ogg or mp3 file: {error}")))?;
+            .map_err(|error| Error::audio_file(path, Container::refusal(foreign, path, error)))?;
         let mut packets = Packets {
             path: path.to_path_buf(),
             format,
+            foreign,
+            note,
             track_id: 0,
             time_base: None,
             sample_rate: 0,
@@ -84,6 +106,8 @@ impl Packets {
             next_ts: None,
             failed: false,
             cut_short: None,
+            beyond: VecDeque::new(),
+            joined: false,
         };
         packets.begin_track()?;
         Ok(packets)
@@ -98,6 +122,25 @@ impl Packets {
     /// Samples a second; above zero.
     pub(super) fn sample_rate(&self) -> u32 {
         self.sample_rate
+    }
+
+    /// Samples that the header promises, where it counts them.
+    pub(super) fn n_promised(&self) -> Option<u64> {
+        let counts = matches!(self.format.format_info().format, FORMAT_ID_FLAC | FORMAT_ID_MP3);
+        self.track().ok().filter(|_| counts && !self.joined)?.num_frames.filter(|n| *n > 0)
+    }
+
+    /// What is to be said of a file that is shorter than its header promises.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The error for a track that cannot be decoded.
+    pub(super) fn refusal(&self, reason: impl std::fmt::Display) -> Error {
+        match self.foreign {
+            Some(_) => Error::audio_file(&self.path, Container::refusal(self.foreign, &self.path, reason)),
+            None => Error::audio_file(&self.path, format_args!("audio track cannot be decoded: {reason}")),
+        }
     }
 
     /// Why the file ends before its end, once it has.
@@ -116,7 +159,8 @@ impl Packets {
         };
         let n_lost = self.n_lost_before(&packet);
         if self.format.format_info().format == FORMAT_ID_OGG {
-            // Symphonia cuts a packet where its page should end, but only the last page of a stream is there to be cut.
+            // Symphonia cuts a packet where its page should end, but only the last page of a stream
+            // is there to be cut.
             self.ahead = self.read();
             if self.ahead.is_some() {
                 packet.trim_end = Duration::ZERO;
@@ -146,8 +190,17 @@ impl Packets {
 
     fn read(&mut self) -> Option<Packet> {
         while !self.chained && self.cut_short.is_none() {
+            if self.joined
+                && let Some(packet) = self.beyond.pop_front()
+            {
+                return Some(packet);
+            }
             match self.format.next_packet() {
-                Ok(Some(packet)) if packet.track_id == self.track_id => return Some(packet),
+                Ok(Some(packet)) if packet.track_id == self.track_id => {
+                    if let Some(packet) = self.within(packet) {
+                        return Some(packet);
+                    }
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => return None,
                 Err(SymphoniaError::ResetRequired) => self.chained = true,
@@ -157,7 +210,26 @@ impl Packets {
         None
     }
 
-    /// Samples that are missing between the last decoded packet and this one, by the container's time stamps.
+    /// The packet, unless it is wholly behind the end that the header of an MP3 file gives. A few
+    /// of those are padding; more are another recording that was appended to the file, and are
+    /// taken.
+    fn within(&mut self, mut packet: Packet) -> Option<Packet> {
+        if self.format.format_info().format != FORMAT_ID_MP3 {
+            return Some(packet);
+        }
+        let end = self.track().ok().and_then(|track| track.num_frames).and_then(|n| i64::try_from(n).ok());
+        let is_beyond = end.is_some_and(|end| packet.pts.get() >= end);
+        if !self.joined && !is_beyond {
+            return Some(packet);
+        }
+        packet.trim_end = Duration::ZERO;
+        self.beyond.push_back(packet);
+        self.joined |= self.beyond.len() > MAX_PADDING;
+        if self.joined { self.beyond.pop_front() } else { None }
+    }
+
+    /// Samples that are missing between the last decoded packet and this one, by the container's
+    /// time stamps.
     fn n_lost_before(&mut self, packet: &Packet) -> usize {
         let begin = packet.pts.get();
         let due = self.next_ts.replace(begin.saturating_add_unsigned(packet.block_dur().get())).unwrap_or(begin);

@@ -41,6 +41,7 @@ pub use mono::Mono;
 pub use report::NodeSnapshot;
 #[cfg(feature = "serial")]
 pub use serial::Lamps;
+pub(crate) use spec::{MAX_CHANNELS, RATES_HZ};
 pub use spec::{RawFormat, SourceSpec};
 pub(crate) use vitals::Vitals;
 

@@ -1,10 +1,11 @@
 //! What to listen to, as written on the command line or in the configuration.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::NodeSpec;
+use crate::audio::AudioReader;
 use crate::error::{Error, Result};
 
 /// A source of samples.
@@ -40,12 +41,26 @@ pub enum RawFormat {
 }
 
 /// Rates a raw stream may claim: those the front end's resampler is made for.
-const RATES_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
+pub const RATES_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
 /// No sound interface has more; the bound keeps a typing error from asking for absurd buffers.
-const MAX_CHANNELS: u16 = 64;
+pub const MAX_CHANNELS: u16 = 64;
 
 impl SourceSpec {
+    /// Whether this machine has what the source needs, as far as that can be told without opening it
+    /// for good.
+    ///
+    /// # Errors
+    ///
+    /// What is missing.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            // A FIFO waits for its writer.
+            SourceSpec::File(path) if !is_fifo(path) => AudioReader::open(path).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// With `device` for a microphone; other sources stay as they are.
     #[must_use]
     pub fn with_device(self, device: Option<String>) -> Self {
@@ -65,14 +80,19 @@ impl SourceSpec {
             return Ok(self);
         }
         if !RATES_HZ.contains(&rate) {
-            let reason = format!("{rate} Hz is not in {}..={} Hz", RATES_HZ.start(), RATES_HZ.end());
-            return Err(Error::usage("raw sample rate", reason));
+            let reason = format!("expected {} to {} Hz, actual {rate} Hz", RATES_HZ.start(), RATES_HZ.end());
+            return Err(Error::usage("--rate", reason));
         }
         if !(1..=MAX_CHANNELS).contains(&channels) {
-            return Err(Error::usage("raw channels", format!("{channels} is not in 1..={MAX_CHANNELS}")));
+            return Err(Error::usage("--channels", format!("expected 1 to {MAX_CHANNELS}, actual {channels}")));
         }
         Ok(SourceSpec::Stdin { rate, format, channels })
     }
+}
+
+fn is_fifo(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 impl FromStr for SourceSpec {

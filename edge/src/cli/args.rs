@@ -1,10 +1,14 @@
 //! The command line as typed. What its values mean together is settled by [`edge::config`].
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
+use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use edge::Result;
 use edge::capture::{RawFormat, SourceSpec};
-use edge::config::Overrides;
+use edge::config::{Overrides, at_home};
 use edge::engine::PrecisionChoice;
 
 /// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio never leaves the device.
@@ -33,7 +37,7 @@ pub(super) enum Command {
     #[cfg(feature = "evaluate")]
     Evaluate(EvaluateArgs),
     /// List the capture devices of this machine
-    Devices,
+    Devices(DevicesArgs),
     /// Measure how fast this machine recognises
     Bench(BenchArgs),
     /// Validate a configuration and say what it means
@@ -49,10 +53,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// What to listen to: mic, file:PATH, stdin, serial:PATH@BAUD or serial:tcp://HOST:PORT [default: mic]
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", value_parser = OsStringValueParser::new().try_map(source))]
     source: Option<SourceSpec>,
     /// Which microphone: its id, its name or a part of its name [default: the system's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     device: Option<String>,
     /// Samples a second on standard input [default: 48000]
     #[arg(long, value_name = "HZ")]
@@ -75,11 +79,11 @@ pub(super) struct RunArgs {
     /// Broker to report to as well: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
     #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
-    /// The only labels to report, instead of the configuration's allow and deny
-    #[arg(long, value_name = "LABEL,..", value_delimiter = ',', conflicts_with = "deny")]
+    /// The only labels to report, instead of the configuration's allow and deny; may be repeated
+    #[arg(long, value_name = "LABEL,..", conflicts_with = "deny")]
     allow: Option<Vec<String>>,
-    /// Labels not to report, instead of the configuration's allow and deny
-    #[arg(long, value_name = "LABEL,..", value_delimiter = ',')]
+    /// Labels not to report, instead of the configuration's allow and deny; may be repeated
+    #[arg(long, value_name = "LABEL,..")]
     deny: Option<Vec<String>>,
     /// Read a file as fast as possible instead of in real time
     #[arg(long)]
@@ -103,7 +107,7 @@ pub(super) struct ClassifyArgs {
     /// One JSON object a line: {"file": .., "top": [{"label": .., "score": ..}, ..]}
     #[arg(long)]
     pub(super) json: bool,
-    /// Recordings: WAV, FLAC, Ogg Vorbis or MP3
+    /// Recordings: WAV, FLAC, Ogg Vorbis, MP3, m4a or AIFF
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
 }
@@ -111,10 +115,10 @@ pub(super) struct ClassifyArgs {
 #[cfg(feature = "evaluate")]
 #[derive(Debug, ClapArgs)]
 pub(super) struct EvaluateArgs {
-    /// Recordings, or folders of recordings: WAV, FLAC, Ogg Vorbis or MP3
+    /// Recordings, or folders of recordings: WAV, FLAC, Ogg Vorbis, MP3, m4a or AIFF
     #[arg(long, value_name = "FILE|DIR", required = true, num_args = 1..)]
     pub(super) audio: Vec<PathBuf>,
-    /// What is in each of them, in the same order [default: the .csv of the same name beside the recording]
+    /// What is in each of them, in the same order [default: the .csv, .tsv or .txt of the same name beside the recording]
     #[arg(long, value_name = "CSV", num_args = 1..)]
     pub(super) truth: Vec<PathBuf>,
     /// Leave sounds out whose label the model does not know, instead of refusing them
@@ -138,6 +142,13 @@ pub(super) struct EvaluateArgs {
     /// Draw into this folder: curves, the confusion matrix, and each recording's timeline; SVG
     #[arg(long, value_name = "DIR")]
     pub(super) plot: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct DevicesArgs {
+    /// One JSON document: a list of {"id", "name", "usb", "is_default", "format", "error"}
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -168,6 +179,14 @@ pub(super) struct GenerateArgs {
     /// Folder to write into; made if need be
     #[arg(value_name = "DIR")]
     pub(super) dir: PathBuf,
+}
+
+/// A source as typed. The name of a file may be any bytes, and `~/` in front of it is the home folder.
+fn source(typed: OsString) -> Result<SourceSpec> {
+    match typed.as_bytes().strip_prefix(b"file:") {
+        Some(path) if !path.is_empty() => Ok(SourceSpec::File(at_home(Path::new(OsStr::from_bytes(path))))),
+        _ => typed.to_string_lossy().parse(),
+    }
 }
 
 #[cfg(feature = "evaluate")]
@@ -220,13 +239,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_may_have_any_name() {
+        let name = OsStr::from_bytes(b"file:caf\xe9.wav");
+        let args = [OsStr::new("earwitness"), OsStr::new("run"), OsStr::new("--source"), name];
+        let Command::Run(run) = Args::try_parse_from(args).unwrap().command else { panic!("not run") };
+        assert_eq!(run.source, Some(SourceSpec::File(OsStr::from_bytes(b"caf\xe9.wav").into())));
+        let empty = Args::try_parse_from(["earwitness", "run", "--device", ""]).unwrap_err().to_string();
+        assert!(empty.contains("--device"), "{empty}");
+    }
+
+    #[test]
     fn labels_are_given_in_lists_and_either_way() {
         let parse = |args: &[&str]| Args::try_parse_from([&["earwitness", "run"], args].concat());
         let Command::Run(run) = parse(&["--allow", "dog,crying_baby", "--allow", "kettle"]).unwrap().command else {
             panic!("not run")
         };
         let overrides = run.overrides();
-        let labels = ["dog", "crying_baby", "kettle"].map(str::to_string).to_vec();
+        let labels = ["dog,crying_baby", "kettle"].map(str::to_string).to_vec();
         assert_eq!((overrides.allow, overrides.deny), (Some(labels), None));
         assert!(parse(&["--allow", "dog", "--deny", "kettle"]).is_err());
     }

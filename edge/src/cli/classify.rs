@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use edge::Result;
-use edge::audio::decode_file;
 use edge::clip::ClipClassifier;
 use serde::Serialize;
 
@@ -32,7 +31,7 @@ pub(super) fn classify(args: &ClassifyArgs) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let mut code = ExitCode::SUCCESS;
     for file in &args.files {
-        let posteriors = match decode_file(file).and_then(|audio| classifier.classify(&audio)) {
+        let posteriors = match classifier.classify_file(file) {
             Ok(posteriors) => posteriors,
             Err(error) => {
                 super::say(format_args!("earwitness: {error}"));

@@ -2,16 +2,26 @@
 
 use edge::Result;
 
+use super::args::DevicesArgs;
+
 #[cfg(feature = "mic")]
-pub(super) fn devices() -> Result<()> {
+pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
     use std::io::Write;
 
     use super::stdout_error;
 
     edge::logging::start("error")?;
-    let devices = edge::capture::devices()?;
-    let width = devices.iter().map(|device| device.id.chars().count()).max().unwrap_or(0);
+    let devices = {
+        let _quiet = quiet::Quiet::new();
+        edge::capture::devices()?
+    };
     let mut out = std::io::stdout().lock();
+    if args.json {
+        let json = serde_json::to_string(&devices)
+            .unwrap_or_else(|error| unreachable!("a device has only string keys: {error}"));
+        return writeln!(out, "{json}").map_err(stdout_error);
+    }
+    let width = devices.iter().map(|device| device.id.chars().count()).max().unwrap_or(0);
     if devices.is_empty() {
         super::say(format_args!("earwitness: this machine has no capture devices"));
     }
@@ -34,6 +44,44 @@ pub(super) fn devices() -> Result<()> {
 }
 
 #[cfg(not(feature = "mic"))]
-pub(super) fn devices() -> Result<()> {
+pub(super) fn devices(_: &DevicesArgs) -> Result<()> {
     Err(edge::Error::usage("devices", "this build has no microphone support (cargo feature `mic`)"))
+}
+
+/// Standard error, kept from libraries that write to it themselves: each device is opened for a
+/// moment, and the one that leads to JACK says at length that no JACK server is running.
+#[cfg(feature = "mic")]
+mod quiet {
+    use std::fs::OpenOptions;
+    use std::io;
+    use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+    use nix::unistd::dup2;
+
+    /// While it lives, nothing is written to standard error.
+    pub(super) struct Quiet {
+        /// Where standard error leads; `None` where it could not be led elsewhere.
+        kept: Option<OwnedFd>,
+    }
+
+    impl Quiet {
+        pub(super) fn new() -> Self {
+            let lead_away = || -> io::Result<OwnedFd> {
+                let kept = io::stderr().as_fd().try_clone_to_owned()?;
+                let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+                dup2(nowhere.as_raw_fd(), io::stderr().as_raw_fd())?;
+                Ok(kept)
+            };
+            // With the noise, the list is as good.
+            Quiet { kept: lead_away().ok() }
+        }
+    }
+
+    impl Drop for Quiet {
+        fn drop(&mut self) {
+            if let Some(kept) = &self.kept {
+                let _ = dup2(kept.as_raw_fd(), io::stderr().as_raw_fd());
+            }
+        }
+    }
 }

@@ -31,8 +31,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Classify(args) => return finish(classify::classify(&args)),
         #[cfg(feature = "evaluate")]
-        Command::Evaluate(args) => evaluate::evaluate(&args),
-        Command::Devices => devices::devices(),
+        Command::Evaluate(args) => return finish(evaluate::evaluate(&args)),
+        Command::Devices(args) => devices::devices(&args),
         Command::Bench(args) => bench::bench(&args, start),
         Command::Check(args) => check::check(&args),
         Command::Generate(args) => generate::generate(&args),

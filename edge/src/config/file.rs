@@ -1,12 +1,15 @@
-//! A configuration file's text: places in it enter and leave, so that every error names file, line and key.
+//! A configuration file's text: places in it enter and leave, so that every error names file, line
+//! and key.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result, one_line};
+use crate::wording::plain;
 
 /// A configuration file that was read, or the absence of one.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,42 +38,74 @@ impl Source {
                 file: self.file.clone().unwrap_or_default(),
                 line: at.map(|at| line_of(&self.text, at)),
                 key: at.map(|at| key_at(&self.text, at)).unwrap_or_default(),
-                reason: one_line(error.message()),
+                reason: one_line(plain(error.message())),
             }
         })
     }
 
-    /// An error about the dotted `key`, with its line where the file has it. A key that the file does not have was left at its
-    /// default or given on the command line.
+    /// An error about the dotted `key`, with its line where the file has it. A key that the file
+    /// does not have was left at its default or given on the command line. One of `[[sources]]` is
+    /// `sources.1.rate`, counted from 0.
     pub fn error(&self, key: &str, reason: impl std::fmt::Display) -> Error {
         match (&self.file, self.find(key)) {
-            (Some(file), Some(line)) => {
-                Error::Config { file: file.clone(), line: Some(line), key: key.to_string(), reason: one_line(reason) }
+            (Some(file), Some((line, key))) => {
+                Error::Config { file: file.clone(), line: Some(line), key, reason: one_line(reason) }
             }
             _ => Error::usage(key, reason),
         }
     }
 
-    /// `path` as seen from the folder of the configuration file.
-    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
-        match self.file.as_deref().and_then(Path::parent) {
-            Some(folder) => folder.join(path),
-            None => path.to_path_buf(),
+    /// The same error, with file and line where it is about a key that the file has.
+    pub fn locate(&self, error: Error) -> Error {
+        match error {
+            Error::Usage { option, reason } => self.error(&option, reason),
+            other => other,
         }
     }
 
-    fn find(&self, key: &str) -> Option<usize> {
-        let document = DeTable::parse(&self.text).ok()?;
-        let mut table = document.get_ref();
-        let mut parts = key.split('.').peekable();
-        loop {
-            let part = parts.next()?;
-            let (name, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
-            if parts.peek().is_none() {
-                return Some(line_of(&self.text, name.span().start));
-            }
-            table = value.get_ref().as_table()?;
+    /// `path` as seen from the folder of the configuration file; `~/` is the user's home folder.
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
+        let path = at_home(path);
+        match self.file.as_deref().and_then(Path::parent) {
+            Some(folder) => folder.join(path),
+            None => path,
         }
+    }
+
+    /// The line of a key, and how the file writes it.
+    fn find(&self, key: &str) -> Option<(usize, String)> {
+        let document = DeTable::parse(&self.text).ok()?;
+        let (at, written) = find(document.get_ref(), key, String::new())?;
+        Some((line_of(&self.text, at), written))
+    }
+}
+
+/// Where the rest of a dotted key is named in `table`, and the key as it is written; `before` is
+/// what led here. A label may have dots of its own.
+fn find(table: &DeTable, rest: &str, before: String) -> Option<(usize, String)> {
+    let joined = |name: &str| if before.is_empty() { name.to_string() } else { format!("{before}.{name}") };
+    if let Some((name, _)) = table.iter().find(|(name, _)| name.get_ref() == rest) {
+        return Some((name.span().start, joined(rest)));
+    }
+    table.iter().find_map(|(name, value)| {
+        let rest = rest.strip_prefix(name.get_ref().as_ref())?.strip_prefix('.')?;
+        let written = joined(name.get_ref());
+        match value.get_ref() {
+            DeValue::Table(table) => find(table, rest, written),
+            DeValue::Array(tables) => {
+                let (index, rest) = rest.split_once('.')?;
+                find(tables.get(index.parse::<usize>().ok()?)?.get_ref().as_table()?, rest, written)
+            }
+            _ => None,
+        }
+    })
+}
+
+/// `path` with the user's home folder in place of `~/`, as a shell would have it.
+pub fn at_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), env::var_os("HOME")) {
+        (Ok(rest), Some(home)) if !home.is_empty() => Path::new(&home).join(rest),
+        _ => path.to_path_buf(),
     }
 }
 
@@ -79,7 +114,8 @@ fn line_of(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
-/// The dotted key on the line of the byte `at`: the name before `=`, below the nearest table header.
+/// The dotted key on the line of the byte `at`: the name before `=`, below the nearest table
+/// header.
 fn key_at(text: &str, at: usize) -> String {
     let before: Vec<&str> = text.lines().take(line_of(text, at)).collect();
     let header = |line: &&&str| line.trim_start().starts_with('[');
@@ -102,12 +138,29 @@ mod tests {
     #[test]
     fn keys_are_found_with_their_lines() {
         let source = Source { file: Some("c.toml".into()), text: TEXT.into() };
-        assert_eq!(source.find("name"), Some(1));
-        assert_eq!(source.find("mqtt.url"), Some(4));
-        assert_eq!(source.find("decide.classes.bell"), Some(6));
-        assert_eq!(source.find("mqtt.user"), None);
+        let line = |key: &str| source.find(key).map(|(line, _)| line);
+        assert_eq!(line("name"), Some(1));
+        assert_eq!(line("mqtt.url"), Some(4));
+        assert_eq!(line("decide.classes.bell"), Some(6));
+        assert_eq!(line("mqtt.user"), None);
         assert_eq!(source.error("mqtt.url", "no").to_string(), "c.toml:4: mqtt.url: no");
         assert_eq!(source.error("mqtt.user", "no").to_string(), "mqtt.user: no");
+    }
+
+    #[test]
+    fn one_of_several_sources_is_found() {
+        let text = "[[sources]]\nname = \"a\"\n[[sources]]\nname = \"b\"\nrate = 5\n";
+        let source = Source { file: Some("c.toml".into()), text: text.into() };
+        assert_eq!(source.error("sources.1.rate", "no").to_string(), "c.toml:5: sources.rate: no");
+        assert_eq!(source.error("sources.0.rate", "no").to_string(), "sources.0.rate: no");
+    }
+
+    #[test]
+    fn a_path_may_begin_at_home() {
+        let source = Source { file: Some("/etc/ear/c.toml".into()), text: String::new() };
+        let home = PathBuf::from(env::var_os("HOME").unwrap());
+        assert_eq!(source.resolve(Path::new("~/a.wav")), home.join("a.wav"));
+        assert_eq!(source.resolve(Path::new("a~/b")), Path::new("/etc/ear/a~/b"));
     }
 
     #[test]

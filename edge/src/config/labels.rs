@@ -11,8 +11,8 @@ const MIN_LIKENESS: f64 = 0.5;
 ///
 /// The reason why it can be no event: there is no such label, or it is the background.
 pub(super) fn class_of(label: &str, manifest: &Manifest) -> Result<usize, String> {
-    match manifest.labels.iter().position(|known| known == label) {
-        Some(_) if manifest.background.as_deref() == Some(label) => {
+    match manifest.class_of(label) {
+        Some(class_id) if manifest.background.as_ref() == Some(&manifest.labels[class_id]) => {
             Err(format!("{label:?} is the model's background and never an event"))
         }
         Some(class_id) => Ok(class_id),

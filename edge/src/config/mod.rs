@@ -9,7 +9,7 @@ mod labels;
 mod settings;
 mod values;
 
-pub use file::Source;
+pub use file::{Source, at_home};
 pub use settings::{Overrides, Settings, SourceSettings};
 
 use std::collections::BTreeMap;
@@ -68,15 +68,18 @@ pub struct SourceSection {
     #[serde(deserialize_with = "values::parsed")]
     pub input: Option<SourceSpec>,
     /// Which microphone: its id, its name or a part of its name; the default device if absent.
+    #[serde(deserialize_with = "values::filled")]
     pub device: Option<String>,
     /// Read a file as fast as the machine can instead of in real time.
     pub fast: Option<bool>,
     /// Samples a second on standard input.
+    #[serde(deserialize_with = "values::rate")]
     pub rate: Option<u32>,
     /// Sample type on standard input.
     #[serde(deserialize_with = "values::parsed")]
     pub format: Option<RawFormat>,
     /// Interleaved channels on standard input.
+    #[serde(deserialize_with = "values::n_channels")]
     pub channels: Option<u16>,
 }
 
@@ -261,7 +264,7 @@ pub struct MetricsSection {
 #[serde(deny_unknown_fields, default)]
 pub struct LogSection {
     /// `error`, `warn`, `info`, `debug`, `trace`, or a list of directives such as `edge=debug,warn`.
-    #[serde(deserialize_with = "values::filled")]
+    #[serde(deserialize_with = "values::log_filter")]
     pub level: Option<String>,
 }
 

@@ -80,6 +80,8 @@ pub struct Settings {
     /// What is to be said of how the configuration is written.
     pub notices: Vec<String>,
     hop_ms: Option<f64>,
+    /// Whether the source is the command line's.
+    source_is_typed: bool,
     selection: Option<Selection>,
     config: Config,
     file: Source,
@@ -126,6 +128,7 @@ impl Settings {
             metrics: metrics(&config.metrics, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
             hop_ms: overrides.hop_ms,
+            source_is_typed: overrides.source.is_some(),
             selection: Selection::new(&config.decide, &file, overrides)?,
             name,
             config,
@@ -149,6 +152,21 @@ impl Settings {
         (self.name, self.sources, self.config.model) = (old.name, old.sources, old.config.model);
         (self.journal, self.mqtt, self.webhooks, self.metrics) = (old.journal, old.mqtt, old.webhooks, old.metrics);
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
+    }
+
+    /// The same error, with file and line where it is about a key that the configuration has.
+    pub fn locate(&self, error: Error) -> Error {
+        self.file.locate(error)
+    }
+
+    /// An error about the source at `index`, with the place where the configuration names it. On the
+    /// command line it is what it was.
+    pub fn source_error(&self, index: usize, error: Error) -> Error {
+        let key = if self.config.sources.is_empty() { "source.input".into() } else { format!("sources.{index}.input") };
+        match self.file.error(&key, &error) {
+            located @ Error::Config { .. } if !self.source_is_typed => located,
+            _ => error,
+        }
     }
 
     /// The model as this configuration wants it: with its hop, if it names one.

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::capture::{MAX_CHANNELS, RATES_HZ};
 use crate::publish::webhook::Template;
 
 /// A string that its type can read.
@@ -29,6 +30,22 @@ pub(super) fn topic_level<'de, D: Deserializer<'de>>(from: D) -> Result<Option<S
 pub(super) fn topic<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let levels = "levels of a topic, with '/' between them and without '+', '#' and control characters";
     checked(from, levels, |text: &String| text.split('/').all(is_topic_level))
+}
+
+/// A rate that the front end's resampler is made for.
+pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let expected = format!("{} to {} Hz", RATES_HZ.start(), RATES_HZ.end());
+    checked(from, &expected, |rate| RATES_HZ.contains(rate))
+}
+
+pub(super) fn n_channels<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+    checked(from, &format!("1 to {MAX_CHANNELS} channels"), |n| (1..=MAX_CHANNELS).contains(n))
+}
+
+/// A filter for the log.
+pub(super) fn log_filter<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let filter = String::deserialize(from)?;
+    crate::logging::check(&filter).map(|()| Some(filter)).map_err(D::Error::custom)
 }
 
 pub(super) fn probability<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {

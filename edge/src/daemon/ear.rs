@@ -73,7 +73,8 @@ impl Ear {
         self.quiet.passes(transition, wall_time).then(|| self.builder.build(transition, wall_time))
     }
 
-    /// Whether the source hears anything, if that has changed since the last call. At first it is taken to do so.
+    /// Whether the source hears anything, if that has changed since the last call. At first it is
+    /// taken to do so.
     pub(super) fn news_of_hearing(&mut self) -> Option<bool> {
         let hears = self.shared.hearing.condition().hears();
         let changed = hears != self.hears;

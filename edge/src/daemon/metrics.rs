@@ -1,10 +1,13 @@
-//! Figures for Prometheus, for who asks: the health of every source enters, text leaves over HTTP, if the configuration has it so.
+//! Figures for Prometheus, for who asks: the health of every source enters, text leaves over HTTP,
+//! if the configuration has it so.
 //!
-//! The text is the exposition format, version 0.0.4 (<https://prometheus.io/docs/instrumenting/exposition_formats/>). The names are those
-//! of the health message: `load` is the gauge `earwitness_load`, `n_gaps` the counter `earwitness_gaps_total`.
+//! The text is the exposition format, version 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). The names are those of the
+//! health message: `load` is the gauge `earwitness_load`, `n_gaps` the counter
+//! `earwitness_gaps_total`.
 //!
-//! A thread of its own answers one request after another, and knows one page. A library for that would be larger than the rest of
-//! the daemon's network.
+//! A thread of its own answers one request after another, and knows one page. A library for that
+//! would be larger than the rest of the daemon's network.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -23,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A longer request is not one for this page.
 const MAX_REQUEST: usize = 8192;
 
-/// Listens on `address` and answers with what `reports` says then: the name of each source, and its report.
+/// Listens on `address` and answers with what `reports` says then: the name of each source, and its
+/// report.
 ///
 /// # Errors
 ///
@@ -32,7 +36,7 @@ pub(super) fn serve(
     address: SocketAddr,
     reports: impl Fn() -> Vec<(String, Report)> + Send + 'static,
 ) -> Result<SocketAddr> {
-    let failed = |error| Error::usage("metrics.port", format!("{address}: {error}"));
+    let failed = |error| refused(address, error);
     let listener = TcpListener::bind(address).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let answer_all = move || {
@@ -43,6 +47,24 @@ pub(super) fn serve(
     };
     thread::Builder::new().name("metrics".into()).spawn(answer_all).map_err(Error::io("start the metrics thread"))?;
     Ok(address)
+}
+
+/// Whether `address` is one of this machine at which this user may listen. That another program has
+/// the port now, such as the daemon whose configuration is looked at, is not wrong.
+///
+/// # Errors
+///
+/// What the system says.
+pub(super) fn check(address: SocketAddr) -> Result<()> {
+    match TcpListener::bind(address) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => Err(refused(address, error)),
+        _ => Ok(()),
+    }
+}
+
+fn refused(address: SocketAddr, error: io::Error) -> Error {
+    let key = if error.kind() == io::ErrorKind::AddrNotAvailable { "metrics.address" } else { "metrics.port" };
+    Error::usage(key, format!("{address}: {error}"))
 }
 
 fn answer(mut client: TcpStream, reports: &impl Fn() -> Vec<(String, Report)>) -> io::Result<()> {

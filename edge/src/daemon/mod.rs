@@ -1,8 +1,8 @@
 //! The daemon: joins sources, workers and sinks, and waits for the end.
 //!
-//! The main thread takes the onsets and offsets of all workers, turns them into events, but those of quiet hours, and hands them to
-//! the publisher, as many at once as there are: one write to the journal's disk for all of them. Signals only set flags that
-//! it and the workers look at.
+//! The main thread takes the onsets and offsets of all workers, turns them into events, but those
+//! of quiet hours, and hands them to the publisher, as many at once as there are: one write to the
+//! journal's disk for all of them. Signals only set flags that it and the workers look at.
 
 mod ear;
 mod health;
@@ -44,8 +44,8 @@ const BATCH: usize = 1_000;
 /// How often a sink may look after itself, and how exactly the journal knows until when an event went on.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Listens and reports by the configuration file at `config`, or by none, under `overrides`, until it
-/// is told to end or until the last recording has ended.
+/// Listens and reports by the configuration file at `config`, or by none, under `overrides`, until
+/// it is told to end or until the last recording has ended.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     let settings = Settings::load(config, &overrides)?;
     let log = logging::start(&settings.log)?;
     settings.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-    let signals = Signals::install()?;
+    let signals = Signals::install(config.is_some())?;
     let Plan { settings, model, engine, rules, quiet_hours } = Plan::new(settings)?;
     log_quiet_hours(&quiet_hours);
     let (id, dir, precision) = (model.id(), model.dir.display(), engine.precision());
@@ -145,17 +145,10 @@ fn tell_who_listens(ears: &mut [Ear], publisher: &mut Publisher) {
 /// Says that there are quiet hours, and if it has to be guessed when they are.
 fn log_quiet_hours(hours: &[Option<QuietHours>]) {
     let n_labels = hours.iter().flatten().count();
-    if let Some(first) = hours.iter().flatten().next() {
-        tracing::info!(
-            n_labels,
-            time_zone = first.zone_name(),
-            "quiet hours for {n_labels} labels, time zone {}",
-            first.zone_name()
-        );
-        if first.zone().is_unknown() {
-            tracing::warn!(
-                "this machine has no time zone: quiet hours are in UTC unless quiet_hours.time_zone names one"
-            );
-        }
+    let Some(first) = hours.iter().flatten().next() else { return };
+    let time_zone = first.zone_name();
+    tracing::info!(n_labels, time_zone, "quiet hours for {n_labels} labels, time zone {time_zone}");
+    if let Some(reason) = first.why_unknown() {
+        tracing::warn!("{reason}: quiet hours are in UTC unless quiet_hours.time_zone names a time zone");
     }
 }

@@ -1,11 +1,13 @@
 //! What a configuration comes to: settings enter, everything that the daemon runs by leaves. `run`
 //! and `check` build the same.
 
+use super::metrics;
 use crate::config::Settings;
 use crate::decide::Rules;
 use crate::engine::{Engine, load_engine};
 use crate::error::Result;
 use crate::model::{self, Model};
+use crate::publish::MqttSettings;
 use crate::quiet::QuietHours;
 
 /// Everything that the daemon runs by.
@@ -23,17 +25,38 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Loads the model and settles what the settings mean for it.
+    /// Loads the model, settles what the settings mean for it, and looks at everything that they
+    /// name.
     ///
     /// # Errors
     ///
-    /// When the model cannot be loaded or run, or the settings do not fit it.
+    /// When the model cannot be loaded or run, the settings do not fit it, or something that they
+    /// name cannot be used.
     pub fn new(settings: Settings) -> Result<Self> {
         let model = settings.model(Model::load(&model::find(settings.model_dir.as_deref())?)?)?;
         let engine = load_engine(&model, settings.precision)?;
         let rules = settings.rules(&model.manifest)?;
         let quiet_hours = settings.quiet_hours(&model.manifest)?;
         settings.check_webhooks(&model.manifest)?;
+        for (index, source) in settings.sources.iter().enumerate() {
+            source.spec.check().map_err(|error| settings.source_error(index, error))?;
+        }
+        if let Some(mqtt) = &settings.mqtt {
+            check_broker(mqtt).map_err(|error| settings.locate(error))?;
+        }
+        if let Some(address) = settings.metrics {
+            metrics::check(address).map_err(|error| settings.locate(error))?;
+        }
         Ok(Plan { settings, model, engine, rules, quiet_hours })
     }
+}
+
+#[cfg(feature = "mqtt")]
+fn check_broker(mqtt: &MqttSettings) -> Result<()> {
+    crate::publish::mqtt::check(mqtt)
+}
+
+#[cfg(not(feature = "mqtt"))]
+fn check_broker(_: &MqttSettings) -> Result<()> {
+    Err(crate::error::Error::usage("mqtt.url", "this build has no MQTT support (cargo feature `mqtt`)"))
 }

@@ -1,7 +1,8 @@
-//! Another configuration for the running daemon: SIGHUP enters, what can change without a restart changes, between two pulses.
+//! Another configuration for the running daemon: SIGHUP enters, what can change without a restart
+//! changes, between two pulses.
 //!
-//! That is `[decide]`, `[quiet_hours]` and `[log]`. Of the rest it is said that it wants a restart. A file with an error is refused
-//! whole, and everything stays as it is.
+//! That is `[decide]`, `[quiet_hours]` and `[log]`. Of the rest it is said that it wants a restart.
+//! A file with an error is refused whole, and everything stays as it is.
 
 use std::path::PathBuf;
 

@@ -1,8 +1,9 @@
 //! What systemd is told (sd_notify(3)), and its watchdog. Runs on the main thread.
 //!
-//! The watchdog is fed while every source does what it should: frames and pulses advance; or the source is known to be away and
-//! its capture thread is trying to open it; or it has come to its end. A worker that hangs, or a capture thread that hangs in a
-//! driver, lets the watchdog starve, and systemd starts the daemon anew.
+//! The watchdog is fed while every source does what it should: frames and pulses advance; or the
+//! source is known to be away and its capture thread is trying to open it; or it has come to its
+//! end. A worker that hangs, or a capture thread that hangs in a driver, lets the watchdog starve,
+//! and systemd starts the daemon anew.
 
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,8 @@ impl Service {
         tell(&[NotifyState::Stopping]);
     }
 
-    /// Says how the sources are doing when it has changed, and feeds the watchdog when it is time to and everything advances.
+    /// Says how the sources are doing when it has changed, and feeds the watchdog when it is time
+    /// to and everything advances.
     pub(super) fn look_after(&mut self, ears: &mut [Ear]) {
         let deaf: Vec<String> = ears.iter().filter_map(complaint).collect();
         let status = if deaf.is_empty() { "listening".to_string() } else { deaf.join("; ") };
@@ -57,9 +59,11 @@ impl Service {
             self.status = status;
         }
         let Some(period) = self.watchdog.filter(|period| self.fed.elapsed() >= *period) else { return };
-        // Also when it is not fed: then it is looked at anew only after another period, so that a slow pulse is no hang.
+        // Also when it is not fed: then it is looked at anew only after another period, so that a
+        // slow pulse is no hang.
         self.fed = Instant::now();
-        // Each is looked at, also behind one that is stuck: the look is what the next one is compared with.
+        // Each is looked at, also behind one that is stuck: the look is what the next one is
+        // compared with.
         let progress = ears.iter_mut().map(|ear| (advances(ear), ear.name.as_str()));
         let stuck: Vec<&str> = progress.filter(|(advances, _)| !advances).map(|(_, name)| name).collect();
         if !stuck.is_empty() {
@@ -76,7 +80,8 @@ fn complaint(ear: &Ear) -> Option<String> {
     Some(format!("{}: {}", ear.name, ear.shared.hearing.snapshot().capture_reason?))
 }
 
-/// Whether a source has made progress since the last look, or cannot for a reason that is being looked after.
+/// Whether a source has made progress since the last look, or cannot for a reason that is being
+/// looked after.
 fn advances(ear: &mut Ear) -> bool {
     let before = std::mem::replace(&mut ear.progress, ear.shared.status.progress());
     let (frames, pulses) = (ear.progress.0 > before.0, ear.progress.1 > before.1);
@@ -85,7 +90,8 @@ fn advances(ear: &mut Ear) -> bool {
 }
 
 fn tell(states: &[NotifyState]) {
-    // Where nobody listens this does nothing, and where systemd does not, it cannot be told that either.
+    // Where nobody listens this does nothing, and where systemd does not, it cannot be told that
+    // either.
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "systemd cannot be told");
     }

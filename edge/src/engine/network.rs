@@ -1,9 +1,11 @@
-//! Reading a streaming network's file: a model folder enters, a network that keeps what the manifest promises leaves. What reading
-//! any network's file needs is here, too.
+//! Reading a streaming network's file: a model folder enters, a network that keeps what the
+//! manifest promises leaves. What reading any network's file needs is here, too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tract_onnx::pb::tensor_proto::DataLocation;
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 use tract_onnx::prelude::{DatumExt, Framework, InferenceModel, InferenceModelExt, TypedModel, TypedRunnableModel};
 use tract_onnx::tract_core::internal::{
     Datum, IntoRunnable, ShapeFact, Symbol, SymbolValues, TDim, ToDim, TractError, TractResult, dims,
@@ -16,10 +18,15 @@ use super::guard::guard;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// Longest receptive field that is looked for in order to report it, log-mel frames (164 s at a hop of 10 ms).
+/// Longest receptive field that is looked for in order to report it, log-mel frames (164 s at a hop
+/// of 10 ms).
 const MAX_FIELD_FRAMES: usize = 16_384;
 
-/// A network with a symbolic time axis: `log_mel` f32 `[1, 1, T, n_mels]` to `logits` f32 `[1, n_classes, T', 1]`.
+/// More bands than this are samples.
+const MAX_BANDS: i64 = 2048;
+
+/// A network with a symbolic time axis: `log_mel` f32 `[1, 1, T, n_mels]` to `logits` f32 `[1,
+/// n_classes, T', 1]`.
 pub(super) struct Network {
     pub(super) n_classes: usize,
     pub(super) n_mels: usize,
@@ -81,8 +88,34 @@ pub(super) fn read_file(model: &Model, precision: Precision) -> Result<(PathBuf,
             format!("files.{precision}: the model has no such file"),
         )
     })?;
-    let onnx = guard(|| tract_onnx::onnx().model_for_path(&path)).map_err(|error| unreadable(&path, &error))?;
+    let proto = guard(|| tract_onnx::onnx().proto_model_for_path(&path)).map_err(|error| unreadable(&path, &error))?;
+    if let Some(file) = proto.graph.as_ref().and_then(outside) {
+        let reason = format!(
+            "keeps weights in another file, {file}, which the manifest's checksum does not cover: save the network as one \
+             file (onnx.save_model with save_as_external_data=False)"
+        );
+        return Err(Error::model_file(&path, reason));
+    }
+    let onnx =
+        guard(|| Ok(tract_onnx::onnx().parse(&proto, None)?.model)).map_err(|error| unreadable(&path, &error))?;
+    Checker { path: &path }.takes_frames(&onnx)?;
     Ok((path, onnx))
+}
+
+/// A file beside the network's own that holds some of its weights.
+pub(super) fn outside(graph: &GraphProto) -> Option<String> {
+    let of_tensor = |tensor: &TensorProto| {
+        let is_outside = tensor.data_location == Some(DataLocation::External as i32);
+        let place = tensor.external_data.iter().find(|entry| entry.key == "location");
+        is_outside.then(|| place.map_or_else(|| "which it does not name".to_string(), |entry| entry.value.clone()))
+    };
+    let of_node = |node: &NodeProto| {
+        node.attribute.iter().find_map(|attribute| {
+            let tensor = attribute.t.iter().chain(&attribute.tensors).find_map(of_tensor);
+            tensor.or_else(|| attribute.g.iter().chain(&attribute.graphs).find_map(outside))
+        })
+    };
+    graph.initializer.iter().find_map(of_tensor).or_else(|| graph.node.iter().find_map(of_node))
 }
 
 /// The comparisons of one file with the manifest.
@@ -98,6 +131,30 @@ impl Checker<'_> {
             expected: expected.to_string(),
             actual: actual.to_string(),
         }
+    }
+
+    /// Networks that take the samples themselves cannot be run: the front end is ours.
+    pub(super) fn takes_frames(&self, onnx: &InferenceModel) -> Result<()> {
+        let Ok(outlet) =
+            onnx.input_outlets().and_then(|inputs| inputs.first().copied().ok_or_else(|| TractError::msg("no input")))
+        else {
+            return Ok(());
+        };
+        let Ok(fact) = onnx.outlet_fact(outlet) else { return Ok(()) };
+        let name = onnx.node(outlet.node).name.to_lowercase();
+        let rank = fact.shape.rank().concretize();
+        let last = rank.and_then(|rank| fact.shape.dim(usize::try_from(rank).ok()?.checked_sub(1)?)?.concretize());
+        let last = last.and_then(|last| last.to_i64().ok());
+        let is_named_so = ["waveform", "wav", "audio", "pcm", "samples"].iter().any(|word| name.contains(word));
+        if rank == Some(1)
+            || last.is_some_and(|last| last > MAX_BANDS)
+            || (rank == Some(2) && last.is_none() && is_named_so)
+        {
+            let reason = "this network takes a waveform; only networks that take log-mel frames can be run, because the \
+                          front end is part of the program";
+            return Err(Error::model_file(self.path, reason));
+        }
+        Ok(())
     }
 
     /// One input and one output.

@@ -249,3 +249,44 @@ fn damaged(mut model: Model, load: impl Fn(&Model) -> Option<Error>) {
     }
     assert!(load(b"not a network").is_some());
 }
+
+#[test]
+fn weights_in_another_file_are_found_wherever_they_are() {
+    use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, StringStringEntryProto, TensorProto, tensor_proto};
+    let place = StringStringEntryProto { key: "location".into(), value: "weights.bin".into() };
+    let external = TensorProto {
+        data_location: Some(tensor_proto::DataLocation::External as i32),
+        external_data: vec![place],
+        ..Default::default()
+    };
+    let node = |attribute: AttributeProto| NodeProto { attribute: vec![attribute], ..Default::default() };
+    let graph = |node: NodeProto| GraphProto { node: vec![node], ..Default::default() };
+    let plain = GraphProto { initializer: vec![TensorProto::default()], ..Default::default() };
+    assert_eq!(super::network::outside(&plain), None);
+    let initialized = GraphProto { initializer: vec![external.clone()], ..Default::default() };
+    let constant = graph(node(AttributeProto { t: Some(external), ..Default::default() }));
+    let branch = graph(node(AttributeProto { g: Some(constant.clone()), ..Default::default() }));
+    for graph in [initialized, constant, branch] {
+        assert_eq!(super::network::outside(&graph).as_deref(), Some("weights.bin"));
+    }
+}
+
+#[test]
+fn networks_that_take_samples_are_told_from_those_that_take_frames() {
+    use tract_onnx::prelude::{DatumExt as _, InferenceFact, InferenceModel};
+    let refused = |name: &str, fact: InferenceFact| {
+        let mut network = InferenceModel::default();
+        network.add_source(name, fact).unwrap();
+        let checker = super::network::Checker { path: Path::new("m.onnx") };
+        checker.takes_frames(&network).err().map(|error| error.to_string())
+    };
+    for (name, shape) in
+        [("waveform", vec![16_000_usize]), ("x", vec![15_600]), ("x", vec![1, 16_000]), ("x", vec![1, 1, 48_000])]
+    {
+        let reason = refused(name, f32::fact(&shape).into()).unwrap();
+        assert!(reason.contains("m.onnx: this network takes a waveform"), "{reason}");
+    }
+    for shape in [vec![1_usize, 1, 96, 64], vec![96, 64], vec![1, 1, 1000, 128]] {
+        assert_eq!(refused("log_mel", f32::fact(&shape).into()), None, "{shape:?}");
+    }
+}

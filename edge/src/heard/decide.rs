@@ -7,8 +7,8 @@ use super::detections::Detections;
 use crate::decide::{Decider, Output, Rules};
 use crate::pipeline::until;
 
-/// What the daemon would have reported of a recording under `rules`: under those that it was heard with, exactly what it did
-/// report.
+/// What the daemon would have reported of a recording under `rules`: under those that it was heard
+/// with, exactly what it did report.
 ///
 /// # Panics
 ///

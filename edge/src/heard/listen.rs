@@ -1,4 +1,5 @@
-//! A recording through the daemon's pipeline: samples enter, everything that the network and the decide stage said leaves.
+//! A recording through the daemon's pipeline: samples enter, everything that the network and the
+//! decide stage said leaves.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -15,8 +16,8 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::pipeline::{Chain, repair};
 
-/// Samples enter the pipeline in blocks of this many to the second, as a sound interface would deliver them. So exact is
-/// what is said about when something was reported.
+/// Samples enter the pipeline in blocks of this many to the second, as a sound interface would
+/// deliver them. So exact is what is said about when something was reported.
 const BLOCKS_PER_S: u64 = 100;
 
 /// What was heard in a recording.
@@ -28,8 +29,8 @@ pub struct Heard {
     pub n_classes: usize,
     /// By output of the network: where its receptive field begins in the recording, seconds.
     pub t_start_s: Vec<f64>,
-    /// By output: how much of the recording had entered the pipeline when it came out, seconds, to 10 ms. Outputs that came out
-    /// when the recording had ended have its duration.
+    /// By output: how much of the recording had entered the pipeline when it came out, seconds, to
+    /// 10 ms. Outputs that came out when the recording had ended have its duration.
     pub t_heard_s: Vec<f64>,
     /// By output: level of the loudest pulse in the receptive field, dBFS.
     pub level_dbfs: Vec<f32>,
@@ -50,7 +51,8 @@ impl Heard {
 ///
 /// # Errors
 ///
-/// When the file cannot be decoded, its rate not be converted to the model's, or the network not be loaded or run.
+/// When the file cannot be decoded, its rate not be converted to the model's, or the network not be
+/// loaded or run.
 pub fn listen(model: &Model, rules: &Rules, precision: PrecisionChoice, path: &Path) -> Result<Heard> {
     let mut reader = AudioReader::open(path)?;
     let sample_rate = reader.sample_rate();

@@ -8,8 +8,8 @@ use edge_evaluate::{Detection, operating_points};
 use super::{Heard, decide};
 use crate::decide::Rules;
 
-/// The same rules with `threshold_on` for every class. A class's `threshold_off` keeps its ratio to its `threshold_on`; all
-/// else stays.
+/// The same rules with `threshold_on` for every class. A class's `threshold_off` keeps its ratio to
+/// its `threshold_on`; all else stays.
 pub fn at_threshold(rules: &Rules, threshold_on: f32) -> Rules {
     let mut rules = rules.clone();
     for class in rules.classes.iter_mut().flatten() {

@@ -42,7 +42,8 @@ fn write_wav(path: &Path, sample_rate: u32, seconds: f64, sounds: &[Sound]) {
     writer.finalize().unwrap();
 }
 
-/// Sounds that follow each other with less and less between them; the last one is cut off by the end of the recording.
+/// Sounds that follow each other with less and less between them; the last one is cut off by the
+/// end of the recording.
 fn scene() -> (f64, Vec<Sound>) {
     let sounds = vec![
         sound(TONE, 1.0, 2.0),
@@ -68,7 +69,8 @@ fn a_recording_is_heard_as_it_is() {
         assert!((heard.duration_s - seconds).abs() < 1e-3);
         assert_eq!(heard.logits.len(), heard.n_outputs() * heard.n_classes);
         assert_eq!((heard.t_heard_s.len(), heard.level_dbfs.len()), (heard.n_outputs(), heard.n_outputs()));
-        // An output comes out when its whole receptive field has been heard: 15 frames, of which the last one spans 25 ms.
+        // An output comes out when its whole receptive field has been heard: 15 frames, of which
+        // the last one spans 25 ms.
         let field_s = 14.0 * 0.01 + 0.025;
         for (t_start_s, t_heard_s) in heard.t_start_s.iter().zip(&heard.t_heard_s) {
             let late_s = t_heard_s - (t_start_s + field_s).min(heard.duration_s);

@@ -33,12 +33,21 @@ impl QuietHours {
     }
 
     /// The zone's name, for people.
-    pub fn zone_name(&self) -> &str {
-        match self.zone.iana_name() {
-            _ if self.zone.is_unknown() => "UTC (this machine has no time zone)",
-            Some(name) => name,
-            None => "this machine's time zone",
+    pub fn zone_name(&self) -> String {
+        match (self.why_unknown(), self.zone.iana_name()) {
+            (Some(reason), _) => format!("UTC ({reason})"),
+            (None, Some(name)) => name.to_string(),
+            (None, None) => "this machine's time zone".to_string(),
         }
+    }
+
+    /// Why the zone is not known and UTC is used instead, if that is so.
+    pub fn why_unknown(&self) -> Option<String> {
+        let wanted = || std::env::var_os("TZ").filter(|zone| !zone.is_empty());
+        self.zone.is_unknown().then(|| match wanted() {
+            Some(zone) => format!("the environment variable TZ is {zone:?}, which is no time zone"),
+            None => "this machine has no time zone".to_string(),
+        })
     }
 
     /// Whether `time` lies in quiet hours. Their first moment does, their end does not.

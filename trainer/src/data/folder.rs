@@ -2,7 +2,11 @@
 
 use crate::error::{Error, Result};
 use edge::audio;
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
+
+/// Most recordings that are left out by name; the others are counted.
+const MOST_NAMED: usize = 20;
 
 /// The folders in `data` with the recordings in each: label and files.
 ///
@@ -25,7 +29,8 @@ pub(crate) fn classes(data: &Path) -> Result<Vec<(String, Vec<PathBuf>)>> {
     folders.into_iter().map(class).collect()
 }
 
-/// The recording at `path`, or all below it if it is a folder.
+/// The recording at `path`, or all below it if it is a folder. Of a folder, files that cannot be
+/// decoded are named on standard error, counted, and left out.
 ///
 /// # Errors
 ///
@@ -34,23 +39,55 @@ pub(crate) fn recordings(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut found = Vec::new();
+    let mut found = Found::default();
     collect(path, &mut found)?;
-    if found.is_empty() {
-        return Err(Error::input(path, None, format!("holds no recordings ({})", audio::EXTENSIONS.join(", "))));
+    let reasons: Vec<Option<String>> = found.recordings.par_iter().map(|path| why_unusable(path)).collect();
+    let mut left_out: Vec<String> =
+        found.foreign.iter().map(|path| format!("{}: its format is not decoded", path.display())).collect();
+    left_out.extend(reasons.iter().flatten().cloned());
+    let mut reasons = reasons.into_iter();
+    found.recordings.retain(|_| reasons.next().flatten().is_none());
+    for line in left_out.iter().take(MOST_NAMED) {
+        eprintln!("left out: {line}");
     }
-    Ok(found)
+    if !left_out.is_empty() {
+        eprintln!("{}: {} recordings are left out", path.display(), left_out.len());
+    }
+    if found.recordings.is_empty() {
+        let message = match left_out.len() {
+            0 => format!("holds no recordings ({})", audio::EXTENSIONS.join(", ")),
+            n => format!("holds no recordings that can be decoded; {n} cannot"),
+        };
+        return Err(Error::input(path, None, message));
+    }
+    Ok(found.recordings)
 }
 
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+/// What looks like a recording.
+#[derive(Default)]
+struct Found {
+    recordings: Vec<PathBuf>,
+    /// Those in formats that are not decoded.
+    foreign: Vec<PathBuf>,
+}
+
+fn collect(folder: &Path, found: &mut Found) -> Result<()> {
     for path in entries(folder)? {
         if path.is_dir() {
             collect(&path, found)?;
         } else if audio::is_recording(&path) {
-            found.push(path);
+            found.recordings.push(path);
+        } else if audio::is_foreign_recording(&path) {
+            found.foreign.push(path);
         }
     }
     Ok(())
+}
+
+/// Why nothing can be decoded of a recording, by its beginning.
+fn why_unusable(path: &Path) -> Option<String> {
+    let first = || audio::AudioReader::open(path)?.next_block(&mut Vec::new());
+    first().err().map(|error| error.to_string())
 }
 
 /// What is in a folder, without what is hidden.
@@ -73,9 +110,41 @@ pub(crate) fn name_below(path: &Path, root: &Path) -> String {
     below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
+/// A recording of a few samples, whatever its name says; its folder is made.
+#[cfg(test)]
+pub(crate) fn write_wav(path: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    (0..100).for_each(|sample| writer.write_sample(sample).unwrap());
+    writer.finalize().unwrap();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_decoded_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for file in ["bell/a.wav", "bell/b.flac", "tap/c.wav"] {
+            write_wav(&root.join(file));
+        }
+        for file in ["bell/broken.wav", "bell/._a.wav", "bell/phone.opus"] {
+            std::fs::write(root.join(file), "no sound").unwrap();
+        }
+        let found = classes(root).unwrap();
+        assert_eq!(found[0].1, ["bell/a.wav", "bell/b.flac"].map(|file| root.join(file)));
+        std::fs::write(root.join("tap/c.wav"), "").unwrap();
+        let message = classes(root).unwrap_err().to_string();
+        assert!(message.contains("tap: holds no recordings that can be decoded; 1 cannot"), "{message}");
+    }
 
     #[test]
     fn classes_are_folders_and_what_is_no_recording_is_ignored() {
@@ -84,9 +153,7 @@ mod tests {
         let message = || classes(root).unwrap_err().to_string();
         assert!(message().contains("has no class folders"), "{}", message());
         for file in ["kettle/b.WAV", "kettle/a.ogg", "kettle/deeper/c.flac", "kettle/notes.txt", "doorbell/x.mp3"] {
-            let path = root.join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, b"").unwrap();
+            write_wav(&root.join(file));
         }
         std::fs::create_dir(root.join(".hidden")).unwrap();
         let found = classes(root).unwrap();

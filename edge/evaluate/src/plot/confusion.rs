@@ -12,8 +12,8 @@ const TOP: i32 = 84;
 const CHARACTER: i32 = 8;
 const NOTHING: &str = "nothing";
 
-/// A matrix of [`confusion`](crate::confusion), `(n_classes + 1, n_classes + 1)`. Classes that are not there and were
-/// not detected are left out. The shade is a cell's share of its row.
+/// A matrix of [`confusion`](crate::confusion), `(n_classes + 1, n_classes + 1)`. Classes that are
+/// not there and were not detected are left out. The shade is a cell's share of its row.
 ///
 /// # Errors
 ///

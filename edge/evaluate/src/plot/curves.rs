@@ -1,4 +1,5 @@
-//! What could be had at which price: thresholds enter, detection-error and precision-recall curves leave.
+//! What could be had at which price: thresholds enter, detection-error and precision-recall curves
+//! leave.
 
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
@@ -47,7 +48,8 @@ struct Point {
 }
 
 impl Curves {
-    /// The curves over the thresholds of `evaluation`: of all classes together, and of the classes with the most sounds.
+    /// The curves over the thresholds of `evaluation`: of all classes together, and of the classes
+    /// with the most sounds.
     pub fn of(evaluation: &Evaluation) -> Self {
         let n = evaluation.labels.len();
         let point = |detections: &[Vec<Detection>]| Point {
@@ -87,8 +89,8 @@ impl Curves {
     }
 }
 
-/// Missed sounds by false alarms an hour, which are drawn on a logarithmic scale. No false alarm at all is drawn as half of one
-/// in the `hours` of the recordings.
+/// Missed sounds by false alarms an hour, which are drawn on a logarithmic scale. No false alarm at
+/// all is drawn as half of one in the `hours` of the recordings.
 ///
 /// # Errors
 ///

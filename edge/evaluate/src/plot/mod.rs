@@ -1,8 +1,8 @@
-//! Drawings of an evaluation: figures, or a recording with its truth and detections, enter; SVG texts leave. Runs on the
-//! caller's thread.
+//! Drawings of an evaluation: figures, or a recording with its truth and detections, enter; SVG
+//! texts leave. Runs on the caller's thread.
 //!
-//! Each function returns one SVG document that depends on nothing outside itself and may be put into a page as it is.
-//! [`write()`] makes the files of `earwitness evaluate --plot`.
+//! Each function returns one SVG document that depends on nothing outside itself and may be put
+//! into a page as it is. [`write()`] makes the files of `earwitness evaluate --plot`.
 
 mod confusion;
 mod curves;

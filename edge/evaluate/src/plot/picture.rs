@@ -1,4 +1,5 @@
-//! Pictures of log-mel frames: columns of band levels enter, a PNG as a data URI and the marks of its frequency axis leave.
+//! Pictures of log-mel frames: columns of band levels enter, a PNG as a data URI and the marks of
+//! its frequency axis leave.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -28,8 +29,9 @@ pub fn raise(column: &mut [f32], frame: &[f32]) {
     column.iter_mut().zip(frame).for_each(|(loudest, value)| *loudest = loudest.max(*value));
 }
 
-/// The PNG of `columns`, `(n_columns, n_mels)`, row-major, as `frontend` puts its frames out: a pixel a column and band, time to the right,
-/// frequency upwards. `loudest` has the brightest colour.
+/// The PNG of `columns`, `(n_columns, n_mels)`, row-major, as `frontend` puts its frames out: a
+/// pixel a column and band, time to the right, frequency upwards. `loudest` has the brightest
+/// colour.
 ///
 /// # Errors
 ///
@@ -63,7 +65,8 @@ fn indexed_png(width: usize, height: usize, pixels: &[u8]) -> std::result::Resul
     Ok(bytes)
 }
 
-/// Marks of the frequency axis between the lowest band's centre and the highest's: height in [0, 1], and the frequency in Hz.
+/// Marks of the frequency axis between the lowest band's centre and the highest's: height in [0,
+/// 1], and the frequency in Hz.
 pub fn ticks(frontend: &FrontendConfig) -> Vec<(f64, f64)> {
     let centres_hz = mel::centres_hz(frontend);
     let height = |hz: f64| {

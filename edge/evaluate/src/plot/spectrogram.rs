@@ -1,5 +1,5 @@
-//! The log-mel spectrogram of a recording, as the network hears it: its samples enter, columns of band levels and pictures of them
-//! leave.
+//! The log-mel spectrogram of a recording, as the network hears it: its samples enter, columns of
+//! band levels and pictures of them leave.
 
 use edge_frontend::{FrontendConfig, LogMel, Resampler};
 
@@ -21,8 +21,8 @@ pub struct Spectrogram {
 }
 
 impl Spectrogram {
-    /// That of a recording at `sample_rate`, by the front end of a model. `next_block` hands out the
-    /// samples until it returns `false`.
+    /// That of a recording at `sample_rate`, by the front end of a model. `next_block` hands out
+    /// the samples until it returns `false`.
     ///
     /// # Errors
     ///
@@ -65,8 +65,8 @@ impl Spectrogram {
         &self.ticks
     }
 
-    /// A picture of the time from `from_s` to `to_s`, frequency upwards, as the data URI of a PNG, and where it ends: there may
-    /// be less. `None` where there is nothing.
+    /// A picture of the time from `from_s` to `to_s`, frequency upwards, as the data URI of a PNG,
+    /// and where it ends: there may be less. `None` where there is nothing.
     ///
     /// # Errors
     ///

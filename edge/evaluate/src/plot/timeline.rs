@@ -1,4 +1,5 @@
-//! A recording's truth and detections over time, below its spectrogram: a recording enters, pages of a minute leave.
+//! A recording's truth and detections over time, below its spectrogram: a recording enters, pages
+//! of a minute leave.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -115,7 +116,8 @@ impl<'a> Timeline<'a> {
             ),
             None => String::new(),
         };
-        // plotters has no pictures without a decoder for them: the drawing lies on top of it, in a document of its own.
+        // plotters has no pictures without a decoder for them: the drawing lies on top of it, in a
+        // document of its own.
         Ok(format!(
             "<svg width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" xmlns=\"http://www.w3.org/2000/svg\">\n\
              <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#FFFFFF\"/>\n{picture}\n{drawing}</svg>\n"

@@ -1,6 +1,7 @@
 //! What `earwitness evaluate` has to say: measured recordings enter, one JSON document leaves.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use edge::engine::Precision;
 use edge::model::Model;
@@ -15,10 +16,25 @@ pub(super) struct Document {
     pub(super) model: String,
     pub(super) precision: &'static str,
     pub(super) recordings: Vec<RecordingFigures>,
+    /// Files that are recordings by their names and cannot be decoded.
+    pub(super) skipped: Vec<Skipped>,
     /// Sounds that were left out, by label, because the model does not know them.
     pub(super) unknown: BTreeMap<String, usize>,
     #[serde(flatten)]
     pub(super) figures: Figures,
+}
+
+/// A recording that was not measured.
+#[derive(Serialize)]
+pub(super) struct Skipped {
+    pub(super) audio: String,
+    pub(super) reason: String,
+}
+
+impl Skipped {
+    pub(super) fn new(audio: &Path, reason: impl ToString) -> Self {
+        Skipped { audio: audio.display().to_string(), reason: reason.to_string() }
+    }
 }
 
 #[derive(Serialize)]
@@ -37,6 +53,7 @@ impl Document {
         model: &Model,
         precision: Precision,
         recordings: &[Recording],
+        skipped: Vec<Skipped>,
         unknown: BTreeMap<String, usize>,
         evaluation: &Evaluation,
     ) -> Self {
@@ -57,6 +74,7 @@ impl Document {
             model: model.id(),
             precision: precision.as_str(),
             recordings: recordings.iter().enumerate().map(recording).collect(),
+            skipped,
             unknown,
             figures: evaluation.figures(),
         }

@@ -7,23 +7,28 @@ mod table;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use edge::Result;
 use edge::config::Settings;
 use edge::engine::load_engine;
 use edge::heard::{listen, spectrogram, sweep};
 use edge::model::{self, Model};
+use edge::{Error, ErrorKind, Result};
 use edge_evaluate::{Detection, Evaluation, Truth, UnknownLabels, plot, truth};
 
 use super::args::EvaluateArgs;
 use super::stdout_error;
-use document::Document;
-use recordings::Recording;
+use document::{Document, Skipped};
+use recordings::{Found, Recording};
 
-pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
+/// A recording that cannot be decoded is named and does not keep the others from being measured;
+/// then the exit code is 1.
+pub(super) fn evaluate(args: &EvaluateArgs) -> Result<ExitCode> {
     let settings = Settings::load(args.config.as_deref(), &args.overrides())?;
     edge::logging::start("warn")?;
-    let recordings = recordings::find(&args.audio, &args.truth)?;
+    let Found { mut recordings, foreign } = recordings::find(&args.audio, &args.truth)?;
+    let mut skipped: Vec<Skipped> =
+        foreign.iter().map(|path| Skipped::new(path, "its format is not decoded")).collect();
     let model = settings.model(Model::load(&model::find(settings.model_dir.as_deref())?)?)?;
     let rules = settings.rules(&model.manifest)?;
     let unknown = if args.ignore_unknown { UnknownLabels::LeaveOut } else { UnknownLabels::Refuse };
@@ -34,14 +39,33 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
         .collect::<Result<_, _>>()?;
     // One choice for all recordings.
     let precision = load_engine(&model, settings.precision)?.precision();
-    let (mut heard, mut sounds) = (Vec::new(), Vec::new());
+    let (mut heard, mut sounds, mut there) = (Vec::new(), Vec::new(), Vec::new());
+    let mut code = ExitCode::SUCCESS;
     for (recording, truth) in recordings.iter().zip(&truths) {
-        let recorded = listen(&model, &rules, precision.into(), &recording.audio)?;
+        let recorded = match listen(&model, &rules, precision.into(), &recording.audio) {
+            Err(error) if error.kind() == ErrorKind::Audio && recordings.len() > 1 => {
+                skipped.push(Skipped::new(&recording.audio, &error));
+                there.push(false);
+                code = ExitCode::FAILURE;
+                continue;
+            }
+            recorded => recorded?,
+        };
+        there.push(true);
         let mut truth = truth.clone().within(recorded.duration_s, &recording.truth)?;
         // What is never reported is not missed.
         truth.sounds.retain(|sound| rules.classes[sound.class_id].is_some());
         sounds.push(truth.sounds);
         heard.push(recorded);
+    }
+
+    let mut is_there = there.into_iter();
+    recordings.retain(|_| is_there.next().unwrap_or(false));
+    for Skipped { audio, reason } in &skipped {
+        eprintln!("earwitness: {audio} is left out: {reason}");
+    }
+    if recordings.is_empty() {
+        return Err(Error::usage("--audio", "none of the recordings can be decoded"));
     }
 
     let detections: Vec<Vec<Detection>> = heard.iter().map(|heard| heard.detections.clone()).collect();
@@ -55,13 +79,13 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
         duration_s: &duration_s,
         points: &points,
     };
-    let document = Document::new(&model, precision, &recordings, unknown_labels(&truths), &evaluation);
+    let document = Document::new(&model, precision, &recordings, skipped, unknown_labels(&truths), &evaluation);
     let text = if args.json { document.to_json() + "\n" } else { table::table(&document) };
     std::io::stdout().write_all(text.as_bytes()).map_err(stdout_error)?;
     if let Some(dir) = &args.plot {
         draw(dir, &evaluation, &recordings, &model)?;
     }
-    Ok(())
+    Ok(code)
 }
 
 /// How many sounds of which labels were left out of all recordings.

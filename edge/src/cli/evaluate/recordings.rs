@@ -1,4 +1,5 @@
-//! Which truth belongs to which recording: `--audio` and `--truth` as typed enter, pairs of files leave.
+//! Which truth belongs to which recording: `--audio` and `--truth` as typed enter, pairs of files
+//! leave.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,19 +14,31 @@ pub(super) struct Recording {
     pub(super) truth: PathBuf,
 }
 
-/// The recordings in the order given, those of folders by name. Without `truth`, that of `a.flac` is `a.csv` beside it.
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Found {
+    pub(super) recordings: Vec<Recording>,
+    /// Files in folders that are recordings by their names, in formats that are not decoded.
+    pub(super) foreign: Vec<PathBuf>,
+}
+
+/// Endings of files of truth beside recordings.
+const TRUTH: [&str; 3] = ["csv", "tsv", "txt"];
+
+/// The recordings in the order given, those of folders by name. Without `truth`, that of `a.flac`
+/// is `a.csv` beside it, or `a.tsv` or `a.txt`.
 ///
 /// # Errors
 ///
 /// When there is not one truth for each recording.
-pub(super) fn find(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Vec<Recording>> {
+pub(super) fn find(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Found> {
     if !truth.is_empty() {
-        return in_pairs(audio, truth);
+        return Ok(Found { recordings: in_pairs(audio, truth)?, foreign: Vec::new() });
     }
-    let mut recordings = Vec::new();
+    let (mut recordings, mut foreign) = (Vec::new(), Vec::new());
     for path in audio {
-        let files = if path.is_dir() { audio_files(path)? } else { vec![path.clone()] };
-        recordings.extend(files.into_iter().map(|audio| Recording { truth: audio.with_extension("csv"), audio }));
+        let files = if path.is_dir() { audio_files(path, &mut foreign)? } else { vec![path.clone()] };
+        recordings.extend(files.into_iter().map(|audio| Recording { truth: truth_of(&audio), audio }));
     }
     let lacking: Vec<String> = recordings
         .iter()
@@ -33,9 +46,14 @@ pub(super) fn find(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Vec<Recording
         .map(|recording| format!("{} for {}", recording.truth.display(), recording.audio.display()))
         .collect();
     if lacking.is_empty() {
-        return Ok(recordings);
+        return Ok(Found { recordings, foreign });
     }
     Err(Error::usage("--truth", format!("not given, and there is no {}", lacking.join(", no "))))
+}
+
+fn truth_of(audio: &Path) -> PathBuf {
+    let mut beside = TRUTH.iter().map(|ending| audio.with_extension(ending));
+    beside.find(|truth| truth.is_file()).unwrap_or_else(|| audio.with_extension(TRUTH[0]))
 }
 
 fn in_pairs(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Vec<Recording>> {
@@ -51,13 +69,15 @@ fn in_pairs(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Vec<Recording>> {
     Ok(audio.iter().zip(truth).map(pair).collect())
 }
 
-fn audio_files(folder: &Path) -> Result<Vec<PathBuf>> {
+fn audio_files(folder: &Path, foreign: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let failed = || Error::io(format!("read {}", folder.display()));
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed())? {
         let path = entry.map_err(failed())?.path();
         if path.is_file() && audio::is_recording(&path) {
             files.push(path);
+        } else if path.is_file() && audio::is_foreign_recording(&path) {
+            foreign.push(path);
         }
     }
     if files.is_empty() {
@@ -80,13 +100,14 @@ mod tests {
 
     #[test]
     fn truth_lies_beside_the_recording_or_is_given_in_order() {
-        let dir = folder(&["b.flac", "b.csv", "a.WAV", "a.csv", "notes.txt", "c.csv"]);
+        let dir = folder(&["b.flac", "b.csv", "a.WAV", "a.csv", "notes.txt", "c.csv", "._a.WAV", "d.wma"]);
         let file = |name: &str| dir.path().join(name);
         let pair = |audio: &str, truth: &str| Recording { audio: file(audio), truth: file(truth) };
         let both = [pair("a.WAV", "a.csv"), pair("b.flac", "b.csv")];
-        assert_eq!(find(&[dir.path().to_path_buf()], &[]).unwrap(), both);
-        assert_eq!(find(&[file("b.flac")], &[]).unwrap(), both[1..]);
-        let crossed = find(&[file("b.flac"), file("a.WAV")], &[file("c.csv"), file("b.csv")]).unwrap();
+        let found = find(&[dir.path().to_path_buf()], &[]).unwrap();
+        assert_eq!((found.recordings.as_slice(), found.foreign), (&both[..], vec![file("d.wma")]));
+        assert_eq!(find(&[file("b.flac")], &[]).unwrap().recordings, both[1..]);
+        let crossed = find(&[file("b.flac"), file("a.WAV")], &[file("c.csv"), file("b.csv")]).unwrap().recordings;
         assert_eq!(crossed, [pair("b.flac", "c.csv"), pair("a.WAV", "b.csv")]);
     }
 
@@ -109,6 +130,6 @@ mod tests {
         let mixed = refused(&[dir.path().to_path_buf()], &two[..1]);
         assert!(mixed.ends_with("is a folder, whose recordings have their truth beside them"), "{mixed}");
         let empty = folder(&["notes.txt"]);
-        assert!(refused(&[empty.path().to_path_buf()], &[]).ends_with("holds no wav, flac, ogg, oga, mp3 file"));
+        assert!(refused(&[empty.path().to_path_buf()], &[]).contains("holds no wav, wave, w64, flac, "));
     }
 }

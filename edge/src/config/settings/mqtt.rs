@@ -11,7 +11,12 @@ const HOME_ASSISTANT: &str = "homeassistant";
 
 /// The settings of the daemon `name`; `None` where there is no broker.
 pub(super) fn broker(section: MqttSection, name: &str, file: &Source) -> Result<Option<MqttSettings>> {
-    let Some(url) = section.url else { return Ok(None) };
+    let Some(url) = section.url else {
+        return match without_broker(&section) {
+            Some(key) => Err(file.error(key, "has no effect without mqtt.url: name the broker, or leave this key out")),
+            None => Ok(None),
+        };
+    };
     let password = match (section.password, &section.password_file) {
         (Some(_), Some(_)) => return Err(file.error("mqtt.password_file", "mqtt.password is given, too")),
         (None, Some(path)) => Some(first_line(&file.resolve(path), file)?),
@@ -44,6 +49,25 @@ pub(super) fn broker(section: MqttSection, name: &str, file: &Source) -> Result<
         home_assistant: section.home_assistant.unwrap_or(false).then_some(prefix),
         client_id,
     }))
+}
+
+/// The first key of a section without a broker that only means something with one.
+fn without_broker(section: &MqttSection) -> Option<&'static str> {
+    let given = [
+        ("mqtt.client_id", section.client_id.is_some()),
+        ("mqtt.user", section.user.is_some()),
+        ("mqtt.password", section.password.is_some()),
+        ("mqtt.password_file", section.password_file.is_some()),
+        ("mqtt.ca_file", section.ca_file.is_some()),
+        ("mqtt.cert_file", section.cert_file.is_some()),
+        ("mqtt.key_file", section.key_file.is_some()),
+        ("mqtt.topic", section.topic.is_some()),
+        ("mqtt.keep_alive_s", section.keep_alive_s.is_some()),
+        ("mqtt.health_s", section.health_s.is_some()),
+        ("mqtt.home_assistant", section.home_assistant == Some(true)),
+        ("mqtt.home_assistant_prefix", section.home_assistant_prefix.is_some()),
+    ];
+    given.into_iter().find(|(_, given)| *given).map(|(key, _)| key)
 }
 
 fn first_line(path: &Path, file: &Source) -> Result<String> {

@@ -1,10 +1,13 @@
-//! What is reported of a model: its manifest and the settings enter; rules for the decide stage and quiet hours by class leave.
+//! What is reported of a model: its manifest and the settings enter; rules for the decide stage and
+//! quiet hours by class leave.
+
+use std::collections::BTreeMap;
 
 use edge_frontend::{Decision, Manifest};
 use jiff::tz::TimeZone;
 
 use super::{Overrides, Settings};
-use crate::config::{DecideSection, QuietHoursSection, Source, labels};
+use crate::config::{ClassSection, DecideSection, QuietHoursSection, Source, labels};
 use crate::decide::Rules;
 use crate::error::{Error, Result};
 use crate::model::MANIFEST_FILE;
@@ -60,7 +63,8 @@ pub(super) fn refuse_contradictions(section: &QuietHoursSection, file: &Source) 
 }
 
 impl Settings {
-    /// What the decide stage decides by: the model's values with this configuration's on top, for the labels that are to be reported.
+    /// What the decide stage decides by: the model's values with this configuration's on top, for
+    /// the labels that are to be reported.
     ///
     /// # Errors
     ///
@@ -68,13 +72,18 @@ impl Settings {
     pub fn rules(&self, manifest: &Manifest) -> Result<Rules> {
         let mut decision = self.decision(manifest)?;
         // Labels that the model keeps to itself are reported where they are named.
-        for label in self.selection.iter().filter(|selection| selection.allow).flat_map(|selection| &selection.labels) {
-            decision.classes.entry(label.clone()).or_default().reported = Some(true);
+        let listed = match &self.selection {
+            Some(Selection { key, labels, .. }) => self.listed(key, labels, manifest)?,
+            None => vec![false; manifest.labels.len()],
+        };
+        if self.selection.as_ref().is_some_and(|selection| selection.allow) {
+            for (label, _) in manifest.labels.iter().zip(&listed).filter(|(_, listed)| **listed) {
+                decision.classes.entry(label.clone()).or_default().reported = Some(true);
+            }
         }
         let mut rules = Rules::new(manifest, &decision);
         rules.level_gate_dbfs = self.config.decide.level_gate_dbfs;
-        if let Some(Selection { key, allow, labels }) = &self.selection {
-            let listed = self.listed(key, labels, manifest)?;
+        if let Some(Selection { key, allow, .. }) = &self.selection {
             for (class, listed) in rules.classes.iter_mut().zip(listed) {
                 *class = class.filter(|_| listed == *allow);
             }
@@ -101,8 +110,9 @@ impl Settings {
             }
             (None, None) => vec![true; manifest.labels.len()],
         };
+        let classes = self.classes(manifest)?;
         let ranges = manifest.labels.iter().zip(holds).map(|(label, holds)| {
-            let own = self.config.decide.classes.get(label).and_then(|class| class.quiet_hours.as_ref());
+            let own = classes.get(label).and_then(|class| class.quiet_hours.as_ref());
             own.or(holds.then_some(&section.ranges)).filter(|ranges| !ranges.is_empty())
         });
         let mut zone = section.time_zone.clone();
@@ -124,30 +134,51 @@ impl Settings {
     /// By class of `manifest`, whether `labels`, which were given as `key`, has it.
     fn listed(&self, key: &str, labels: &[String], manifest: &Manifest) -> Result<Vec<bool>> {
         let mut listed = vec![false; manifest.labels.len()];
+        // On the command line one text may be several labels with commas between them, or one label
+        // that has a comma.
+        let is_option = key.starts_with("--");
         for label in labels {
-            let class_id = labels::class_of(label, manifest).map_err(|reason| self.file.error(key, reason))?;
-            listed[class_id] = true;
+            let parts = match label.split(',') {
+                parts if is_option && manifest.class_of(label).is_none() => parts.map(str::trim).collect(),
+                _ => vec![label.as_str()],
+            };
+            for label in parts {
+                let class_id = labels::class_of(label, manifest).map_err(|reason| self.file.error(key, reason))?;
+                listed[class_id] = true;
+            }
         }
         Ok(listed)
+    }
+
+    /// The sections `[decide.classes.LABEL]`, by the labels as the model writes them.
+    fn classes(&self, manifest: &Manifest) -> Result<BTreeMap<String, ClassSection>> {
+        let mut classes = BTreeMap::new();
+        for (label, section) in &self.config.decide.classes {
+            let refuse = |reason: String| self.file.error(&format!("decide.classes.{label}"), reason);
+            let class_id = labels::class_of(label, manifest).map_err(refuse)?;
+            if classes.insert(manifest.labels[class_id].clone(), section.clone()).is_some() {
+                return Err(refuse("the label is given twice, with its letters put together in two ways".into()));
+            }
+        }
+        Ok(classes)
     }
 
     /// The model's decision values with this configuration's on top.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a label that the model does not have and for thresholds that contradict the model's.
+    /// [`Error::Config`] for a label that the model does not have and for thresholds that
+    /// contradict the model's.
     pub fn decision(&self, manifest: &Manifest) -> Result<Decision> {
-        for label in self.config.decide.classes.keys() {
-            let refuse = |reason| self.file.error(&format!("decide.classes.{label}"), reason);
-            labels::class_of(label, manifest).map_err(refuse)?;
-        }
-        let decision = self.config.decide.over(&manifest.decision);
+        let section = DecideSection { classes: self.classes(manifest)?, ..self.config.decide.clone() };
+        let decision = section.over(&manifest.decision);
         let merged = Manifest { decision, ..manifest.clone() };
         merged.validate().map_err(|error| self.decision_error(&error))?;
         Ok(merged.decision)
     }
 
-    /// The manifest was consistent before this configuration was laid on top, so the configuration is to blame.
+    /// The manifest was consistent before this configuration was laid on top, so the configuration
+    /// is to blame.
     fn decision_error(&self, error: &edge_frontend::Error) -> Error {
         match error {
             edge_frontend::Error::Manifest { field, expected, actual } => {

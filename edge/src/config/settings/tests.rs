@@ -185,6 +185,26 @@ fn errors_name_file_line_and_key() {
         ("[mqtt]\nurl = \"mqtt://a\"\nca_file = \"p\"\n", "c.toml:2: mqtt.url: certificates are given"),
         ("[mqtt]\nurl = \"mqtts://a\"\ncert_file = \"p\"\n", "c.toml:3: mqtt.cert_file: a certificate needs its key"),
         ("[mqtt]\nurl = \"mqtt://a\"\nuser = \"u\"\npassword_file = \"none\"\n", "c.toml:4: mqtt.password_file: "),
+        ("[source]\nrate = 5\n", "c.toml:2: source.rate: expected 8000 to 192000 Hz, actual 5"),
+        ("[source]\nchannels = 0\n", "c.toml:2: source.channels: "),
+        ("[source]\ndevice = \"\"\n", "c.toml:2: source.device: expected some text, actual \"\""),
+        (
+            "[[sources]]\nname = \"a\"\n[[sources]]\nname = \"b\"\nrate = 5\n",
+            "c.toml:5: sources.rate: expected 8000 to 192000 Hz, actual 5",
+        ),
+        (
+            "[log]\nlevel = \"warning\"\n",
+            "c.toml:2: log.level: \"warning\" is not a level (did you mean \"warn\"?): expected off, error, warn, info",
+        ),
+        ("[log]\nlevel = \"edge=loud\"\n", "c.toml:2: log.level: \"edge=loud\": "),
+        ("[mqtt]\nuser = \"u\"\n", "c.toml:2: mqtt.user: has no effect without mqtt.url"),
+        ("[mqtt]\nhome_assistant = true\n", "c.toml:2: mqtt.home_assistant: has no effect without mqtt.url"),
+        ("decide = 3\n", "c.toml:1: decide: invalid type: integer `3`, expected a section"),
+        ("[source]\nfast = \"yes\"\n", "c.toml:2: source.fast: invalid type: string \"yes\", expected true or false"),
+        (
+            "[metrics]\nport = 70000\n",
+            "c.toml:2: metrics.port: invalid value: integer `70000`, expected a whole number",
+        ),
         ("[model\n", "c.toml:1: "),
         ("name = 1\nname = 2\n", "c.toml:2: name: duplicate key"),
     ];

@@ -69,6 +69,15 @@ pub struct Device {
     pub model: String,
 }
 
+/// Whether a connection could be set up by `settings`: the files that they name are read.
+///
+/// # Errors
+///
+/// For certificates and keys that cannot be used.
+pub fn check(settings: &MqttSettings) -> Result<()> {
+    Options::new(settings, String::new(), OFFLINE).map(drop)
+}
+
 /// The connection to a broker.
 pub struct MqttSink {
     shared: Arc<Shared>,

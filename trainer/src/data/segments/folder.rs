@@ -55,6 +55,9 @@ impl Folder {
         let mut found: HashMap<String, (usize, PathBuf)> = HashMap::new();
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
+            if !audio::is_recording(&path) {
+                continue;
+            }
             let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
             let rank = audio::EXTENSIONS.iter().position(|e| Some(*e) == extension.as_deref());
             let (Some(rank), Some(name)) = (rank, path.file_stem().and_then(|n| n.to_str())) else { continue };

@@ -40,7 +40,7 @@ impl Material {
     /// # Errors
     ///
     /// If a folder holds no recordings, a recording has no truth beside it, or the model does not
-    /// run.
+    /// run. A recording that cannot be decoded is named and left out.
     pub fn listen(name: &str, model: &Model, precision: PrecisionChoice, folders: &[PathBuf]) -> Result<Self> {
         let mut files = Vec::new();
         for folder in folders {
@@ -50,14 +50,20 @@ impl Material {
         let bar = crate::common::progress::bar(files.len() as u64, "listening");
         let heard = files.par_iter().map(|(audio, csv)| {
             let sounds = truth(csv, &model.manifest, UnknownLabels::LeaveOut).map_err(edge::Error::from)?;
-            let heard = listen(model, &rules, precision, audio)?;
             bar.inc(1);
-            Ok((heard, sounds.sounds, sounds.unknown.is_empty()))
+            match listen(model, &rules, precision, audio) {
+                // One broken recording is named, and does not keep the others from being heard.
+                Err(error) if error.kind() == edge::ErrorKind::Audio => {
+                    eprintln!("left out: {error}");
+                    Ok(None)
+                }
+                heard => Ok(Some((heard?, sounds.sounds, sounds.unknown.is_empty()))),
+            }
         });
         let heard = heard.collect::<Result<Vec<_>>>()?;
         bar.finish_and_clear();
         let (mut scenes, mut quiet) = (Recordings::default(), Recordings::default());
-        for (heard, sounds, all_known) in heard {
+        for (heard, sounds, all_known) in heard.into_iter().flatten() {
             let to = if sounds.is_empty() && all_known { &mut quiet } else { &mut scenes };
             to.heard.push(heard);
             to.truth.push(sounds);
