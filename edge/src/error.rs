@@ -98,6 +98,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A pipe, a program or a stream of the network that does not bring sound.
+    #[error("source {name}: {reason}")]
+    Source {
+        /// What it is, without secrets.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+
     /// The operating system refused a file, a pipe, a thread or a signal handler.
     #[error("{what}: {source}")]
     Io {
@@ -154,7 +163,7 @@ impl Error {
             Error::Evaluation(_) => ErrorKind::Io,
             Error::ModelFile { .. } | Error::ModelField { .. } => ErrorKind::Model,
             Error::AudioFile { .. } | Error::AudioStream { .. } => ErrorKind::Audio,
-            Error::Device { .. } => ErrorKind::Device,
+            Error::Device { .. } | Error::Source { .. } => ErrorKind::Device,
             Error::Engine(_) | Error::Io { .. } | Error::Thread { .. } => ErrorKind::Io,
         }
     }
@@ -188,6 +197,11 @@ impl Error {
     /// An [`Error::Device`].
     pub fn device(device: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         Error::Device { device: device.into(), reason: one_line(reason) }
+    }
+
+    /// An [`Error::Source`].
+    pub fn source(name: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        Error::Source { name: name.into(), reason: one_line(reason) }
     }
 
     /// An [`Error::Usage`].

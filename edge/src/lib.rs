@@ -40,6 +40,7 @@ pub mod heard;
 pub mod journal;
 pub mod logging;
 pub mod model;
+mod mono;
 pub mod pipeline;
 pub mod publish;
 pub mod quiet;

@@ -169,6 +169,25 @@ impl AlsaConfig {
         AlsaConfig { dir }
     }
 
+    /// The device `virtmic`, whose driver never comes back from opening it.
+    ///
+    /// # Panics
+    ///
+    /// When the folder cannot be written.
+    pub fn hanging() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        // Nobody writes into it, and ALSA waits for one who does.
+        let fifo = dir.path().join("fifo");
+        let made = Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.is_ok_and(|status| status.success()), "mkfifo {}", fifo.display());
+        let device = format!(
+            r#"pcm.virtmic {{ type file slave.pcm null file /dev/null infile "{}" format raw hint {{ show on description "virtual microphone" }} }}"#,
+            fifo.display()
+        );
+        write_alsa_conf(dir.path(), &device);
+        AlsaConfig { dir }
+    }
+
     /// Makes `command` see these devices and no others.
     pub fn configure(&self, command: &mut Command) {
         environment(self.dir.path(), command);

@@ -11,6 +11,7 @@ mod packets;
 mod wav;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use edge_frontend::Resampler;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
@@ -18,6 +19,7 @@ use symphonia::core::formats::Track;
 use symphonia::core::packet::Packet;
 
 use crate::error::{Error, Result};
+use crate::mono::{Balance, Channels, Mono};
 use packets::{Next, Packets};
 
 /// Endings of the names of files that are looked for in folders, the preferred one first.
@@ -103,6 +105,9 @@ pub struct AudioReader {
     n_channels: usize,
     /// The one that is taken; the mean of all if none.
     channel: Option<usize>,
+    /// Which are heard, and what mixes so many of them; the mean of all if none.
+    choice: Option<(Channels, Arc<Balance>)>,
+    mixer: Option<(usize, Mono)>,
     interleaved: Vec<f32>,
     mono: Vec<f32>,
     is_through: bool,
@@ -132,6 +137,8 @@ impl AudioReader {
             n_channels: channels.map_or(0, |channels| channels.count()),
             packets,
             channel: None,
+            choice: None,
+            mixer: None,
             interleaved: Vec::new(),
             mono: Vec::new(),
             is_through: false,
@@ -140,6 +147,20 @@ impl AudioReader {
             first_error: None,
             converter: None,
         })
+    }
+
+    /// From now on these `channels` are heard. Returns where it will say how all of them compare.
+    ///
+    /// # Errors
+    ///
+    /// When the file does not have them.
+    pub(crate) fn choose(&mut self, channels: &Channels) -> Result<Arc<Balance>> {
+        if self.n_channels > 0 {
+            channels.check(self.n_channels).map_err(|reason| Error::audio_file(&self.path, reason))?;
+        }
+        let balance = Arc::<Balance>::default();
+        self.choice = Some((channels.clone(), balance.clone()));
+        Ok(balance)
     }
 
     /// Samples a second.
@@ -243,9 +264,18 @@ impl AudioReader {
         self.n_decoded += n_frames as u64;
         let mut mono = std::mem::take(&mut self.mono);
         mono.clear();
-        match self.channel {
-            Some(channel) => mono.extend(self.interleaved.iter().skip(channel).step_by(n_channels)),
-            None => mix_to_mono(&self.interleaved, n_channels, &mut mono),
+        match (&self.choice, self.channel) {
+            (Some((channels, balance)), _) if n_channels > 1 => {
+                if self.mixer.as_ref().is_none_or(|(n, _)| *n != n_channels) {
+                    let mixer = Mono::of(n_channels, channels, rate).reporting_to(balance.clone());
+                    self.mixer = Some((n_channels, mixer));
+                }
+                if let Some((_, mixer)) = &mut self.mixer {
+                    mixer.mix(&self.interleaved, |block| mono.extend_from_slice(block));
+                }
+            }
+            (_, Some(channel)) => mono.extend(self.interleaved.iter().skip(channel).step_by(n_channels)),
+            (_, None) => mix_to_mono(&self.interleaved, n_channels, &mut mono),
         }
         if self.converter.as_ref().map_or(self.sample_rate, |(rate, _)| *rate) != rate {
             self.convert_rest(block);

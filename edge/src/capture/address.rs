@@ -56,7 +56,8 @@ impl From<Address> for NodeSpec {
 impl FromStr for NodeSpec {
     type Err = String;
 
-    /// An [`Address`], and behind a question mark, joined by `&`, `encoding=pcm|mulaw|adpcm|features` and `gate=DECIBELS`.
+    /// An [`Address`], and behind a question mark, joined by `&`,
+    /// `encoding=pcm|mulaw|adpcm|features` and `gate=DECIBELS`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, options) = text.split_once('?').unwrap_or((text, ""));
         let mut spec = NodeSpec::from(address.parse::<Address>()?);

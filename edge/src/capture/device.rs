@@ -1,4 +1,5 @@
-//! Which capture device, and in which format: a name enters, an opened-to-be device and its configuration leave.
+//! Which capture device, and in which format: a name enters, an opened-to-be device and its
+//! configuration leave.
 //!
 //! Runs on the thread that sets up capture, and for `earwitness devices` on the main thread.
 
@@ -8,15 +9,16 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// Rates in the order of preference. At 48 and 44.1 kHz devices run natively and our own resampler, whose alias
-/// rejection is tested, does the conversion; at 24 kHz and below a sound server or driver of unknown quality may have
-/// done it. Higher rates only cost.
+/// Rates in the order of preference. At 48 and 44.1 kHz devices run natively and our own resampler,
+/// whose alias rejection is tested, does the conversion; at 24 kHz and below a sound server or
+/// driver of unknown quality may have done it. Higher rates only cost.
 const RATES_HZ: [u32; 9] = [48_000, 44_100, 96_000, 88_200, 24_000, 32_000, 22_050, 16_000, 192_000];
 
 /// Rates outside are refused: below, there is too little to hear; above, it is not audio.
 const USABLE_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
-/// Sample formats in the order of preference: without loss first, unsigned last because drivers get it wrong most.
+/// Sample formats in the order of preference: without loss first, unsigned last because drivers get
+/// it wrong most.
 const FORMATS: [SampleFormat; 12] = [
     SampleFormat::F32,
     SampleFormat::I32,
@@ -42,7 +44,8 @@ pub struct DeviceInfo {
     pub id: String,
     /// What the device calls itself.
     pub name: String,
-    /// For a USB device, what it says of itself and where it is plugged in, `usb:046d:0825:A1B2@1-1.3`; `--device` takes this, too.
+    /// For a USB device, what it says of itself and where it is plugged in,
+    /// `usb:046d:0825:A1B2@1-1.3`; `--device` takes this, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usb: Option<String>,
     /// Whether it is used when no device is asked for.
@@ -86,7 +89,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
         if infos.iter().any(|info: &DeviceInfo| info.id == id) {
             continue;
         }
-        let (format, error) = match choose_format(&device) {
+        let (format, error) = match choose_format(&device, 1) {
             Ok(format) => (Some(format.to_string()), None),
             Err(error) => (None, Some(reason(&error))),
         };
@@ -110,8 +113,8 @@ pub(super) fn host() -> Result<cpal::Host> {
     cpal::host_from_id(id).map_err(|error| Error::device("default", reason(&error)))
 }
 
-/// The device called `wanted`: by id, by name, or by a part of either that fits one device only; the default device for
-/// `None`.
+/// The device called `wanted`: by id, by name, or by a part of either that fits one device only;
+/// the default device for `None`.
 pub(super) fn find(host: &cpal::Host, wanted: Option<&str>) -> Result<cpal::Device> {
     let Some(wanted) = wanted else {
         return host.default_input_device().ok_or_else(|| Error::device("default", "no capture device found"));
@@ -124,15 +127,22 @@ pub(super) fn find(host: &cpal::Host, wanted: Option<&str>) -> Result<cpal::Devi
 }
 
 /// The best format the device offers.
-pub(super) fn choose_format(device: &cpal::Device) -> Result<Format, cpal::Error> {
+pub(super) fn choose_format(device: &cpal::Device, n_channels: u16) -> Result<Format, cpal::Error> {
     let ranges: Vec<_> = device.supported_input_configs()?.collect();
-    best_format(&ranges).ok_or_else(|| {
-        let text = format!("none of its {} capture formats can be used", ranges.len());
+    best_format(&ranges, n_channels).ok_or_else(|| {
+        let id = id_of(device);
+        let name = id.split_once(':').map_or(id.as_str(), |(_, name)| name);
+        let remedy = match name.strip_prefix("hw:") {
+            Some(card) => format!("use plughw:{card}, which converts them"),
+            None => format!("give arecord a try: --source \"exec:arecord -D {name} -t raw -f S16_LE -r 48000\""),
+        };
+        let text = format!("its capture formats are not known here: {remedy}");
         cpal::Error::with_message(cpal::ErrorKind::UnsupportedConfig, text)
     })
 }
 
-/// cpal's cause as part of our sentence: its messages begin with a capital and end with a full stop.
+/// cpal's cause as part of our sentence: its messages begin with a capital and end with a full
+/// stop.
 pub(super) fn reason(error: &cpal::Error) -> String {
     let text = match error.kind() {
         cpal::ErrorKind::DeviceNotAvailable => "no such capture device, or it was disconnected".to_string(),
@@ -208,7 +218,9 @@ struct Name {
 /// Index of the device that `wanted` means.
 fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
     let local = |name: &Name| name.id.split_once(':').map_or("", |(_, local)| local) == wanted;
-    let exact = names.iter().position(|name| name.id == wanted || local(name));
+    let spelled = spelled_out(wanted);
+    let is_spelled = |name: &Name| name.id.split_once(':').is_some_and(|(_, local)| Some(local) == spelled.as_deref());
+    let exact = names.iter().position(|name| name.id == wanted || local(name) || is_spelled(name));
     if let Some(index) = exact.or_else(|| names.iter().position(|name| name.name == wanted)) {
         return Ok(index);
     }
@@ -217,17 +229,34 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
     let found: Vec<usize> = (0..names.len()).filter(|&index| !part.is_empty() && fits(&names[index])).collect();
     let Some(&first) = found.first() else {
         return Err(match names {
+            // ALSA knows more names than it lists.
+            _ if wanted.contains(':') && !wanted.starts_with("alsa:") && !names.is_empty() => format!(
+                "ALSA does not list this name; arecord may know it: --source \"exec:arecord -D {wanted} -t raw -f S16_LE \
+                 -r 48000\"; listed are {}",
+                list(names.iter())
+            ),
             [] => "no capture device found".to_string(),
             _ => format!("no such capture device; there are {}", list(names.iter())),
         });
     };
-    // ALSA lists one card under many names: raw, with conversions, shared... With conversions is the one that always
-    // opens.
+    // ALSA lists one card under many names: raw, with conversions, shared... With conversions is
+    // the one that always opens.
     if found.iter().all(|&index| names[index].name == names[first].name) {
         let converting = found.iter().find(|&&index| names[index].id.contains("plughw:"));
         return Ok(*converting.unwrap_or(&first));
     }
     Err(format!("the name fits several capture devices: {}", list(found.iter().map(|&index| &names[index]))))
+}
+
+/// `hw:1,0` as ALSA lists it: `hw:CARD=1,DEV=0`.
+fn spelled_out(wanted: &str) -> Option<String> {
+    let (kind, card) = wanted.trim_start_matches("alsa:").split_once(':')?;
+    if card.contains('=') || !matches!(kind, "hw" | "plughw" | "sysdefault" | "dsnoop" | "front") {
+        return None;
+    }
+    let (card, device) = card.split_once(',').unwrap_or((card, "0"));
+    let device = device.split(',').next()?;
+    Some(if kind == "sysdefault" { format!("{kind}:CARD={card}") } else { format!("{kind}:CARD={card},DEV={device}") })
 }
 
 fn list<'a>(names: impl ExactSizeIterator<Item = &'a Name>) -> String {
@@ -239,13 +268,16 @@ fn list<'a>(names: impl ExactSizeIterator<Item = &'a Name>) -> String {
     text
 }
 
-fn best_format(ranges: &[SupportedStreamConfigRange]) -> Option<Format> {
+/// The best of `ranges`, with as few channels as will do: `n_least`, or more, or else as many as
+/// there are.
+fn best_format(ranges: &[SupportedStreamConfigRange], n_least: u16) -> Option<Format> {
     let candidates = ranges.iter().filter_map(|range| {
         let (rate_rank, sample_rate) = best_rate(range.min_sample_rate(), range.max_sample_rate())?;
         let format_rank = FORMATS.iter().position(|&format| format == range.sample_format())?;
         let n_channels = range.channels();
         let format = Format { sample_rate, n_channels, sample_format: range.sample_format() };
-        (n_channels > 0).then_some(((rate_rank, format_rank, n_channels), format))
+        let n_missing = n_least.saturating_sub(n_channels);
+        (n_channels > 0).then_some(((n_missing, rate_rank, format_rank, n_channels), format))
     });
     candidates.min_by_key(|(rank, _)| *rank).map(|(_, format)| format)
 }
@@ -261,58 +293,4 @@ fn best_rate(min: u32, max: u32) -> Option<(usize, u32)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use cpal::SupportedBufferSize;
-
-    use super::*;
-
-    fn names() -> Vec<Name> {
-        [
-            ("alsa:null", "Discard all samples"),
-            ("alsa:hw:CARD=USB,DEV=0", "USB Microphone, USB Audio"),
-            ("alsa:plughw:CARD=USB,DEV=0", "USB Microphone, USB Audio"),
-            ("alsa:hw:CARD=PCH,DEV=0", "HDA Intel, Analog"),
-            ("alsa:room", "room"),
-        ]
-        .map(|(id, name)| Name { id: id.to_string(), name: name.to_string() })
-        .into()
-    }
-
-    #[test]
-    fn a_device_is_found_by_id_name_or_part() {
-        assert_eq!(pick(&names(), "alsa:hw:CARD=USB,DEV=0"), Ok(1));
-        assert_eq!(pick(&names(), "hw:CARD=PCH,DEV=0"), Ok(3));
-        assert_eq!(pick(&names(), "room"), Ok(4));
-        assert_eq!(pick(&names(), "HDA Intel, Analog"), Ok(3));
-        assert_eq!(pick(&names(), "usb micro"), Ok(2), "the one with conversions");
-    }
-
-    #[test]
-    fn what_fits_none_or_several_says_what_there_is() {
-        assert!(pick(&names(), "kinect").unwrap_err().contains("alsa:null, alsa:hw:CARD=USB,DEV=0"));
-        assert!(pick(&names(), "DEV=0").unwrap_err().contains("fits several capture devices: alsa:hw:CARD=USB"));
-        assert_eq!(pick(&[], "kinect").unwrap_err(), "no capture device found");
-        assert!(pick(&names(), "").is_err());
-    }
-
-    fn range(channels: u16, min: u32, max: u32, format: SampleFormat) -> SupportedStreamConfigRange {
-        SupportedStreamConfigRange::new(channels, min, max, SupportedBufferSize::Unknown, format)
-    }
-
-    #[test]
-    fn formats_are_chosen_by_rate_then_loss_then_cost() {
-        let best = |ranges: &[SupportedStreamConfigRange]| best_format(ranges).map(|format| format.to_string());
-        let offered = [
-            range(2, 8_000, 96_000, SampleFormat::I16),
-            range(2, 8_000, 96_000, SampleFormat::I32),
-            range(1, 8_000, 96_000, SampleFormat::I32),
-            range(1, 16_000, 16_000, SampleFormat::F32),
-        ];
-        assert_eq!(best(&offered).unwrap(), "48000 Hz, 1 channel, i32");
-        assert_eq!(best(&[range(6, 44_100, 44_100, SampleFormat::U16)]).unwrap(), "44100 Hz, 6 channels, u16");
-        assert_eq!(best(&[range(1, 11_025, 12_000, SampleFormat::U8)]).unwrap(), "12000 Hz, 1 channel, u8");
-        assert_eq!(best(&[range(1, 4_000, 5_512, SampleFormat::F32)]), None);
-        assert_eq!(best(&[range(1, 2_822_400, 2_822_400, SampleFormat::DsdU8)]), None);
-        assert_eq!(best(&[]), None);
-    }
-}
+mod tests;

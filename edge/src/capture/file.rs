@@ -1,32 +1,85 @@
-//! A recording as a source: a file enters, samples leave at the pace of real time, or as fast as they are taken.
+//! A recording as a source: a file enters, samples leave at the pace of real time, or as fast as
+//! they are taken.
 //!
-//! Runs on a reader thread. The pace comes from a monotonic clock and the sample count since the start, so sleeping too
-//! long once does not delay the rest. A ring that is full makes the reader wait: a file loses nothing.
+//! Runs on a reader thread. The pace comes from a monotonic clock and the sample count since the
+//! start, so sleeping too long once does not delay the rest. A ring that is full makes the reader
+//! wait: a file loses nothing.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Source;
+use super::bytes::is_fifo;
+use super::kind::{Kind, Setup};
+use super::pipe::{self, Origin};
+use super::{Options, Source, SourceOption};
 use crate::audio::AudioReader;
 use crate::error::Result;
 use crate::ring::Writer;
-use crate::status::Status;
 
 /// Blocks a second when played in real time: 20 ms each, as a sound interface delivers them.
 const BLOCKS_PER_S: u32 = 50;
 
+/// A recording in the file system. A FIFO there is a pipe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSpec {
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl Kind for FileSpec {
+    fn is_live(&self, options: &Options) -> Option<bool> {
+        if is_fifo(&self.path) { options.live } else { Some(false) }
+    }
+
+    fn takes(&self, option: SourceOption) -> bool {
+        match option {
+            SourceOption::Device => false,
+            SourceOption::Layout | SourceOption::Live => is_fifo(&self.path),
+            SourceOption::Fast | SourceOption::Channels | SourceOption::Gain => true,
+        }
+    }
+
+    fn describe(&self, options: &Options) -> String {
+        let path = self.path.display();
+        match (is_fifo(&self.path), options.fast) {
+            (true, _) => format!("the FIFO {path}: {}, or as its WAV header says", options.layout),
+            (false, true) => format!("the recording {path}, as fast as possible"),
+            (false, false) => format!("the recording {path}, in real time"),
+        }
+    }
+
+    fn start(&self, setup: &Setup<'_>) -> Result<Source> {
+        if is_fifo(&self.path) {
+            return pipe::start(Origin::Fifo(self.path.clone()), self.is_live(setup.options), setup);
+        }
+        start(&self.path, setup)
+    }
+
+    fn check(&self) -> Result<()> {
+        // A FIFO waits for its writer.
+        if is_fifo(&self.path) { Ok(()) } else { AudioReader::open(&self.path).map(drop) }
+    }
+}
+
+impl fmt::Display for FileSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "file:{}", self.path.display())
+    }
+}
+
 /// Starts to play the file at `path`.
-pub(super) fn start(path: &Path, fast: bool, status: &Arc<Status>) -> Result<Source> {
-    let reader = AudioReader::open(path)?;
+fn start(path: &Path, setup: &Setup<'_>) -> Result<Source> {
+    let fast = setup.options.fast;
+    let mut reader = AudioReader::open(path)?;
+    let balance = reader.choose(&setup.options.channels)?;
     let sample_rate = reader.sample_rate();
     let description =
         format!("{}, {sample_rate} Hz, {}", path.display(), if fast { "as fast as possible" } else { "in real time" });
     let path = path.to_path_buf();
-    Source::spawn(sample_rate, description, true, status, move |writer, stop| {
-        let mut reader = reader;
+    Source::recording((sample_rate, description, balance), setup, move |writer, stop| {
         let result = play(&mut reader, fast, writer, stop);
         if let Some(damage) = reader.damage() {
             tracing::warn!("{}: {damage}", path.display());
@@ -61,7 +114,8 @@ struct Pace {
 }
 
 impl Pace {
-    /// Sleeps until a device would deliver the next `n_samples`: when the last of them has been recorded.
+    /// Sleeps until a device would deliver the next `n_samples`: when the last of them has been
+    /// recorded.
     fn wait_for(&mut self, n_samples: usize) {
         self.n_samples += n_samples as u64;
         let due = self.start + Duration::from_secs_f64(self.n_samples as f64 / f64::from(self.sample_rate));
@@ -71,11 +125,14 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use edge_frontend::FrontendConfig;
 
     use super::*;
     use crate::capture::{Hearing, Session, SourceSpec, start};
     use crate::ring::Chunk;
+    use crate::status::Status;
 
     fn wav(dir: &Path, n_samples: usize) -> std::path::PathBuf {
         let path = dir.join("a.wav");
@@ -93,10 +150,10 @@ mod tests {
 
     /// A source on the file at `path`, and its session.
     fn opened(path: std::path::PathBuf, fast: bool) -> (Source, Session) {
-        let spec = SourceSpec::File(path);
+        let spec = SourceSpec::File(FileSpec { path });
         let mut source = start(
             &spec,
-            fast,
+            &Options { fast, ..Options::default() },
             &FrontendConfig::student(),
             &Arc::new(Status::default()),
             &Arc::new(Hearing::of("file")),
@@ -130,7 +187,7 @@ mod tests {
         let samples = read_to_end(&mut session);
         assert_eq!(samples.len(), n);
         assert!(samples.iter().enumerate().all(|(index, x)| *x == index as f32 / n as f32));
-        source.finish(true).unwrap();
+        source.finish().unwrap();
     }
 
     #[test]
@@ -151,7 +208,7 @@ mod tests {
         let path = wav(dir.path(), 0);
         let (source, mut session) = opened(path, true);
         assert!(read_to_end(&mut session).is_empty());
-        assert!(source.finish(true).unwrap_err().to_string().contains("contains no audio"));
+        assert!(source.finish().unwrap_err().to_string().contains("contains no audio"));
     }
 
     #[test]
@@ -160,7 +217,7 @@ mod tests {
         let path = wav(dir.path(), 16_000 * 60);
         let begin = Instant::now();
         let (source, _session) = opened(path, false);
-        source.finish(false).unwrap();
+        source.finish().unwrap();
         assert!(begin.elapsed() < Duration::from_secs(5));
     }
 }

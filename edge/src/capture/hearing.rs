@@ -1,9 +1,15 @@
-//! How a source is doing: what the capture thread and the worker find out enters, what the daemon reports leaves.
+//! How a source is doing: what the capture thread and the worker find out enters, what the daemon
+//! reports leaves.
+//!
+//! What is wrong is a [`Fault`], whose kind is its identity; the text that goes with it may change
+//! from one time to the next. An outage is logged once for each kind of fault in it, and outages
+//! that follow each other closely are logged less and less often.
 //!
 //! # Real-time
 //!
 //! Not for the audio callback: the reason is behind a lock.
 
+use std::collections::BTreeMap;
 #[cfg(feature = "serial")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -14,9 +20,11 @@ use serde::Serialize;
 
 #[cfg(feature = "serial")]
 use super::report::{NodeSnapshot, Report};
+use crate::error::Error;
+use crate::fault::{Fault, FaultLog};
 
 /// What is wrong with a source, if anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
     /// It is being opened for the first time.
@@ -27,10 +35,14 @@ pub enum Condition {
     Clipped,
     /// Samples come, with a large constant part.
     Dc,
+    /// Samples come, and a large part of them are not numbers.
+    Garbage,
     /// Samples come, but all are zero, or all have the same value.
     Dead,
     /// It does not open, failed, stalled, or has the wrong rate.
     Lost,
+    /// It has come to its end, as a recording does.
+    Ended,
 }
 
 impl Condition {
@@ -38,10 +50,49 @@ impl Condition {
     pub fn hears(self) -> bool {
         match self {
             Condition::Opening | Condition::Listening | Condition::Clipped | Condition::Dc => true,
-            Condition::Dead | Condition::Lost => false,
+            Condition::Garbage | Condition::Dead | Condition::Lost | Condition::Ended => false,
         }
     }
 }
+
+/// Kinds of faults by which a source is lost.
+pub(crate) mod fault {
+    /// It does not open.
+    pub(crate) const UNOPENED: &str = "does-not-open";
+    /// It was open and failed.
+    pub(crate) const FAILED: &str = "failed";
+    /// It is open and nothing comes.
+    pub(crate) const STALLED: &str = "stalled";
+    /// It comes at another rate than it says.
+    #[cfg(feature = "mic")]
+    pub(crate) const RATE: &str = "wrong-rate";
+    /// What feeds it has ended.
+    pub(crate) const ENDED: &str = "ended";
+    /// What comes is not understood.
+    pub(crate) const FOREIGN: &str = "not-understood";
+}
+
+/// What could be better with a source that is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Hint {
+    /// Nothing loud has come for a while.
+    Quiet,
+    /// Nothing but noise of the last bit.
+    Muted,
+    /// There are no high frequencies.
+    NarrowBand,
+    /// The channels cancel each other in their mean.
+    Cancelling,
+    /// One channel is much louder than another.
+    Unequal,
+    /// A pipe comes at another rate than it should.
+    Rate,
+    /// A recording or a pipe is clipped, constant or no sound.
+    NoSound,
+}
+
+/// How often a fault that goes on, and that the log kept for later, is offered to it again.
+const OFFER: Duration = Duration::from_secs(60);
 
 /// How one source is doing.
 #[derive(Debug)]
@@ -51,9 +102,11 @@ pub struct Hearing {
     started: Instant,
     state: Mutex<State>,
     n_opened: AtomicU64,
+    n_abandoned: AtomicU64,
     /// When the capture thread was last known to be alive, milliseconds since `started`.
     beat_ms: AtomicU64,
     reopen: AtomicBool,
+    restart: AtomicBool,
     #[cfg(feature = "serial")]
     node: Arc<Report>,
 }
@@ -61,7 +114,15 @@ pub struct Hearing {
 #[derive(Debug)]
 struct State {
     condition: Condition,
-    reason: Option<String>,
+    fault: Option<Fault>,
+    /// When it ceased to be all right, and the kinds of faults that were logged since then.
+    since: Instant,
+    /// When the present fault was last taken to the log, which may have kept it for later.
+    offered: Option<Instant>,
+    kinds: Vec<&'static str>,
+    log: FaultLog,
+    hints: BTreeMap<Hint, Fault>,
+    hint_log: FaultLog,
 }
 
 /// The state of a [`Hearing`] at one moment.
@@ -69,10 +130,18 @@ struct State {
 pub struct HearingSnapshot {
     /// What is wrong, if anything.
     pub capture: Condition,
+    /// The kind of what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture_fault: Option<&'static str>,
     /// In words, where something is wrong.
     pub capture_reason: Option<String>,
+    /// What could be better, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capture_hints: Vec<String>,
     /// How many times the source was opened again.
     pub n_reopened: u64,
+    /// How many devices did not close and were left behind, with their threads.
+    pub n_abandoned: u64,
     /// What a microcontroller says of itself.
     #[cfg(feature = "serial")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,13 +151,25 @@ pub struct HearingSnapshot {
 impl Hearing {
     /// Of a source that is still to be opened.
     pub fn of(name: impl Into<String>) -> Self {
+        let started = Instant::now();
         Hearing {
             name: name.into(),
-            started: Instant::now(),
-            state: Mutex::new(State { condition: Condition::Opening, reason: None }),
+            started,
+            state: Mutex::new(State {
+                condition: Condition::Opening,
+                fault: None,
+                since: started,
+                offered: None,
+                kinds: Vec::new(),
+                log: FaultLog::default(),
+                hints: BTreeMap::new(),
+                hint_log: FaultLog::default(),
+            }),
             n_opened: AtomicU64::new(0),
+            n_abandoned: AtomicU64::new(0),
             beat_ms: AtomicU64::new(0),
             reopen: AtomicBool::new(false),
+            restart: AtomicBool::new(false),
             #[cfg(feature = "serial")]
             node: Arc::default(),
         }
@@ -99,28 +180,84 @@ impl Hearing {
         &self.name
     }
 
-    /// Takes note of a condition, and logs it if it is news.
-    pub(crate) fn set(&self, condition: Condition, reason: impl Into<Option<String>>) {
-        let reason = reason.into();
-        let mut state = self.lock();
-        if (state.condition, &state.reason) == (condition, &reason) {
-            return;
-        }
-        match (&reason, condition) {
-            (Some(reason), _) => tracing::warn!(source = self.name, "{}: {reason}", self.name),
-            (None, Condition::Listening) if state.reason.is_some() => {
-                tracing::info!(source = self.name, "{}: heard again", self.name)
-            }
-            (None, _) => {}
-        }
-        *state = State { condition, reason };
+    /// The source cannot be heard.
+    pub(crate) fn lost(&self, fault: Fault) {
+        self.set(Condition::Lost, Some(fault));
     }
 
-    /// Takes note of what the samples say, unless there are none to come: what is left in the ring says nothing of a source that is
-    /// lost.
-    pub(crate) fn judge(&self, condition: Condition, reason: impl Into<Option<String>>) {
-        if !matches!(self.condition(), Condition::Opening | Condition::Lost) {
-            self.set(condition, reason);
+    /// Sound comes, as far as the one who opened the source can tell.
+    pub(crate) fn listening(&self) {
+        self.set(Condition::Listening, None);
+    }
+
+    /// The source has come to its end, as a recording does, or by an error.
+    pub(crate) fn ended(&self, error: Option<&Error>) {
+        let text = match error {
+            None => "the recording has ended".to_string(),
+            Some(error) => format!("{error}; it is not listened to any more"),
+        };
+        self.set(Condition::Ended, Some(Fault::new(if error.is_some() { fault::FAILED } else { fault::ENDED }, text)));
+    }
+
+    /// Takes note of what the samples say, unless there are none to come: what is left in the ring
+    /// says nothing of a source that is lost.
+    pub(crate) fn judge(&self, condition: Condition, fault: impl Into<Option<Fault>>) {
+        if !matches!(self.condition(), Condition::Opening | Condition::Lost | Condition::Ended) {
+            self.set(condition, fault.into());
+        }
+    }
+
+    /// Takes note of a condition, and logs it if it is news.
+    fn set(&self, condition: Condition, fault: Option<Fault>) {
+        let name = &self.name;
+        let mut state = self.lock();
+        let (was_well, is_well) = (state.fault.is_none(), fault.is_none());
+        if was_well && !is_well {
+            state.since = Instant::now();
+            state.kinds.clear();
+        }
+        let is_end = condition == Condition::Ended;
+        let goes_on = state.condition == condition && state.fault == fault;
+        let is_offered = goes_on && state.offered.is_some_and(|at| at.elapsed() < OFFER);
+        if let Some(fault) =
+            fault.as_ref().filter(|fault| is_end || !is_offered && !state.kinds.contains(&fault.kind()))
+        {
+            state.offered = Some(Instant::now());
+            match (condition, state.log.occurred(fault)) {
+                (Condition::Ended, _) if fault.kind() == fault::ENDED => {
+                    tracing::info!(source = name, "{name}: {fault}")
+                }
+                (Condition::Ended, _) => tracing::error!(source = name, "{name}: {fault}"),
+                (_, Some(news)) => {
+                    state.kinds.push(fault.kind());
+                    tracing::warn!(source = name, fault = fault.kind(), "{name}: {fault}{}", news.suffix());
+                }
+                (_, None) => {}
+            }
+        }
+        if !was_well && is_well && state.log.recovered() {
+            let silent_s = state.since.elapsed().as_secs_f64();
+            tracing::info!(source = name, silent_s, "{name}: heard again after {silent_s:.1} s");
+        }
+        state.condition = condition;
+        state.fault = fault;
+    }
+
+    /// Takes note of what could be better, or that it has become so, and logs news.
+    pub(crate) fn hint(&self, hint: Hint, fault: Option<Fault>) {
+        let name = &self.name;
+        let mut state = self.lock();
+        match fault {
+            Some(fault) => {
+                let is_new = !state.hints.contains_key(&hint);
+                if let Some(news) = is_new.then(|| state.hint_log.occurred(&fault)).flatten() {
+                    tracing::warn!(source = name, hint = fault.kind(), "{name}: {fault}{}", news.suffix());
+                }
+                state.hints.insert(hint, fault);
+            }
+            None => {
+                state.hints.remove(&hint);
+            }
         }
     }
 
@@ -134,8 +271,11 @@ impl Hearing {
         let state = self.lock();
         HearingSnapshot {
             capture: state.condition,
-            capture_reason: state.reason.clone(),
+            capture_fault: state.fault.as_ref().map(Fault::kind),
+            capture_reason: state.fault.as_ref().map(|fault| fault.text().to_string()),
+            capture_hints: state.hints.values().map(|hint| hint.text().to_string()).collect(),
             n_reopened: self.n_opened.load(Relaxed).saturating_sub(1),
+            n_abandoned: self.n_abandoned.load(Relaxed),
             #[cfg(feature = "serial")]
             node: self.node.snapshot(),
         }
@@ -152,8 +292,13 @@ impl Hearing {
         self.n_opened.fetch_add(1, Relaxed);
     }
 
-    /// The capture thread is alive.
+    /// A device did not close and was left behind; returns how many there are.
     #[cfg(feature = "mic")]
+    pub(crate) fn abandoned(&self) -> u64 {
+        self.n_abandoned.fetch_add(1, Relaxed) + 1
+    }
+
+    /// The capture thread is alive.
     pub(crate) fn beat(&self) {
         self.beat_ms.store(self.started.elapsed().as_millis() as u64, Relaxed);
     }
@@ -169,12 +314,25 @@ impl Hearing {
     }
 
     /// Whether that was asked for since the last time.
-    #[cfg(any(feature = "mic", test))]
     pub(crate) fn is_asked_to_reopen(&self) -> bool {
         self.reopen.swap(false, Relaxed)
+    }
+
+    /// Asks for the daemon to end, so that it is started anew: the process itself is the trouble.
+    #[cfg(feature = "mic")]
+    pub(crate) fn ask_to_restart(&self) {
+        self.restart.store(true, Relaxed);
+    }
+
+    /// Whether that was asked for.
+    pub fn is_asked_to_restart(&self) -> bool {
+        self.restart.load(Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

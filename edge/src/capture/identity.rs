@@ -1,5 +1,6 @@
-//! Which sound card is which: the kernel numbers cards in the order in which it finds them, and calls two of the same kind `USB`
-//! and `USB_1` in that order. What a USB device says of itself, and the socket that it is plugged into, stay.
+//! Which sound card is which: the kernel numbers cards in the order in which it finds them, and
+//! calls two of the same kind `USB` and `USB_1` in that order. What a USB device says of itself,
+//! and the socket that it is plugged into, stay.
 //!
 //! `/sys/class/sound` enters; identities, and the ALSA id that a card has today, leave.
 
@@ -17,7 +18,8 @@ pub(super) const USB: &str = "usb:";
 pub(super) struct UsbCard {
     /// ALSA's id of it today, `USB_1`.
     pub(super) card: String,
-    /// Vendor and product, four hexadecimal digits each, and the serial number where there is one: `046d:0825:A1B2`.
+    /// Vendor and product, four hexadecimal digits each, and the serial number where there is one:
+    /// `046d:0825:A1B2`.
     name: String,
     /// The socket: bus and ports, `1-1.3`.
     path: String,
@@ -43,7 +45,8 @@ fn usb_card(card: &Path) -> Option<UsbCard> {
         return None;
     }
     let text = |path: &Path| fs::read_to_string(path).ok().map(|text| text.trim().to_string());
-    // The card belongs to an interface of the device, `1-1.3:1.0`, which lies in the folder of the device itself.
+    // The card belongs to an interface of the device, `1-1.3:1.0`, which lies in the folder of the
+    // device itself.
     let device = fs::canonicalize(card.join("device")).ok()?.parent()?.to_path_buf();
     let mut name = format!("{}:{}", text(&device.join("idVendor"))?, text(&device.join("idProduct"))?);
     if let Some(serial) = text(&device.join("serial")).filter(|serial| !serial.is_empty()) {
@@ -52,7 +55,8 @@ fn usb_card(card: &Path) -> Option<UsbCard> {
     Some(UsbCard { card: text(&card.join("id"))?, name, path: device.file_name()?.to_str()?.to_string() })
 }
 
-/// ALSA's id of the card that `wanted` means: `usb:VENDOR:PRODUCT[:SERIAL]`, with `@SOCKET` or that alone, `usb:@1-1.3`.
+/// ALSA's id of the card that `wanted` means: `usb:VENDOR:PRODUCT[:SERIAL]`, with `@SOCKET` or that
+/// alone, `usb:@1-1.3`.
 ///
 /// # Errors
 ///
@@ -85,7 +89,8 @@ mod tests {
 
     use super::*;
 
-    /// A machine with these cards: number, ALSA id, socket, vendor, product, serial. Without a socket a card is built in.
+    /// A machine with these cards: number, ALSA id, socket, vendor, product, serial. Without a
+    /// socket a card is built in.
     fn sysfs(dir: &Path, cards: &[(usize, &str, &str, &str, &str, &str)]) -> std::path::PathBuf {
         let class = dir.join("class/sound");
         fs::create_dir_all(&class).unwrap();

@@ -1,37 +1,43 @@
 //! A capture device: device blocks enter, mono samples leave.
 //!
-//! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread opens the device and
-//! then looks after it (`supervise`), because neither a device that reports an error, nor one that falls silent without a word,
-//! nor one that delivers at another rate than it says may look like a quiet room.
+//! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread
+//! opens the device and then looks after it (`supervise`), because neither a device that reports an
+//! error, nor one that falls silent without a word, nor one that delivers at another rate than it
+//! says may look like a quiet room.
 //!
 //! # Real-time
 //!
-//! The audio callback does not allocate, lock, log or make system calls. Errors reach the capture thread through a
-//! lock-free queue.
+//! The audio callback does not allocate, lock, log or make system calls. Errors reach the capture
+//! thread through a lock-free queue.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, StreamTrait};
-use cpal::{
-    BufferSize, FromSample, I24, InputCallbackInfo, SampleFormat, SizedSample, StreamConfig, StreamInstant, U24,
-};
-use ringbuf::traits::{Consumer, Producer, Split};
-use ringbuf::{HeapCons, HeapProd, HeapRb};
+use cpal::{BufferSize, FromSample, I24, InputCallbackInfo, SampleFormat, SizedSample, StreamConfig, U24};
+use ringbuf::traits::{Consumer, Split};
+use ringbuf::{HeapCons, HeapRb};
 
+use super::callback::{Callback, fault_sink};
 use super::device::{self, Format};
-use super::pace::Pace;
-use super::supervise::{Live, Opened};
-use super::{Content, Mono, Session, ring_len};
+use super::hearing::{Hearing, fault};
+use super::kind::Setup;
+use super::pace::{Pace, Unpaced};
+use super::supervise::{Failure, Live, Look, Opened, Watch};
+use super::{Content, Options, Session, Source, ring_len};
 use crate::error::{Error, Result};
-use crate::ring::{self, Closer, Reader, Writer};
+use crate::fault::{Fault, FaultLog};
+use crate::mono::{Balance, Mono};
+use crate::ring::{self, Closer, Reader};
 use crate::status::Status;
 
-/// Blocks a second to ask for, 20 ms each. The default of some devices is seconds long.
-const BLOCKS_PER_S: u32 = 50;
+/// Lengths of a block to ask for, milliseconds; the default of some devices is seconds long. Where
+/// samples went missing, a longer one is asked for next: a sound server may hand over more at once
+/// than two of the blocks hold.
+const BLOCKS_MS: [u32; 4] = [20, 60, 180, 360];
 
 /// How long a device may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -39,27 +45,48 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Errors that can wait for the capture thread.
 const N_FAULTS: usize = 16;
 
-/// Driver overruns are logged no more often than this.
-const XRUN_LOG: Duration = Duration::from_secs(10);
+/// So many devices that did not close, each with its threads and descriptors, are the last: a new
+/// process gets rid of them all, and this one ends before the system refuses it threads.
+const MAX_ABANDONED: u64 = 6;
 
 /// A microphone that can be opened.
 pub(super) struct Microphone {
     /// Its id, its name, or a part of its name; `None` for the default device.
     wanted: Option<String>,
+    options: Options,
     status: Arc<Status>,
+    hearing: Arc<Hearing>,
+    /// Which of [`BLOCKS_MS`] to ask for, and whether samples went missing with it.
+    block: usize,
+    is_lossy: Arc<AtomicBool>,
 }
 
-impl Microphone {
-    pub(super) fn new(wanted: Option<&str>, status: &Arc<Status>) -> Self {
-        Microphone { wanted: wanted.map(str::to_string), status: status.clone() }
-    }
+/// Begins to listen to a microphone.
+pub(super) fn start(wanted: Option<&str>, setup: &Setup<'_>) -> Result<Source> {
+    let microphone = Microphone {
+        wanted: wanted.map(str::to_string),
+        options: setup.options.clone(),
+        status: setup.status.clone(),
+        hearing: setup.hearing.clone(),
+        block: 0,
+        is_lossy: Arc::default(),
+    };
+    Source::supervised(microphone, Arc::new(AtomicBool::new(true)), setup)
 }
 
 impl Live for Microphone {
     type Opened = Device;
 
-    fn open(&mut self) -> Result<(Session, Device)> {
-        open(self.wanted.as_deref(), &self.status)
+    fn open(&mut self, _: &Watch<'_>) -> Result<(Session, Device), Failure> {
+        self.choose_block();
+        let n_abandoned = self.hearing.snapshot().n_abandoned;
+        if n_abandoned >= MAX_ABANDONED {
+            let reason = format!("{n_abandoned} times it did not close; only a restart of the daemon gets rid of that");
+            self.hearing.ask_to_restart();
+            let error = Error::device(self.wanted.as_deref().unwrap_or("default"), reason);
+            return Err(Failure { is_final: true, ..Failure::new(fault::FAILED, error) });
+        }
+        Ok(self.open_device()?)
     }
 }
 
@@ -73,56 +100,83 @@ pub(super) struct Device {
     closer: Closer,
     pace: Pace,
     status: Arc<Status>,
-    /// Overruns of the driver that were logged, and when.
+    hearing: Arc<Hearing>,
+    is_lossy: Arc<AtomicBool>,
+    /// Overruns of the driver that were logged.
     n_xruns: u64,
-    xruns_logged: Option<Instant>,
+    xrun_log: FaultLog,
 }
 
-/// Opens a device and sets it going. Belongs on the thread that keeps the stream.
-fn open(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Session, Device)> {
-    #[cfg(target_os = "linux")]
-    let messages = super::alsa_messages::AlsaMessages::keep();
-    let result = open_quietly(wanted, status);
-    #[cfg(target_os = "linux")]
-    let result = result.map_err(|error| match (error, messages.first()) {
-        (Error::Device { device, reason }, Some(message)) => Error::device(device, format!("{reason} ({message})")),
-        (error, _) => error,
-    });
-    result
-}
+impl Microphone {
+    /// Takes a longer block where samples went missing with the last one.
+    fn choose_block(&mut self) {
+        if self.is_lossy.swap(false, Ordering::Relaxed) && self.block + 1 < BLOCKS_MS.len() {
+            self.block += 1;
+            let (name, ms) = (self.hearing.name(), BLOCKS_MS[self.block]);
+            tracing::info!(source = name, "{name}: samples went missing; asking for blocks of {ms} ms");
+        }
+    }
 
-fn open_quietly(wanted: Option<&str>, status: &Arc<Status>) -> Result<(Session, Device)> {
-    let name = wanted.unwrap_or("default");
-    let failed = |error: cpal::Error| match (wanted, error.kind()) {
-        // Where there is no device at all, ALSA still has a default one, which does not open.
-        (None, cpal::ErrorKind::DeviceNotAvailable) => Error::device(name, "no capture device found"),
-        _ => Error::device(name, device::reason(&error)),
-    };
-    let device = device::find(&device::host()?, wanted)?;
-    let format = device::choose_format(&device).map_err(failed)?;
-    let fixed = BufferSize::Fixed(format.sample_rate / BLOCKS_PER_S);
-    let (parts, reader) = build(&device, format, fixed, status)
-        .or_else(|error| {
-            tracing::debug!("{name}: blocks of 20 ms refused ({error}), taking the device's default");
-            build(&device, format, BufferSize::Default, status)
-        })
-        .map_err(failed)?;
-    let (stream, n_delivered, faults, closer) = parts;
-    // Streams are built paused.
-    stream.play().map_err(failed)?;
-    let description = format!("{} ({}), {format}", device::name_of(&device), device::id_of(&device));
-    let opened = Device {
-        name: name.to_string(),
-        stream,
-        n_delivered,
-        faults,
-        closer,
-        pace: Pace::new(format.sample_rate, Instant::now()),
-        status: status.clone(),
-        n_xruns: status.n_xruns(),
-        xruns_logged: None,
-    };
-    Ok((Session { sample_rate: format.sample_rate, content: Content::Samples, description, reader }, opened))
+    /// Opens the device and sets it going. Belongs on the thread that keeps the stream.
+    fn open_device(&self) -> Result<(Session, Device)> {
+        #[cfg(target_os = "linux")]
+        let messages = super::alsa_messages::AlsaMessages::keep();
+        let result = self.open_quietly();
+        #[cfg(target_os = "linux")]
+        let result = result.map_err(|error| match (error, messages.first()) {
+            (Error::Device { device, reason }, Some(message)) => Error::device(device, format!("{reason} ({message})")),
+            (error, _) => error,
+        });
+        result
+    }
+
+    fn open_quietly(&self) -> Result<(Session, Device)> {
+        let (wanted, status) = (self.wanted.as_deref(), &self.status);
+        let name = wanted.unwrap_or("default");
+        let failed = |error: cpal::Error| match (wanted, error.kind()) {
+            // Where there is no device at all, ALSA still has a default one, which does not open.
+            (None, cpal::ErrorKind::DeviceNotAvailable) => Error::device(name, "no capture device found"),
+            _ => Error::device(name, device::reason(&error)),
+        };
+        let device = device::find(&device::host()?, wanted)?;
+        let channels = &self.options.channels;
+        let format = device::choose_format(&device, channels.n_least()).map_err(failed)?;
+        channels.check(format.n_channels.into()).map_err(|reason| Error::device(name, reason))?;
+        let mono = || Mono::of(format.n_channels.into(), channels, format.sample_rate);
+        let ms = BLOCKS_MS[self.block];
+        let fixed = BufferSize::Fixed((u64::from(format.sample_rate) * u64::from(ms) / 1000) as u32);
+        let (parts, reader, balance) = build(&device, format, fixed, mono(), status)
+            .or_else(|error| {
+                tracing::debug!("{name}: blocks of {ms} ms refused ({error}), taking the device's default");
+                build(&device, format, BufferSize::Default, mono(), status)
+            })
+            .map_err(failed)?;
+        let (stream, n_delivered, faults, closer) = parts;
+        // Streams are built paused.
+        stream.play().map_err(failed)?;
+        let description = format!("{} ({}), {format}", device::name_of(&device), device::id_of(&device));
+        let opened = Device {
+            name: name.to_string(),
+            stream,
+            n_delivered,
+            faults,
+            closer,
+            pace: Pace::new(format.sample_rate, Instant::now()),
+            status: status.clone(),
+            hearing: self.hearing.clone(),
+            is_lossy: self.is_lossy.clone(),
+            n_xruns: status.n_xruns(),
+            xrun_log: FaultLog::default(),
+        };
+        let session = Session {
+            sample_rate: format.sample_rate,
+            content: Content::Samples,
+            description,
+            reader,
+            balance: Some(balance),
+        };
+        Ok((session, opened))
+    }
 }
 
 type Parts = (cpal::Stream, Arc<AtomicU64>, HeapCons<cpal::Error>, Closer);
@@ -132,14 +186,16 @@ fn build(
     device: &cpal::Device,
     format: Format,
     buffer_size: BufferSize,
+    mono: Mono,
     status: &Arc<Status>,
-) -> Result<(Parts, Reader), cpal::Error> {
+) -> Result<(Parts, Reader, Arc<Balance>), cpal::Error> {
     let (writer, reader) = ring::ring(ring_len(format.sample_rate), status.clone());
     let closer = writer.closer();
     let n_delivered = Arc::new(AtomicU64::new(0));
     let (faults_in, faults) = HeapRb::new(N_FAULTS).split();
+    let balance = mono.balance();
     let callback = Callback {
-        mono: Mono::new(format.n_channels.into()),
+        mono,
         n_channels: format.n_channels.into(),
         sample_rate: format.sample_rate,
         writer,
@@ -153,7 +209,7 @@ fn build(
     let stream = match format.sample_format {
         SampleFormat::I8 => stream_of::<i8>(device, config, callback, on_error),
         SampleFormat::I16 => stream_of::<i16>(device, config, callback, on_error),
-        SampleFormat::I24 => stream_of::<I24>(device, config, callback, on_error),
+        SampleFormat::I24 => stream_of_i24(device, config, callback, on_error),
         SampleFormat::I32 => stream_of::<i32>(device, config, callback, on_error),
         SampleFormat::I64 => stream_of::<i64>(device, config, callback, on_error),
         SampleFormat::U8 => stream_of::<u8>(device, config, callback, on_error),
@@ -165,7 +221,7 @@ fn build(
         SampleFormat::F64 => stream_of::<f64>(device, config, callback, on_error),
         _ => Err(cpal::Error::new(cpal::ErrorKind::UnsupportedConfig)),
     }?;
-    Ok(((stream, n_delivered, faults, closer), reader))
+    Ok(((stream, n_delivered, faults, closer), reader, balance))
 }
 
 fn stream_of<T>(
@@ -178,83 +234,64 @@ where
     T: SizedSample,
     f32: FromSample<T>,
 {
-    device.build_input_stream(config, move |block: &[T], info| callback.store(block, info), on_error, None)
+    let store = move |block: &[T], info: &InputCallbackInfo| callback.store(block, |x| x.to_sample(), info);
+    device.build_input_stream(config, store, on_error, None)
 }
 
-/// What happens on the audio thread.
-struct Callback {
-    mono: Mono,
-    n_channels: usize,
-    sample_rate: u32,
-    writer: Writer,
-    /// Samples so far.
-    n_delivered: Arc<AtomicU64>,
-    status: Arc<Status>,
-    /// Driver overruns that have been accounted for.
-    n_xruns: u64,
-    /// When the first sample behind the last block was captured.
-    next_capture: Option<StreamInstant>,
+/// Of 24 bits in 4 bytes. What is in the upper byte differs from driver to driver: copies of the
+/// sign, or zeros.
+fn stream_of_i24(
+    device: &cpal::Device,
+    config: StreamConfig,
+    mut callback: Callback,
+    on_error: impl FnMut(cpal::Error) + Send + 'static,
+) -> Result<cpal::Stream, cpal::Error> {
+    let store = move |block: &[I24], info: &InputCallbackInfo| callback.store(block, of_i24, info);
+    device.build_input_stream(config, store, on_error, None)
 }
 
-impl Callback {
-    fn store<T>(&mut self, block: &[T], info: &InputCallbackInfo)
-    where
-        T: SizedSample,
-        f32: FromSample<T>,
-    {
-        let capture = info.timestamp().capture;
-        let n_xruns = self.status.n_xruns();
-        if n_xruns != self.n_xruns {
-            self.n_xruns = n_xruns;
-            // The driver does not say how much it lost; its clock does.
-            let lost = self.next_capture.map(|due| capture.saturating_duration_since(due)).unwrap_or_default();
-            self.writer.mark_gap((lost.as_secs_f64() * f64::from(self.sample_rate)).round() as u64);
-        }
-        let Callback { mono, writer, .. } = self;
-        mono.mix(block, |samples| writer.write(samples));
-        let n_samples = block.len() / self.n_channels;
-        let duration = Duration::from_secs_f64(n_samples as f64 / f64::from(self.sample_rate));
-        self.next_capture = capture.checked_add(duration);
-        self.n_delivered.fetch_add(n_samples as u64, Ordering::Relaxed);
-    }
-}
-
-/// Sorts a stream's errors, on the audio thread: driver overruns are counted, the rest is handed to the capture thread.
-/// What finds no room is a repetition.
-fn fault_sink(mut faults: HeapProd<cpal::Error>, status: Arc<Status>) -> impl FnMut(cpal::Error) + Send + 'static {
-    move |error| match error.kind() {
-        cpal::ErrorKind::Xrun => status.add_xrun(),
-        _ => {
-            let _ = faults.try_push(error);
-        }
-    }
+fn of_i24(sample: I24) -> f32 {
+    (sample.inner() << 8) as f32 / 2_147_483_648.0
 }
 
 impl Opened for Device {
-    fn look(&mut self) -> Result<bool> {
+    fn look(&mut self) -> Result<Look, Failure> {
+        let failed = |kind, reason: String| Failure::new(kind, Error::device(&self.name, reason));
         while let Some(fault) = self.faults.try_pop() {
             let text = device::reason(&fault);
             match fault.kind() {
                 cpal::ErrorKind::DeviceChanged | cpal::ErrorKind::RealtimeDenied => {
                     tracing::warn!("capture device {}: {text}", self.name);
                 }
-                _ => return Err(Error::device(&self.name, text)),
+                _ => return Err(failed(fault::FAILED, text)),
             }
         }
-        let n_xruns = self.status.n_xruns();
-        if n_xruns != self.n_xruns && self.xruns_logged.is_none_or(|at| at.elapsed() > XRUN_LOG) {
-            tracing::warn!("capture device {}: {} overruns in its driver", self.name, n_xruns - self.n_xruns);
-            self.n_xruns = n_xruns;
-            self.xruns_logged = Some(Instant::now());
+        let n_new = self.status.n_xruns() - self.n_xruns;
+        if n_new > 0 {
+            self.is_lossy.store(true, Ordering::Relaxed);
+            let fault = Fault::new("overrun", format!("capture device {}: {n_new} overruns in its driver", self.name));
+            if self.xrun_log.occurred(&fault).is_some() {
+                tracing::warn!("{fault}");
+                self.n_xruns += n_new;
+            }
         }
         let n_delivered = self.n_delivered.load(Ordering::Relaxed);
-        self.pace.look(n_delivered, Instant::now()).map_err(|reason| Error::device(&self.name, reason))
+        match self.pace.look(n_delivered, Instant::now()) {
+            Ok(true) => Ok(Look::Delivers),
+            Ok(false) => Ok(Look::Nothing),
+            Err(Unpaced::Stalled(reason)) => Err(failed(fault::STALLED, reason)),
+            Err(Unpaced::Fast(reason)) => Err(failed(fault::RATE, reason)),
+            Err(Unpaced::Slow(reason)) => {
+                self.is_lossy.store(true, Ordering::Relaxed);
+                Err(failed(fault::RATE, reason))
+            }
+        }
     }
 
-    /// Closes the device, or leaves it behind if it hangs: libpulse, for one, locks itself up when its server dies, and
-    /// that must not keep the next one from being opened.
+    /// Closes the device, or leaves it behind if it hangs: libpulse, for one, locks itself up when
+    /// its server dies, and that must not keep the next one from being opened.
     fn close(self) {
-        let Device { stream, closer, name, .. } = self;
+        let Device { stream, closer, name, hearing, .. } = self;
         closer.close();
         let (closed, is_closed) = mpsc::channel();
         let spawned = thread::Builder::new().name("close".to_string()).spawn(move || {
@@ -263,7 +300,8 @@ impl Opened for Device {
             let _ = closed.send(());
         });
         if spawned.is_ok() && is_closed.recv_timeout(CLOSING).is_err() {
-            tracing::warn!("capture device {name} hangs and is left behind");
+            let n_abandoned = hearing.abandoned();
+            tracing::warn!(n_abandoned, "capture device {name} did not close; abandoning it ({n_abandoned} so far)");
         }
     }
 }
@@ -271,54 +309,47 @@ impl Opened for Device {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::Chunk;
 
-    fn callback(sample_rate: u32, n_channels: usize) -> (Callback, Reader, Arc<Status>) {
-        let status = Arc::new(Status::default());
-        let (writer, reader) = ring::ring(1000, status.clone());
-        let callback = Callback {
-            mono: Mono::new(n_channels),
-            n_channels,
-            sample_rate,
-            writer,
-            n_delivered: Arc::default(),
-            status: status.clone(),
-            n_xruns: 0,
-            next_capture: None,
-        };
-        (callback, reader, status)
-    }
-
-    fn captured_at(ms: u64) -> InputCallbackInfo {
-        let at = StreamInstant::from_millis(ms);
-        InputCallbackInfo::new(cpal::InputStreamTimestamp { callback: at, capture: at })
-    }
-
-    #[test]
-    fn a_driver_overrun_becomes_a_gap_of_the_time_it_lasted() {
-        let (mut callback, mut reader, status) = callback(1_000, 2);
-        callback.store(&[0_i16; 40], &captured_at(100));
-        status.add_xrun();
-        // 20 frames of 1 ms were due until 120; the next block was captured at 175.
-        callback.store(&[0_i16; 40], &captured_at(175));
-        callback.store(&[0_i16; 40], &captured_at(199));
-        let mut buffer = [0.0; 100];
-        assert_eq!(reader.read(&mut buffer), Chunk::Samples(20));
-        assert_eq!(reader.read(&mut buffer), Chunk::Gap(55));
-        assert_eq!(reader.read(&mut buffer), Chunk::Samples(40), "clock jitter without an overrun is no gap");
-        assert_eq!(callback.n_delivered.load(Ordering::Relaxed), 60);
-    }
-
-    #[test]
-    fn overruns_are_counted_and_other_faults_are_passed_on() {
-        let (faults_in, mut faults) = HeapRb::new(2).split();
-        let status = Arc::new(Status::default());
-        let mut sink = fault_sink(faults_in, status.clone());
-        sink(cpal::Error::new(cpal::ErrorKind::Xrun));
-        for _ in 0..3 {
-            sink(cpal::Error::new(cpal::ErrorKind::DeviceNotAvailable));
+    fn microphone() -> Microphone {
+        Microphone {
+            wanted: None,
+            options: Options::default(),
+            status: Arc::default(),
+            hearing: Arc::new(Hearing::of("ear")),
+            block: 0,
+            is_lossy: Arc::default(),
         }
-        assert_eq!(status.n_xruns(), 1);
-        assert_eq!(faults.try_pop().unwrap().kind(), cpal::ErrorKind::DeviceNotAvailable);
+    }
+
+    #[test]
+    fn devices_that_do_not_close_are_counted_and_a_restart_comes_before_the_limit() {
+        let mut microphone = microphone();
+        let hearing = microphone.hearing.clone();
+        (0..MAX_ABANDONED).for_each(|_| {
+            hearing.abandoned();
+        });
+        let failure = microphone.open(&Watch::new(&hearing, &AtomicBool::new(false))).err().unwrap();
+        assert!(failure.is_final && hearing.is_asked_to_restart());
+        assert_eq!(hearing.snapshot().n_abandoned, MAX_ABANDONED);
+        assert!(failure.error.unwrap().to_string().contains("restart"));
+    }
+
+    #[test]
+    fn after_samples_went_missing_longer_blocks_are_asked_for() {
+        let mut microphone = microphone();
+        let mut next = |is_lossy| {
+            microphone.is_lossy.store(is_lossy, Ordering::Relaxed);
+            microphone.choose_block();
+            BLOCKS_MS[microphone.block]
+        };
+        assert_eq!([false, true, false, true, true, true].map(&mut next), [20, 60, 60, 180, 360, 360]);
+    }
+
+    #[test]
+    fn the_upper_byte_of_24_bits_does_not_matter() {
+        for (bits, value) in [(0x40_0000, 0.5), (0x80_0000, -1.0), (-0x80_0000, -1.0), (0xff_ffff, -1.0 / 8_388_608.0)]
+        {
+            assert_eq!(of_i24(I24::new_unchecked(bits)), value);
+        }
     }
 }

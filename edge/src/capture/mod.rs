@@ -1,61 +1,98 @@
-//! Capture: a microphone, a microcontroller, a recording or a pipe enters, mono samples leave in [rings](ring::ring).
+//! Capture: a microphone, a microcontroller, a recording, a pipe, a program or a stream of the
+//! network enters, mono samples leave in [rings](ring::ring).
 //!
-//! A device fills its ring from its audio callback; files and pipes from a reader thread. A [`Source`] gives one
-//! [`Session`] after another: a recording or a pipe has one, a microphone one each time that it is opened. A recording or pipe ends
-//! by closing its end of the ring, and [`Source::finish`] then says why; a microphone never ends (`supervise`). How it is doing
-//! is in its [`Hearing`]: an error of the source is never silence. A microcontroller may send log-mel frames instead of sound: what is in a
-//! ring is its session's [`Content`].
+//! Each source is a live one or a recording ([`SourceSpec::is_live`]); of a pipe, its pace tells
+//! which. Live sources are kept open by one supervisor (`supervise`), whatever they are: it opens
+//! them, again and again where that helps, and each opening gives one [`Session`]. A recording has
+//! one session and ends. How a source is doing is in its [`Hearing`]: an error of it is never
+//! silence. A microcontroller may send log-mel frames instead of sound: what is in a ring is its
+//! session's [`Content`].
+//!
+//! | source | file |
+//! |---|---|
+//! | microphone | `microphone`, `mic`, `callback`, `device`, `identity` |
+//! | microcontroller | `address`, `node`, `serial` |
+//! | recording | `file` |
+//! | standard input, FIFO | `pipe` |
+//! | command | `command`, `child` |
+//! | stream of the network | `network`, `child` |
 //!
 //! The only module that knows cpal.
 
 mod address;
 #[cfg(all(feature = "mic", target_os = "linux"))]
 mod alsa_messages;
+mod bytes;
+#[cfg(feature = "mic")]
+mod callback;
+mod child;
+mod command;
 #[cfg(feature = "mic")]
 mod device;
 mod file;
+mod flow;
+mod head;
 mod hearing;
+mod hints;
 #[cfg(all(feature = "mic", target_os = "linux"))]
 mod identity;
+mod kind;
 #[cfg(feature = "mic")]
 mod mic;
-mod mono;
+mod microphone;
+mod network;
+mod node;
+mod options;
 #[cfg(feature = "mic")]
 mod pace;
+mod pipe;
+mod raw;
 #[cfg(feature = "serial")]
 mod report;
+mod secret;
 #[cfg(feature = "serial")]
 mod serial;
 mod spec;
-mod stdin;
-#[cfg(any(feature = "mic", feature = "serial"))]
 mod supervise;
+mod tempo;
 mod vitals;
 
 pub use address::{Address, NodeEncoding, NodeSpec};
+pub use command::CommandSpec;
 #[cfg(feature = "mic")]
 pub use device::{DeviceInfo, devices};
+pub use file::FileSpec;
 pub use hearing::{Condition, Hearing, HearingSnapshot};
-pub use mono::Mono;
+pub(crate) use hints::Heard;
+pub use microphone::MicSpec;
+pub use network::StreamSpec;
+pub use options::{Options, SourceOption};
+pub use pipe::StdinSpec;
+pub use raw::{Layout, RawFormat};
+pub(crate) use raw::{MAX_CHANNELS, RATES_HZ};
 #[cfg(feature = "serial")]
 pub use report::NodeSnapshot;
 #[cfg(feature = "serial")]
 pub use serial::Lamps;
-pub(crate) use spec::{MAX_CHANNELS, RATES_HZ};
-pub use spec::{RawFormat, SourceSpec};
+pub use spec::SourceSpec;
 pub(crate) use vitals::Vitals;
+
+pub use crate::mono::{Channels, Mono};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use edge_frontend::FrontendConfig;
 
 use crate::error::{Error, Result};
+use crate::mono::Balance;
 use crate::ring::{self, Reader, Writer};
 use crate::status::Status;
+
+use kind::Setup;
 
 /// Seconds of sound the ring holds: what the worker may be late before samples are lost.
 const RING_S: usize = 4;
@@ -63,18 +100,22 @@ const RING_S: usize = 4;
 /// How often a wait for the next session looks whether it is to end.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How long a source may take to end: a driver may hang, and must not keep the daemon.
+const ENDING: Duration = Duration::from_secs(5);
+const ENDING_TICK: Duration = Duration::from_millis(5);
+
 /// A source that is running.
 pub struct Source {
-    /// Whether sound comes as it happens, so that its time is the world's.
-    pub live: bool,
+    /// What samples are multiplied by.
+    pub gain: f32,
     /// Words for the lamps of a microcontroller, if that is what it is.
     #[cfg(feature = "serial")]
     pub lamps: Option<Lamps>,
+    /// Whether sound comes as it happens, as far as is known by now.
+    live: Arc<AtomicBool>,
     sessions: Receiver<Session>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<()>>>,
-    /// Whether the thread looks at `stop` before long. A thread that waits for a pipe does not.
-    interruptible: bool,
 }
 
 /// Sound from one opening of a source.
@@ -87,6 +128,8 @@ pub struct Session {
     pub description: String,
     /// The worker's end of the ring.
     pub reader: Reader,
+    /// How the channels compare, where there are several.
+    pub(crate) balance: Option<Arc<Balance>>,
 }
 
 /// What the values in a ring are.
@@ -94,8 +137,9 @@ pub struct Session {
 pub enum Content {
     /// Samples.
     Samples,
-    /// Log-mel frames of the model's front end before its normalisation, `(n_frames, n_mels)`, row-major. They enter whole, and are to
-    /// be read whole; the length of a gap is in values, too.
+    /// Log-mel frames of the model's front end before its normalisation, `(n_frames, n_mels)`,
+    /// row-major. They enter whole, and are to be read whole; the length of a gap is in values,
+    /// too.
     Frames {
         /// Values of a frame.
         n_mels: usize,
@@ -122,59 +166,23 @@ impl Content {
     }
 }
 
-/// Opens the source and begins to listen. Files play in real time unless `fast`. A microphone or a microcontroller is opened, and
-/// opened again, in the background. `frontend` is the model's, which a microcontroller's features must be those of.
+/// Begins to listen. A live source is opened, and opened again, in the background. `frontend` is
+/// the model's, which a microcontroller's features must be those of.
 ///
 /// # Errors
 ///
-/// When the file or pipe cannot be opened or has a format that cannot be processed, or no microcontroller could compute the features.
+/// When a recording cannot be opened or has a format that cannot be processed, no microcontroller
+/// could compute the features, or this machine lacks what the source needs.
 pub fn start(
     spec: &SourceSpec,
-    fast: bool,
+    options: &Options,
     frontend: &FrontendConfig,
     status: &Arc<Status>,
     hearing: &Arc<Hearing>,
 ) -> Result<Source> {
-    let source = match spec {
-        SourceSpec::Mic { device } => return start_mic(device.as_deref(), status, hearing),
-        SourceSpec::Serial(node) => return start_serial(node, frontend, status, hearing),
-        SourceSpec::File(path) => file::start(path, fast, status),
-        SourceSpec::Stdin { rate, format, channels } => {
-            stdin::start(std::io::stdin(), *rate, *format, usize::from(*channels), status)
-        }
-    }?;
-    hearing.opened();
-    hearing.set(Condition::Listening, None);
+    let mut source = spec.start(&Setup { options, frontend, status, hearing })?;
+    source.gain = options.gain();
     Ok(source)
-}
-
-#[cfg(feature = "mic")]
-fn start_mic(device: Option<&str>, status: &Arc<Status>, hearing: &Arc<Hearing>) -> Result<Source> {
-    Source::supervised(mic::Microphone::new(device, status), hearing)
-}
-
-#[cfg(not(feature = "mic"))]
-fn start_mic(_: Option<&str>, _: &Arc<Status>, _: &Arc<Hearing>) -> Result<Source> {
-    Err(Error::usage("source", "mic: this build has no microphone support (cargo feature `mic`)"))
-}
-
-#[cfg(feature = "serial")]
-fn start_serial(
-    node: &NodeSpec,
-    frontend: &FrontendConfig,
-    status: &Arc<Status>,
-    hearing: &Arc<Hearing>,
-) -> Result<Source> {
-    let lamps = Lamps::default();
-    let node = serial::SerialNode::new(node, frontend, lamps.clone(), hearing.node(), status)?;
-    let mut source = Source::supervised(node, hearing)?;
-    source.lamps = Some(lamps);
-    Ok(source)
-}
-
-#[cfg(not(feature = "serial"))]
-fn start_serial(_: &NodeSpec, _: &FrontendConfig, _: &Arc<Status>, _: &Arc<Hearing>) -> Result<Source> {
-    Err(Error::usage("source", "serial: this build has no serial support (cargo feature `serial`)"))
 }
 
 impl Source {
@@ -190,95 +198,104 @@ impl Source {
         None
     }
 
-    /// Ends the source and returns the error that ended it, if one did. `ended` says whether its last session is over.
-    ///
-    /// Waits for the source's thread, except where it may be blocked in a read that nothing can interrupt and has not
-    /// ended by itself.
+    /// Whether sound comes as it happens, so that its time is the world's. Of a pipe that may
+    /// become known later.
+    pub fn is_live(&self) -> bool {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Ends the source and returns the error that ended it, if one did. Its thread looks every now
+    /// and then whether it is to end.
     ///
     /// # Errors
     ///
-    /// What went wrong with the file or pipe.
-    pub fn finish(mut self, ended: bool) -> Result<()> {
+    /// What went wrong with the source.
+    pub fn finish(mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
-        match self.thread.take() {
-            Some(thread) if self.interruptible || ended || thread.is_finished() => match thread.join() {
-                Ok(result) => result,
-                Err(_) => Err(Error::Thread { thread: "capture", reason: "panicked".to_string() }),
-            },
-            _ => Ok(()),
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let until = Instant::now() + ENDING;
+        while !thread.is_finished() {
+            if Instant::now() > until {
+                tracing::warn!("a source did not close within {} s; abandoning it", ENDING.as_secs());
+                return Ok(());
+            }
+            thread::sleep(ENDING_TICK);
+        }
+        match thread.join() {
+            Ok(result) => result,
+            Err(_) => Err(Error::Thread { thread: "capture", reason: "panicked".to_string() }),
         }
     }
 
     /// A source that gives these sessions.
     #[cfg(test)]
     pub(crate) fn scripted(sessions: Receiver<Session>) -> Source {
+        Source::new(Arc::default(), sessions, Arc::default(), None)
+    }
+
+    fn new(
+        live: Arc<AtomicBool>,
+        sessions: Receiver<Session>,
+        stop: Arc<AtomicBool>,
+        thread: Option<JoinHandle<Result<()>>>,
+    ) -> Source {
         Source {
-            live: false,
+            gain: 1.0,
             #[cfg(feature = "serial")]
             lamps: None,
+            live,
             sessions,
-            stop: Arc::default(),
-            thread: None,
-            interruptible: true,
+            stop,
+            thread,
         }
     }
 
-    /// A source that is kept open on a thread of its own.
-    #[cfg(any(feature = "mic", feature = "serial"))]
-    fn supervised(live: impl supervise::Live + Send + 'static, hearing: &Arc<Hearing>) -> Result<Source> {
+    /// A source that is kept open on a thread of its own, and of which `is_live` tells whether it
+    /// is live.
+    fn supervised(
+        live: impl supervise::Live + Send + 'static,
+        is_live: Arc<AtomicBool>,
+        setup: &Setup<'_>,
+    ) -> Result<Source> {
         let (sender, sessions) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let thread = thread::Builder::new()
-            .name("capture".to_string())
-            .spawn({
-                let (stop, hearing) = (stop.clone(), hearing.clone());
-                move || {
-                    supervise::supervise(live, &hearing, &stop, &sender);
-                    Ok(())
-                }
-            })
-            .map_err(Error::io("start capture thread"))?;
-        Ok(Source {
-            live: true,
-            #[cfg(feature = "serial")]
-            lamps: None,
-            sessions,
-            stop,
-            thread: Some(thread),
-            interruptible: true,
-        })
+        let thread = spawn({
+            let (stop, hearing) = (stop.clone(), setup.hearing.clone());
+            move || supervise::supervise(live, &hearing, &stop, &sender)
+        })?;
+        Ok(Source::new(is_live, sessions, stop, Some(thread)))
     }
 
-    /// A source whose `body` fills a ring on a thread of its own.
-    fn spawn(
-        sample_rate: u32,
-        description: String,
-        interruptible: bool,
-        status: &Arc<Status>,
+    /// A recording, which fills a ring on a thread of its own until it ends.
+    fn recording(
+        (sample_rate, description, balance): (u32, String, Arc<Balance>),
+        setup: &Setup<'_>,
         body: impl FnOnce(Writer, &AtomicBool) -> Result<()> + Send + 'static,
     ) -> Result<Source> {
-        let (writer, reader) = ring::ring(ring_len(sample_rate), status.clone());
+        let (writer, reader) = ring::ring(ring_len(sample_rate), setup.status.clone());
         let (sender, sessions) = mpsc::channel();
         // The receiver is here.
-        let _ = sender.send(Session { sample_rate, content: Content::Samples, description, reader });
+        let _ = sender.send(Session {
+            sample_rate,
+            content: Content::Samples,
+            description,
+            reader,
+            balance: Some(balance),
+        });
         let stop = Arc::new(AtomicBool::new(false));
-        let thread = thread::Builder::new()
-            .name("capture".to_string())
-            .spawn({
-                let stop = stop.clone();
-                move || body(writer, &stop)
-            })
-            .map_err(Error::io("start capture thread"))?;
-        Ok(Source {
-            live: false,
-            #[cfg(feature = "serial")]
-            lamps: None,
-            sessions,
-            stop,
-            thread: Some(thread),
-            interruptible,
-        })
+        let thread = spawn({
+            let stop = stop.clone();
+            move || body(writer, &stop)
+        })?;
+        setup.hearing.opened();
+        setup.hearing.listening();
+        Ok(Source::new(Arc::default(), sessions, stop, Some(thread)))
     }
+}
+
+/// Starts the thread that captures.
+fn spawn(body: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<Result<()>>> {
+    thread::Builder::new().name("capture".to_string()).spawn(body).map_err(Error::io("start capture thread"))
 }
 
 impl Drop for Source {

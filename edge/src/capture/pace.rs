@@ -1,5 +1,5 @@
-//! Whether a live source delivers at the rate that it claims: sample counts and times enter, a complaint leaves. Runs on the
-//! capture thread.
+//! Whether a live source delivers at the rate that it claims: sample counts and times enter, a
+//! complaint leaves. Runs on the capture thread.
 //!
 //! | fault | told after |
 //! |---|---|
@@ -26,17 +26,26 @@ pub(super) struct Pace {
     since: [Option<(Instant, u64)>; TOLERANCES.len()],
 }
 
+/// What is wrong with a source's pace.
+#[derive(Debug, PartialEq)]
+pub(super) enum Unpaced {
+    Stalled(String),
+    Slow(String),
+    Fast(String),
+}
+
 impl Pace {
     pub(super) fn new(sample_rate: u32, opened: Instant) -> Self {
         Pace { sample_rate, opened, n_delivered: 0, last_delivery: None, since: Default::default() }
     }
 
-    /// Whether samples have come since the last call; `n_delivered` is how many there have been in all.
+    /// Whether samples have come since the last call; `n_delivered` is how many there have been in
+    /// all.
     ///
     /// # Errors
     ///
     /// What is wrong.
-    pub(super) fn look(&mut self, n_delivered: u64, now: Instant) -> Result<bool, String> {
+    pub(super) fn look(&mut self, n_delivered: u64, now: Instant) -> Result<bool, Unpaced> {
         let news = n_delivered != self.n_delivered;
         if news {
             self.n_delivered = n_delivered;
@@ -44,7 +53,7 @@ impl Pace {
         }
         let (since, patience) = self.last_delivery.map_or((self.opened, STALLED_AT_START), |last| (last, STALLED));
         if now.duration_since(since) > patience {
-            return Err(format!("delivered no samples for {} s", patience.as_secs()));
+            return Err(Unpaced::Stalled(format!("delivered no samples for {} s", patience.as_secs())));
         }
         // What comes first may have waited since before the device was opened.
         if !news {
@@ -59,7 +68,12 @@ impl Pace {
             *since = Some((now, n_delivered));
             let rate = (n_delivered - n_before) as f64 / elapsed.as_secs_f64();
             if (rate / f64::from(self.sample_rate) - 1.0).abs() > *tolerance {
-                return Err(format!("delivers {rate:.0} samples a second instead of {}", self.sample_rate));
+                let reason = format!("delivers {rate:.0} samples a second instead of {}", self.sample_rate);
+                return Err(if rate < f64::from(self.sample_rate) {
+                    Unpaced::Slow(reason)
+                } else {
+                    Unpaced::Fast(reason)
+                });
             }
         }
         Ok(true)
@@ -70,13 +84,17 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Seconds after which a device of 48 kHz is found at fault that has delivered `n_samples(seconds)`; at most a minute.
+    /// Seconds after which a device of 48 kHz is found at fault that has delivered
+    /// `n_samples(seconds)`; at most a minute.
     fn fault(n_samples: impl Fn(f64) -> f64) -> Option<(f64, String)> {
         let opened = Instant::now();
         let mut pace = Pace::new(48_000, opened);
         (1..=1_200).map(|tick| f64::from(tick) * 0.05).find_map(|t| {
             let result = pace.look(n_samples(t) as u64, opened + Duration::from_secs_f64(t));
-            result.err().map(|reason| (t, reason))
+            let text = |unpaced| match unpaced {
+                Unpaced::Stalled(reason) | Unpaced::Slow(reason) | Unpaced::Fast(reason) => reason,
+            };
+            result.err().map(|unpaced| (t, text(unpaced)))
         })
     }
 

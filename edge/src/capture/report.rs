@@ -1,4 +1,5 @@
-//! What a node and its line have to say of themselves: counts enter on the node's thread, a part of the health message leaves.
+//! What a node and its line have to say of themselves: counts enter on the node's thread, a part of
+//! the health message leaves.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,24 +1,38 @@
-//! Whether what comes from a live source can be sound at all: samples enter on the worker thread, a [`Condition`] leaves.
+//! Whether what comes from a source can be sound at all: samples enter on the worker thread, a
+//! [`Condition`] leaves.
 //!
 //! | condition | in each of two seconds |
 //! |---|---|
 //! | dead | all samples have the same value, zero for example |
+//! | garbage | one sample in twenty is no number, or far beyond full scale |
 //! | dc | the mean is at least a tenth of full scale, -20 dBFS |
 //! | clipped | one sample in twenty is at full scale |
 //!
-//! A dead source is opened again after ten seconds, then after twenty, and so on up to five minutes: it may just be muted. The
-//! other two are only told: closing the device would not mend them.
+//! A dead source is opened again after ten seconds, then after twenty, and so on up to five
+//! minutes: it may just be muted. The others are only reported: closing the device would not mend
+//! them. A recording may well hold silence: of it, and of a pipe that is one, all this is a hint.
 
 use std::time::Duration;
 
+use super::hearing::Hint;
+use super::hints::{Heard, Hints};
 use super::{Condition, Hearing};
+use crate::fault::Fault;
+use crate::mono::Balance;
 use crate::status::CLIPPED;
 
 /// Windows in a row that make a condition; each is a second long.
 const N_WINDOWS: u32 = 2;
 
+/// Windows in a row after which something is said of a recording.
+const N_WINDOWS_OF_RECORDING: u32 = 10;
+
 const MAX_MEAN: f64 = 0.1;
 const MAX_CLIPPED: f64 = 0.05;
+const MAX_GARBAGE: f64 = 0.05;
+
+/// Nothing that is sound is so far beyond full scale: 18 dB.
+const ABSURD: f32 = 8.0;
 
 const FIRST_REOPEN: Duration = Duration::from_secs(10);
 const LAST_REOPEN: Duration = Duration::from_secs(300);
@@ -33,12 +47,14 @@ pub(crate) struct Vitals {
     /// Seconds that the source has been dead, and after how many it is opened again.
     dead_s: u32,
     reopen_s: u32,
+    hints: Hints,
 }
 
 #[derive(Debug, Default)]
 struct Window {
     n_samples: u64,
     n_clipped: u64,
+    n_garbage: u64,
     sum: f64,
     least: f32,
     most: f32,
@@ -52,31 +68,43 @@ impl Vitals {
             n_alike: 0,
             dead_s: 0,
             reopen_s: FIRST_REOPEN.as_secs() as u32,
+            hints: Hints::default(),
         }
     }
 
-    /// Takes the next samples, which must be numbers, and tells `hearing` what they say.
-    pub(crate) fn push(&mut self, samples: &[f32], sample_rate: u32, hearing: &Hearing) {
-        let window_len = u64::from(sample_rate).max(1);
+    /// Takes the next samples, which must be numbers, and tells `hearing` what they say, and what
+    /// `balance` says of their channels.
+    pub(crate) fn push(&mut self, samples: &[f32], heard: Heard, balance: Option<&Balance>, hearing: &Hearing) {
+        let window_len = u64::from(heard.sample_rate).max(1);
+        self.window.n_garbage += heard.n_non_finite;
         let mut rest = samples;
         while !rest.is_empty() {
-            let n = rest.len().min((window_len - self.window.n_samples) as usize);
+            let n = rest.len().min(window_len.saturating_sub(self.window.n_samples).max(1) as usize);
             self.window.add(&rest[..n]);
+            self.hints.add(&rest[..n]);
             rest = &rest[n..];
-            if self.window.n_samples == window_len {
-                self.end_window(hearing);
+            if self.window.n_samples >= window_len {
+                self.end_window(heard.is_live, hearing);
+                self.hints.end_second(heard, balance, hearing);
             }
         }
     }
 
-    fn end_window(&mut self, hearing: &Hearing) {
-        let (verdict, reason) = self.window.verdict();
+    fn end_window(&mut self, is_live: bool, hearing: &Hearing) {
+        let (verdict, fault) = self.window.verdict();
         self.window = Window::default();
         self.n_alike = if verdict == self.verdict { self.n_alike + 1 } else { 1 };
         self.verdict = verdict;
+        if !is_live {
+            if self.n_alike >= N_WINDOWS_OF_RECORDING || verdict == Condition::Listening {
+                hearing.hint(Hint::NoSound, fault);
+            }
+            return;
+        }
+        hearing.hint(Hint::NoSound, None);
         // A single second tells nothing bad, but a good one tells that the bad is over.
         if self.n_alike >= N_WINDOWS || verdict == Condition::Listening {
-            hearing.judge(verdict, reason);
+            hearing.judge(verdict, fault);
         }
         if verdict != Condition::Dead {
             self.dead_s = 0;
@@ -104,25 +132,33 @@ impl Window {
             self.most = self.most.max(x);
             self.sum += f64::from(x);
             self.n_clipped += u64::from(x.abs() >= CLIPPED);
+            self.n_garbage += u64::from(x.abs() >= ABSURD);
         }
         self.n_samples += samples.len() as u64;
     }
 
-    fn verdict(&self) -> (Condition, Option<String>) {
+    fn verdict(&self) -> (Condition, Option<Fault>) {
         let n_samples = self.n_samples as f64;
         let mean = self.sum / n_samples;
-        let clipped = self.n_clipped as f64 / n_samples;
-        if self.least == self.most {
+        let share = |n: u64| n as f64 / n_samples;
+        let (condition, kind, text) = if share(self.n_garbage) >= MAX_GARBAGE {
+            let text = "the samples make no sense: many are no numbers, or far beyond full scale; is the format right?";
+            (Condition::Garbage, "no-sound", text.to_string())
+        } else if self.least == self.most {
             let what =
                 if self.least == 0.0 { "zeros: is it muted?".into() } else { format!("the value {}", self.least) };
-            (Condition::Dead, Some(format!("the source delivers nothing but {what}")))
-        } else if clipped >= MAX_CLIPPED {
-            (Condition::Clipped, Some("the source is too loud, it clips: turn its gain down".into()))
+            (Condition::Dead, "nothing-but-one-value", format!("the source delivers nothing but {what}"))
+        } else if share(self.n_clipped) >= MAX_CLIPPED {
+            let text = "the source is too loud, it clips: turn its gain down";
+            (Condition::Clipped, "clipped", text.to_string())
         } else if mean.abs() >= MAX_MEAN {
-            (Condition::Dc, Some("the source has a large DC offset: is it broken, or wired wrongly?".into()))
+            let text =
+                "the source has a large DC offset: is it broken, wired wrongly, or read in another format than it has?";
+            (Condition::Dc, "dc-offset", text.to_string())
         } else {
-            (Condition::Listening, None)
-        }
+            return (Condition::Listening, None);
+        };
+        (condition, Some(Fault::new(kind, text)))
     }
 }
 
@@ -134,14 +170,15 @@ mod tests {
 
     fn listening() -> (Vitals, Hearing) {
         let hearing = Hearing::of("ear");
-        hearing.set(Condition::Listening, None);
+        hearing.listening();
         (Vitals::new(), hearing)
     }
 
     fn feed(vitals: &mut Vitals, hearing: &Hearing, seconds: f64, sample: impl Fn(usize) -> f32) -> Condition {
         let samples: Vec<f32> = (0..(seconds * f64::from(RATE)) as usize).map(sample).collect();
+        let heard = Heard { n_non_finite: 0, sample_rate: RATE, gain: 1.0, is_live: true };
         // Blocks that do not divide a second.
-        samples.chunks(77).for_each(|block| vitals.push(block, RATE, hearing));
+        samples.chunks(77).for_each(|block| vitals.push(block, heard, None, hearing));
         hearing.condition()
     }
 
@@ -156,10 +193,12 @@ mod tests {
             (0.0, 0.0, Condition::Dead),
             (0.0, -0.25, Condition::Dead),
             (0.1, 0.2, Condition::Dc),
-            (100.0, 0.0, Condition::Clipped),
+            (4.0, 0.0, Condition::Clipped),
+            (1000.0, 0.0, Condition::Garbage),
         ];
         for (gain, offset, condition) in cases {
-            let sample = |n: usize| (sine(n) * gain + offset).clamp(-1.0, 1.0);
+            let most = if gain > 100.0 { 100.0 } else { 1.0 };
+            let sample = |n: usize| (sine(n) * gain + offset).clamp(-most, most);
             let (mut vitals, hearing) = listening();
             assert_eq!(feed(&mut vitals, &hearing, 3.0, sine), Condition::Listening);
             assert_eq!(feed(&mut vitals, &hearing, 1.0, sample), Condition::Listening, "one second is not enough");
@@ -192,5 +231,27 @@ mod tests {
         feed(&mut vitals, &hearing, 15.0, sine);
         feed(&mut vitals, &hearing, 10.0, |_| 0.0);
         assert!(hearing.is_asked_to_reopen(), "what was heard meanwhile counts as new");
+    }
+
+    #[test]
+    fn samples_that_are_no_numbers_are_no_sound() {
+        let (mut vitals, hearing) = listening();
+        let heard = Heard { n_non_finite: 100, sample_rate: RATE, gain: 1.0, is_live: true };
+        let second: Vec<f32> = (0..RATE as usize).map(sine).collect();
+        (0..2).for_each(|_| vitals.push(&second, heard, None, &hearing));
+        assert_eq!(hearing.condition(), Condition::Garbage);
+    }
+
+    #[test]
+    fn silence_in_a_recording_is_a_hint_after_a_while() {
+        let (mut vitals, hearing) = listening();
+        let heard = Heard { n_non_finite: 0, sample_rate: RATE, gain: 1.0, is_live: false };
+        for second in 1..=12 {
+            vitals.push(&[0.0; RATE as usize], heard, None, &hearing);
+            assert_eq!(hearing.condition(), Condition::Listening);
+            assert_eq!(hearing.snapshot().capture_hints.len(), usize::from(second >= 10), "{second}");
+        }
+        vitals.push(&(0..RATE as usize).map(sine).collect::<Vec<_>>(), heard, None, &hearing);
+        assert!(hearing.snapshot().capture_hints.is_empty());
     }
 }

@@ -4,11 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser as _};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use edge::Result;
-use edge::capture::{RawFormat, SourceSpec};
-use edge::config::{Overrides, at_home};
+use edge::capture::{FileSpec, RawFormat, SourceSpec};
+use edge::config::{ChannelChoice, Overrides, at_home};
 use edge::engine::PrecisionChoice;
 
 /// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio never leaves the device.
@@ -52,21 +52,33 @@ pub(super) struct RunArgs {
     /// Configuration file; the options below override it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// What to listen to: mic, file:PATH, stdin, serial:PATH@BAUD or serial:tcp://HOST:PORT [default: mic]
-    #[arg(long, value_name = "SOURCE", value_parser = OsStringValueParser::new().try_map(source))]
-    source: Option<SourceSpec>,
+    /// What to listen to: mic, file:PATH, stdin, rtsp://HOST/.., http(s)://HOST/.., exec:COMMAND, serial:PATH@BAUD or
+    /// serial:tcp://HOST:PORT [default: mic]
+    // Not parsed here: the parser's complaints quote it, and there may be a password in it.
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<OsString>,
     /// Which microphone: its id, its name or a part of its name [default: the system's]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     device: Option<String>,
-    /// Samples a second on standard input [default: 48000]
+    /// Samples per second of raw sound on standard input, in a FIFO or of a command [default: 48000]
     #[arg(long, value_name = "HZ")]
     rate: Option<u32>,
-    /// Sample type on standard input: s16le or f32le [default: s16le]
+    /// Sample type of raw sound: s16le, s24le, s32le, f32le, u8 and others; or as arecord has it, S16_LE [default: s16le]
     #[arg(long, value_name = "FORMAT")]
     format: Option<RawFormat>,
-    /// Interleaved channels on standard input [default: 1]
+    /// Interleaved channels of raw sound [default: 1]
     #[arg(long, value_name = "N")]
-    channels: Option<u16>,
+    raw_channels: Option<u16>,
+    /// Which channels to hear: mean, loudest, one such as 1, or several such as 1,3; a number for raw sound says how many
+    /// there are, unless --raw-channels does [default: mean]
+    #[arg(long, value_name = "CHANNELS")]
+    channels: Option<ChannelChoice>,
+    /// How much louder to make the sound, dB [default: 0]
+    #[arg(long, value_name = "DB", allow_negative_numbers = true)]
+    gain_db: Option<f32>,
+    /// A pipe's sound comes as it is recorded (or not: --live=false) [default: its pace tells]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    live: Option<bool>,
     /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -182,9 +194,11 @@ pub(super) struct GenerateArgs {
 }
 
 /// A source as typed. The name of a file may be any bytes, and `~/` in front of it is the home folder.
-fn source(typed: OsString) -> Result<SourceSpec> {
+fn source(typed: &OsStr) -> Result<SourceSpec> {
     match typed.as_bytes().strip_prefix(b"file:") {
-        Some(path) if !path.is_empty() => Ok(SourceSpec::File(at_home(Path::new(OsStr::from_bytes(path))))),
+        Some(path) if !path.is_empty() => {
+            Ok(SourceSpec::File(FileSpec { path: at_home(Path::new(OsStr::from_bytes(path))) }))
+        }
         _ => typed.to_string_lossy().parse(),
     }
 }
@@ -197,13 +211,19 @@ impl EvaluateArgs {
 }
 
 impl RunArgs {
-    pub(super) fn overrides(&self) -> Overrides {
-        Overrides {
-            source: self.source.clone(),
+    /// # Errors
+    ///
+    /// When there is no such source; secrets in it are not shown.
+    pub(super) fn overrides(&self) -> Result<Overrides> {
+        Ok(Overrides {
+            source: self.source.as_deref().map(source).transpose()?,
             device: self.device.clone(),
             rate: self.rate,
             format: self.format,
-            channels: self.channels,
+            raw_channels: self.raw_channels,
+            channels: self.channels.clone(),
+            gain_db: self.gain_db,
+            live: self.live,
             fast: self.fast,
             model: self.model.clone(),
             precision: self.precision,
@@ -211,7 +231,7 @@ impl RunArgs {
             mqtt: self.mqtt.clone(),
             allow: self.allow.clone(),
             deny: self.deny.clone(),
-        }
+        })
     }
 }
 
@@ -231,8 +251,8 @@ mod tests {
         let args =
             ["earwitness", "run", "--source", "file:a.wav", "--fast", "--precision", "int8", "--mqtt", "mqtt://b"];
         let Command::Run(run) = Args::try_parse_from(args).unwrap().command else { panic!("not run") };
-        let overrides = run.overrides();
-        assert_eq!(overrides.source, Some(SourceSpec::File("a.wav".into())));
+        let overrides = run.overrides().unwrap();
+        assert_eq!(overrides.source, Some("file:a.wav".parse().unwrap()));
         assert!(overrides.fast);
         assert_eq!(overrides.precision, Some(PrecisionChoice::Int8));
         assert_eq!(overrides.mqtt.as_deref(), Some("mqtt://b"));
@@ -243,7 +263,8 @@ mod tests {
         let name = OsStr::from_bytes(b"file:caf\xe9.wav");
         let args = [OsStr::new("earwitness"), OsStr::new("run"), OsStr::new("--source"), name];
         let Command::Run(run) = Args::try_parse_from(args).unwrap().command else { panic!("not run") };
-        assert_eq!(run.source, Some(SourceSpec::File(OsStr::from_bytes(b"caf\xe9.wav").into())));
+        let path = OsStr::from_bytes(b"caf\xe9.wav").into();
+        assert_eq!(run.overrides().unwrap().source, Some(SourceSpec::File(FileSpec { path })));
         let empty = Args::try_parse_from(["earwitness", "run", "--device", ""]).unwrap_err().to_string();
         assert!(empty.contains("--device"), "{empty}");
     }
@@ -254,7 +275,7 @@ mod tests {
         let Command::Run(run) = parse(&["--allow", "dog,crying_baby", "--allow", "kettle"]).unwrap().command else {
             panic!("not run")
         };
-        let overrides = run.overrides();
+        let overrides = run.overrides().unwrap();
         let labels = ["dog,crying_baby", "kettle"].map(str::to_string).to_vec();
         assert_eq!((overrides.allow, overrides.deny), (Some(labels), None));
         assert!(parse(&["--allow", "dog", "--deny", "kettle"]).is_err());

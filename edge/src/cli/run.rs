@@ -5,5 +5,5 @@ use edge::{Result, daemon};
 use super::args::RunArgs;
 
 pub(super) fn run(args: &RunArgs) -> Result<()> {
-    daemon::run(args.config.as_deref(), args.overrides())
+    daemon::run(args.config.as_deref(), args.overrides()?)
 }

@@ -20,7 +20,7 @@ use edge_frontend::Smoothing;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::capture::{RawFormat, SourceSpec};
+use crate::capture::{Channels, RawFormat, SourceSpec};
 use crate::decide::Phase;
 use crate::engine::PrecisionChoice;
 use crate::error::Result;
@@ -64,7 +64,7 @@ pub struct SourceSection {
     /// Its name in events and topics; only in `[[sources]]`.
     #[serde(deserialize_with = "values::topic_level")]
     pub name: Option<String>,
-    /// `mic`, `file:PATH` or `stdin`.
+    /// `mic`, `file:PATH`, `stdin`, `rtsp://..` and so on.
     #[serde(deserialize_with = "values::parsed")]
     pub input: Option<SourceSpec>,
     /// Which microphone: its id, its name or a part of its name; the default device if absent.
@@ -72,15 +72,46 @@ pub struct SourceSection {
     pub device: Option<String>,
     /// Read a file as fast as the machine can instead of in real time.
     pub fast: Option<bool>,
-    /// Samples a second on standard input.
+    /// Samples per second in a raw stream.
     #[serde(deserialize_with = "values::rate")]
     pub rate: Option<u32>,
-    /// Sample type on standard input.
+    /// Sample type of a raw stream.
     #[serde(deserialize_with = "values::parsed")]
     pub format: Option<RawFormat>,
-    /// Interleaved channels on standard input.
-    #[serde(deserialize_with = "values::n_channels")]
-    pub channels: Option<u16>,
+    /// Interleaved channels of a raw stream.
+    #[serde(deserialize_with = "values::raw_channels")]
+    pub raw_channels: Option<u16>,
+    /// Which channels are heard. A number alone says of a raw stream how many it has, unless
+    /// `raw_channels` does.
+    #[serde(deserialize_with = "values::channels")]
+    pub channels: Option<ChannelChoice>,
+    /// How much louder the sound is made, dB.
+    #[serde(deserialize_with = "values::gain_db")]
+    pub gain_db: Option<f32>,
+    /// Whether a pipe's sound comes as it happens; its pace tells if absent.
+    pub live: Option<bool>,
+}
+
+/// Channels as they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelChoice {
+    /// One number.
+    Number(u16),
+    /// Anything else.
+    Channels(Channels),
+}
+
+impl std::str::FromStr for ChannelChoice {
+    type Err = String;
+
+    /// As on the command line: a number, or what [`Channels`] reads.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(0) => Err("channels are counted from 1, and 0 is none".into()),
+            Ok(number) => Ok(ChannelChoice::Number(number)),
+            Err(_) => text.parse().map(ChannelChoice::Channels),
+        }
+    }
 }
 
 /// `[model]`

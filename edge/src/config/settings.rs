@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use self::reporting::Selection;
 use super::values::{TOPIC_LEVEL, is_topic_level};
-use super::{Config, MetricsSection, Source};
+use super::{ChannelChoice, Config, MetricsSection, Source};
 use crate::capture::{RawFormat, SourceSpec};
 use crate::engine::PrecisionChoice;
 use crate::error::{Error, Result};
@@ -38,8 +38,14 @@ pub struct Overrides {
     pub rate: Option<u32>,
     /// `--format`
     pub format: Option<RawFormat>,
+    /// `--raw-channels`
+    pub raw_channels: Option<u16>,
     /// `--channels`
-    pub channels: Option<u16>,
+    pub channels: Option<ChannelChoice>,
+    /// `--gain-db`
+    pub gain_db: Option<f32>,
+    /// `--live`
+    pub live: Option<bool>,
     /// `--fast`
     pub fast: bool,
     /// `--model`

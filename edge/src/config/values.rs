@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use crate::capture::{MAX_CHANNELS, RATES_HZ};
+use super::ChannelChoice;
+use crate::capture::{Channels, MAX_CHANNELS, RATES_HZ};
 use crate::publish::webhook::Template;
 
 /// A string that its type can read.
@@ -38,7 +39,7 @@ pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D:
     checked(from, &expected, |rate| RATES_HZ.contains(rate))
 }
 
-pub(super) fn n_channels<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+pub(super) fn raw_channels<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     checked(from, &format!("1 to {MAX_CHANNELS} channels"), |n| (1..=MAX_CHANNELS).contains(n))
 }
 
@@ -97,6 +98,31 @@ pub(super) fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Str
         Ok((name, template))
     };
     texts.into_iter().map(header).collect()
+}
+
+/// `"mean"`, `"loudest"`, a number or an array of numbers.
+pub(super) fn channels<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ChannelChoice>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected \"mean\", \"loudest\", a channel such as 1, or several such as [1, 3]")]
+    enum Written {
+        Number(u16),
+        Word(String),
+        Numbers(Vec<u16>),
+    }
+    let channels = match Written::deserialize(from)? {
+        Written::Number(number) => number.to_string().parse(),
+        Written::Word(word) => word.parse(),
+        Written::Numbers(numbers) => Channels::only(&numbers).map(ChannelChoice::Channels),
+    };
+    channels.map(Some).map_err(D::Error::custom)
+}
+
+pub(super) fn gain_db<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
+    checked(from, "a gain from -60 to 60 dB", |value| is_gain_db(*value))
+}
+
+pub(super) fn is_gain_db(value: f32) -> bool {
+    (-60.0..=60.0).contains(&value)
 }
 
 pub(super) const TOPIC_LEVEL: &str = "a name without '/', '+', '#' and control characters";

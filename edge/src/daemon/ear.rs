@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
 
-use crate::capture;
+use crate::capture::{self, Condition};
 use crate::config::SourceSettings;
 use crate::decide::{Rules, Transition};
 use crate::engine::Engine;
@@ -29,7 +30,11 @@ pub(super) struct Ear {
     quiet: QuietFilter,
     builder: EventBuilder,
     hears: bool,
+    started: Instant,
 }
+
+/// A source that takes longer to open is not heard until it does.
+const OPENING: Duration = Duration::from_secs(1);
 
 impl Ear {
     /// Begins to listen. Onsets and offsets go, with `index`, to the `sender`.
@@ -44,7 +49,7 @@ impl Ear {
     ) -> Result<Self> {
         let shared = Shared::of(&settings.name);
         let frontend = &model.manifest.frontend;
-        let source = capture::start(&settings.spec, settings.fast, frontend, &shared.status, &shared.hearing)?;
+        let source = capture::start(&settings.spec, &settings.options, frontend, &shared.status, &shared.hearing)?;
         #[cfg(feature = "serial")]
         let lamps = source.lamps.clone();
         // Until the source says at which rate it comes.
@@ -64,6 +69,7 @@ impl Ear {
             lamps,
             worker,
             hears: true,
+            started: Instant::now(),
         })
     }
 
@@ -76,10 +82,17 @@ impl Ear {
     /// Whether the source hears anything, if that has changed since the last call. At first it is
     /// taken to do so.
     pub(super) fn news_of_hearing(&mut self) -> Option<bool> {
-        let hears = self.shared.hearing.condition().hears();
+        let condition = self.shared.hearing.condition();
+        let is_slow = condition == Condition::Opening && self.started.elapsed() > OPENING;
+        let hears = condition.hears() && !is_slow;
         let changed = hears != self.hears;
         self.hears = hears;
         changed.then_some(hears)
+    }
+
+    /// Whether its source has come to its end, whatever is left to do.
+    pub(super) fn has_ended(&self) -> bool {
+        self.shared.hearing.condition() == Condition::Ended
     }
 
     /// Goes on with other quiet hours.

@@ -147,6 +147,9 @@ mod tests {
             capture: Condition::Lost,
             capture_reason: Some("gone".into()),
             n_reopened: 3,
+            capture_fault: Some("failed"),
+            capture_hints: Vec::new(),
+            n_abandoned: 0,
             #[cfg(feature = "serial")]
             node: None,
         };

@@ -95,6 +95,9 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
             signals.stop.store(true, Ordering::Relaxed);
         }
         tell_who_listens(&mut ears, &mut publisher);
+        if ears.iter().any(|ear| ear.shared.hearing.is_asked_to_restart()) {
+            signals.stop.store(true, Ordering::Relaxed);
+        }
         if signals.take_reload() {
             service.reloading();
             reloader.reload(&model, &mut ears, &mut publisher);
@@ -135,6 +138,10 @@ fn serve_metrics(settings: &Settings, ears: &[Ear], health: &Health) -> Result<(
 
 /// Tells the sinks whose source has begun or ceased to hear.
 fn tell_who_listens(ears: &mut [Ear], publisher: &mut Publisher) {
+    // Where all have ended the daemon does, too, and says so.
+    if ears.iter().all(Ear::has_ended) {
+        return;
+    }
     for ear in ears {
         if let Some(hears) = ear.news_of_hearing() {
             publisher.listening(&ear.name, hears);

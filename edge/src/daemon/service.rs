@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 
 use super::ear::Ear;
+use crate::capture::Condition;
 
 /// A capture thread gives a sign of life every 50 ms, but may take its time to open a device.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -86,7 +87,9 @@ fn advances(ear: &mut Ear) -> bool {
     let before = std::mem::replace(&mut ear.progress, ear.shared.status.progress());
     let (frames, pulses) = (ear.progress.0 > before.0, ear.progress.1 > before.1);
     let hearing = &ear.shared.hearing;
-    (frames && pulses) || ear.is_finished() || (!hearing.condition().hears() && hearing.since_beat() < ALIVE)
+    let condition = hearing.condition();
+    let is_waiting = (condition == Condition::Opening || !condition.hears()) && hearing.since_beat() < ALIVE;
+    (frames && pulses) || ear.is_finished() || is_waiting
 }
 
 fn tell(states: &[NotifyState]) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::capture::SourceSpec;
 use crate::config::Settings;
 use crate::decide::Rules;
 use crate::error::Result;
@@ -64,8 +63,7 @@ pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result
     add_mqtt(&mut sinks, &journal, settings, &labels(rules, model), model)?;
     add_webhooks(&mut sinks, &journal, settings, &webhooks)?;
     // Sound that is being made does not wait for a slow reader; sound that was recorded does.
-    let live =
-        settings.sources.iter().any(|source| matches!(source.spec, SourceSpec::Mic { .. } | SourceSpec::Serial(_)));
+    let live = settings.sources.iter().any(|source| source.spec.is_live(&source.options) == Some(true));
     sinks.publisher.add(Lines::stdout(&journal, if live { WhenBehind::GoOn } else { WhenBehind::Wait })?);
     Ok(sinks)
 }

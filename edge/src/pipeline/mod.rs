@@ -1,8 +1,9 @@
 //! The worker: a running [source](Source) enters, onsets and offsets leave.
 //!
-//! One thread, [`Worker`], takes samples from the sessions of a source and drives them through the [`Chain`] of stages. It
-//! keeps the [clock](Clock) right, measures what is missing between two sessions, repairs samples that are not numbers, judges
-//! whether there is sound at all, and reports to the [status](Status).
+//! One thread, [`Worker`], takes samples from the sessions of a source and drives them through the
+//! [`Chain`] of stages. It keeps the [clock](Clock) right, measures what is missing between two
+//! sessions, repairs samples that are not numbers, judges whether there is sound at all, and
+//! reports to the [status](Status).
 
 mod chain;
 mod features;
@@ -22,10 +23,11 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::capture::{Content, Hearing, Session, Source, Vitals};
+use crate::capture::{Content, Heard, Hearing, Session, Source, Vitals};
 use crate::clock::Clock;
 use crate::decide::{Rules, Transition};
 use crate::error::{Error, Result};
+use crate::fault::{Fault, FaultLog};
 use crate::ring::Chunk;
 use crate::status::Status;
 use track::{Tracker, Uptime};
@@ -33,14 +35,13 @@ use track::{Tracker, Uptime};
 /// Most samples taken from the ring at once; the stop flag is looked at in between.
 const BLOCK_LEN: usize = 4096;
 
-/// How long the worker sleeps when the ring is empty: the audio callback must not wake it. One hop of the front end.
+/// How long the worker sleeps when the ring is empty: the audio callback must not wake it. One hop
+/// of the front end.
 const EMPTY_SLEEP: Duration = Duration::from_millis(10);
 
-/// 40 dB above full scale. Float streams may exceed full scale a little; far beyond, energies would overflow.
+/// 40 dB above full scale. Float streams may exceed full scale a little; far beyond, energies would
+/// overflow.
 const MAX_MAGNITUDE: f32 = 100.0;
-
-/// Gaps are logged no more often than this.
-const GAP_LOG: Duration = Duration::from_secs(10);
 
 /// The clock of a live stream is set this often.
 const ANCHOR: Duration = Duration::from_secs(1);
@@ -85,8 +86,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the worker. It ends, after closing all open events, when the source does or when `stop` is set. Onsets and offsets go to
-    /// `on_transition`, in the order of their confirmation, on the worker's thread.
+    /// Starts the worker. It ends, after closing all open events, when the source does or when
+    /// `stop` is set. Onsets and offsets go to `on_transition`, in the order of their confirmation,
+    /// on the worker's thread.
     ///
     /// # Errors
     ///
@@ -114,15 +116,16 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// What ended it: the source's error or the network's. Being stopped and the end of a file are none.
+    /// What ended it: the source's error or the network's. Being stopped and the end of a file are
+    /// none.
     pub fn join(self) -> Result<()> {
         let panicked = |_| Err(Error::Thread { thread: "worker", reason: "panicked".to_string() });
         self.thread.join().unwrap_or_else(panicked)
     }
 }
 
-/// The worker's work, on the calling thread: everything from `source` through `chain`, to its end or until `stop` is
-/// set.
+/// The worker's work, on the calling thread: everything from `source` through `chain`, to its end
+/// or until `stop` is set.
 ///
 /// # Errors
 ///
@@ -134,65 +137,70 @@ pub fn run(
     stop: &AtomicBool,
     on_transition: &mut dyn FnMut(Transition),
 ) -> Result<()> {
-    let mut pump = Pump::new(chain, shared, source.live);
+    let mut pump = Pump::new(chain, shared, source.gain);
     let mut result = Ok(());
-    let mut ended = true;
     while let (Ok(()), Some(session)) = (&result, source.next_session(stop)) {
-        let (name, device, sample_rate) = (shared.hearing.name(), &session.description, session.sample_rate);
-        tracing::info!(source = name, device, sample_rate, "{name}: listening to {device}");
-        (result, ended) = match pump.session(session, stop, on_transition) {
-            Ok(ended) => (Ok(()), ended),
-            Err(error) => (Err(error), false),
-        };
+        result = pump.session(session, &source, stop, on_transition);
         result = result.and(pump.chain.finish(on_transition));
     }
     // The source is asked even if the network failed: its thread has to end.
-    let source_result = source.finish(ended);
+    let result = result.and(source.finish());
     let name = shared.hearing.name();
     tracing::info!(source = name, "{name}: stream ended: {}", shared.status.snapshot().to_json());
-    result.and(source_result)
+    // So that it is reported now, and not when the last of several sources has ended.
+    if !stop.load(Ordering::Relaxed) {
+        shared.hearing.ended(result.as_ref().err());
+    }
+    result
 }
 
 /// From the sessions of a source into a chain.
 struct Pump<'a> {
     chain: Chain,
     shared: &'a Shared,
+    /// What samples are multiplied by.
+    gain: f32,
     /// The time of a live stream; a recording's is its own.
     live: Option<Live>,
+    vitals: Vitals,
     buffer: Vec<f32>,
     gap_log: GapLog,
     anchored: bool,
+    /// What was listened to last.
+    device: String,
 }
 
 /// What a stream has that comes as it happens.
 struct Live {
     uptime: Uptime,
     tracker: Tracker,
-    vitals: Vitals,
     anchored: Option<Instant>,
 }
 
 impl<'a> Pump<'a> {
-    fn new(chain: Chain, shared: &'a Shared, live: bool) -> Self {
-        let live = live.then(|| Live {
-            uptime: Uptime::new(),
-            tracker: Tracker::default(),
+    fn new(chain: Chain, shared: &'a Shared, gain: f32) -> Self {
+        Pump {
+            chain,
+            shared,
+            gain,
+            live: None,
             vitals: Vitals::new(),
-            anchored: None,
-        });
-        let gap_log = GapLog { n_gaps: 0, seconds: 0.0, last: None };
-        Pump { chain, shared, live, buffer: vec![0.0; BLOCK_LEN], gap_log, anchored: false }
+            buffer: vec![0.0; BLOCK_LEN],
+            gap_log: GapLog::default(),
+            anchored: false,
+            device: String::new(),
+        }
     }
 
-    /// Takes a session to its end, and returns whether it was reached before `stop` was set.
+    /// Takes a session of `source` to its end, or until `stop` is set.
     fn session(
         &mut self,
-        mut session: Session,
+        session: Session,
+        source: &Source,
         stop: &AtomicBool,
         on_transition: &mut dyn FnMut(Transition),
-    ) -> Result<bool> {
-        let Session { sample_rate, content, reader, .. } = &mut session;
-        let (sample_rate, content) = (*sample_rate, *content);
+    ) -> Result<()> {
+        let Session { sample_rate, content, description, mut reader, balance } = session;
         // Of the ring's values, samples or not.
         let rate = content.n_values(f64::from(sample_rate));
         let n_at_once = match content {
@@ -204,6 +212,9 @@ impl<'a> Pump<'a> {
             if let Some(rules) = self.shared.take_rules() {
                 self.chain.set_rules(rules, on_transition);
             }
+            if self.live.is_none() && source.is_live() {
+                self.live = Some(Live { uptime: Uptime::new(), tracker: Tracker::default(), anchored: None });
+            }
             match reader.read(&mut self.buffer[..n_at_once]) {
                 Chunk::Samples(n) => {
                     let n_queued = reader.n_queued();
@@ -211,11 +222,12 @@ impl<'a> Pump<'a> {
                     let ahead_s = (n + n_queued) as f64 / rate;
                     if !begun {
                         begun = true;
-                        self.begin(sample_rate, content, ahead_s, on_transition)?;
+                        self.begin(&description, sample_rate, content, ahead_s, on_transition)?;
                     }
                     self.follow(ahead_s, on_transition)?;
                     let samples = &mut self.buffer[..n];
                     if content != Content::Samples {
+                        louder_frames(samples, self.gain);
                         let mean_square = self.chain.push_frames(samples, on_transition)?;
                         let (n_samples, n_queued) = (content.n_samples(n as u64), content.n_samples(n_queued as u64));
                         self.shared.status.add_frames(n_samples, n_queued, mean_square);
@@ -225,48 +237,57 @@ impl<'a> Pump<'a> {
                     if n_non_finite > 0 {
                         self.shared.status.add_non_finite(n_non_finite);
                     }
+                    let (hearing, is_live) = (&self.shared.hearing, self.live.is_some());
+                    let heard = Heard { n_non_finite, sample_rate, gain: self.gain, is_live };
+                    self.vitals.push(samples, heard, balance.as_deref(), hearing);
+                    samples.iter_mut().for_each(|sample| *sample *= self.gain);
                     self.shared.status.add_block(samples, n_queued as u64);
-                    if let Some(live) = &mut self.live {
-                        live.vitals.push(samples, sample_rate, &self.shared.hearing);
-                    }
                     self.chain.push(samples, on_transition)?;
                 }
                 Chunk::Gap(n) => {
                     if !begun {
                         begun = true;
-                        self.begin(sample_rate, content, n as f64 / rate, on_transition)?;
+                        self.begin(&description, sample_rate, content, n as f64 / rate, on_transition)?;
                     }
                     self.gap_log.add(self.shared.hearing.name(), n as f64 / rate);
                     self.chain.gap(content.n_samples(n), on_transition)?;
                 }
                 Chunk::Empty => thread::sleep(EMPTY_SLEEP),
-                Chunk::Ended => return Ok(true),
+                Chunk::Ended => break,
             }
         }
-        Ok(false)
+        Ok(())
     }
 
-    /// The first samples of a session have come; its newest is `ahead_s` behind what the chain has had.
+    /// The first samples of a session have come; its newest is `ahead_s` behind what the chain has
+    /// had.
     fn begin(
         &mut self,
+        device: &str,
         sample_rate: u32,
         content: Content,
         ahead_s: f64,
         on_transition: &mut dyn FnMut(Transition),
     ) -> Result<()> {
+        let name = self.shared.hearing.name();
+        if self.device != device {
+            tracing::info!(source = name, device, sample_rate, "{name}: listening to {device}");
+            self.device = device.to_string();
+        }
         let position_s = self.chain.position_s();
         let missing_s = self.live.as_mut().map_or(0.0, |live| {
             let first_s = live.uptime.now_s() - ahead_s;
             live.tracker.resume(position_s, first_s)
         });
         if missing_s > 0.0 {
-            let name = self.shared.hearing.name();
-            tracing::warn!(source = name, missing_s, "{name}: nothing was heard for {missing_s:.1} s");
+            // Why, and that it is over, is in the log already, as often as it is worth it.
+            tracing::debug!(source = name, missing_s, "{name}: nothing was heard for {missing_s:.1} s");
         }
         self.chain.resume(sample_rate, content != Content::Samples, missing_s, on_transition)
     }
 
-    /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has had.
+    /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has
+    /// had.
     fn follow(&mut self, ahead_s: f64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
         let Shared { clock, status, .. } = self.shared;
         let newest_s = self.chain.position_s() + ahead_s;
@@ -298,8 +319,8 @@ impl<'a> Pump<'a> {
     }
 }
 
-/// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can square. Returns how
-/// many samples were taken as 0.
+/// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can
+/// square. Returns how many samples were taken as 0.
 pub(crate) fn repair(samples: &mut [f32]) -> u64 {
     let mut n_non_finite = 0;
     for sample in samples {
@@ -312,21 +333,31 @@ pub(crate) fn repair(samples: &mut [f32]) -> u64 {
     n_non_finite
 }
 
-/// Says that samples are missing, but not thousands of times a second.
+/// Makes log-mel frames those of sound that is louder by `gain`: in them, energies are logarithms.
+fn louder_frames(frames: &mut [f32], gain: f32) {
+    if gain != 1.0 {
+        let shift = 2.0 * gain.ln();
+        frames.iter_mut().for_each(|value| *value += shift);
+    }
+}
+
+/// Says that samples are missing, but not thousands of times per second.
+#[derive(Default)]
 struct GapLog {
     n_gaps: u64,
     seconds: f64,
-    last: Option<Instant>,
+    log: FaultLog,
 }
 
 impl GapLog {
     fn add(&mut self, source: &str, seconds: f64) {
         self.n_gaps += 1;
         self.seconds += seconds;
-        if self.last.is_none_or(|last| last.elapsed() >= GAP_LOG) {
-            let (n_gaps, seconds) = (self.n_gaps, self.seconds);
-            tracing::warn!(source, n_gaps, seconds, "{source}: samples missing: {n_gaps} gaps, {seconds:.3} s in all");
-            *self = GapLog { n_gaps: 0, seconds: 0.0, last: Some(Instant::now()) };
+        let (n_gaps, seconds) = (self.n_gaps, self.seconds);
+        let fault = Fault::new("gap", format!("samples missing: {n_gaps} gaps, {seconds:.3} s in all"));
+        if self.log.occurred(&fault).is_some() {
+            tracing::warn!(source, n_gaps, seconds, "{source}: {fault}");
+            (self.n_gaps, self.seconds) = (0, 0.0);
         }
     }
 }

@@ -13,7 +13,7 @@ use edge_frontend::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::capture::{Content, Session, SourceSpec, start};
+use crate::capture::{Content, FileSpec, Options, Session, SourceSpec, start};
 use crate::decide::Rules;
 use crate::engine::{Engine, Precision};
 use crate::event::Phase;
@@ -77,7 +77,7 @@ impl Engine for Loudness {
 }
 
 fn session(sample_rate: u32, content: Content, reader: crate::ring::Reader) -> Session {
-    Session { sample_rate, content, description: String::new(), reader }
+    Session { sample_rate, content, description: String::new(), reader, balance: None }
 }
 
 fn manifest() -> Manifest {

@@ -47,7 +47,8 @@ impl HeadConfig {
             receptive_field_frames: n_frames,
             output_delay: self.patch_steps - 1,
             activation: Activation::Sigmoid,
-            lookahead_ms: Some(field_ms - self.centre_s(self.shape().step()) * 1e3),
+            // To a thousandth, as it is written.
+            lookahead_ms: Some(((field_ms - self.centre_s(self.shape().step()) * 1e3) * 1e3).round() / 1e3),
         }
     }
 

@@ -1,9 +1,10 @@
-//! A microcontroller as a source: the frames of a node enter over a serial port or a socket, mono samples or log-mel frames leave; events go
-//! back.
+//! A microcontroller as a source: the frames of a node enter over a serial port or a socket, mono
+//! samples or log-mel frames leave; events go back.
 //!
-//! The capture thread opens the port and waits for the node's hello (`supervise` opens it again whenever that or anything later
-//! fails); from then on a thread of its own reads, writes and fills the ring. What the node says is missing becomes a gap, so stream
-//! time stays true; what is missing between two openings is measured by the worker, as with any source.
+//! The capture thread opens the port and waits for the node's hello (`supervise` opens it again
+//! whenever that or anything later fails); from then on a thread of its own reads, writes and fills
+//! the ring. What the node says is missing becomes a gap, so stream time stays true; what is
+//! missing between two openings is measured by the worker, as with any source.
 
 mod lamps;
 mod node;
@@ -22,9 +23,11 @@ use edge_frontend::FrontendConfig;
 
 use self::node::Node;
 use self::port::Port;
+use super::hearing::fault;
+use super::kind::Setup;
 use super::report::Report;
-use super::supervise::{Live, Opened};
-use super::{Content, NodeEncoding, NodeSpec, RING_S, Session};
+use super::supervise::{Failure, Live, Look, Opened, Watch};
+use super::{Content, NodeEncoding, NodeSpec, RING_S, Session, Source};
 use crate::error::{Error, Result};
 use crate::ring;
 use crate::status::Status;
@@ -34,6 +37,15 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// A node that says nothing for so long is gone: three of its reports.
 const STALLED: Duration = Duration::from_secs(3);
+
+/// Begins to listen to the node of `spec`, and to tell it of events.
+pub(super) fn start(spec: &NodeSpec, setup: &Setup<'_>) -> Result<Source> {
+    let lamps = Lamps::default();
+    let node = SerialNode::new(spec, setup.frontend, lamps.clone(), setup.hearing.node(), setup.status)?;
+    let mut source = Source::supervised(node, Arc::new(AtomicBool::new(true)), setup)?;
+    source.lamps = Some(lamps);
+    Ok(source)
+}
 
 /// A node that can be opened.
 pub(super) struct SerialNode {
@@ -45,7 +57,8 @@ pub(super) struct SerialNode {
 }
 
 impl SerialNode {
-    /// The node of `spec`, which is told of what `lamps` holds. Its features must be those of `frontend`.
+    /// The node of `spec`, which is told of what `lamps` holds. Its features must be those of
+    /// `frontend`.
     ///
     /// # Errors
     ///
@@ -67,7 +80,7 @@ impl SerialNode {
 impl Live for SerialNode {
     type Opened = Listening;
 
-    fn open(&mut self) -> Result<(Session, Listening)> {
+    fn open(&mut self, watch: &Watch<'_>) -> Result<(Session, Listening), Failure> {
         let name = self.spec.to_string();
         let port = Port::open(&self.spec.address)?;
         let mut node = Node::new(port, &self.spec, &self.frontend, self.lamps.clone(), self.report.clone());
@@ -75,9 +88,10 @@ impl Live for SerialNode {
         let introduction = loop {
             match node.greet() {
                 Ok(Some(introduction)) => break introduction,
+                Ok(None) if !watch.goes_on() => return Err(Failure::none()),
                 Ok(None) if Instant::now() < deadline => {}
-                Ok(None) => return Err(Error::device(name, node.why_silent())),
-                Err(error) => return Err(Error::device(name, error)),
+                Ok(None) => return Err(Failure::new(fault::FOREIGN, Error::device(name, node.why_silent()))),
+                Err(error) => return Err(Error::device(name, error).into()),
             }
         };
         let description = format!("{name}: {introduction}");
@@ -92,7 +106,7 @@ impl Live for SerialNode {
             })
             .map_err(Error::io("start node thread"))?;
         let opened = Listening { name, closing, n_heard, n_seen: 0, heard: Instant::now(), thread: Some(thread) };
-        Ok((Session { sample_rate, content, description, reader }, opened))
+        Ok((Session { sample_rate, content, description, reader, balance: None }, opened))
     }
 }
 
@@ -109,7 +123,8 @@ fn ring_len(sample_rate: u32, content: Content) -> usize {
 pub(super) struct Listening {
     name: String,
     closing: Arc<AtomicBool>,
-    /// Frames that meant something so far, and how many there were at the last look that found more.
+    /// Frames that meant something so far, and how many there were at the last look that found
+    /// more.
     n_heard: Arc<AtomicU64>,
     n_seen: u64,
     heard: Instant,
@@ -117,14 +132,14 @@ pub(super) struct Listening {
 }
 
 impl Opened for Listening {
-    fn look(&mut self) -> Result<bool> {
+    fn look(&mut self) -> Result<Look, Failure> {
         if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             let reason = match self.thread.take().map(JoinHandle::join) {
                 Some(Ok(Err(reason))) => reason,
                 Some(Err(_)) => "its thread panicked".to_string(),
                 Some(Ok(Ok(()))) | None => "it has ended".to_string(),
             };
-            return Err(Error::device(&self.name, reason));
+            return Err(Failure::new(fault::FAILED, Error::device(&self.name, reason)));
         }
         let n_heard = self.n_heard.load(Ordering::Relaxed);
         let is_new = n_heard != self.n_seen;
@@ -132,15 +147,17 @@ impl Opened for Listening {
             self.n_seen = n_heard;
             self.heard = Instant::now();
         } else if self.heard.elapsed() > STALLED {
-            return Err(Error::device(&self.name, format!("no word from the node for {} s", STALLED.as_secs())));
+            let reason = format!("no word from the node for {} s", STALLED.as_secs());
+            return Err(Failure::new(fault::STALLED, Error::device(&self.name, reason)));
         }
-        Ok(is_new)
+        Ok(if is_new { Look::Delivers } else { Look::Nothing })
     }
 
     fn close(mut self) {
         self.closing.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It looks at the flag between two reads, which end by themselves. What it says now is old news.
+            // It looks at the flag between two reads, which end by themselves. What it says now is
+            // old news.
             let _ = thread.join();
         }
     }

@@ -1,5 +1,6 @@
-//! The conversation with one node: bytes of the line enter, samples and gaps leave to the ring, words to the lamp leave to the line.
-//! Runs on the capture thread until the node has introduced itself, then on the node's.
+//! The conversation with one node: bytes of the line enter, samples and gaps leave to the ring,
+//! words to the lamp leave to the line. Runs on the capture thread until the node has introduced
+//! itself, then on the node's.
 
 use std::fmt;
 use std::io;
@@ -195,8 +196,9 @@ impl Node {
         Ok(())
     }
 
-    /// Asks the node to stream no more, and reads until it has fallen silent: a socket that is closed with bytes unread is reset, and with it
-    /// goes what was just written. The node falls silent by itself if this does not reach it.
+    /// Asks the node to stream no more, and reads until it has fallen silent: a socket that is
+    /// closed with bytes unread is reset, and with it goes what was just written. The node falls
+    /// silent by itself if this does not reach it.
     fn stop(&mut self) {
         self.host.stop();
         let until = Instant::now() + FALLING_SILENT;

@@ -1,4 +1,5 @@
-//! The line to a node: an address enters, bytes go both ways. Reads and writes end by themselves after [`TIMEOUT`].
+//! The line to a node: an address enters, bytes go both ways. Reads and writes end by themselves
+//! after [`TIMEOUT`].
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -1,5 +1,5 @@
-//! What a node's frames bring to the ring: samples or bytes of log-mel frames enter, values leave, and gaps where they are missing. On the
-//! node's thread.
+//! What a node's frames bring to the ring: samples or bytes of log-mel frames enter, values leave,
+//! and gaps where they are missing. On the node's thread.
 
 use edge_frontend::FrontendConfig;
 use firmware_bridge::log_mel;
@@ -42,7 +42,8 @@ impl Sound {
         }
     }
 
-    /// The next log-mel frames, as bytes. Each is written by itself, so that the ring holds whole ones.
+    /// The next log-mel frames, as bytes. Each is written by itself, so that the ring holds whole
+    /// ones.
     pub(super) fn write_frames(&mut self, frames: &[u8]) {
         for frame in frames.chunks_exact(self.block.len()) {
             for (value, &byte) in self.block.iter_mut().zip(frame) {
@@ -68,8 +69,8 @@ impl Sound {
         }
     }
 
-    /// Values that `n_samples` are, whole frames if it is frames. A gate opens and closes where it must, in the middle of a hop: what is
-    /// left over counts with the next.
+    /// Values that `n_samples` are, whole frames if it is frames. A gate opens and closes where it
+    /// must, in the middle of a hop: what is left over counts with the next.
     fn n_values(&mut self, n_samples: u64) -> u64 {
         let Content::Frames { n_mels, hop_length } = self.content else { return n_samples };
         let n_samples = self.n_rest + n_samples;

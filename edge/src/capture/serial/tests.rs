@@ -1,4 +1,5 @@
-//! A node of the library on the other end of a socket, and its daemon's side as the supervisor sees it.
+//! A node of the library on the other end of a socket, and its daemon's side as the supervisor sees
+//! it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +10,7 @@ use firmware_bridge::node::{Abilities, Notice, State, Timing};
 use firmware_bridge::pace::Pace;
 
 use super::*;
-use crate::capture::{Condition, Hearing, Source};
+use crate::capture::{Condition, Hearing, Options, Source, SourceSpec};
 use crate::decide::Phase;
 use crate::ring::Chunk;
 
@@ -120,7 +121,14 @@ fn listen(options: &str) -> (TcpListener, Source, Arc<Hearing>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let spec = format!("tcp://{}{options}", listener.local_addr().unwrap()).parse().unwrap();
     let hearing = Arc::new(Hearing::of("serial"));
-    let source = crate::capture::start_serial(&spec, &frontend(), &Arc::new(Status::default()), &hearing).unwrap();
+    let source = crate::capture::start(
+        &SourceSpec::Serial(spec),
+        &Options::default(),
+        &frontend(),
+        &Arc::new(Status::default()),
+        &hearing,
+    )
+    .unwrap();
     (listener, source, hearing)
 }
 
@@ -171,7 +179,7 @@ fn samples_arrive_in_their_places_and_events_go_back() {
     assert_eq!(hearing.snapshot().node.unwrap().name, "nook");
     assert_eq!(hearing.condition(), Condition::Listening);
 
-    let ending = thread::spawn(move || source.finish(false));
+    let ending = thread::spawn(move || source.finish());
     firmware.poll_until("a stop", |firmware| firmware.notices.last().is_some_and(|notice| notice == "Stopped"));
     ending.join().unwrap().unwrap();
 }
@@ -190,7 +198,7 @@ fn a_line_that_breaks_is_opened_again_and_told_what_lasts() {
     assert_eq!((first.sample_rate, second.sample_rate), (16_000, 24_000));
     firmware.poll_until("what lasts", |firmware| firmware.notices.iter().any(|notice| notice == "Onset rain"));
     assert_eq!(hearing.snapshot().n_reopened, 1);
-    source.finish(false).unwrap();
+    source.finish().unwrap();
 }
 
 #[test]
@@ -246,7 +254,7 @@ fn the_encoding_and_the_gate_of_the_source_are_asked_for() {
         assert_eq!((start.encoding, start.gate_db), (encoding, 45));
         let is_features = encoding == Encoding::LogMel;
         assert_eq!(session.content == Content::Frames { n_mels: 8, hop_length: 160 }, is_features);
-        source.finish(false).unwrap();
+        source.finish().unwrap();
     }
 }
 
@@ -269,5 +277,5 @@ fn features_arrive_in_their_places() {
         [-4.0, -4.0, silence, -3.0, -3.0, silence, -2.0, -2.0].iter().flat_map(|&v| [v; 8]).collect();
     assert_eq!((values.len(), n_missing), (expected.len(), 0));
     assert!(values.iter().zip(&expected).all(|(value, expected)| (value - expected).abs() < 1e-5), "{values:?}");
-    source.finish(false).unwrap();
+    source.finish().unwrap();
 }

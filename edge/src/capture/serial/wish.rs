@@ -1,5 +1,5 @@
-//! What is asked of a node: a source's options and the model's front end enter, a wish leaves, and where a node cannot grant it, why. On the
-//! capture thread.
+//! What is asked of a node: a source's options and the model's front end enter, a wish leaves, and
+//! where a node cannot grant it, why. On the capture thread.
 
 use edge_frontend::{FrontendConfig, Power};
 use firmware_bridge::host::Wish;

@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use edge::Result;
-use edge::capture::SourceSpec;
 use edge::config::{Overrides, Settings, SourceSettings};
 use edge::daemon::Plan;
 use edge::decide::Rules;
@@ -82,23 +81,12 @@ fn level(rules: &Rules) -> String {
 }
 
 fn spoken(source: &SourceSettings) -> String {
-    match &source.spec {
-        SourceSpec::Mic { device: None } => "the default microphone".into(),
-        SourceSpec::Mic { device: Some(device) } => format!("the microphone {device:?}"),
-        SourceSpec::Serial(node) => {
-            let encoding = node.encoding.map_or(String::new(), |encoding| format!(", as {}", encoding.name()));
-            let gate = match node.gate_db {
-                0 => String::new(),
-                gate_db => format!(", what is louder than -{gate_db} dBFS"),
-            };
-            format!("the microcontroller at {}{encoding}{gate}", node.address)
-        }
-        SourceSpec::File(path) if source.fast => format!("the recording {}, as fast as possible", path.display()),
-        SourceSpec::File(path) => format!("the recording {}, in real time", path.display()),
-        SourceSpec::Stdin { rate, format, channels } => {
-            format!("standard input: {format} at {rate} Hz, {channels} channel(s)")
-        }
-    }
+    let kind = match source.spec.is_live(&source.options) {
+        Some(true) => "live",
+        Some(false) => "a recording",
+        None => "live if it comes at the pace of time",
+    };
+    format!("{} ({kind})", source.spec.describe(&source.options))
 }
 
 fn journal(journal: &JournalSettings) -> String {

@@ -1,21 +1,23 @@
-//! What to listen to: the sections `[source]` or `[[sources]]` and the command line enter, one or several sources leave.
+//! What to listen to: the sections `[source]` or `[[sources]]` and the command line enter, one or
+//! several sources leave.
 
 use std::collections::HashSet;
 
 use super::Overrides;
-use crate::capture::SourceSpec;
-use crate::config::{Config, Source, SourceSection};
+use crate::capture::{Channels, FileSpec, Layout, MicSpec, Options, SourceOption, SourceSpec};
+use crate::config::values::is_gain_db;
+use crate::config::{ChannelChoice, Config, Source, SourceSection};
 use crate::error::{Error, Result};
 
 /// A source to listen to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SourceSettings {
     /// Its name in events and topics.
     pub name: String,
     /// What it is.
     pub spec: SourceSpec,
-    /// Whether a file is read as fast as the machine can.
-    pub fast: bool,
+    /// How it is heard.
+    pub options: Options,
 }
 
 /// All sources of the daemon `name`. One that is named on the command line is the only one.
@@ -36,14 +38,10 @@ pub(super) fn sources(
     if overrides.source.is_some() {
         return Ok(vec![settings(name, &SourceSection::default(), file, overrides)?]);
     }
-    let of_the_source = [
-        ("--device", overrides.device.is_some()),
-        ("--rate", overrides.rate.is_some()),
-        ("--format", overrides.format.is_some()),
-        ("--channels", overrides.channels.is_some()),
-    ];
-    if let Some((option, _)) = of_the_source.into_iter().find(|(_, given)| *given) {
-        return Err(Error::usage(option, "the configuration has several sources: name one with --source"));
+    if let Some((option, _)) =
+        given(overrides).into_iter().find(|(option, given)| *given && *option != SourceOption::Fast)
+    {
+        return Err(Error::usage(option.name(), "the configuration has several sources: name one with --source"));
     }
     let sources = config.sources.iter().map(|section| settings(name, section, file, overrides));
     let sources = sources.collect::<Result<Vec<_>>>()?;
@@ -56,7 +54,7 @@ pub(super) fn sources(
             return Err(file.error("sources", format!("two sources are called {:?}", source.name)));
         }
     }
-    if sources.iter().filter(|source| matches!(source.spec, SourceSpec::Stdin { .. })).count() > 1 {
+    if sources.iter().filter(|source| matches!(source.spec, SourceSpec::Stdin(_))).count() > 1 {
         return Err(file.error("sources", "there is only one standard input"));
     }
     Ok(sources)
@@ -65,41 +63,76 @@ pub(super) fn sources(
 fn settings(name: &str, section: &SourceSection, file: &Source, overrides: &Overrides) -> Result<SourceSettings> {
     let spec = match (&overrides.source, &section.input) {
         (Some(source), _) => source.clone(),
-        (None, Some(SourceSpec::File(path))) => SourceSpec::File(file.resolve(path)),
+        (None, Some(SourceSpec::File(spec))) => SourceSpec::File(FileSpec { path: file.resolve(&spec.path) }),
         (None, Some(source)) => source.clone(),
-        (None, None) => SourceSpec::Mic { device: None },
+        (None, None) => SourceSpec::Mic(MicSpec { device: None }),
     };
-    let device = overrides.device.clone().or_else(|| section.device.clone());
     let spec = match spec {
-        SourceSpec::Stdin { rate, format, channels } => spec.with_raw(
-            overrides.rate.or(section.rate).unwrap_or(rate),
-            overrides.format.or(section.format).unwrap_or(format),
-            overrides.channels.or(section.channels).unwrap_or(channels),
-        )?,
-        spec => spec.with_device(device),
+        SourceSpec::Mic(_) => {
+            let device = overrides.device.clone().or_else(|| section.device.clone());
+            SourceSpec::Mic(MicSpec { device })
+        }
+        spec => spec,
     };
     refuse_idle_options(&spec, overrides)?;
+    let options = options(&spec, section, overrides)?;
     let name = section.name.clone().unwrap_or_else(|| name.to_string());
-    Ok(SourceSettings { name, spec, fast: overrides.fast || section.fast.unwrap_or(false) })
+    Ok(SourceSettings { name, spec, options })
 }
 
-/// An option that the chosen source does not heed is a mistake. In a configuration file it is not: there it waits for its source.
-fn refuse_idle_options(source: &SourceSpec, overrides: &Overrides) -> Result<()> {
-    let raw = overrides.rate.is_some() || overrides.format.is_some() || overrides.channels.is_some();
-    let misplaced = match source {
-        SourceSpec::Mic { .. } if overrides.fast => {
-            Some(("--fast", "a microphone cannot be read faster than real time"))
+fn options(spec: &SourceSpec, section: &SourceSection, overrides: &Overrides) -> Result<Options> {
+    let default = Layout::default();
+    let raw_channels = overrides.raw_channels.or(section.raw_channels);
+    let choice = overrides.channels.as_ref().or(section.channels.as_ref());
+    let (n_channels, channels) = match choice {
+        // One number, for a stream that does not say how many channels it has.
+        Some(&ChannelChoice::Number(number)) if raw_channels.is_none() && spec.takes(SourceOption::Layout) => {
+            let first = if number == 1 { Channels::Only(vec![0]) } else { Channels::Mean };
+            (Some(number), first)
         }
-        SourceSpec::Serial(_) if overrides.fast => {
-            Some(("--fast", "a microcontroller cannot be read faster than real time"))
+        Some(&ChannelChoice::Number(number)) => {
+            (None, Channels::only(&[number]).map_err(|reason| Error::usage("--channels", reason))?)
         }
-        SourceSpec::File(_) | SourceSpec::Stdin { .. } | SourceSpec::Serial(_) if overrides.device.is_some() => {
-            Some(("--device", "only for --source mic"))
-        }
-        SourceSpec::Mic { .. } | SourceSpec::File(_) | SourceSpec::Serial(_) if raw => {
-            Some(("--rate, --format, --channels", "only for --source stdin"))
-        }
-        _ => None,
+        Some(ChannelChoice::Channels(channels)) => (None, channels.clone()),
+        None => (None, Channels::Mean),
     };
-    misplaced.map_or(Ok(()), |(option, reason)| Err(Error::usage(option, reason)))
+    let layout = Layout {
+        rate: overrides.rate.or(section.rate).unwrap_or(default.rate),
+        format: overrides.format.or(section.format).unwrap_or(default.format),
+        n_channels: raw_channels.or(n_channels).unwrap_or(default.n_channels),
+    };
+    // What the file says was checked where it was read.
+    let layout =
+        layout.check().map_err(|(key, reason)| Error::usage(format!("--{}", key.replace('_', "-")), reason))?;
+    let gain_db = overrides.gain_db.or(section.gain_db).unwrap_or(0.0);
+    if !is_gain_db(gain_db) {
+        return Err(Error::usage("--gain-db", format!("{gain_db} is not from -60 to 60 dB")));
+    }
+    Ok(Options {
+        fast: overrides.fast || section.fast.unwrap_or(false),
+        layout,
+        channels,
+        gain_db,
+        live: overrides.live.or(section.live),
+    })
+}
+
+/// The options of the command line, and whether they are given.
+fn given(overrides: &Overrides) -> [(SourceOption, bool); 6] {
+    let layout = overrides.rate.is_some() || overrides.format.is_some() || overrides.raw_channels.is_some();
+    [
+        (SourceOption::Device, overrides.device.is_some()),
+        (SourceOption::Fast, overrides.fast),
+        (SourceOption::Layout, layout),
+        (SourceOption::Channels, overrides.channels.is_some()),
+        (SourceOption::Gain, overrides.gain_db.is_some()),
+        (SourceOption::Live, overrides.live.is_some()),
+    ]
+}
+
+/// An option that the chosen source does not heed is a mistake. In a configuration file it is not:
+/// there it waits for its source.
+fn refuse_idle_options(source: &SourceSpec, overrides: &Overrides) -> Result<()> {
+    let misplaced = given(overrides).into_iter().find(|(option, given)| *given && !source.takes(*option));
+    misplaced.map_or(Ok(()), |(option, _)| Err(Error::usage(option.name(), option.purpose())))
 }

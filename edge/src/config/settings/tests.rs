@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::capture::{Channels, FileSpec, Layout, Options};
 
 const EXAMPLE: &str = include_str!("../../../earwitness.example.toml");
 
@@ -36,7 +37,7 @@ fn an_empty_file_and_the_untouched_example_are_the_defaults() {
     for text in ["", EXAMPLE] {
         let settings = settings(text, &Overrides::default()).unwrap();
         let source =
-            SourceSettings { name: settings.name.clone(), spec: SourceSpec::Mic { device: None }, fast: false };
+            SourceSettings { name: settings.name.clone(), spec: "mic".parse().unwrap(), options: Options::default() };
         assert_eq!(settings.sources, [source]);
         assert_eq!((settings.precision, settings.log.as_str()), (PrecisionChoice::Auto, "info"));
         assert_eq!((settings.model_dir, settings.mqtt), (None, None));
@@ -62,7 +63,7 @@ fn the_command_line_has_precedence() {
     let text = "name = \"pi\"\n[source]\ninput = \"mic\"\nrate = 8000\n[model]\ndir = \"m\"\nprecision = \"f32\"\n[mqtt]\nurl = \"mqtt://a\"\nuser = \"u\"\n";
     let overrides = Overrides {
         source: Some("stdin".parse().unwrap()),
-        channels: Some(2),
+        channels: Some(ChannelChoice::Number(2)),
         fast: true, // standard input is read as it comes anyway
         model: Some("other".into()),
         precision: Some(PrecisionChoice::Int8),
@@ -71,8 +72,9 @@ fn the_command_line_has_precedence() {
     };
     let settings = settings(text, &overrides).unwrap();
     let source = &settings.sources[0];
-    assert_eq!(source.spec, SourceSpec::Stdin { rate: 8000, format: RawFormat::S16Le, channels: 2 });
-    assert_eq!((source.fast, settings.precision), (true, PrecisionChoice::Int8));
+    let layout = Layout { rate: 8000, format: RawFormat::S16Le, n_channels: 2 };
+    assert_eq!((&source.spec, source.options.layout), (&"stdin".parse().unwrap(), layout));
+    assert_eq!((source.options.fast, settings.precision), (true, PrecisionChoice::Int8));
     assert_eq!(settings.model_dir, Some("other".into()));
     let mqtt = settings.mqtt.unwrap();
     assert_eq!(
@@ -92,7 +94,7 @@ fn paths_are_seen_from_the_file() {
     )
     .unwrap();
     let settings = Settings::load(Some(&path), &Overrides::default()).unwrap();
-    assert_eq!(settings.sources[0].spec, SourceSpec::File(dir.path().join("a.wav")));
+    assert_eq!(settings.sources[0].spec, SourceSpec::File(FileSpec { path: dir.path().join("a.wav") }));
     assert_eq!(settings.mqtt.unwrap().password.as_deref(), Some("secret"));
 }
 
@@ -242,9 +244,40 @@ fn options_for_another_source_are_refused() {
     let refusal = |overrides: &Overrides| settings("", overrides).unwrap_err().to_string();
     assert!(refusal(&Overrides { fast: true, ..Default::default() }).starts_with("--fast: "));
     assert!(refusal(&Overrides { rate: Some(8000), ..Default::default() }).contains("only for --source stdin"));
-    let file = Some(SourceSpec::File("a.wav".into()));
+    let file = Some(SourceSpec::File(FileSpec { path: "a.wav".into() }));
     assert!(
         refusal(&Overrides { source: file, device: Some("usb".into()), ..Default::default() })
             .contains("only for --source mic")
     );
+}
+
+#[test]
+fn channels_are_a_word_a_number_or_several() {
+    let channels = |text: &str| {
+        let settings =
+            settings(&format!("[source]\n{text}\n"), &Overrides::default()).map_err(|error| error.to_string())?;
+        Ok::<_, String>(settings.sources[0].options.clone())
+    };
+    for (text, shown) in
+        [("", "mean"), ("channels = \"mean\"", "mean"), ("channels = 2", "2"), ("channels = [1, 3]", "1,3")]
+    {
+        assert_eq!(channels(text).unwrap().channels.to_string(), shown);
+    }
+    assert_eq!(channels("channels = \"loudest\"").unwrap().channels, Channels::Loudest);
+    // Of a raw stream a number alone is how many there are, as it has always been.
+    let raw = channels("input = \"stdin\"\nchannels = 2").unwrap();
+    assert_eq!((raw.layout.n_channels, raw.channels), (2, Channels::Mean));
+    let raw = channels("input = \"stdin\"\nraw_channels = 4\nchannels = 2").unwrap();
+    assert_eq!((raw.layout.n_channels, raw.channels), (4, Channels::Only(vec![1])));
+    for (text, reason) in [
+        ("channels = 0", "c.toml:2: source.channels: channels are counted from 1"),
+        ("channels = \"left\"", "c.toml:2: source.channels: \"left\" is neither"),
+        ("channels = 1.5", "c.toml:2: source.channels: expected \"mean\", \"loudest\", a channel such as 1"),
+        ("rate = 5", "c.toml:2: source.rate: expected 8000 to 192000 Hz, actual 5"),
+        ("raw_channels = 0", "c.toml:2: source.raw_channels: expected 1 to 64 channels, actual 0"),
+        ("gain_db = 100", "c.toml:2: source.gain_db: expected a gain from -60 to 60 dB"),
+    ] {
+        let error = channels(text).unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
 }

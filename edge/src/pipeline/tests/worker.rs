@@ -22,9 +22,14 @@ fn listen(
     shared: &Shared,
     stop: &Arc<AtomicBool>,
 ) -> (Worker, Receiver<Transition>) {
-    let source =
-        start(&SourceSpec::File(path.to_path_buf()), fast, &FrontendConfig::student(), &shared.status, &shared.hearing)
-            .unwrap();
+    let source = start(
+        &SourceSpec::File(FileSpec { path: path.to_path_buf() }),
+        &Options { fast, ..Options::default() },
+        &FrontendConfig::student(),
+        &shared.status,
+        &shared.hearing,
+    )
+    .unwrap();
     let (sender, heard) = channel();
     let worker = Worker::spawn(source, chain, shared.clone(), stop.clone(), move |transition| {
         sender.send(transition).unwrap();

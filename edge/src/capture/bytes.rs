@@ -1,0 +1,101 @@
+//! Bytes of a pipe as they come: an open file enters, and what it has to give leaves, without ever
+//! waiting for longer than one is told to. Runs on the thread that reads.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, poll};
+
+/// Bytes that can be waited for.
+pub(super) struct Bytes(File);
+
+/// What there is to read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Got {
+    /// So many bytes, at least one.
+    Some(usize),
+    /// None yet.
+    Nothing,
+    /// None any more.
+    End,
+}
+
+impl Bytes {
+    /// The bytes of standard input.
+    pub(super) fn stdin() -> io::Result<Self> {
+        Ok(io::stdin().as_fd().try_clone_to_owned()?.into())
+    }
+
+    /// The bytes of the FIFO at `path`. Does not wait for one who writes.
+    pub(super) fn fifo(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+        Ok(Bytes(file))
+    }
+
+    /// Reads what has come, waiting for at most `wait` for the first byte.
+    pub(super) fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<Got> {
+        let mut fds = [PollFd::new(self.0.as_raw_fd(), PollFlags::POLLIN)];
+        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        match poll(&mut fds, wait_ms) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(Got::Nothing),
+            Ok(_) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        match self.0.read(buffer) {
+            Ok(0) => Ok(Got::End),
+            Ok(n) => Ok(Got::Some(n)),
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => Ok(Got::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<OwnedFd> for Bytes {
+    fn from(fd: OwnedFd) -> Self {
+        Bytes(fd.into())
+    }
+}
+
+/// Whether there is a FIFO at `path`.
+pub(super) fn is_fifo(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// Whether standard input is a file of the disk, which comes as fast as it is read.
+pub(super) fn stdin_is_file() -> bool {
+    let metadata = Bytes::stdin().and_then(|bytes| bytes.0.metadata());
+    metadata.is_ok_and(|metadata| metadata.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_fifo_without_a_writer_is_open_at_once_and_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(is_fifo(&path) && !is_fifo(dir.path()));
+        let begin = Instant::now();
+        let mut bytes = Bytes::fifo(&path).unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(bytes.read(&mut buffer, Duration::from_millis(20)).unwrap(), Got::Nothing);
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
+        writer.write_all(b"abc").unwrap();
+        assert_eq!(bytes.read(&mut buffer, Duration::from_secs(5)).unwrap(), Got::Some(3));
+        assert_eq!(bytes.read(&mut buffer, Duration::ZERO).unwrap(), Got::Nothing);
+        drop(writer);
+        assert_eq!(bytes.read(&mut buffer, Duration::from_secs(5)).unwrap(), Got::End);
+    }
+}

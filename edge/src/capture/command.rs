@@ -1,0 +1,66 @@
+//! `exec:COMMAND`: what a command of the shell writes to its standard output.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::child::{self, Program};
+use super::kind::{Kind, Setup};
+use super::secret::redact;
+use super::{Options, Source, SourceOption};
+use crate::error::Result;
+
+/// How long nothing may come from a command.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A command of the shell.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CommandSpec(String);
+
+impl CommandSpec {
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn new(command: &str) -> Result<Self, String> {
+        match command.trim() {
+            "" => Err("needs a command after the colon, as in exec:arecord -t raw -f S16_LE -r 48000".into()),
+            command => Ok(CommandSpec(command.to_string())),
+        }
+    }
+}
+
+impl Kind for CommandSpec {
+    fn is_live(&self, _: &Options) -> Option<bool> {
+        Some(true)
+    }
+
+    fn takes(&self, option: SourceOption) -> bool {
+        matches!(option, SourceOption::Layout | SourceOption::Channels | SourceOption::Gain)
+    }
+
+    fn describe(&self, options: &Options) -> String {
+        let command = redact(&self.0);
+        format!("what the command {command:?} writes: {}, or as its WAV header says", options.layout)
+    }
+
+    fn start(&self, setup: &Setup<'_>) -> Result<Source> {
+        let program = Program {
+            name: self.to_string(),
+            program: "sh".into(),
+            args: vec!["-c".into(), self.0.clone()],
+            patience: PATIENCE,
+        };
+        child::start(program, setup)
+    }
+}
+
+impl fmt::Display for CommandSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exec:{}", redact(&self.0))
+    }
+}
+
+impl fmt::Debug for CommandSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CommandSpec({:?})", redact(&self.0))
+    }
+}

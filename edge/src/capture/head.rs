@@ -1,0 +1,248 @@
+//! What the first bytes of a stream are: a WAV header, whose layout is then known; raw samples; or
+//! something that must not be taken for samples. Runs on the thread that opens the stream.
+
+use super::raw::{Layout, RawFormat};
+
+/// So many bytes are enough to tell; fewer are all that there are.
+pub(super) const ENOUGH: usize = 512;
+
+/// The longest header that is read: some programs put whole texts before the samples.
+pub(super) const LONGEST: usize = 65_536;
+
+/// What a stream begins with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// A WAV header of so many bytes.
+    Wav {
+        /// What follows it.
+        layout: Layout,
+        /// Its length.
+        n_bytes: usize,
+    },
+    /// More bytes are wanted.
+    Unfinished,
+    /// Something else than samples.
+    Foreign(String),
+    /// Most likely samples.
+    Raw,
+}
+
+/// Names of what begins with some bytes at some place.
+const SIGNATURES: [(usize, &[u8], &str); 17] = [
+    (0, b"fLaC", "FLAC"),
+    (0, b"OggS", "Ogg"),
+    (0, b"ID3", "MP3"),
+    (4, b"ftyp", "MP4 (m4a)"),
+    (0, b"FORM", "AIFF"),
+    (0, b"caff", "CAF"),
+    (0, b".snd", "AU"),
+    (0, b"riff\x2e\x91\xcf\x11", "Wave64"),
+    (0, b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
+    (0, b"#!AMR", "AMR"),
+    (0, b"wvpk", "WavPack"),
+    (0, b"MAC ", "Monkey's Audio"),
+    (0, b"\x1f\x8b\x08", "gzip"),
+    (0, b"BZh", "bzip2"),
+    (0, b"\xfd7zXZ", "xz"),
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"\x7fELF", "a program"),
+];
+
+/// What `bytes`, the first of a stream, are. `is_all` says that no others will come.
+pub(super) fn head(bytes: &[u8], is_all: bool) -> Head {
+    if bytes.starts_with(b"RIFF") || bytes.starts_with(b"RF64") || bytes.starts_with(b"BW64") {
+        return match wav(bytes) {
+            Ok(Some((layout, n_bytes))) => Head::Wav { layout, n_bytes },
+            Ok(None) if is_all || bytes.len() >= LONGEST => Head::Foreign("a WAV file without samples".into()),
+            Ok(None) => Head::Unfinished,
+            Err(reason) => Head::Foreign(format!("a WAV file {reason}")),
+        };
+    }
+    if bytes.len() < ENOUGH && !is_all {
+        return Head::Unfinished;
+    }
+    let named = SIGNATURES.iter().find(|(at, signature, _)| bytes.get(*at..).is_some_and(|b| b.starts_with(signature)));
+    if let Some((_, _, name)) = named {
+        return Head::Foreign(format!("{name} data"));
+    }
+    if is_mp3(bytes) {
+        return Head::Foreign("MP3 data".into());
+    }
+    match text(&bytes[..bytes.len().min(ENOUGH)]) {
+        Some(text) => {
+            let line: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
+            Head::Foreign(format!("text, {line:?}"))
+        }
+        None => Head::Raw,
+    }
+}
+
+/// `bytes` if they are text. Samples that are letters, digits and spaces alone do not occur.
+fn text(bytes: &[u8]) -> Option<&str> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        // The last letter may go on behind these bytes.
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let is_text = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+    (text.len() >= 16 && text.chars().all(is_text)).then_some(text)
+}
+
+/// Two frames of MPEG layer III in a row (ISO 11172-3, section 2.4.1.3): one alone may be chance.
+fn is_mp3(bytes: &[u8]) -> bool {
+    const KBPS: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
+    const HZ: [usize; 3] = [44_100, 48_000, 32_000];
+    let frame_len = |at: usize| {
+        let header = bytes.get(at..at + 4)?;
+        let is_layer_3 = header[0] == 0xff && header[1] & 0xfe == 0xfa;
+        let kbps = *KBPS.get(usize::from(header[2] >> 4)).filter(|kbps| is_layer_3 && **kbps > 0)?;
+        let rate = *HZ.get(usize::from(header[2] >> 2 & 3))?;
+        Some(144_000 * kbps / rate + usize::from(header[2] >> 1 & 1))
+    };
+    frame_len(0).and_then(frame_len).is_some()
+}
+
+/// Layout of the samples behind a WAV header and the header's length; `None` while it is
+/// unfinished. The sizes that it claims for the samples do not matter: a stream ends where it ends.
+fn wav(bytes: &[u8]) -> Result<Option<(Layout, usize)>, String> {
+    let u16_at = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+    let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    if bytes.len() >= 12 && &bytes[8..12] != b"WAVE" {
+        return Err("of another kind, such as AVI".into());
+    }
+    let mut at = 12;
+    let mut layout = None;
+    while let (Some(id), Some(n_bytes)) = (bytes.get(at..at + 4), u32_at(at + 4)) {
+        let body = at + 8;
+        match (id, layout) {
+            (b"data", Some(layout)) => return Ok(Some((layout, body))),
+            (b"data", None) => return Err("whose header has no format".into()),
+            (b"fmt ", _) => {
+                let fields = (u16_at(body), u16_at(body + 2), u32_at(body + 4), u16_at(body + 14));
+                let (Some(code), Some(n_channels), Some(rate), Some(bits)) = fields else { return Ok(None) };
+                // An extensible format names the real one in the first bytes of an identifier.
+                let code = match code {
+                    0xfffe => match u16_at(body + 24) {
+                        Some(code) => code,
+                        None => return Ok(None),
+                    },
+                    code => code,
+                };
+                let block = u16_at(body + 12).unwrap_or_default();
+                let format = format(code, bits, block, n_channels)
+                    .ok_or_else(|| format!("whose samples are not known here: format {code:#06x}, {bits} bits"))?;
+                let checked = Layout { rate, format, n_channels }.check();
+                layout = Some(checked.map_err(|(_, reason)| format!("that cannot be processed: {reason}"))?);
+            }
+            _ => {}
+        }
+        at = body + (n_bytes as usize).next_multiple_of(2);
+        if at > LONGEST {
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}
+
+fn format(code: u16, bits: u16, block: u16, n_channels: u16) -> Option<RawFormat> {
+    // 24 bits may lie in 3 bytes or in 4.
+    let n_bytes = block.checked_div(n_channels)?;
+    match (code, bits, n_bytes) {
+        (1, 8, _) => Some(RawFormat::U8),
+        (1, 16, _) => Some(RawFormat::S16Le),
+        (1, 24, 4) => Some(RawFormat::S24In4Le),
+        (1, 24, _) => Some(RawFormat::S24In3Le),
+        (1, 32, _) => Some(RawFormat::S32Le),
+        (3, 32, _) => Some(RawFormat::F32Le),
+        (3, 64, _) => Some(RawFormat::F64Le),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(id: &[u8], body: &[u8]) -> Vec<u8> {
+        [id, &(body.len() as u32).to_le_bytes(), body, if body.len() % 2 == 1 { &[0] } else { &[] }].concat()
+    }
+
+    fn wav_of(code: u16, n_channels: u16, rate: u32, bits: u16, before: &[u8]) -> Vec<u8> {
+        let block = n_channels * bits / 8;
+        let fields = [code.to_le_bytes(), n_channels.to_le_bytes()].concat();
+        let rates = [rate.to_le_bytes(), (rate * u32::from(block)).to_le_bytes()].concat();
+        let widths = [block.to_le_bytes(), bits.to_le_bytes()].concat();
+        let fmt = chunk(b"fmt ", &[fields, rates, widths].concat());
+        // As a program writes it that cannot go back: the sizes are lies.
+        [b"RIFF\xff\xff\xff\xffWAVE", before, &fmt, b"data\xff\xff\xff\xff", &[0; 600]].concat()
+    }
+
+    #[test]
+    fn a_wav_header_says_what_follows() {
+        let cases = [
+            (1, 1, 44_100, 16, RawFormat::S16Le),
+            (1, 2, 8_000, 8, RawFormat::U8),
+            (1, 4, 48_000, 24, RawFormat::S24In3Le),
+            (1, 1, 48_000, 32, RawFormat::S32Le),
+            (3, 2, 96_000, 32, RawFormat::F32Le),
+            (3, 1, 16_000, 64, RawFormat::F64Le),
+        ];
+        for (code, n_channels, rate, bits, format) in cases {
+            let bytes = wav_of(code, n_channels, rate, bits, &chunk(b"LIST", b"texts"));
+            let n_bytes = bytes.len() - 600;
+            let layout = Layout { rate, format, n_channels };
+            assert_eq!(head(&bytes, false), Head::Wav { layout, n_bytes });
+            for cut in [4, 11, 20, n_bytes - 1] {
+                assert_eq!(head(&bytes[..cut], false), Head::Unfinished, "{cut}");
+                assert!(matches!(head(&bytes[..cut], true), Head::Foreign(_)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_wav_file_that_cannot_be_read_says_why() {
+        let reason = |bytes: &[u8]| match head(bytes, true) {
+            Head::Foreign(reason) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert!(reason(&wav_of(2, 1, 48_000, 4, b"")).contains("format 0x0002, 4 bits"));
+        assert!(reason(&wav_of(1, 1, 4_000, 16, b"")).contains("expected 8000 to 192000 Hz, actual 4000 Hz"));
+        assert!(reason(b"RIFF\0\0\0\0AVI LIST").contains("such as AVI"));
+        assert!(reason(&[b"RIFF\0\0\0\0WAVE", chunk(b"data", b"ab").as_slice()].concat()).contains("no format"));
+    }
+
+    #[test]
+    fn what_is_no_sound_is_named() {
+        let foreign = |start: &[u8]| {
+            let bytes = [start, &[7; ENOUGH]].concat();
+            assert!(matches!(head(&bytes[..bytes.len().min(100)], false), Head::Unfinished));
+            match head(&bytes, false) {
+                Head::Foreign(reason) => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(foreign(b"fLaC\0\0\0\x22"), "FLAC data");
+        assert_eq!(foreign(b"\0\0\0\x20ftypM4A "), "MP4 (m4a) data");
+        assert_eq!(foreign(b"OggS\0\x02"), "Ogg data");
+        let mut mp3 = vec![0xff, 0xfb, 0x90, 0x64];
+        mp3.resize(417, 0);
+        mp3.extend([0xff, 0xfb, 0x92, 0x64, 0, 0]);
+        assert_eq!(foreign(&mp3), "MP3 data");
+        let text = "# Earwitness\n\nAn always-on ear for a room. ".repeat(20);
+        assert_eq!(head(text.as_bytes(), false), Head::Foreign("text, \"# Earwitness\"".into()));
+        // A letter of two bytes on the border.
+        let text = "\u{e4}".repeat(300);
+        assert!(matches!(head(&text.as_bytes()[..ENOUGH + 1], false), Head::Foreign(_)));
+    }
+
+    #[test]
+    fn samples_are_taken_for_samples() {
+        let tone: Vec<u8> = (0..600).flat_map(|n| ((9e3 * (n as f32 * 0.3).sin()) as i16).to_le_bytes()).collect();
+        assert_eq!(head(&tone, false), Head::Raw);
+        assert_eq!(head(&[0; 1000], false), Head::Raw);
+        assert_eq!(head(&[0xff; 1000], false), Head::Raw);
+        assert_eq!(head(&tone[..6], true), Head::Raw, "a few samples are all that there is");
+        assert_eq!(head(&tone[..6], false), Head::Unfinished);
+    }
+}

@@ -1,0 +1,73 @@
+//! What is logged of a source, and how often.
+
+use std::io;
+use std::sync::Arc;
+
+use super::*;
+
+/// Lines of the log.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn logged(body: impl FnOnce()) -> Vec<String> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    tracing::subscriber::with_default(subscriber, body);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    text.lines().map(str::to_string).collect()
+}
+
+#[test]
+fn a_fault_is_logged_once_whatever_its_text() {
+    let hearing = Hearing::of("ear");
+    let lines = logged(|| {
+        for n in 0..100 {
+            hearing.lost(Fault::new(fault::FOREIGN, format!("{n} bytes came, none of which make sense")));
+            hearing.lost(Fault::new(fault::STALLED, format!("no word for {n} s")));
+        }
+        hearing.listening();
+    });
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[2].contains("heard again after"));
+    assert_eq!(hearing.snapshot().capture, Condition::Listening);
+}
+
+#[test]
+fn a_source_that_comes_and_goes_does_not_fill_the_log() {
+    let hearing = Hearing::of("ear");
+    let lines = logged(|| {
+        for _ in 0..1000 {
+            hearing.lost(Fault::new(fault::ENDED, "the writer is gone"));
+            hearing.listening();
+        }
+    });
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    hearing.lost(Fault::new(fault::ENDED, "the writer is gone"));
+    let snapshot = hearing.snapshot();
+    assert_eq!((snapshot.capture, snapshot.capture_fault), (Condition::Lost, Some(fault::ENDED)));
+}
+
+#[test]
+fn a_hint_is_given_once_and_taken_back() {
+    let hearing = Hearing::of("ear");
+    let lines = logged(|| {
+        for n in 0..10 {
+            hearing.hint(Hint::Quiet, Some(Fault::new("quiet", format!("too quiet: {n}"))));
+        }
+    });
+    assert_eq!(lines.len(), 1);
+    assert_eq!(hearing.snapshot().capture_hints, ["too quiet: 9"]);
+    hearing.hint(Hint::Quiet, None);
+    assert!(hearing.snapshot().capture_hints.is_empty());
+}

@@ -1,0 +1,50 @@
+//! What every kind of source says of itself, so that nothing else has to know which kinds there
+//! are.
+
+use std::fmt;
+use std::sync::Arc;
+
+use edge_frontend::FrontendConfig;
+
+use super::options::{Options, SourceOption};
+use super::{Hearing, Source};
+use crate::error::Result;
+use crate::status::Status;
+
+/// What a source has to say of itself before it is opened, and how it is opened.
+pub(super) trait Kind: fmt::Display {
+    /// Whether its sound comes as it happens; `None` where only its pace can tell.
+    fn is_live(&self, options: &Options) -> Option<bool>;
+
+    /// Whether it heeds an option.
+    fn takes(&self, option: SourceOption) -> bool;
+
+    /// What it is, for a person, without secrets.
+    fn describe(&self, options: &Options) -> String;
+
+    /// Whether this machine has what it needs, as far as that can be told without opening it.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and how to come by it.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// Where it can never work.
+    fn start(&self, setup: &Setup<'_>) -> Result<Source>;
+}
+
+/// What a source is started with.
+pub(super) struct Setup<'a> {
+    pub(super) options: &'a Options,
+    /// The model's, which a microcontroller's features must be those of.
+    #[cfg_attr(not(feature = "serial"), expect(dead_code))]
+    pub(super) frontend: &'a FrontendConfig,
+    pub(super) status: &'a Arc<Status>,
+    pub(super) hearing: &'a Arc<Hearing>,
+}

@@ -1,0 +1,48 @@
+//! A microphone of this machine, as it is written. How it is opened is in `mic`, where this build
+//! has microphones.
+
+use std::fmt;
+
+use super::kind::{Kind, Setup};
+use super::{Options, Source, SourceOption};
+use crate::error::Result;
+
+/// A capture device of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MicSpec {
+    /// Its id, its name, or a part of its name; `None` for the default device.
+    pub device: Option<String>,
+}
+
+impl Kind for MicSpec {
+    fn is_live(&self, _: &Options) -> Option<bool> {
+        Some(true)
+    }
+
+    fn takes(&self, option: SourceOption) -> bool {
+        matches!(option, SourceOption::Device | SourceOption::Channels | SourceOption::Gain)
+    }
+
+    fn describe(&self, _: &Options) -> String {
+        match &self.device {
+            None => "the default microphone".into(),
+            Some(device) => format!("the microphone {device:?}"),
+        }
+    }
+
+    #[cfg(feature = "mic")]
+    fn start(&self, setup: &Setup<'_>) -> Result<Source> {
+        super::mic::start(self.device.as_deref(), setup)
+    }
+
+    #[cfg(not(feature = "mic"))]
+    fn start(&self, _: &Setup<'_>) -> Result<Source> {
+        Err(crate::Error::usage("source", "mic: this build has no microphone support (cargo feature `mic`)"))
+    }
+}
+
+impl fmt::Display for MicSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("mic")
+    }
+}

@@ -1,0 +1,132 @@
+//! `rtsp://..`, `http://..` and so on: what a camera or another server on the network sends,
+//! through ffmpeg.
+//!
+//! ffmpeg knows the protocols and codecs that cameras speak, which no library of ours would keep up
+//! with; it is started for each connection and watched like any other program.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::child::{self, Program, is_installed};
+use super::kind::{Kind, Setup};
+use super::secret::redact;
+use super::{Options, Source, SourceOption};
+use crate::error::{Error, Result};
+
+const FFMPEG: &str = "ffmpeg";
+
+/// How long nothing may come from a server.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for a playlist (HLS): it brings some seconds at once, and then nothing for as long.
+const PATIENCE_BETWEEN_PIECES: Duration = Duration::from_secs(20);
+
+const SCHEMES: [&str; 4] = ["rtsp", "rtsps", "http", "https"];
+
+/// An address on the network. It may hold a password, which is shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StreamSpec(String);
+
+impl StreamSpec {
+    /// Whether an address that begins so is one of a stream.
+    pub(super) fn is_scheme(scheme: &str) -> bool {
+        SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme))
+    }
+
+    /// # Errors
+    ///
+    /// What is missing in the address, without its secrets.
+    pub fn new(url: &str) -> Result<Self, String> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| {
+            let scheme = url.split(':').next().unwrap_or_default();
+            format!("{scheme}: is written as {scheme}://HOST/..")
+        })?;
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        if host.rsplit('@').next().is_none_or(str::is_empty) {
+            return Err(format!("{scheme}:// needs a host"));
+        }
+        if url.contains(char::is_whitespace) || url.contains(char::is_control) {
+            return Err(format!("{}: an address has no spaces", redact(url)));
+        }
+        Ok(StreamSpec(format!("{}://{rest}", scheme.to_lowercase())))
+    }
+
+    fn args(&self) -> Vec<String> {
+        let mut args: Vec<&str> = vec!["-nostdin", "-hide_banner", "-loglevel", "error"];
+        if self.0.starts_with("rtsp") {
+            // Datagrams get lost, and with some cameras on their way through a router all of them.
+            args.extend(["-rtsp_transport", "tcp"]);
+        }
+        args.extend(["-i", &self.0, "-map", "0:a:0", "-c:a", "pcm_s16le"]);
+        // A header, so that rate and channels are the camera's, and every packet at once.
+        args.extend(["-f", "wav", "-flush_packets", "1", "-"]);
+        args.into_iter().map(str::to_string).collect()
+    }
+}
+
+impl Kind for StreamSpec {
+    fn is_live(&self, _: &Options) -> Option<bool> {
+        Some(true)
+    }
+
+    fn takes(&self, option: SourceOption) -> bool {
+        matches!(option, SourceOption::Channels | SourceOption::Gain)
+    }
+
+    fn describe(&self, _: &Options) -> String {
+        format!("the stream {self}, through ffmpeg")
+    }
+
+    fn check(&self) -> Result<()> {
+        if is_installed(FFMPEG) {
+            return Ok(());
+        }
+        let reason = format!("{self}: the program ffmpeg, which reads streams, is not installed: apt install ffmpeg");
+        Err(Error::usage("source", reason))
+    }
+
+    fn start(&self, setup: &Setup<'_>) -> Result<Source> {
+        let path = self.0.split('?').next().unwrap_or_default();
+        let patience = if path.ends_with(".m3u8") { PATIENCE_BETWEEN_PIECES } else { PATIENCE };
+        let program = Program { name: self.to_string(), program: FFMPEG.into(), args: self.args(), patience };
+        child::start(program, setup)
+    }
+}
+
+impl fmt::Display for StreamSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&redact(&self.0))
+    }
+}
+
+impl fmt::Debug for StreamSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamSpec({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_checked_without_showing_its_secrets() {
+        assert_eq!(StreamSpec::new("RTSP://cam/a").unwrap().to_string(), "rtsp://cam/a");
+        for (text, reason) in [
+            ("http:cam", "http: is written as http://HOST/.."),
+            ("rtsp://", "needs a host"),
+            ("rtsp://u:secret@/live", "needs a host"),
+            ("rtsp://u:secret@cam/a b", "an address has no spaces"),
+        ] {
+            let error = StreamSpec::new(text).unwrap_err();
+            assert!(error.contains(reason) && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ffmpeg_is_asked_for_the_sound_alone() {
+        let args = StreamSpec::new("rtsp://u:p@cam/a").unwrap().args().join(" ");
+        assert!(args.contains("-rtsp_transport tcp -i rtsp://u:p@cam/a -map 0:a:0"), "{args}");
+        assert!(!StreamSpec::new("http://radio/").unwrap().args().join(" ").contains("rtsp"));
+    }
+}

@@ -1,0 +1,35 @@
+//! A microcontroller as a source. How it is written is in `address`; how it is opened is in
+//! `serial`, where this build has serial ports.
+
+use super::kind::{Kind, Setup};
+use super::{NodeSpec, Options, Source, SourceOption};
+use crate::error::Result;
+
+impl Kind for NodeSpec {
+    fn is_live(&self, _: &Options) -> Option<bool> {
+        Some(true)
+    }
+
+    fn takes(&self, option: SourceOption) -> bool {
+        option == SourceOption::Gain
+    }
+
+    fn describe(&self, _: &Options) -> String {
+        let encoding = self.encoding.map_or(String::new(), |encoding| format!(", as {}", encoding.name()));
+        let gate = match self.gate_db {
+            0 => String::new(),
+            gate_db => format!(", what is louder than -{gate_db} dBFS"),
+        };
+        format!("the microcontroller at {}{encoding}{gate}", self.address)
+    }
+
+    #[cfg(feature = "serial")]
+    fn start(&self, setup: &Setup<'_>) -> Result<Source> {
+        super::serial::start(self, setup)
+    }
+
+    #[cfg(not(feature = "serial"))]
+    fn start(&self, _: &Setup<'_>) -> Result<Source> {
+        Err(crate::Error::usage("source", "serial: this build has no serial support (cargo feature `serial`)"))
+    }
+}

@@ -1,0 +1,188 @@
+//! Pipes as sources: standard input, and FIFOs in the file system. Bytes enter, mono samples leave.
+//!
+//! A pipe may be a recording, which is read as fast as it is taken and ends when its writer does;
+//! or live, which is what comes at the pace of time, or is said to be. The end of a live pipe is a
+//! failure: standard input has ended then, and a FIFO is opened again for the next writer.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::bytes::{Bytes, stdin_is_file};
+use super::flow::{First, Flow, Motion, first};
+use super::hearing::fault;
+use super::kind::{Kind, Setup};
+use super::supervise::{Failure, Live, Look, Opened, Watch};
+use super::{Hearing, Options, Session, Source, SourceOption};
+use crate::error::{Error, Result};
+use crate::status::Status;
+
+/// So long nothing may come from a pipe that is open.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StdinSpec;
+
+impl Kind for StdinSpec {
+    fn is_live(&self, options: &Options) -> Option<bool> {
+        options.live.or_else(|| stdin_is_file().then_some(false))
+    }
+
+    fn takes(&self, option: SourceOption) -> bool {
+        option != SourceOption::Device
+    }
+
+    fn describe(&self, options: &Options) -> String {
+        format!("standard input: {}, or as its WAV header says", options.layout)
+    }
+
+    fn start(&self, setup: &Setup<'_>) -> Result<Source> {
+        start(Origin::Stdin, self.is_live(setup.options), setup)
+    }
+}
+
+impl fmt::Display for StdinSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stdin")
+    }
+}
+
+/// Where the bytes come from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    Stdin,
+    Fifo(PathBuf),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Stdin => f.write_str("standard input"),
+            Origin::Fifo(path) => write!(f, "the FIFO {}", path.display()),
+        }
+    }
+}
+
+/// Begins to listen to a pipe, which is live, or not, or its pace will tell.
+pub(super) fn start(origin: Origin, is_live: Option<bool>, setup: &Setup<'_>) -> Result<Source> {
+    let live = Arc::new(AtomicBool::new(is_live == Some(true)));
+    let pipe = Pipe {
+        origin,
+        options: setup.options.clone(),
+        is_live: live.clone(),
+        watches_pace: is_live != Some(false),
+        status: setup.status.clone(),
+        hearing: setup.hearing.clone(),
+    };
+    Source::supervised(pipe, live, setup)
+}
+
+/// A pipe that can be opened.
+struct Pipe {
+    origin: Origin,
+    options: Options,
+    is_live: Arc<AtomicBool>,
+    watches_pace: bool,
+    status: Arc<Status>,
+    hearing: Arc<Hearing>,
+}
+
+impl Pipe {
+    /// A failure, after which there is no use in opening standard input again.
+    fn failure(&self, kind: &'static str, reason: impl fmt::Display) -> Failure {
+        let error = Error::source(self.origin.to_string(), reason);
+        Failure { kind, error: Some(error), is_final: matches!(self.origin, Origin::Stdin) }
+    }
+
+    fn bytes(&self) -> std::io::Result<Bytes> {
+        match &self.origin {
+            Origin::Stdin => Bytes::stdin(),
+            Origin::Fifo(path) => Bytes::fifo(path),
+        }
+    }
+}
+
+impl Live for Pipe {
+    type Opened = OpenPipe;
+
+    fn open(&mut self, watch: &Watch<'_>) -> Result<(Session, OpenPipe), Failure> {
+        if matches!(self.origin, Origin::Stdin) && std::io::stdin().is_terminal() {
+            let how = "is a terminal: pipe sound into it, as in arecord -t wav -f S16_LE -r 48000 | earwitness run --source stdin";
+            return Err(self.failure(fault::UNOPENED, how));
+        }
+        let mut bytes = self.bytes().map_err(Error::io(format!("open {}", self.origin)))?;
+        let raw = self.options.layout;
+        let mut patience = Some(PATIENCE);
+        let (layout, start) = loop {
+            match first(&mut bytes, raw, watch, patience).map_err(Error::io(format!("read {}", self.origin)))? {
+                First::Sound(layout, start) => break (layout, start),
+                First::Foreign(what) => {
+                    let reason = format!(
+                        "brings {what}: decode it first, as in ffmpeg -i FILE -f wav - | earwitness run --source stdin"
+                    );
+                    return Err(self.failure(fault::FOREIGN, reason));
+                }
+                First::End => return Err(self.failure(fault::ENDED, "has ended, and no audio has come")),
+                // There is nothing to do but to wait on, and to say so.
+                First::Late => {
+                    patience = None;
+                    let what = format!("nothing has come for {} s: does its writer run?", PATIENCE.as_secs());
+                    watch.waits(&self.failure(fault::STALLED, what));
+                }
+                First::Stopped => return Err(Failure::none()),
+            }
+        };
+        let live = (self.is_live.clone(), self.watches_pace);
+        let name = self.origin.to_string();
+        let (session, flow) =
+            Flow::begin(&name, (bytes, start, layout), &self.options, live, (&self.status, &self.hearing))
+                .map_err(|error| Failure { kind: fault::UNOPENED, error: Some(error), is_final: true })?;
+        Ok((session, OpenPipe { origin: self.origin.clone(), flow }))
+    }
+}
+
+/// A pipe that is being read.
+struct OpenPipe {
+    origin: Origin,
+    flow: Flow,
+}
+
+impl Opened for OpenPipe {
+    fn look(&mut self) -> Result<Look, Failure> {
+        let name = self.origin.to_string();
+        let is_stdin = matches!(self.origin, Origin::Stdin);
+        let failure = |kind, reason: &str| Failure::new(kind, Error::source(name.clone(), reason));
+        match self.flow.look() {
+            Motion::Flows => Ok(Look::Delivers),
+            Motion::Still(time) if time > PATIENCE => {
+                let reason = format!("nothing has come for {} s: its writer has paused", PATIENCE.as_secs());
+                Ok(Look::Waits(failure(fault::STALLED, &reason)))
+            }
+            Motion::Still(_) => Ok(Look::Nothing),
+            Motion::Ended(Ok(())) if self.flow.n_samples() == 0 => {
+                Err(Failure { is_final: true, ..failure(fault::ENDED, "has ended, and no audio has come") })
+            }
+            Motion::Ended(Ok(())) if self.flow.is_live() => {
+                let reason = "was live and has ended: its writer has closed it";
+                Err(Failure { is_final: is_stdin, ..failure(fault::ENDED, reason) })
+            }
+            Motion::Ended(Ok(())) => Err(Failure::none()),
+            Motion::Ended(Err(error)) => {
+                let error = Error::io(format!("read {name}"))(error);
+                Err(Failure { is_final: is_stdin, ..Failure::new(fault::FAILED, error) })
+            }
+        }
+    }
+
+    fn is_worth_reopening(&self) -> bool {
+        false
+    }
+
+    fn close(self) {
+        self.flow.close();
+    }
+}
