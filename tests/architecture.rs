@@ -82,8 +82,14 @@ fn only_engine_knows_tract() {
 }
 
 #[test]
-fn only_publish_knows_mqtt_and_the_database() {
-    assert_known_by("edge/src/publish", |name| name == "rumqttc" || name == "rusqlite");
+fn only_publish_knows_mqtt_and_http() {
+    assert_known_by("edge/src/publish/mqtt", |name| name == "rumqttc");
+    assert_known_by("edge/src/publish/webhook", |name| name == "ureq");
+}
+
+#[test]
+fn only_the_journal_knows_the_database() {
+    assert_known_by("edge/src/journal", |name| name == "rusqlite");
 }
 
 #[test]

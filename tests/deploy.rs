@@ -106,7 +106,7 @@ fn daemon(dir: &Path, port: u16, certificate: &str, name: &str) -> Command {
         ],
     );
     let more = format!(
-        "[mqtt.spool]\nfile = \"{certificate}-as-{name}.spool\"\n[source]\ninput = \"file:sounds.wav\"\n[model]\ndir = \"{}\"\n",
+        "[journal]\nfile = \"{certificate}-as-{name}.journal\"\n[source]\ninput = \"file:sounds.wav\"\n[model]\ndir = \"{}\"\n",
         tiny::model().display()
     );
     fs::write(&config, format!("{text}{more}")).unwrap();

@@ -31,7 +31,7 @@ impl Ear {
         tiny::write_wav(&dir.join("tones.wav"), &tones(n_tones));
         let text = format!(
             "name = \"ear\"\n[source]\ninput = \"file:tones.wav\"\nfast = true\n[model]\ndir = \"{}\"\nprecision = \"f32\"\n\
-             [mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\nkeep_alive_s = 5\nhealth_s = 1\n[mqtt.spool]\nfile = \"spool/ear.spool\"\n",
+             [mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\nkeep_alive_s = 5\nhealth_s = 1\n[journal]\nfile = \"state/ear.journal\"\n",
             tiny::model().display()
         );
         fs::write(dir.join("ear.toml"), text).unwrap();
@@ -67,8 +67,8 @@ impl Ear {
         output.stdout
     }
 
-    fn spool(&self) -> PathBuf {
-        self.dir.join("spool/ear.spool")
+    fn journal(&self) -> PathBuf {
+        self.dir.join("state/ear.journal")
     }
 }
 
@@ -258,7 +258,7 @@ fn a_full_disk_is_said_and_everything_arrives_all_the_same() {
     subscriber.wait_until("the first event", |subscriber| !once(subscriber).is_empty());
     broker.signal("STOP");
     daemon.wait_until("the full disk", 25 * SECOND, |daemon| {
-        daemon.stderr().iter().any(|line| line.contains("ERROR") && line.contains("the spool fails"))
+        daemon.stderr().iter().any(|line| line.contains("ERROR") && line.contains("of the journal"))
     });
     broker.signal("CONT");
     let output = daemon.finish(60 * SECOND);
@@ -275,15 +275,15 @@ fn a_spool_that_is_damaged_between_two_starts_is_set_aside_and_said() {
     let port = free_port();
     let ear = Ear::new(dir.path(), port, 100);
     let first = ear.run();
-    let mut bytes = fs::read(ear.spool()).unwrap();
+    let mut bytes = fs::read(ear.journal()).unwrap();
     let half = bytes.len() / 2;
     bytes[half..half + 5_000].fill(0);
-    fs::write(ear.spool(), bytes).unwrap();
+    fs::write(ear.journal(), bytes).unwrap();
     let broker = Broker::start(dir.path(), port, ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
     let output = ear.start().finish(60 * SECOND);
     assert!(output.status.success(), "{output:#?}");
-    let said = output.stderr.iter().find(|line| line.contains("the spool is damaged"));
+    let said = output.stderr.iter().find(|line| line.contains("the journal is damaged"));
     assert!(said.is_some_and(|line| line.contains("what could be read of the old one: ")), "{:#?}", output.stderr);
     drain(&ear, port);
     let arrived = once(&subscriber);

@@ -31,7 +31,7 @@ fn run(dir: &Path, sounds: &[(Sound, f64)], mqtt: &str) -> Command {
     tiny::write_wav(&wav, sounds);
     let text = format!(
         "name = \"ear\"\n[source]\ninput = \"file:{}\"\n[model]\ndir = \"{}\"\n[mqtt]\n{mqtt}\n\
-         [mqtt.spool]\nfile = \"spool\"\n",
+         [journal]\nfile = \"ear.journal\"\n",
         wav.display(),
         tiny::model().display()
     );

@@ -39,6 +39,12 @@ impl Clock {
     }
 }
 
+/// A machine whose clock says that it is earlier has not had its clock set since it was started: the
+/// year is one before this program.
+pub fn clock_is_set() -> Timestamp {
+    Timestamp::constant(1_735_689_600, 0)
+}
+
 /// `as` saturates, and turns a stray NaN into 0.
 fn microseconds(t_s: f64) -> i64 {
     (t_s * 1e6).round() as i64

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 pub use crate::decide::Phase;
 
+use crate::clock::clock_is_set;
 use crate::decide::Transition;
 
 /// One reported event. The order of the fields is the order in the JSON object.
@@ -49,6 +50,10 @@ pub struct Event {
     pub score: f64,
     /// Highest score in [0, 1] so far, to four decimals.
     pub peak_score: f64,
+    /// Whether the machine's clock had not been set yet when the sound began: then its wall-clock times
+    /// mean nothing. Part of the JSON object only if so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clock_unset: bool,
 }
 
 impl Event {
@@ -132,6 +137,7 @@ impl EventBuilder {
             duration_s: t_offset_s.map(|t| round(t - t_onset_s, 1e3)),
             score: round(transition.score.into(), 1e4),
             peak_score: round(transition.peak_score.into(), 1e4),
+            clock_unset: onset < clock_is_set(),
         }
     }
 }
@@ -217,6 +223,21 @@ mod tests {
             assert_eq!(Event::from_json(&event.to_json()).unwrap(), *event);
         }
         assert!(Event::from_json("{\"id\":\"1\"}").is_err());
+    }
+
+    #[test]
+    fn what_began_before_the_clock_was_set_is_marked() {
+        let mut builder = builder();
+        let before = |t_s: f64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(t_s);
+        let onset = builder.build(&transition(Phase::Onset, None), before);
+        // Meanwhile the clock was set; the onset was reported with the time of before.
+        let offset = builder.build(&transition(Phase::Offset, Some(14.08)), wall);
+        for event in [onset, offset] {
+            assert!(event.to_json().ends_with("\"clock_unset\":true}"), "{}", event.to_json());
+            assert_eq!(Event::from_json(&event.to_json()).unwrap(), event);
+        }
+        let later = builder.build(&transition(Phase::Onset, None), wall);
+        assert!(!later.to_json().contains("clock_unset"));
     }
 
     #[test]

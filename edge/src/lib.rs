@@ -12,7 +12,8 @@
 //! | [`decide`] | worker | frame logits | onsets and offsets |
 //! | [`quiet`] | main | onsets and offsets | those that are reported at their hour |
 //! | [`event`] | main | onsets and offsets | JSON objects |
-//! | [`publish`] | one thread a sink | events | JSON lines, MQTT |
+//! | [`journal`] | main | events | records, in memory and on disk, at each sink's own pace |
+//! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
 //!
 //! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
 //! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
@@ -36,6 +37,7 @@ pub mod event;
 pub mod fault;
 #[cfg(feature = "evaluate")]
 pub mod heard;
+pub mod journal;
 pub mod logging;
 pub mod model;
 mod mono;

@@ -40,7 +40,13 @@ pub fn start(filter: &str) -> Result<Log> {
         "message" => write!(writer, "{value:?}"),
         _ => Ok(()),
     });
-    let lines = fmt::layer().fmt_fields(text).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // A record that cannot be written is lost; to say so where that cannot be written either would be a
+    // panic.
+    let lines = fmt::layer()
+        .log_internal_errors(false)
+        .fmt_fields(text)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let output = match journal {
         Some(journal) => journal.boxed(),
         None => lines.boxed(),

@@ -1,10 +1,12 @@
-//! Shared parts of the end-to-end tests. The tests themselves are one target a claim, beside this folder.
+//! Shared parts of the end-to-end tests. The tests themselves are one target a claim, beside this
+//! folder.
 
 pub mod alloc_counter;
 pub mod binary;
 pub mod board;
 pub mod broker;
 pub mod commands;
+pub mod http;
 pub mod modules;
 pub mod proxy;
 pub mod soak;

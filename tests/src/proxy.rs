@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Passes connections on to a port of this machine. Ends with the process.
@@ -11,6 +11,7 @@ pub struct Proxy {
     /// Where it listens.
     pub port: u16,
     swallows: Arc<AtomicBool>,
+    connections: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
@@ -24,9 +25,12 @@ impl Proxy {
         let port = listener.local_addr().expect("a listener has an address").port();
         let swallows = Arc::new(AtomicBool::new(false));
         let shared = Arc::clone(&swallows);
+        let connections: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+        let kept = Arc::clone(&connections);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else { continue };
+                kept.lock().expect("no reader panics").extend(near.try_clone());
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { continue };
                     let swallows = Arc::clone(&shared);
@@ -34,7 +38,27 @@ impl Proxy {
                 }
             }
         });
-        Proxy { port, swallows }
+        Proxy { port, swallows, connections }
+    }
+
+    /// Ends all connections. Returns how many there have been.
+    ///
+    /// # Panics
+    ///
+    /// When one of its threads has.
+    pub fn cut(&self) -> usize {
+        let connections = self.connections.lock().expect("no reader panics");
+        connections.iter().for_each(|near| drop(near.shutdown(std::net::Shutdown::Both)));
+        connections.len()
+    }
+
+    /// How many connections there have been.
+    ///
+    /// # Panics
+    ///
+    /// When one of its threads has.
+    pub fn n_connections(&self) -> usize {
+        self.connections.lock().expect("no reader panics").len()
     }
 
     /// From now on all bytes vanish, in both directions, or none any more. What has vanished stays so: connections of that time are

@@ -34,7 +34,7 @@ pub(super) fn classify(args: &ClassifyArgs) -> Result<ExitCode> {
         let posteriors = match classifier.classify_file(file) {
             Ok(posteriors) => posteriors,
             Err(error) => {
-                eprintln!("earwitness: {error}");
+                super::say(format_args!("earwitness: {error}"));
                 code = ExitCode::from(1);
                 continue;
             }

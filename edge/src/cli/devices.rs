@@ -23,7 +23,7 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
     }
     let width = devices.iter().map(|device| device.id.chars().count()).max().unwrap_or(0);
     if devices.is_empty() {
-        eprintln!("earwitness: this machine has no capture devices");
+        super::say(format_args!("earwitness: this machine has no capture devices"));
     }
     for device in &devices {
         let mark = if device.is_default { '*' } else { ' ' };
@@ -36,7 +36,9 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
         writeln!(out, "{mark} {:width$}  {}  ({state}){usb}", device.id, device.name).map_err(stdout_error)?;
     }
     if devices.iter().any(|device| device.is_default) {
-        eprintln!("* is the default; --device takes an id, a name or a part of a name, or what begins with usb:");
+        super::say(format_args!(
+            "* is the default; --device takes an id, a name or a part of a name, or what begins with usb:"
+        ));
     }
     Ok(())
 }

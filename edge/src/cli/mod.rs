@@ -12,7 +12,7 @@ mod evaluate;
 mod generate;
 mod run;
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -46,10 +46,15 @@ fn finish(result: Result<ExitCode>) -> ExitCode {
         // Whoever reads standard output has had enough, as `head` does.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("earwitness: {error}");
+            say(format_args!("earwitness: {error}"));
             ExitCode::from(error.kind().exit_code())
         }
     }
+}
+
+/// A line on standard error, if that can be written: where it cannot, there is nobody to tell.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The model in `dir` or in the usual places, as `adjust` makes it, and its engine.

@@ -21,9 +21,11 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::capture::{Channels, RawFormat, SourceSpec};
+use crate::decide::Phase;
 use crate::engine::PrecisionChoice;
 use crate::error::Result;
 use crate::publish::BrokerUrl;
+use crate::publish::webhook::{Template, WebhookUrl};
 use crate::quiet::QuietRange;
 
 /// A configuration file as written.
@@ -43,8 +45,12 @@ pub struct Config {
     pub decide: DecideSection,
     /// When events are not reported.
     pub quiet_hours: QuietHoursSection,
+    /// Where events are kept.
+    pub journal: JournalSection,
     /// Where to report events besides standard output.
     pub mqtt: MqttSection,
+    /// HTTP servers that events are posted to.
+    pub webhook: Vec<WebhookSection>,
     /// Who may ask for figures.
     pub metrics: MetricsSection,
     /// What to log.
@@ -235,21 +241,43 @@ pub struct MqttSection {
     /// First part of the topics on which it is told.
     #[serde(deserialize_with = "values::topic")]
     pub home_assistant_prefix: Option<String>,
-    /// Where events wait for the broker.
-    pub spool: SpoolSection,
+    /// What is `[journal]` today; accepted because older configurations have it.
+    pub spool: Option<JournalSection>,
 }
 
-/// `[mqtt.spool]`
+/// `[journal]`
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct SpoolSection {
-    /// The file; one in the machine's usual place, named after the client id, if absent.
+pub struct JournalSection {
+    /// The file; one in the machine's usual place, named after this device, if absent.
     pub file: Option<PathBuf>,
     /// Most megabytes of events; 0 to keep events in memory only.
     pub max_mb: Option<u32>,
-    /// Most days that an event is kept for.
+    /// Most days that an event waits for a sink.
     #[serde(deserialize_with = "values::max_age_days")]
     pub max_age_days: Option<u32>,
+    /// Days that an event is kept after every sink has it; 0 for none.
+    #[serde(deserialize_with = "values::keep_days")]
+    pub keep_days: Option<u32>,
+}
+
+/// One of `[[webhook]]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookSection {
+    /// `http://HOST/..` or `https://HOST/..`
+    #[serde(deserialize_with = "values::parsed")]
+    pub url: Option<WebhookUrl>,
+    /// The only labels whose events are posted.
+    pub labels: Option<Vec<String>>,
+    /// Phases that are posted; both if absent.
+    pub phases: Option<Vec<Phase>>,
+    /// Names and values of headers.
+    #[serde(deserialize_with = "values::headers")]
+    pub headers: BTreeMap<String, Template>,
+    /// The body; the event's JSON object if absent.
+    #[serde(deserialize_with = "values::parsed")]
+    pub template: Option<Template>,
 }
 
 /// `[metrics]`

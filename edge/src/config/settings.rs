@@ -1,9 +1,11 @@
 //! What the daemon runs by: a configuration file and the command line's overrides enter, complete and consistent settings leave.
 //! What they mean for a model's labels is in `reporting`.
 
+mod journal;
 mod mqtt;
 mod reporting;
 mod source;
+mod webhook;
 
 pub use source::SourceSettings;
 
@@ -17,8 +19,10 @@ use super::{ChannelChoice, Config, MetricsSection, Source};
 use crate::capture::{RawFormat, SourceSpec};
 use crate::engine::PrecisionChoice;
 use crate::error::{Error, Result};
+use crate::journal::JournalSettings;
 use crate::model::Model;
-use crate::publish::{BrokerUrl, MqttSettings};
+use crate::publish::MqttSettings;
+use crate::publish::webhook::WebhookSettings;
 
 /// Where the kernel keeps the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -50,8 +54,8 @@ pub struct Overrides {
     pub precision: Option<PrecisionChoice>,
     /// `--hop-ms`
     pub hop_ms: Option<f64>,
-    /// `--mqtt`
-    pub mqtt: Option<BrokerUrl>,
+    /// `--mqtt`, as typed: what is wrong with it is said without repeating it, as it may hold a password.
+    pub mqtt: Option<String>,
     /// `--allow`
     pub allow: Option<Vec<String>>,
     /// `--deny`
@@ -69,12 +73,18 @@ pub struct Settings {
     pub model_dir: Option<PathBuf>,
     /// Which of the model's files to run.
     pub precision: PrecisionChoice,
+    /// Where events are kept.
+    pub journal: JournalSettings,
     /// The broker, if there is one.
     pub mqtt: Option<MqttSettings>,
+    /// HTTP servers that events are posted to.
+    pub webhooks: Vec<WebhookSettings>,
     /// Where figures are given to who asks, if anywhere.
     pub metrics: Option<SocketAddr>,
     /// What to log, a filter of the tracing library.
     pub log: String,
+    /// What is to be said of how the configuration is written.
+    pub notices: Vec<String>,
     hop_ms: Option<f64>,
     /// Whether the source is the command line's.
     source_is_typed: bool,
@@ -103,14 +113,24 @@ impl Settings {
             None => host_name()?,
         };
         let mut mqtt = config.mqtt.clone();
-        mqtt.url = overrides.mqtt.clone().or(mqtt.url);
+        if let Some(typed) = &overrides.mqtt {
+            mqtt.url = Some(typed.parse().map_err(|reason: String| Error::usage("--mqtt", reason))?);
+        }
         let sources = source::sources(&name, &config, &file, overrides)?;
         reporting::refuse_contradictions(&config.quiet_hours, &file)?;
+        let mqtt = mqtt::broker(mqtt, &name, &file)?;
+        let client_id = mqtt.as_ref().map(|mqtt| mqtt.client_id.as_str());
+        let webhooks = webhook::webhooks(&config.webhook, &file)?;
+        let is_needed = mqtt.is_some() || !webhooks.is_empty();
+        let (journal, notice) = journal::journal(&config, &name, client_id, is_needed, &file)?;
         Ok(Settings {
             sources,
             model_dir: overrides.model.clone().or_else(|| config.model.dir.as_deref().map(|dir| file.resolve(dir))),
             precision: overrides.precision.or(config.model.precision).unwrap_or_default(),
-            mqtt: mqtt::broker(mqtt, &name, &file)?,
+            journal,
+            mqtt,
+            webhooks,
+            notices: notice.into_iter().collect(),
             metrics: metrics(&config.metrics, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
             hop_ms: overrides.hop_ms,
@@ -129,12 +149,14 @@ impl Settings {
             ("name", self.name != newer.name),
             ("source", self.sources != newer.sources),
             ("model", self.config.model != newer.config.model),
+            ("journal", self.journal != newer.journal),
             ("mqtt", self.mqtt != newer.mqtt),
+            ("webhook", self.webhooks != newer.webhooks),
             ("metrics", self.metrics != newer.metrics),
         ];
         let old = std::mem::replace(self, newer);
         (self.name, self.sources, self.config.model) = (old.name, old.sources, old.config.model);
-        (self.mqtt, self.metrics) = (old.mqtt, old.metrics);
+        (self.journal, self.mqtt, self.webhooks, self.metrics) = (old.journal, old.mqtt, old.webhooks, old.metrics);
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
     }
 

@@ -1,5 +1,6 @@
 //! Single values of the configuration: checked while they are parsed, so that the parser knows their line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::ChannelChoice;
 use crate::capture::{Channels, MAX_CHANNELS, RATES_HZ};
+use crate::publish::webhook::Template;
 
 /// A string that its type can read.
 pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(from: D) -> Result<Option<T>, D::Error> {
@@ -76,6 +78,26 @@ pub(super) fn keep_alive_s<'de, D: Deserializer<'de>>(from: D) -> Result<Option<
 
 pub(super) fn max_age_days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     checked(from, "1 to 3650 days", |value| (1..=3650).contains(value))
+}
+
+pub(super) fn keep_days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    checked(from, "0 to 3650 days", |value| (0..=3650).contains(value))
+}
+
+/// HTTP headers, whose names are tokens (RFC 9110, 5.6.2).
+pub(super) fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Template>, D::Error> {
+    let texts = BTreeMap::<String, String>::deserialize(from)?;
+    let is_token = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    };
+    let header = |(name, text): (String, String)| {
+        if !is_token(&name) {
+            return Err(D::Error::custom(format!("expected the name of a header, actual {name:?}")));
+        }
+        let template = text.parse().map_err(|reason| D::Error::custom(format!("{name}: {reason}")))?;
+        Ok((name, template))
+    };
+    texts.into_iter().map(header).collect()
 }
 
 /// `"mean"`, `"loudest"`, a number or an array of numbers.

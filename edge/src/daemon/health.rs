@@ -1,18 +1,18 @@
 //! The periodic report of the daemon's own state: figures of a source, its hearing, the connection
 //! and the board enter, a JSON object a source leaves.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::capture::HearingSnapshot;
 use crate::config::Settings;
+use crate::fault::Fault;
 use crate::pipeline::Shared;
 use crate::publish::Publisher;
 use crate::status::Snapshot;
 use serde::Serialize;
 
 use super::ear::Ear;
-use super::sinks::Link;
+use super::sinks::Links;
 
 /// Where the kernel tells the temperature of the processor, thousandths of a degree.
 const TEMPERATURE_FILE: &str = "/sys/class/thermal/thermal_zone0/temp";
@@ -28,7 +28,7 @@ pub(super) struct Health {
 #[derive(Clone)]
 pub(super) struct Reporter {
     #[cfg_attr(not(feature = "mqtt"), allow(dead_code))]
-    link: Option<Arc<Link>>,
+    links: Links,
 }
 
 /// What is reported of a source.
@@ -42,13 +42,18 @@ pub(super) struct Report {
     pub(super) board_celsius: Option<f64>,
     #[cfg(feature = "mqtt")]
     pub(super) mqtt: Option<crate::publish::mqtt::LinkSnapshot>,
+    #[cfg(feature = "webhook")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) webhooks: Vec<crate::publish::webhook::WebhookSnapshot>,
+    /// Why events are kept in memory that should be on the disk.
+    pub(super) journal_fault: Option<Fault>,
 }
 
 impl Health {
     /// By the period of the settings; without a broker there is nobody to report to.
-    pub(super) fn new(settings: &Settings, link: Option<Arc<Link>>) -> Self {
+    pub(super) fn new(settings: &Settings, links: Links) -> Self {
         let period = Duration::from_secs(settings.mqtt.as_ref().map_or(0, |mqtt| mqtt.health_s).into());
-        Health { period, due: Instant::now() + period, reporter: Reporter { link } }
+        Health { period, due: Instant::now() + period, reporter: Reporter { links } }
     }
 
     /// Reports if it is time to. A period of 0 means never.
@@ -74,7 +79,10 @@ impl Reporter {
             hearing: source.hearing.snapshot(),
             board_celsius: board_celsius(),
             #[cfg(feature = "mqtt")]
-            mqtt: self.link.as_ref().map(|link| link.snapshot()),
+            mqtt: self.links.mqtt.as_ref().map(|link| link.snapshot()),
+            #[cfg(feature = "webhook")]
+            webhooks: self.links.webhooks.iter().map(|link| link.snapshot()).collect(),
+            journal_fault: self.links.journal.fault(),
         }
     }
 }

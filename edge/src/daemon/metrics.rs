@@ -159,6 +159,9 @@ mod tests {
             board_celsius: None,
             #[cfg(feature = "mqtt")]
             mqtt: Some(crate::publish::mqtt::Link::default().snapshot()),
+            #[cfg(feature = "webhook")]
+            webhooks: Vec::new(),
+            journal_fault: None,
         }
     }
 

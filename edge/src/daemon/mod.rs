@@ -1,8 +1,8 @@
 //! The daemon: joins sources, workers and sinks, and waits for the end.
 //!
 //! The main thread takes the onsets and offsets of all workers, turns them into events, but those
-//! of quiet hours, and hands them to the publisher, as many at once as there are: with a spool, one
-//! write to the disk for all of them. Signals only set flags that it and the workers look at.
+//! of quiet hours, and hands them to the publisher, as many at once as there are: one write to the
+//! journal's disk for all of them. Signals only set flags that it and the workers look at.
 
 mod ear;
 mod health;
@@ -18,14 +18,16 @@ pub use plan::Plan;
 use std::iter;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::{Overrides, Settings};
 use crate::engine::{PrecisionChoice, load_engine};
 use crate::error::Result;
+use crate::journal::QUEUE_EVENTS;
 use crate::logging;
-use crate::publish::{Publisher, QUEUE_EVENTS};
+use crate::publish::Publisher;
 use crate::quiet::QuietHours;
 
 use self::ear::Ear;
@@ -36,7 +38,10 @@ use self::signals::Signals;
 /// How often the main thread looks at the flags when there are no events.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How often a sink may look after itself: how exactly a spool knows until when an event went on.
+/// Onsets and offsets that are written to the journal at once.
+const BATCH: usize = 1_000;
+
+/// How often a sink may look after itself, and how exactly the journal knows until when an event went on.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Listens and reports by the configuration file at `config`, or by none, under `overrides`, until
@@ -48,6 +53,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     let settings = Settings::load(config, &overrides)?;
     let log = logging::start(&settings.log)?;
+    settings.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let signals = Signals::install(config.is_some())?;
     let Plan { settings, model, engine, rules, quiet_hours } = Plan::new(settings)?;
     log_quiet_hours(&quiet_hours);
@@ -57,7 +63,7 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     // The first engine was chosen by its speed; the others need not be timed again.
     let choice = PrecisionChoice::from(engine.precision());
     let engines = iter::once(Ok(engine)).chain(iter::repeat_with(|| load_engine(&model, choice)));
-    let sinks::Sinks { mut publisher, link, owed } = sinks::start(&settings, &rules, &model)?;
+    let sinks::Sinks { mut publisher, links, owed } = sinks::start(&settings, &rules, &model)?;
     publisher.publish(owed);
 
     let (sender, transitions) = mpsc::sync_channel(QUEUE_EVENTS);
@@ -70,15 +76,15 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     // The channel ends with the last worker.
     drop(sender);
 
-    let mut health = Health::new(&settings, link);
+    let mut health = Health::new(&settings, links);
     serve_metrics(&settings, &ears, &health)?;
     let mut reloader = reload::Reloader::new(config.map(Path::to_path_buf), overrides, settings, rules, log);
     let mut service = Service::ready();
     let mut kept_alive = Instant::now();
     loop {
-        match transitions.recv_timeout(TICK) {
+        match next(&transitions, publisher.is_behind() && !signals.stop.load(Ordering::Relaxed)) {
             Ok(first) => {
-                let all = iter::once(first).chain(transitions.try_iter().take(QUEUE_EVENTS));
+                let all = iter::once(first).chain(transitions.try_iter().take(BATCH));
                 publisher.publish(all.filter_map(|(index, transition)| ears[index].event(&transition)));
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -106,8 +112,17 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     }
     service.stopping();
     let ended = ears.into_iter().map(Ear::join).fold(Ok(()), Result::and);
-    publisher.finish();
-    ended
+    ended.and(publisher.finish())
+}
+
+/// The next onset or offset, if there is one within a moment. None is taken while the sinks are
+/// `behind`: a recording waits then, but signals and health do not.
+fn next<T>(transitions: &Receiver<T>, behind: bool) -> Result<T, RecvTimeoutError> {
+    if behind {
+        thread::sleep(TICK);
+        return Err(RecvTimeoutError::Timeout);
+    }
+    transitions.recv_timeout(TICK)
 }
 
 /// Answers Prometheus, where the configuration has it so.

@@ -5,7 +5,7 @@ use super::metrics;
 use crate::config::Settings;
 use crate::decide::Rules;
 use crate::engine::{Engine, load_engine};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{self, Model};
 use crate::publish::MqttSettings;
 use crate::quiet::QuietHours;
@@ -37,6 +37,7 @@ impl Plan {
         let engine = load_engine(&model, settings.precision)?;
         let rules = settings.rules(&model.manifest)?;
         let quiet_hours = settings.quiet_hours(&model.manifest)?;
+        settings.check_webhooks(&model.manifest)?;
         for (index, source) in settings.sources.iter().enumerate() {
             source.spec.check().map_err(|error| settings.source_error(index, error))?;
         }
@@ -52,17 +53,10 @@ impl Plan {
 
 #[cfg(feature = "mqtt")]
 fn check_broker(mqtt: &MqttSettings) -> Result<()> {
-    crate::publish::mqtt::check(mqtt)?;
-    match &mqtt.spool {
-        Some(spool) if spool.file.is_dir() => {
-            let reason = format!("{} is a folder: name a file in it", spool.file.display());
-            Err(Error::usage("mqtt.spool.file", reason))
-        }
-        _ => Ok(()),
-    }
+    crate::publish::mqtt::check(mqtt)
 }
 
 #[cfg(not(feature = "mqtt"))]
 fn check_broker(_: &MqttSettings) -> Result<()> {
-    Err(Error::usage("mqtt.url", "this build has no MQTT support (cargo feature `mqtt`)"))
+    Err(crate::error::Error::usage("mqtt.url", "this build has no MQTT support (cargo feature `mqtt`)"))
 }

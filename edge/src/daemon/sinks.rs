@@ -6,10 +6,11 @@ use crate::config::Settings;
 use crate::decide::Rules;
 use crate::error::Result;
 use crate::event::Event;
+use crate::journal::Journal;
 use crate::model::Model;
 #[cfg(feature = "serial")]
 use crate::publish::LampSink;
-use crate::publish::stdout::{Lines, WhenFull};
+use crate::publish::stdout::{Lines, WhenBehind};
 use crate::publish::{Label, Publisher};
 
 #[cfg(feature = "serial")]
@@ -22,23 +23,48 @@ pub(super) use crate::publish::mqtt::Link;
 #[cfg(not(feature = "mqtt"))]
 pub(super) enum Link {}
 
+#[cfg(feature = "webhook")]
+pub(super) use crate::publish::webhook::WebhookLink;
+
+/// Without webhooks there is nothing to tell of them.
+#[cfg(not(feature = "webhook"))]
+pub(super) enum WebhookLink {}
+
+/// How the journal and the sinks are doing.
+#[derive(Clone)]
+pub(super) struct Links {
+    pub(super) journal: Journal,
+    /// The connection to the broker, if there is one.
+    #[cfg_attr(not(feature = "mqtt"), allow(dead_code))]
+    pub(super) mqtt: Option<Arc<Link>>,
+    #[cfg_attr(not(feature = "webhook"), allow(dead_code))]
+    pub(super) webhooks: Vec<Arc<WebhookLink>>,
+}
+
 /// The sinks of a daemon.
 pub(super) struct Sinks {
     pub(super) publisher: Publisher,
-    /// The state of the connection to the broker, if there is one.
-    pub(super) link: Option<Arc<Link>>,
+    /// How the sinks are doing.
+    pub(super) links: Links,
     /// Offsets of events that the daemon before this one could not end.
     pub(super) owed: Vec<Event>,
 }
 
-/// Opens all sinks.
+/// Opens the journal and all sinks.
 pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result<Sinks> {
-    let mut sinks = Sinks { publisher: Publisher::new(), link: None, owed: Vec::new() };
-    // First the one that keeps what it is given: what is on standard output has been kept.
-    add_mqtt(&mut sinks, settings, &labels(rules, model), model)?;
+    // Those that go on where an earlier process ended.
+    let webhooks = webhook_names(settings);
+    let mqtt = settings.mqtt.iter().map(|_| crate::journal::MQTT);
+    let kept: Vec<&str> = mqtt.chain(webhooks.iter().map(String::as_str)).collect();
+    let journal = Journal::open(settings.journal.clone(), &kept);
+    let owed = journal.interrupted();
+    let links = Links { journal: journal.clone(), mqtt: None, webhooks: Vec::new() };
+    let mut sinks = Sinks { publisher: Publisher::new(journal.clone()), links, owed };
+    add_mqtt(&mut sinks, &journal, settings, &labels(rules, model), model)?;
+    add_webhooks(&mut sinks, &journal, settings, &webhooks)?;
     // Sound that is being made does not wait for a slow reader; sound that was recorded does.
-    let live = settings.sources.iter().any(|source| source.spec.is_live(&source.options) == Some(true));
-    sinks.publisher.add(Lines::stdout(if live { WhenFull::Drop } else { WhenFull::Wait })?);
+    let live = settings.sources.iter().any(|source| source.spec.is_live(&source.options) != Some(false));
+    sinks.publisher.add(Lines::stdout(&journal, if live { WhenBehind::GoOn } else { WhenBehind::Wait })?);
     Ok(sinks)
 }
 
@@ -58,32 +84,57 @@ pub(super) fn add_lamps(publisher: &mut Publisher, ears: &[Ear]) {
 }
 
 #[cfg(feature = "mqtt")]
-fn add_mqtt(sinks: &mut Sinks, settings: &Settings, labels: &[Label], model: &Model) -> Result<()> {
+fn add_mqtt(sinks: &mut Sinks, journal: &Journal, settings: &Settings, labels: &[Label], model: &Model) -> Result<()> {
     use crate::publish::mqtt::{Device, MqttSink};
-    use crate::publish::spool::{Backlog, Limits};
 
     let Some(mqtt) = &settings.mqtt else { return Ok(()) };
-    let mut backlog = match &mqtt.spool {
-        Some(spool) => Backlog::open(&spool.file, Limits { max_bytes: spool.max_bytes, max_age: spool.max_age })?,
-        None => Backlog::in_memory(),
-    };
-    let n_waiting = backlog.depth().n_events;
-    let spool = mqtt.spool.as_ref().map(|spool| tracing::field::display(spool.file.display().to_string()));
     let topic = format!("{}/{}", mqtt.topic, settings.name);
-    tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic, spool, n_waiting, "events go to {} at {topic}; {n_waiting} wait", mqtt.url);
-    sinks.owed = backlog.interrupted();
     let device = |source: &crate::config::SourceSettings| Device { name: source.name.clone(), model: model.id() };
     let devices: Vec<_> = settings.sources.iter().map(device).collect();
-    let sink = MqttSink::start(mqtt, &settings.name, &devices, labels, backlog)?;
-    sinks.link = Some(sink.link());
+    let sink = MqttSink::start(mqtt, &settings.name, &devices, labels, journal)?;
+    let n_waiting = sink.n_waiting();
+    tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic, n_waiting, "events go to {} at {topic}; {n_waiting} wait", mqtt.url);
+    sinks.links.mqtt = Some(sink.link());
     sinks.publisher.add(sink);
     Ok(())
 }
 
 #[cfg(not(feature = "mqtt"))]
-fn add_mqtt(_: &mut Sinks, settings: &Settings, _: &[Label], _: &Model) -> Result<()> {
+fn add_mqtt(_: &mut Sinks, _: &Journal, settings: &Settings, _: &[Label], _: &Model) -> Result<()> {
     match &settings.mqtt {
         Some(_) => Err(crate::error::Error::usage("mqtt.url", "this build has no MQTT support (cargo feature `mqtt`)")),
         None => Ok(()),
+    }
+}
+
+/// What the journal calls the webhooks, in their order.
+#[cfg(feature = "webhook")]
+fn webhook_names(settings: &Settings) -> Vec<String> {
+    let urls: Vec<_> = settings.webhooks.iter().map(|webhook| &webhook.url).collect();
+    (0..urls.len()).map(|at| crate::publish::webhook::sink_name(&urls, at)).collect()
+}
+
+#[cfg(not(feature = "webhook"))]
+fn webhook_names(_: &Settings) -> Vec<String> {
+    Vec::new()
+}
+
+#[cfg(feature = "webhook")]
+fn add_webhooks(sinks: &mut Sinks, journal: &Journal, settings: &Settings, names: &[String]) -> Result<()> {
+    for (webhook, name) in settings.webhooks.iter().zip(names) {
+        let sink = crate::publish::webhook::WebhookSink::start(webhook, name, journal)?;
+        let n_waiting = sink.link().snapshot().waiting_events;
+        tracing::info!(url = %webhook.url, n_waiting, "events are posted to {}; {n_waiting} wait", webhook.url);
+        sinks.links.webhooks.push(sink.link());
+        sinks.publisher.add(sink);
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "webhook"))]
+fn add_webhooks(_: &mut Sinks, _: &Journal, settings: &Settings, _: &[String]) -> Result<()> {
+    match settings.webhooks.is_empty() {
+        false => Err(crate::error::Error::usage("webhook", "this build has no webhooks (cargo feature `webhook`)")),
+        true => Ok(()),
     }
 }

@@ -48,6 +48,16 @@ pub enum Phase {
     Offset,
 }
 
+impl Phase {
+    /// As in events: `onset`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Onset => "onset",
+            Phase::Offset => "offset",
+        }
+    }
+}
+
 /// A confirmed onset, or the offset that ends it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Transition {

@@ -1,42 +1,36 @@
-//! Sinks: events enter, lines and messages leave. One thread a sink, each behind its own bounded queue, so that a sink that is
-//! slow or away holds up neither the others nor the recognition.
+//! Sinks: the journal's records enter, lines and messages leave. One thread per sink, each with its
+//! own place in the [journal](crate::journal), so that a sink that is slow or away holds up neither
+//! the others nor the recognition.
 //!
-//! [`Publisher`] is used by the thread that collects the worker's events. Only [`mqtt`] knows the MQTT library.
+//! [`Publisher`] is used by the thread that collects the worker's events: it appends them to the
+//! journal, and only then do the sinks hear of them. Only [`mqtt`] knows the MQTT library, only
+//! [`webhook`] the HTTP client.
 
+mod address;
 #[cfg(feature = "serial")]
 mod lamps;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
 mod settings;
-#[cfg(feature = "mqtt")]
-pub mod spool;
 pub mod stdout;
+pub mod webhook;
 
+pub use address::{BrokerUrl, Host};
 #[cfg(feature = "serial")]
 pub use lamps::LampSink;
-pub use settings::{BrokerUrl, MqttSettings, SpoolSettings};
+pub use settings::MqttSettings;
 
-use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::error::Result;
 use crate::event::Event;
+use crate::journal::Journal;
 
-/// Events that a sink keeps while it cannot get rid of them: some hours of a busy room, about 5 MB.
-pub const QUEUE_EVENTS: usize = 10_000;
-
-/// How long [`Publisher::finish`] waits for what is still queued.
+/// How long each sink has for what is still waiting, in [`Publisher::finish`].
 pub const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// An event and its JSON object, rendered once for all sinks.
-#[derive(Debug)]
-pub struct Message {
-    /// The event.
-    pub event: Event,
-    /// [`Event::to_json`].
-    pub json: String,
-}
 
 /// A label that can be an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +41,15 @@ pub struct Label {
     pub is_reported: bool,
 }
 
-/// Where events go.
+/// Where events go. A sink gets them from its [`Cursor`](crate::journal::Cursor), on a thread of
+/// its own; what is here, the collecting thread calls.
 pub trait Sink: Send {
     /// A name for logs.
     fn name(&self) -> &str;
 
-    /// Queues messages, in order.
-    fn publish(&mut self, messages: &[Arc<Message>]);
+    /// Hears of events as they happen, once the journal has them. For what concerns the present
+    /// alone: a sink that is to lose nothing reads the journal.
+    fn notify(&mut self, _events: &[Event]) {}
 
     /// Passes on a device's own state, a JSON object, where the sink has a place for it.
     fn health(&mut self, _device: &str, _json: &str) {}
@@ -70,33 +66,42 @@ pub trait Sink: Send {
     /// Whether anybody still listens.
     fn is_open(&self) -> bool;
 
-    /// Delivers what is queued, until `deadline` at the latest, says goodbye and ends the thread.
-    fn finish(&mut self, deadline: Instant);
+    /// Whether a recording had better wait for this sink.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    /// Delivers what is waiting, until `deadline` at the latest, says goodbye and ends the thread.
+    ///
+    /// # Errors
+    ///
+    /// When the sink has lost something that it cannot deliver any more.
+    fn finish(&mut self, deadline: Instant) -> Result<()>;
 }
 
-/// All sinks.
-#[derive(Default)]
+/// The journal and all sinks.
 pub struct Publisher {
+    journal: Journal,
     sinks: Vec<Box<dyn Sink>>,
 }
 
 impl Publisher {
     /// A publisher without sinks.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(journal: Journal) -> Self {
+        Publisher { journal, sinks: Vec::new() }
     }
 
-    /// Adds a sink. One that keeps what it is given comes first: then what the others say is kept already.
+    /// Adds a sink, which reads the same journal.
     pub fn add(&mut self, sink: impl Sink + 'static) {
         self.sinks.push(Box::new(sink));
     }
 
-    /// Queues events at every sink, in order. Does not wait for any of them, unless a sink was made to.
+    /// Appends events to the journal, and then tells every sink. Does not wait for any of them.
     pub fn publish(&mut self, events: impl IntoIterator<Item = Event>) {
-        let message = |event: Event| Arc::new(Message { json: event.to_json(), event });
-        let messages: Vec<_> = events.into_iter().map(message).collect();
-        if !messages.is_empty() {
-            self.sinks.iter_mut().for_each(|sink| sink.publish(&messages));
+        let events: Vec<Event> = events.into_iter().collect();
+        if !events.is_empty() {
+            self.journal.append(&events);
+            self.sinks.iter_mut().for_each(|sink| sink.notify(&events));
         }
     }
 
@@ -118,6 +123,7 @@ impl Publisher {
     /// Is to be called every few seconds.
     pub fn keep_alive(&mut self) {
         let now = Timestamp::now();
+        self.journal.keep_alive();
         self.sinks.iter_mut().for_each(|sink| sink.keep_alive(now));
     }
 
@@ -126,24 +132,46 @@ impl Publisher {
         self.sinks.iter().any(|sink| sink.is_open())
     }
 
-    /// Ends all sinks after what is queued is delivered, or after [`FINISH_TIMEOUT`].
-    pub fn finish(mut self) {
+    /// Whether a recording had better wait: its events go to one sink alone, nothing but memory
+    /// holds them, and that is getting short.
+    pub fn is_behind(&self) -> bool {
+        self.journal.is_memory() && self.sinks.len() == 1 && self.sinks[0].is_behind()
+    }
+
+    /// Ends all sinks at once, each after it has delivered what waits for it, or after
+    /// [`FINISH_TIMEOUT`].
+    ///
+    /// # Errors
+    ///
+    /// The first sink's that has lost something.
+    pub fn finish(mut self) -> Result<()> {
         let deadline = Instant::now() + FINISH_TIMEOUT;
-        for sink in &mut self.sinks {
-            tracing::debug!(sink = sink.name(), "closing {}", sink.name());
-            sink.finish(deadline);
+        let results = thread::scope(|scope| {
+            let ends: Vec<_> = self.sinks.iter_mut().map(|sink| scope.spawn(|| sink.finish(deadline))).collect();
+            ends.into_iter().map(|end| end.join()).collect::<Vec<_>>()
+        });
+        let mut all = Ok(());
+        for (result, sink) in results.into_iter().zip(&self.sinks) {
+            match result {
+                Ok(result) => all = all.and(result),
+                Err(_) => tracing::error!("the sink {} ended in a panic", sink.name()),
+            }
         }
+        all
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use crate::decide::Transition;
     use crate::event::{EventBuilder, Phase};
+    use crate::journal::{Cursor, JournalSettings, Start};
 
     /// An onset of `label`.
-    pub(crate) fn message(label: &str) -> Arc<Message> {
+    pub(crate) fn event(label: &str) -> Event {
         let transition = Transition {
             class_id: 0,
             phase: Phase::Onset,
@@ -152,41 +180,54 @@ pub(crate) mod tests {
             score: 0.5,
             peak_score: 0.5,
         };
-        let event = EventBuilder::new("test", "test-1.0.0", &[label.to_string()])
-            .build(&transition, |_| jiff::Timestamp::UNIX_EPOCH);
-        Arc::new(Message { json: event.to_json(), event })
+        let mut builder = EventBuilder::new("test", "test-1.0.0", &[label.to_string()]);
+        builder.build(&transition, |_| Timestamp::constant(1_800_000_000, 0))
     }
 
-    struct Recorder(Arc<std::sync::Mutex<Vec<String>>>);
+    /// A journal that ends with the test.
+    pub(crate) fn journal() -> Journal {
+        Journal::open(JournalSettings::in_memory(), &[])
+    }
+
+    struct Recorder(Cursor, Arc<Mutex<Vec<String>>>);
 
     impl Sink for Recorder {
         fn name(&self) -> &str {
             "recorder"
         }
 
-        fn publish(&mut self, messages: &[Arc<Message>]) {
-            self.0.lock().unwrap().extend(messages.iter().map(|message| message.event.label.clone()));
+        fn notify(&mut self, events: &[Event]) {
+            // What a sink hears of, the journal has.
+            let taken = self.0.take(10).iter().map(|record| record.label.clone()).collect::<Vec<_>>();
+            assert_eq!(taken, events.iter().map(|event| event.label.clone()).collect::<Vec<_>>());
+            self.1.lock().unwrap().extend(taken);
         }
 
         fn is_open(&self) -> bool {
             false
         }
 
-        fn finish(&mut self, _deadline: Instant) {
-            self.0.lock().unwrap().push("finished".into());
+        fn finish(&mut self, deadline: Instant) -> Result<()> {
+            // A sink that uses up its time takes none from the others.
+            thread::sleep(deadline.saturating_duration_since(Instant::now()) / 4 * 3);
+            self.1.lock().unwrap().push(format!("finished {}", Instant::now() < deadline));
+            Ok(())
         }
     }
 
     #[test]
-    fn every_sink_gets_every_event_and_its_end() {
-        let seen: Vec<_> = (0..2).map(|_| Arc::default()).collect();
-        let mut publisher = Publisher::new();
+    fn every_sink_gets_every_event_from_the_journal_and_its_own_time_to_end() {
+        let seen: Vec<Arc<Mutex<Vec<String>>>> = (0..3).map(|_| Arc::default()).collect();
+        let journal = journal();
+        let mut publisher = Publisher::new(journal.clone());
         assert!(!publisher.is_open());
-        seen.iter().for_each(|seen| publisher.add(Recorder(Arc::clone(seen))));
-        publisher.publish(["bell", "dog"].map(|label| message(label).event.clone()));
-        publisher.finish();
+        for seen in &seen {
+            publisher.add(Recorder(journal.reader("recorder", Start::Now), Arc::clone(seen)));
+        }
+        publisher.publish(["bell", "dog"].map(event));
+        publisher.finish().unwrap();
         for seen in seen {
-            assert_eq!(*seen.lock().unwrap(), ["bell", "dog", "finished"]);
+            assert_eq!(*seen.lock().unwrap(), ["bell", "dog", "finished true"]);
         }
     }
 }

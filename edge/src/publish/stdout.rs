@@ -1,31 +1,52 @@
-//! Events as JSON lines on standard output, or on any other writer. One thread writes and flushes each line.
+//! Events as JSON lines on standard output, or on any other writer. One thread writes and flushes
+//! each line.
+//!
+//! Begins with what happens after the start: what an earlier process has reported is not printed
+//! again.
 
 use std::io::{self, ErrorKind, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Message, QUEUE_EVENTS, Sink};
+use super::Sink;
 use crate::error::{Error, Result};
+use crate::journal::{Cursor, Gauge, Journal, QUEUE_EVENTS, Start, Waker};
 
-/// What to do when the reader of the lines does not keep up.
+/// Lines that are taken from the journal at once.
+const BATCH: usize = 64;
+
+/// A recording waits when this many lines are not read yet.
+const BEHIND: u64 = QUEUE_EVENTS as u64 / 2;
+
+/// How often the thread looks whether it is to end, should nothing wake it.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What is to happen when the reader of the lines does not keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
-    /// Drop the new line and count it: a live source does not wait.
-    Drop,
-    /// Wait: a file that is read faster than real time can.
+pub enum WhenBehind {
+    /// Nothing: a live source does not wait, and what the journal cannot hold is dropped and
+    /// counted.
+    GoOn,
+    /// A recording that is read faster than real time can wait.
     Wait,
 }
 
 /// A writer of JSON lines.
 pub struct Lines {
-    sender: Option<SyncSender<Arc<Message>>>,
-    open: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+    waker: Waker,
+    when_behind: WhenBehind,
     thread: Option<JoinHandle<()>>,
-    when_full: WhenFull,
-    n_dropped: u64,
+}
+
+struct Shared {
+    open: AtomicBool,
+    ending: AtomicBool,
+    gauge: Gauge,
+    /// Why there will be no more lines, where that is not the reader's choice.
+    failure: Mutex<Option<io::Error>>,
 }
 
 impl Lines {
@@ -34,8 +55,8 @@ impl Lines {
     /// # Errors
     ///
     /// When the system refuses a thread.
-    pub fn stdout(when_full: WhenFull) -> Result<Self> {
-        Self::new(io::stdout(), when_full)
+    pub fn stdout(journal: &Journal, when_behind: WhenBehind) -> Result<Self> {
+        Self::new(io::stdout(), journal, when_behind)
     }
 
     /// Lines on `writer`.
@@ -43,18 +64,37 @@ impl Lines {
     /// # Errors
     ///
     /// When the system refuses a thread.
-    pub fn new(writer: impl Write + Send + 'static, when_full: WhenFull) -> Result<Self> {
-        let (sender, receiver) = sync_channel(QUEUE_EVENTS);
-        let open = Arc::new(AtomicBool::new(true));
-        let thread_open = Arc::clone(&open);
+    pub fn new(writer: impl Write + Send + 'static, journal: &Journal, when_behind: WhenBehind) -> Result<Self> {
+        let cursor = journal.reader("lines", Start::Now);
+        let shared = Arc::new(Shared {
+            open: AtomicBool::new(true),
+            ending: AtomicBool::new(false),
+            gauge: cursor.gauge(),
+            failure: Mutex::new(None),
+        });
         let thread = std::thread::Builder::new()
             .name("lines".into())
-            .spawn(move || {
-                write_lines(writer, &receiver);
-                thread_open.store(false, Ordering::Release);
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || {
+                    if let Err(error) = write_lines(writer, cursor, &shared.ending) {
+                        shared.failed(error);
+                    }
+                    shared.open.store(false, Ordering::Release);
+                }
             })
             .map_err(Error::io("start the thread that writes lines"))?;
-        Ok(Lines { sender: Some(sender), open, thread: Some(thread), when_full, n_dropped: 0 })
+        Ok(Lines { shared, waker: journal.waker(), when_behind, thread: Some(thread) })
+    }
+}
+
+impl Shared {
+    fn failed(&self, error: io::Error) {
+        // The reader went away, as `head` does: that is its way of saying that it has had enough.
+        if error.kind() != ErrorKind::BrokenPipe {
+            tracing::error!(%error, "event lines cannot be written any more: {error}");
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
     }
 }
 
@@ -63,71 +103,63 @@ impl Sink for Lines {
         "lines"
     }
 
-    fn publish(&mut self, messages: &[Arc<Message>]) {
-        let Some(sender) = &self.sender else { return };
-        for message in messages.iter().map(Arc::clone) {
-            match self.when_full {
-                // A closed channel means a closed pipe, which `is_open` reports.
-                WhenFull::Wait => drop(sender.send(message)),
-                WhenFull::Drop => {
-                    if let Err(TrySendError::Full(_)) = sender.try_send(message) {
-                        self.n_dropped += 1;
-                        if self.n_dropped.is_power_of_two() {
-                            let n_dropped = self.n_dropped;
-                            tracing::warn!(
-                                n_dropped,
-                                "the reader of the event lines does not keep up: {n_dropped} lines dropped"
-                            );
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
+        self.shared.open.load(Ordering::Acquire)
     }
 
-    fn finish(&mut self, deadline: Instant) {
-        self.sender = None;
-        // A reader that has stopped reading must not keep the daemon from ending, so the thread is joined only once it is done.
+    fn finish(&mut self, deadline: Instant) -> Result<()> {
+        self.shared.ending.store(true, Ordering::Release);
+        self.waker.wake();
+        // A reader that has stopped reading must not keep the daemon from ending, so the thread is
+        // joined only once it is done.
         while self.is_open() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
         if self.is_open() {
-            tracing::warn!("the reader of the event lines does not read, lines lost");
+            let n_unread = self.shared.gauge.depth().n_events;
+            tracing::warn!(n_unread, "the reader of the event lines does not read: {n_unread} lines are not written");
         } else if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that writes lines ended in a panic");
         }
+        match self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(Error::io("standard output")(error)),
+            None => Ok(()),
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.when_behind == WhenBehind::Wait && self.is_open() && self.shared.gauge.depth().n_events >= BEHIND
     }
 }
 
-fn write_lines(mut writer: impl Write, receiver: &Receiver<Arc<Message>>) {
-    for message in receiver {
-        let written = writeln!(writer, "{}", message.json).and_then(|()| writer.flush());
-        if let Err(error) = written {
-            // The reader went away, as `head` does: that is its way of saying that it has had enough.
-            if error.kind() != ErrorKind::BrokenPipe {
-                tracing::error!(%error, "event lines cannot be written any more: {error}");
-            }
-            return;
+fn write_lines(mut writer: impl Write, mut cursor: Cursor, ending: &AtomicBool) -> io::Result<()> {
+    loop {
+        // Looked at first: what comes after it is not to be waited for.
+        let is_last = ending.load(Ordering::Acquire);
+        let records = cursor.take(BATCH);
+        for record in &records {
+            writeln!(writer, "{}", record.payload)?;
+            writer.flush()?;
+            cursor.acknowledge(record.seq);
+        }
+        match (records.is_empty(), is_last) {
+            (true, true) => return Ok(()),
+            (true, false) => cursor.wait(TICK),
+            (false, _) => {}
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::publish::FINISH_TIMEOUT;
-    use crate::publish::tests::message;
+    use crate::publish::tests::{event, journal};
 
     #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
+    struct Kept(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Shared {
+    impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -137,11 +169,53 @@ mod tests {
         }
     }
 
-    struct Closed;
+    struct Failing(ErrorKind);
 
-    impl Write for Closed {
+    impl Write for Failing {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(ErrorKind::BrokenPipe.into())
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn finish(lines: &mut Lines) -> Result<()> {
+        lines.finish(Instant::now() + FINISH_TIMEOUT)
+    }
+
+    #[test]
+    fn everything_that_waits_is_written_before_the_end() {
+        let (out, journal) = (Kept::default(), journal());
+        let mut lines = Lines::new(out.clone(), &journal, WhenBehind::Wait).unwrap();
+        let event = event("bell");
+        for _ in 0..10 {
+            journal.append(&vec![event.clone(); 10]);
+        }
+        finish(&mut lines).unwrap();
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text, format!("{}\n", event.to_json()).repeat(100));
+    }
+
+    #[test]
+    fn a_closed_pipe_closes_the_sink_and_holds_nothing_back() {
+        let journal = journal();
+        let mut lines = Lines::new(Failing(ErrorKind::BrokenPipe), &journal, WhenBehind::Wait).unwrap();
+        assert!(lines.is_open());
+        journal.append(&[event("bell")]);
+        finish(&mut lines).unwrap();
+        assert!(!lines.is_open() && !lines.is_behind());
+        journal.append(&vec![event("bell"); 100]);
+        assert_eq!(journal.events(&Default::default()), [], "nobody waits for them");
+    }
+
+    /// Takes nothing until it is let go.
+    struct Stuck(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().map_or(Err(ErrorKind::BrokenPipe.into()), |()| Ok(bytes.len()))
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -150,25 +224,24 @@ mod tests {
     }
 
     #[test]
-    fn everything_queued_is_written_before_the_end() {
-        let out = Shared::default();
-        let mut lines = Lines::new(out.clone(), WhenFull::Wait).unwrap();
-        let message = message("bell");
-        for _ in 0..10 {
-            lines.publish(&vec![Arc::clone(&message); 10]);
+    fn a_recording_waits_for_a_reader_that_is_behind_and_a_live_source_does_not() {
+        for (when_behind, waits) in [(WhenBehind::Wait, true), (WhenBehind::GoOn, false)] {
+            let (journal, (_let_go, held)) = (journal(), std::sync::mpsc::channel());
+            let lines = Lines::new(Stuck(held), &journal, when_behind).unwrap();
+            let batch = vec![event("bell"); QUEUE_EVENTS / 2];
+            assert!(!lines.is_behind());
+            journal.append(&batch);
+            assert_eq!(lines.is_behind(), waits);
         }
-        lines.finish(Instant::now() + FINISH_TIMEOUT);
-        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(text, format!("{}\n", message.json).repeat(100));
     }
 
     #[test]
-    fn a_closed_pipe_closes_the_sink() {
-        let mut lines = Lines::new(Closed, WhenFull::Drop).unwrap();
-        assert!(lines.is_open());
-        lines.publish(&[message("bell")]);
-        lines.finish(Instant::now() + FINISH_TIMEOUT);
-        assert!(!lines.is_open());
-        lines.publish(&[message("bell")]);
+    fn a_full_disk_is_an_error() {
+        let journal = journal();
+        let mut lines = Lines::new(Failing(ErrorKind::StorageFull), &journal, WhenBehind::Wait).unwrap();
+        journal.append(&[event("bell")]);
+        let error = finish(&mut lines).unwrap_err();
+        assert!(error.to_string().starts_with("standard output: "), "{error}");
+        assert_eq!(error.kind().exit_code(), 1);
     }
 }

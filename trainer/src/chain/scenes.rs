@@ -4,10 +4,11 @@ use super::FitOptions;
 use crate::data::scenes::{Listing, Share};
 use crate::data::world::Purpose;
 use crate::error::{Error, Result};
+use crate::nets::head::Patches;
 use crate::nets::teacher::ced;
 use crate::train::recipe::{Init, Network, Scenes};
 use crate::train::scenes::batcher::{SceneBatcher, Settings, Slots};
-use crate::train::scenes::corpus::{Hearing, Making, Patches, SceneCorpus};
+use crate::train::scenes::corpus::{Hearing, Making, SceneCorpus};
 
 /// Makes batches of the scenes of stage number `index`, for the classes `labels`.
 ///

@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use edge::Result;
 use edge::config::{Overrides, Settings, SourceSettings};
 use edge::daemon::Plan;
 use edge::decide::Rules;
+use edge::journal::{JournalPlace, JournalSettings};
 use edge::publish::MqttSettings;
+use edge::publish::webhook::WebhookSettings;
 use edge_frontend::{Manifest, NetworkKind};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -38,8 +41,12 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     line("labels", classes::reported(&model.manifest, &rules));
     line("level", level(&rules));
     line("quiet", quiet::hours(&model.manifest.labels, &rules, &quiet_hours, Timestamp::now()));
+    line("journal", journal(&settings.journal));
     line("events", "JSON lines on standard output".into());
     line("mqtt", settings.mqtt.as_ref().map_or("no".into(), |mqtt| broker(mqtt, &settings.name)));
+    for webhook in &settings.webhooks {
+        line("webhook", posted(webhook));
+    }
     line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
     line("log", format!("{} on standard error", settings.log));
     let text = if args.json {
@@ -100,6 +107,32 @@ fn spoken(source: &SourceSettings) -> String {
     format!("{} ({kind})", source.spec.describe(&source.options))
 }
 
+fn journal(journal: &JournalSettings) -> String {
+    let days = |duration: Duration| duration.as_secs() / 86_400;
+    match &journal.place {
+        JournalPlace::Memory => "events wait in memory".into(),
+        JournalPlace::Nowhere => "events wait in memory, because this user has no home folder".into(),
+        JournalPlace::File { file, .. } => {
+            let (mb, wait) = (journal.max_bytes / 1_000_000, days(journal.max_age));
+            let mut text = format!("events wait in {} (up to {mb} MB, {wait} days)", file.display());
+            if let Err(fault) = edge::journal::check(file) {
+                let _ = write!(text, "; not now: {fault}");
+            }
+            if !journal.keep.is_zero() {
+                let _ = write!(text, "; after every sink has them they are kept for {} days", days(journal.keep));
+            }
+            text
+        }
+    }
+}
+
+fn posted(webhook: &WebhookSettings) -> String {
+    let labels = webhook.labels.as_ref().map_or("all labels".into(), |labels| labels.join(", "));
+    let phases: Vec<&str> = webhook.phases.iter().map(|phase| phase.name()).collect();
+    let body = if webhook.template.is_some() { "by a template" } else { "as JSON" };
+    format!("{}: {} of {labels}, {body}", webhook.url, phases.join(" and "))
+}
+
 fn broker(mqtt: &MqttSettings, name: &str) -> String {
     let mut text = format!("{} as {:?}, topics {}/{name}/..", mqtt.url, mqtt.client_id, mqtt.topic);
     if let Some(user) = &mqtt.user {
@@ -113,13 +146,6 @@ fn broker(mqtt: &MqttSettings, name: &str) -> String {
     }
     if let Some((cert_file, _)) = &mqtt.client_cert {
         text.push_str(&format!(", identified by {}", cert_file.display()));
-    }
-    match &mqtt.spool {
-        Some(spool) => {
-            let (mb, days) = (spool.max_bytes / 1_000_000, spool.max_age.as_secs() / 86_400);
-            text.push_str(&format!("; events wait in {} (up to {mb} MB, {days} days)", spool.file.display()));
-        }
-        None => text.push_str("; events wait in memory"),
     }
     if let Some(prefix) = &mqtt.home_assistant {
         text.push_str(&format!("; Home Assistant is told below {prefix}/"));

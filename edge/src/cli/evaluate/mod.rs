@@ -104,6 +104,6 @@ fn draw(dir: &Path, evaluation: &Evaluation, recordings: &[Recording], model: &M
         0 => String::new(),
         n => format!("; {n} minutes of long recordings, those with the fewest errors, are not drawn"),
     };
-    eprintln!("{} drawings in {}{left_out}", drawn.files.len(), dir.display());
+    super::say(format_args!("{} drawings in {}{left_out}", drawn.files.len(), dir.display()));
     Ok(())
 }

@@ -1,15 +1,12 @@
 //! How to reach a broker: the section `[mqtt]` enters, complete settings leave.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use std::{env, fs};
 
-use crate::config::{MqttSection, Source, SpoolSection};
+use crate::config::{MqttSection, Source};
 use crate::error::Result;
-use crate::publish::{MqttSettings, SpoolSettings};
+use crate::publish::MqttSettings;
 
-const MAX_MB: u32 = 64;
-const MAX_AGE_DAYS: u32 = 30;
 const HOME_ASSISTANT: &str = "homeassistant";
 
 /// The settings of the daemon `name`; `None` where there is no broker.
@@ -50,7 +47,6 @@ pub(super) fn broker(section: MqttSection, name: &str, file: &Source) -> Result<
         keep_alive_s: section.keep_alive_s.unwrap_or(30),
         health_s: section.health_s.unwrap_or(60),
         home_assistant: section.home_assistant.unwrap_or(false).then_some(prefix),
-        spool: spool(&section.spool, &client_id, file)?,
         client_id,
     }))
 }
@@ -74,59 +70,14 @@ fn without_broker(section: &MqttSection) -> Option<&'static str> {
     given.into_iter().find(|(_, given)| *given).map(|(key, _)| key)
 }
 
-fn spool(section: &SpoolSection, client_id: &str, file: &Source) -> Result<Option<SpoolSettings>> {
-    let max_mb = section.max_mb.unwrap_or(MAX_MB);
-    if max_mb == 0 {
-        return Ok(None);
-    }
-    let path = match &section.file {
-        Some(path) => file.resolve(path),
-        None => state_folder(|name| env::var(name).ok())
-            .ok_or_else(|| {
-                file.error("mqtt.spool.file", "this user has no home folder: name a file, or set max_mb = 0")
-            })?
-            .join(format!("{}.spool", client_id.replace(['/', '\0'], "_"))),
-    };
-    let days = section.max_age_days.unwrap_or(MAX_AGE_DAYS);
-    Ok(Some(SpoolSettings {
-        file: path,
-        max_bytes: u64::from(max_mb) * 1_000_000,
-        max_age: Duration::from_secs(u64::from(days) * 86_400),
-    }))
-}
-
-/// Where a program keeps what is to survive it: what systemd says (`StateDirectory=`), or the user's place (XDG Base Directory
-/// Specification 0.8).
-fn state_folder(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let path = |name: &str| variable(name).filter(|value| value.starts_with('/'));
-    if let Some(given) = path("STATE_DIRECTORY") {
-        // Several are separated by colons.
-        return given.split(':').next().map(PathBuf::from);
-    }
-    let user = path("XDG_STATE_HOME").map(PathBuf::from);
-    user.or_else(|| path("HOME").map(|home| Path::new(&home).join(".local/state")))
-        .map(|folder| folder.join("earwitness"))
-}
-
 fn first_line(path: &Path, file: &Source) -> Result<String> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| file.error("mqtt.password_file", format!("{}: {error}", path.display())))?;
-    Ok(text.lines().next().unwrap_or_default().to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spool_lies_where_the_system_keeps_state() {
-        let folder = |variables: &[(&str, &str)]| {
-            state_folder(|name| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| value.to_string()))
-        };
-        let all = [("STATE_DIRECTORY", "/var/lib/earwitness:/b"), ("XDG_STATE_HOME", "/x"), ("HOME", "/home/u")];
-        assert_eq!(folder(&all), Some("/var/lib/earwitness".into()));
-        assert_eq!(folder(&all[1..]), Some("/x/earwitness".into()));
-        assert_eq!(folder(&all[2..]), Some("/home/u/.local/state/earwitness".into()));
-        assert_eq!(folder(&[("HOME", "")]), None);
+    let refused = |reason: &str| file.error("mqtt.password_file", format!("{}: {reason}", path.display()));
+    let bytes = fs::read(path).map_err(|error| refused(&error.to_string()))?;
+    // Some editors begin a file with a byte order mark, which is not part of the password.
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    let text = std::str::from_utf8(bytes).map_err(|_| refused("not a text file in UTF-8: save it as such"))?;
+    match text.lines().next() {
+        None | Some("") => Err(refused("its first line, which is the password, is empty")),
+        Some(password) => Ok(password.to_string()),
     }
 }

@@ -121,6 +121,16 @@ impl Settings {
         Ok(ranges.map(|ranges| ranges.map(&mut hours_of)).collect())
     }
 
+    /// Looks whether the labels of all webhooks are the model's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a label that the model does not have.
+    pub fn check_webhooks(&self, manifest: &Manifest) -> Result<()> {
+        let mut labels = self.webhooks.iter().filter_map(|webhook| webhook.labels.as_ref());
+        labels.try_for_each(|labels| self.listed("webhook", labels, manifest).map(drop))
+    }
+
     /// By class of `manifest`, whether `labels`, which were given as `key`, has it.
     fn listed(&self, key: &str, labels: &[String], manifest: &Manifest) -> Result<Vec<bool>> {
         let mut listed = vec![false; manifest.labels.len()];

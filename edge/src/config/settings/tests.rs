@@ -28,8 +28,8 @@ fn known_keys(header: &str) -> BTreeSet<String> {
     let text = format!("{header}\nno_such_key = 1\n");
     let message = toml::from_str::<Config>(&text).unwrap_err().message().to_string();
     let keys = message.split('`').skip(3).step_by(2).map(str::to_string);
-    // Accepted, because older configurations name it, and of no effect.
-    keys.filter(|key| key != "smoothing").collect()
+    // Accepted, because older configurations name them.
+    keys.filter(|key| key != "smoothing" && key != "spool").collect()
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn the_command_line_has_precedence() {
         fast: true, // standard input is read as it comes anyway
         model: Some("other".into()),
         precision: Some(PrecisionChoice::Int8),
-        mqtt: Some("mqtts://b".parse().unwrap()),
+        mqtt: Some("mqtts://b".into()),
         ..Default::default()
     };
     let settings = settings(text, &overrides).unwrap();
@@ -78,8 +78,8 @@ fn the_command_line_has_precedence() {
     assert_eq!(settings.model_dir, Some("other".into()));
     let mqtt = settings.mqtt.unwrap();
     assert_eq!(
-        (mqtt.url.host.as_str(), mqtt.client_id.as_str(), mqtt.user.as_deref()),
-        ("b", "earwitness-pi", Some("u"))
+        (mqtt.url.to_string().as_str(), mqtt.client_id.as_str(), mqtt.user.as_deref()),
+        ("mqtts://b:8883", "earwitness-pi", Some("u"))
     );
 }
 
@@ -96,6 +96,43 @@ fn paths_are_seen_from_the_file() {
     let settings = Settings::load(Some(&path), &Overrides::default()).unwrap();
     assert_eq!(settings.sources[0].spec, SourceSpec::File(FileSpec { path: dir.path().join("a.wav") }));
     assert_eq!(settings.mqtt.unwrap().password.as_deref(), Some("secret"));
+}
+
+#[test]
+fn a_password_file_is_read_as_people_write_it_or_refused_with_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    fs::write(&path, "[mqtt]\nurl = \"mqtt://a\"\nuser = \"u\"\npassword_file = \"pw\"\n").unwrap();
+    let password = |bytes: &[u8]| {
+        fs::write(dir.path().join("pw"), bytes).unwrap();
+        let settings = Settings::load(Some(&path), &Overrides::default());
+        settings.map(|settings| settings.mqtt.unwrap().password.unwrap()).map_err(|error| error.to_string())
+    };
+    assert_eq!(password(b"\xEF\xBB\xBFsecret\r\n"), Ok("secret".into()));
+    for (bytes, words) in [(&b""[..], "is empty"), (b"\xEF\xBB\xBF\n", "is empty"), (b"\xFF\xFEs\0", "UTF-8")] {
+        let error = password(bytes).unwrap_err();
+        assert!(error.contains("c.toml:4: mqtt.password_file") && error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_password_on_the_command_line_is_not_repeated() {
+    let overrides = Overrides { mqtt: Some("mqtt://u:geheim@a".into()), ..Default::default() };
+    let error = settings("", &overrides).unwrap_err().to_string();
+    assert!(error.starts_with("--mqtt: ") && error.contains("password_file") && !error.contains("geheim"), "{error}");
+}
+
+#[test]
+fn the_spool_of_older_configurations_is_the_journal() {
+    let old = settings("[mqtt]\nurl = \"mqtt://a\"\n[mqtt.spool]\nfile = \"s\"\nmax_mb = 2\n", &Overrides::default())
+        .unwrap();
+    let new =
+        settings("[mqtt]\nurl = \"mqtt://a\"\n[journal]\nfile = \"s\"\nmax_mb = 2\n", &Overrides::default()).unwrap();
+    assert_eq!(old.journal.max_bytes, new.journal.max_bytes);
+    assert!(matches!(old.journal.place, crate::journal::JournalPlace::File { .. }));
+    assert!(old.notices[0].contains("[journal]") && new.notices.is_empty());
+    let both = refusal("[mqtt.spool]\nmax_mb = 1\n[journal]\nmax_mb = 1\n");
+    assert!(both.contains("mqtt.spool: [journal] is given, too"), "{both}");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! What Home Assistant is to know: a device enters, one retained configuration an entity leaves
 //! (<https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>).
 //!
-//! A binary sensor a label, without `off_delay`: an event says itself when it ends. A sensor for the level, diagnostic entities
-//! from the health message. Sounds are unavailable while the daemon is gone or its microphone fails; the diagnostics only while
-//! it is gone.
+//! A binary sensor a label, without `off_delay`: an event says itself when it ends. A sensor for
+//! the level, diagnostic entities from the health message. Sounds are unavailable while the daemon
+//! is gone or its microphone fails; the diagnostics only while it is gone.
 
 use serde_json::{Value, json};
 
+use super::ids::Ids;
 use super::{DEAF, Device, NONE, OFF, OFFLINE, ON, ONLINE};
 use crate::publish::Label;
 
@@ -33,7 +34,8 @@ const DIAGNOSTICS: &[Diagnostic] = &[
     Diagnostic {
         id: "us_per_pulse",
         name: "Time a pulse",
-        unit: Some("µs"),
+        // With a Greek mu, as Home Assistant has it, not a micro sign.
+        unit: Some("\u{3bc}s"),
         class: Some("duration"),
         icon: "mdi:timer-outline",
         template: "{{ value_json.us_per_pulse }}",
@@ -96,26 +98,39 @@ const DIAGNOSTICS: &[Diagnostic] = &[
     },
 ];
 
-/// Topics and payloads for `device` of the daemon `name`, whose topics begin with `topic`.
+const LEVEL: &str = "level";
+const MICROPHONE_FAULT: &str = "microphone_fault";
+
+/// What Home Assistant calls the device that has the id `id`.
+pub(super) fn node(id: &str) -> String {
+    format!("earwitness_{id}")
+}
+
+/// Topics and payloads for `device`, whose id is `id`, of the daemon `name`, whose topics begin
+/// with `topic`.
 pub(super) fn messages(
     prefix: &str,
     topic: &str,
     name: &str,
-    device: &Device,
+    (device, id): (&Device, &str),
     labels: &[Label],
 ) -> Vec<(String, String)> {
-    let node = format!("earwitness_{}", id(&device.name));
+    let node = node(id);
     let root = format!("{topic}/{}", device.name);
+    let reserved = DIAGNOSTICS.iter().map(|diagnostic| diagnostic.id).chain([LEVEL, MICROPHONE_FAULT]);
+    let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
+    let objects = Ids::new(reserved).of_all(&names);
     let mut messages = Vec::new();
     let mut add = |component: &str, object: &str, config: Option<Value>| {
         let payload = config.map_or(NONE.to_string(), |config| config.to_string());
         messages.push((format!("{prefix}/{component}/{node}/{object}/config"), payload));
     };
-    let entity = |object: &str, entity_name: &str, hears: bool, config: Value| {
+    let entity = |(component, object): (&str, &str), entity_name: &str, hears: bool, config: Value| {
         let mut all = json!({
             "name": entity_name,
             "unique_id": format!("{node}_{object}"),
-            "object_id": format!("{node}_{object}"),
+            // Without the domain, `object_id` was dropped with Home Assistant 2026.4.
+            "default_entity_id": format!("{component}.{}", format!("{node}_{object}").to_lowercase()),
             "availability": availability(topic, name, &device.name, hears),
             "availability_mode": "all",
             "device": {
@@ -131,15 +146,14 @@ pub(super) fn messages(
         all
     };
 
-    for Label { name: label, is_reported } in labels {
-        let object = id(label);
+    for (Label { name: label, is_reported }, object) in labels.iter().zip(objects) {
         let config = json!({
             "state_topic": format!("{root}/state/{label}"),
             "payload_on": ON,
             "payload_off": OFF,
             "device_class": "sound",
         });
-        let config = is_reported.then(|| entity(&object, &spoken(label), true, config));
+        let config = is_reported.then(|| entity(("binary_sensor", &object), &spoken(label), true, config));
         add("binary_sensor", &object, config);
     }
     let level = json!({
@@ -149,14 +163,15 @@ pub(super) fn messages(
         "state_class": "measurement",
         "icon": "mdi:volume-high",
     });
-    add("sensor", "level", Some(entity("level", "Level", true, level)));
+    add("sensor", LEVEL, Some(entity(("sensor", LEVEL), "Level", true, level)));
     let fault = json!({
         "state_topic": format!("{root}/status"),
         "value_template": format!("{{{{ '{ON}' if value == '{DEAF}' else '{OFF}' }}}}"),
         "device_class": "problem",
         "entity_category": "diagnostic",
     });
-    add("binary_sensor", "microphone_fault", Some(entity("microphone_fault", "Microphone", false, fault)));
+    let fault = entity(("binary_sensor", MICROPHONE_FAULT), "Microphone", false, fault);
+    add("binary_sensor", MICROPHONE_FAULT, Some(fault));
     for Diagnostic { id: object, name: entity_name, unit, class, icon, template } in DIAGNOSTICS {
         let mut config = json!({
             "state_topic": format!("{root}/health"),
@@ -170,12 +185,13 @@ pub(super) fn messages(
                 merge(&mut config, json!({ key: value }));
             }
         }
-        add("sensor", object, Some(entity(object, entity_name, false, config)));
+        add("sensor", object, Some(entity(("sensor", object), entity_name, false, config)));
     }
     messages
 }
 
-/// The status topics of which an entity's availability depends. One that needs to hear is not available while the microphone fails.
+/// The status topics of which an entity's availability depends. One that needs to hear is not
+/// available while the microphone fails.
 fn availability(topic: &str, name: &str, device: &str, hears: bool) -> Value {
     let of = |device: &str, deaf: &str| {
         json!({
@@ -200,11 +216,6 @@ fn merge(all: &mut Value, more: Value) {
     }
 }
 
-/// `text` with only the characters that Home Assistant takes in ids.
-fn id(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
-}
-
 /// A label as a person would write it: `crying_baby` is `Crying baby`.
 fn spoken(label: &str) -> String {
     let text = label.replace(['_', '-'], " ");
@@ -221,7 +232,7 @@ mod tests {
         let device = Device { name: name.into(), model: "home-2.0.0".into() };
         let labels = [("crying_baby", true), ("water-flowing", true), ("dog", false)];
         let labels = labels.map(|(name, is_reported)| Label { name: name.into(), is_reported });
-        messages("homeassistant", "earwitness", "hub", &device, &labels)
+        messages("homeassistant", "earwitness", "hub", (&device, &super::super::ids::id(name)), &labels)
     }
 
     fn config(messages: &[(String, String)], topic: &str) -> Value {
@@ -236,7 +247,8 @@ mod tests {
         assert_eq!(baby["name"], "Crying baby");
         assert_eq!(baby["unique_id"], "earwitness_cellar_mic_crying_baby");
         assert_eq!(baby["state_topic"], "earwitness/cellar mic/state/crying_baby");
-        assert!(baby.get("off_delay").is_none());
+        assert_eq!(baby["default_entity_id"], "binary_sensor.earwitness_cellar_mic_crying_baby");
+        assert!(baby.get("off_delay").is_none() && baby.get("object_id").is_none());
         let topics: Vec<&str> =
             baby["availability"].as_array().unwrap().iter().map(|a| a["topic"].as_str().unwrap()).collect();
         assert_eq!(topics, ["earwitness/hub/status", "earwitness/cellar mic/status"]);
@@ -249,6 +261,25 @@ mod tests {
         let messages = messages_of("cellar mic");
         let dog = messages.iter().find(|(topic, _)| topic.contains("/dog/")).unwrap();
         assert_eq!(*dog, ("homeassistant/binary_sensor/earwitness_cellar_mic/dog/config".to_string(), String::new()));
+    }
+
+    #[test]
+    fn a_label_that_is_called_like_a_diagnostic_is_an_entity_of_its_own() {
+        let device = Device { name: "hub".into(), model: "home-2.0.0".into() };
+        let labels = ["load", "level", "microphone_fault", "门铃", "狗叫"];
+        let labels = labels.map(|name| Label { name: name.into(), is_reported: true });
+        let messages = messages("homeassistant", "earwitness", "hub", (&device, "hub"), &labels);
+        let values = |key: &str| {
+            let configs = messages.iter().map(|(_, payload)| serde_json::from_str::<Value>(payload).unwrap());
+            let mut values: Vec<String> = configs.map(|config| config[key].as_str().unwrap().to_string()).collect();
+            values.sort();
+            let n = values.len();
+            values.dedup();
+            assert_eq!(values.len(), n, "{key}: {values:?}");
+            values
+        };
+        values("unique_id");
+        assert!(values("default_entity_id").iter().all(|id| id.is_ascii()));
     }
 
     #[test]

@@ -1,10 +1,13 @@
-//! The state of the connection and of the spool: written by the sink's threads, read by whoever reports the daemon's health.
+//! The state of the connection and of what waits for it: written by the sink's threads, read by
+//! whoever reports the daemon's health.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::publish::spool::Depth;
+use crate::fault::Fault;
+use crate::journal::Depth;
 
 /// Figures of one connection.
 #[derive(Debug, Default)]
@@ -15,10 +18,11 @@ pub struct Link {
     n_bytes: AtomicU64,
     n_dropped: AtomicU64,
     n_in_memory: AtomicU64,
+    fault: Mutex<Option<Fault>>,
 }
 
 /// The figures of a [`Link`] at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LinkSnapshot {
     /// Whether there is a connection.
     pub connected: bool,
@@ -30,18 +34,25 @@ pub struct LinkSnapshot {
     pub spool_bytes: u64,
     /// Events dropped because they were too many or too old.
     pub n_spool_dropped: u64,
-    /// Events that the disk did not take and that only memory holds.
+    /// Events that no disk has and that end with the process.
     pub n_unspooled: u64,
+    /// What is wrong with the connection, if anything.
+    pub fault: Option<Fault>,
 }
 
 impl Link {
     pub(super) fn connected(&self) {
         self.connected.store(true, Relaxed);
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.n_connections.fetch_add(1, Relaxed);
     }
 
     pub(super) fn disconnected(&self) {
         self.connected.store(false, Relaxed);
+    }
+
+    pub(super) fn set_fault(&self, fault: &Fault) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault.clone());
     }
 
     pub(super) fn set_depth(&self, depth: &Depth) {
@@ -60,6 +71,7 @@ impl Link {
             spool_bytes: self.n_bytes.load(Relaxed),
             n_spool_dropped: self.n_dropped.load(Relaxed),
             n_unspooled: self.n_in_memory.load(Relaxed),
+            fault: self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

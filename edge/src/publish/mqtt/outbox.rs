@@ -1,28 +1,35 @@
-//! What is to be handed to the MQTT library, and what it has: acknowledgements come back and tell what is done with.
+//! What is to be handed to the MQTT library, and what it has: acknowledgements come back and tell
+//! what is done with.
 //!
-//! The library forgets what it was given when a connection breaks and the broker holds no session, so everything is
-//! remembered until its PubAck: two kinds of things, treated differently when the connection is back. **Events** are all
-//! delivered, in order; they come from the [`Backlog`]. Of a **retained value** (the daemon's status, the state of a label, what Home
-//! Assistant is to know) only the latest counts; all of them are published again on every connection, as the broker may have
-//! lost them.
+//! The library forgets what it was given when a connection breaks and the broker holds no session,
+//! so everything is remembered until its PubAck: two kinds of things, treated differently when the
+//! connection is back. **Events** are all delivered, in order; they come from the journal. Of a
+//! **retained value** (the daemon's status, the state of a label, what Home Assistant is to know)
+//! only the latest counts; all of them are published again on every connection, as the broker may
+//! have lost them. What the broker hangs up on is left out, see `refusal`.
 //!
-//! Plain state behind the sink's mutex; what I/O there is, is the backlog's.
+//! Plain state behind the sink's mutex; what I/O there is, is the journal's.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::publish::spool::{Backlog, Record};
+use super::NONE;
+use super::refusal::{Aside, Key, Kind, Refusal};
+use crate::journal::{Cursor, Depth, Record};
 
-/// Messages handed over and not yet acknowledged. Well below the library's own limit (100), above which it would stall.
+/// Messages handed over and not yet acknowledged. Well below the library's own limit (100), above
+/// which it would stall.
 const WINDOW: usize = 20;
 
-/// Events taken from the backlog at once.
+/// Events taken from the journal at once.
 const BATCH: usize = 64;
 
 /// Something to publish.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
-    Event(Record),
+    Event(Arc<Record>),
     /// Index of a retained value, and the value.
     Retained(usize, Value),
 }
@@ -33,16 +40,20 @@ pub(super) type Value = Cow<'static, str>;
 #[derive(Debug)]
 pub(super) struct Outbox {
     connected: bool,
-    backlog: Backlog,
-    /// The events of the backlog that come next.
-    events: VecDeque<Record>,
+    journal: Cursor,
+    /// The events of the journal that come next.
+    events: VecDeque<Arc<Record>>,
+    /// Events that the broker hangs up on, until when they are left out.
+    aside: Vec<Arc<Record>>,
     retained: Vec<Retained>,
     in_flight: VecDeque<InFlight>,
+    refusal: Refusal,
 }
 
 #[derive(Debug)]
 struct Retained {
     value: Value,
+    kind: Kind,
     /// Not handed over since it changed, or since the connection was made.
     due: bool,
 }
@@ -52,17 +63,20 @@ struct InFlight {
     /// The library's packet identifier, once it has told it.
     packet_id: Option<u16>,
     item: Item,
+    since: Instant,
 }
 
 impl Outbox {
-    /// An outbox with the events of `backlog` and these retained values, addressed by their index.
-    pub(super) fn new(backlog: Backlog, values: impl IntoIterator<Item = Value>) -> Self {
+    /// An outbox with the events of `journal` and these retained values, addressed by their index.
+    pub(super) fn new(journal: Cursor, values: impl IntoIterator<Item = (Value, Kind)>) -> Self {
         Outbox {
             connected: false,
-            backlog,
+            journal,
             events: VecDeque::new(),
-            retained: values.into_iter().map(|value| Retained { value, due: true }).collect(),
+            aside: Vec::new(),
+            retained: values.into_iter().map(|(value, kind)| Retained { value, kind, due: true }).collect(),
             in_flight: VecDeque::with_capacity(WINDOW),
+            refusal: Refusal::default(),
         }
     }
 
@@ -70,14 +84,15 @@ impl Outbox {
         self.connected
     }
 
-    /// Where events are added, and what there is of them.
-    pub(super) fn backlog(&mut self) -> &mut Backlog {
-        &mut self.backlog
-    }
-
     /// Changes a retained value.
     pub(super) fn set(&mut self, index: usize, value: impl Into<Value>) {
-        self.retained[index] = Retained { value: value.into(), due: true };
+        let retained = &mut self.retained[index];
+        (retained.value, retained.due) = (value.into(), true);
+    }
+
+    /// One more topic whose retained message is to be taken away.
+    pub(super) fn clear(&mut self, kind: Kind) {
+        self.retained.push(Retained { value: NONE.into(), kind, due: true });
     }
 
     /// The connection is there. Whatever the broker had of the retained values may be gone.
@@ -91,38 +106,88 @@ impl Outbox {
         self.retained.iter_mut().for_each(|retained| retained.due = true);
     }
 
+    /// Publishes a retained value once more.
+    pub(super) fn repeat(&mut self, index: usize) {
+        self.retained[index].due = true;
+    }
+
     /// The connection is gone, and with it everything that was handed over and not acknowledged.
-    pub(super) fn disconnected(&mut self) {
+    /// Returns what is left out from now on, if the broker has ended it (`hung_up`) because of
+    /// that.
+    pub(super) fn disconnected(&mut self, hung_up: bool) -> Option<(Aside, Item)> {
         self.connected = false;
+        let in_flight: Vec<_> =
+            self.in_flight.iter().map(|entry| (self.key(&entry.item), entry.since.elapsed())).collect();
+        let aside = if hung_up { self.refusal.hung_up(&in_flight, Instant::now()) } else { None };
+        let item = self.in_flight.front().map(|entry| entry.item.clone());
         while let Some(InFlight { item, .. }) = self.in_flight.pop_back() {
             self.put_back(item);
+        }
+        aside.zip(item)
+    }
+
+    /// All is well with the connection for a while.
+    pub(super) fn relax(&mut self) {
+        self.refusal.relax();
+    }
+
+    fn key(&self, item: &Item) -> Key {
+        match item {
+            Item::Event(record) => Key::Event(record.seq),
+            Item::Retained(index, _) => Key::Retained(*index, self.retained[*index].kind),
         }
     }
 
     /// The next item to hand over, if there is one and the window has room.
     pub(super) fn next(&mut self) -> Option<Item> {
-        if !self.connected || self.in_flight.len() >= WINDOW {
+        let careful = self.refusal.is_careful();
+        if !self.connected || self.in_flight.len() >= if careful { 1 } else { WINDOW } {
             return None;
         }
-        let due = self.retained.iter_mut().enumerate().find(|(_, retained)| retained.due);
-        if let Some((index, retained)) = due {
-            retained.due = false;
-            return Some(Item::Retained(index, retained.value.clone()));
+        // What is retained says what is; but what is wrong with it must not keep the events back.
+        if careful {
+            self.next_event().or_else(|| self.next_retained())
+        } else {
+            self.next_retained().or_else(|| self.next_event())
+        }
+    }
+
+    fn next_retained(&mut self) -> Option<Item> {
+        let now = Instant::now();
+        let (index, retained) = self.retained.iter_mut().enumerate().find(|(index, retained)| {
+            retained.due && !self.refusal.is_aside(Key::Retained(*index, retained.kind), now)
+        })?;
+        retained.due = false;
+        Some(Item::Retained(index, retained.value.clone()))
+    }
+
+    fn next_event(&mut self) -> Option<Item> {
+        let now = Instant::now();
+        if self.refusal.is_kind_aside(Kind::Events, now) {
+            return None;
+        }
+        let is_back = |record: &Arc<Record>| !self.refusal.is_aside(Key::Event(record.seq), now);
+        if let Some(at) = self.aside.iter().position(is_back) {
+            return Some(Item::Event(self.aside.remove(at)));
         }
         loop {
             if self.events.is_empty() {
-                self.events.extend(self.backlog.take(BATCH));
+                self.events.extend(self.journal.take(BATCH));
             }
             let record = self.events.pop_front()?;
-            if self.backlog.is_kept(&record) {
+            if !self.journal.is_kept(record.seq) {
+                continue;
+            }
+            if !self.refusal.is_aside(Key::Event(record.seq), now) {
                 return Some(Item::Event(record));
             }
+            self.aside.push(record);
         }
     }
 
     /// `item` was handed over.
     pub(super) fn handed(&mut self, item: Item) {
-        self.in_flight.push_back(InFlight { packet_id: None, item });
+        self.in_flight.push_back(InFlight { packet_id: None, item, since: Instant::now() });
     }
 
     /// `item` could not be handed over, or is lost: it is the next one again.
@@ -141,58 +206,57 @@ impl Outbox {
         }
     }
 
-    /// The broker has the message.
-    pub(super) fn acknowledged(&mut self, packet_id: u16) {
-        let Some(at) = self.in_flight.iter().position(|entry| entry.packet_id == Some(packet_id)) else { return };
-        if let Some(InFlight { item: Item::Event(Record { seq: Some(seq), .. }), .. }) = self.in_flight.remove(at) {
-            self.backlog.acknowledged(seq);
+    /// The broker has the message. Returns which one that is.
+    pub(super) fn acknowledged(&mut self, packet_id: u16) -> Option<Item> {
+        let at = self.in_flight.iter().position(|entry| entry.packet_id == Some(packet_id))?;
+        let item = self.in_flight.remove(at)?.item;
+        self.refusal.acknowledged(self.key(&item));
+        if let Item::Event(record) = &item {
+            self.journal.acknowledge(record.seq);
         }
+        if self.is_empty() {
+            self.refusal.relax();
+        }
+        Some(item)
     }
 
-    /// Whether the broker has everything.
+    /// Whether the broker has everything, but what it hangs up on.
     pub(super) fn is_empty(&self) -> bool {
-        self.in_flight.is_empty() && self.n_undelivered() == 0 && self.retained.iter().all(|retained| !retained.due)
+        let now = Instant::now();
+        let is_due = |(index, retained): (usize, &Retained)| {
+            retained.due && !self.refusal.is_aside(Key::Retained(index, retained.kind), now)
+        };
+        let events =
+            self.refusal.is_kind_aside(Kind::Events, now) || (self.events.is_empty() && !self.journal.has_more());
+        self.in_flight.is_empty() && events && !self.retained.iter().enumerate().any(is_due)
+    }
+
+    /// How much was handed over and not acknowledged.
+    pub(super) fn n_in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
     /// Events that the broker has not acknowledged.
-    pub(super) fn n_undelivered(&self) -> u64 {
-        self.backlog.depth().n_events + self.n_in_memory()
-    }
-
-    /// Those of them that end with the process.
-    pub(super) fn n_lost(&self) -> u64 {
-        self.backlog.depth().n_in_memory + self.n_in_memory()
-    }
-
-    /// Events taken from the backlog that are on no disk.
-    fn n_in_memory(&self) -> u64 {
-        let in_flight = self.in_flight.iter().filter_map(|entry| match &entry.item {
-            Item::Event(record) => Some(record),
-            Item::Retained(..) => None,
-        });
-        self.events.iter().chain(in_flight).filter(|record| record.seq.is_none()).count() as u64
+    pub(super) fn depth(&self) -> Depth {
+        self.journal.depth()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::spool::Draft;
-    use crate::publish::tests::message;
+    use crate::journal::{Journal, MQTT, Start};
+    use crate::publish::tests::{event, journal};
 
-    fn outbox<const N: usize>(values: [&'static str; N]) -> Outbox {
-        Outbox::new(Backlog::in_memory(), values.map(Value::from))
-    }
-
-    fn push(outbox: &mut Outbox, label: &str) {
-        let message = message(label);
-        let draft = Draft { topic: label.into(), event: message.event.clone(), payload: message.json.clone() };
-        outbox.backlog().push(vec![draft]);
+    fn outbox<const N: usize>(values: [&'static str; N]) -> (Outbox, Journal) {
+        let journal = journal();
+        let values = values.map(|value| (Value::from(value), Kind::States));
+        (Outbox::new(journal.reader(MQTT, Start::Kept), values), journal)
     }
 
     fn label(item: &Item) -> String {
         match item {
-            Item::Event(record) => record.topic.clone(),
+            Item::Event(record) => record.label.clone(),
             Item::Retained(index, value) => format!("{index}={value}"),
         }
     }
@@ -210,8 +274,8 @@ mod tests {
 
     #[test]
     fn nothing_leaves_before_the_connection() {
-        let mut outbox = outbox(["online"]);
-        push(&mut outbox, "a");
+        let (mut outbox, journal) = outbox(["online"]);
+        journal.append(&[event("a")]);
         assert!(outbox.next().is_none());
         outbox.connected();
         assert_eq!(hand_over(&mut outbox, 1), ["0=online", "a"]);
@@ -223,38 +287,72 @@ mod tests {
 
     #[test]
     fn what_was_not_acknowledged_is_sent_again_in_order() {
-        let mut outbox = outbox(["online"]);
+        let (mut outbox, journal) = outbox(["online"]);
         outbox.connected();
         for name in ["a", "b", "c"] {
-            push(&mut outbox, name);
+            journal.append(&[event(name)]);
         }
         hand_over(&mut outbox, 1);
         outbox.acknowledged(3);
-        outbox.disconnected();
-        push(&mut outbox, "d");
-        assert_eq!(outbox.n_undelivered(), 3);
+        assert!(outbox.disconnected(false).is_none());
+        journal.append(&[event("d")]);
+        assert_eq!(outbox.depth().n_events, 3);
         outbox.connected();
         assert_eq!(hand_over(&mut outbox, 1), ["0=online", "a", "c", "d"]);
     }
 
     #[test]
     fn of_a_retained_value_only_the_latest_counts() {
-        let mut outbox = outbox(["online", "OFF"]);
+        let (mut outbox, _journal) = outbox(["online", "OFF"]);
         outbox.connected();
         hand_over(&mut outbox, 1);
         outbox.set(1, "ON");
-        outbox.disconnected();
+        assert!(outbox.disconnected(false).is_none());
         outbox.set(1, "OFF");
         outbox.connected();
         assert_eq!(hand_over(&mut outbox, 1), ["0=online", "1=OFF"]);
     }
 
     #[test]
+    fn what_the_broker_hangs_up_on_is_left_out_and_the_events_flow() {
+        let (mut outbox, journal) = outbox(["online", "too long", "OFF"]);
+        journal.append(&[event("a")]);
+        let mut arrived = Vec::new();
+        let mut aside = None;
+        for _ in 0..4 {
+            outbox.connected();
+            let mut id = 0;
+            while let Some(item) = outbox.next() {
+                let name = label(&item);
+                outbox.handed(item);
+                id += 1;
+                outbox.sent(id);
+                if name == "1=too long" {
+                    break;
+                }
+                // In a hurry a broker may never say what it still got.
+                if outbox.refusal.is_careful() {
+                    outbox.acknowledged(id);
+                    arrived.push(name);
+                }
+            }
+            if outbox.is_empty() {
+                break;
+            }
+            aside = outbox.disconnected(true).or(aside);
+        }
+        assert_eq!(arrived[0], "a");
+        assert!(arrived.contains(&"2=OFF".to_string()) && outbox.is_empty(), "{arrived:?}");
+        let (aside, item) = aside.unwrap();
+        assert_eq!((aside.key, label(&item)), (Key::Retained(1, Kind::States), "1=too long".to_string()));
+    }
+
+    #[test]
     fn the_window_bounds_what_is_in_flight() {
-        let mut outbox = outbox([]);
+        let (mut outbox, journal) = outbox([]);
         outbox.connected();
         for _ in 0..WINDOW + 5 {
-            push(&mut outbox, "a");
+            journal.append(&[event("a")]);
         }
         assert_eq!(hand_over(&mut outbox, 1).len(), WINDOW);
         outbox.acknowledged(7);

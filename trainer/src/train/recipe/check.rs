@@ -2,11 +2,10 @@
 
 use super::{Augment, Distill, Frozen, Hears, Init, Network, Recipe, Schedule, Stage, TaggerLabel};
 use crate::data::scenes::Unknown;
-use crate::nets::head::HeadConfig;
+use crate::nets::head::{HeadConfig, Patches};
 use crate::nets::student::StudentConfig;
 use crate::nets::teacher::audioset::class_index;
 use crate::nets::teacher::mn04;
-use crate::train::scenes::corpus::Patches;
 use assemble::ced;
 use edge_frontend::{Activation, FrontendConfig, MelScale, Power};
 

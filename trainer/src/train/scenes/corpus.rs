@@ -10,7 +10,7 @@ use crate::common::random::{Purpose, rng_for};
 use crate::data::scenes::{Listing, Pool, PoolSettings, SceneSettings, compose};
 use crate::error::{Error, Result};
 use crate::nets::Precision;
-use crate::nets::head::HeadConfig;
+use crate::nets::head::Patches;
 use crate::nets::teacher::ced::{self, Ced};
 use edge_frontend::FrontendConfig;
 use rand::Rng as _;
@@ -29,40 +29,6 @@ pub enum Hearing {
     Pieces,
     /// As a model does that is the tagger with a head.
     Patches(Patches),
-}
-
-/// Patches as a head on the tagger sees them: one begins [`Patches::HOP`] steps after the other,
-/// and each is kept for so many steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patches {
-    /// Steps of a patch.
-    n_steps: usize,
-    /// The first step of a patch that is learnt from; the last is the one that an output tells of.
-    pub first: usize,
-    /// Steps that the head sees of each side.
-    half: usize,
-}
-
-impl Patches {
-    /// Steps from one patch to the next.
-    pub const HOP: usize = 4;
-
-    /// Those of a head.
-    pub fn of(config: &HeadConfig) -> Self {
-        let shape = config.shape();
-        let first = (shape.step() + 1).saturating_sub(Self::HOP);
-        Self { n_steps: shape.patch_steps, first, half: shape.context_steps / 2 }
-    }
-
-    /// Whether a patch has the steps that are learnt from, with their context.
-    pub fn fits(self) -> bool {
-        self.first >= self.half && self.first + Self::HOP + self.half <= self.n_steps
-    }
-
-    /// Steps whose embeddings are kept: those that are learnt from, and their context.
-    pub fn n_kept(self) -> usize {
-        Self::HOP + 2 * self.half
-    }
 }
 
 /// Steps of the tagger that are heard at once, 9.6 s: it wants seconds of context, and hears 10 s

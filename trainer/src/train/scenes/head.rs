@@ -2,14 +2,14 @@
 //! once, and the head learns from that alone.
 
 use super::batcher::scene_of;
-use super::corpus::{Patches, SceneCorpus};
+use super::corpus::SceneCorpus;
 use super::truth::Truth;
 use super::{binary_cross_entropy, found};
 use crate::common::maths::Expr;
 use crate::common::progress::Counted;
 use crate::common::random::{Purpose, rng_for};
 use crate::error::{Error, Result};
-use crate::nets::head::{HeadConfig, HeadNetwork};
+use crate::nets::head::{HeadConfig, HeadNetwork, Patches};
 use crate::nets::teacher::ced;
 use crate::train::checkpoint::Header;
 use crate::train::learner::Learner;

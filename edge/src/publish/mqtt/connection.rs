@@ -1,0 +1,333 @@
+//! The connection's thread: packets of the broker enter, what the outbox has leaves; a connection
+//! that ends is made anew, for ever.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rumqttc::{Client, Connection, Event as Packet, Incoming, Outgoing, Publish, QoS, SubAck, SubscribeReasonCode};
+
+use super::attempts::Attempts;
+use super::leftovers::Leftovers;
+use super::link::Link;
+use super::options::Options;
+use super::outbox::{Item, Outbox, Value};
+use super::refusal::{Aside, Kind};
+use super::topics::Topics;
+use super::{OFFLINE, ONLINE};
+use crate::fault::{Fault, FaultLog};
+use crate::publish::BrokerUrl;
+
+/// After so long the broker has passed on what it has acknowledged, or it never will.
+const ECHO: Duration = Duration::from_secs(5);
+
+/// What the thread and the sink share.
+pub(super) struct Shared {
+    /// For logs: `mqtt broker 10.0.0.2:1883`.
+    pub(super) peer: String,
+    pub(super) url: BrokerUrl,
+    pub(super) client_id: String,
+    pub(super) topics: Topics,
+    pub(super) link: Arc<Link>,
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Condvar,
+}
+
+pub(super) struct State {
+    pub(super) outbox: Outbox,
+    pub(super) client: Client,
+    pub(super) ending: Ending,
+    /// What the retained topics said at first, or by the labels that have been reported since.
+    pub(super) first_values: Vec<(Value, Kind)>,
+    pub(super) leftovers: Leftovers,
+    pub(super) faults: FaultLog,
+    pub(super) echo: Echo,
+}
+
+/// Whether what is published on the daemon's status topic comes back.
+#[derive(Debug, Default)]
+pub(super) struct Echo {
+    acknowledged: Option<Instant>,
+    seen: bool,
+    /// How often the topic said that the daemon is gone, which it is not.
+    n_denied: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum Ending {
+    /// Not yet.
+    Running,
+    /// What is queued is still to be delivered.
+    Draining,
+    /// `offline` is to be acknowledged.
+    Farewell,
+    /// The broker was told that this end is meant.
+    Disconnecting,
+    /// The thread is through.
+    Done,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread: receives until the farewell is sent, reconnects until then.
+    pub(super) fn run(&self, mut connection: Connection, options: &Options) {
+        let mut attempts = Attempts::new(&self.url, &self.client_id);
+        loop {
+            match connection.recv() {
+                Ok(Ok(packet)) => {
+                    if matches!(packet, Packet::Incoming(Incoming::ConnAck(_))) {
+                        attempts.connected();
+                        self.link.connected();
+                        self.report_connection(&attempts);
+                    }
+                    if attempts.is_sound() {
+                        self.lock().outbox.relax();
+                    }
+                    if self.receive(&packet) {
+                        break;
+                    }
+                }
+                Ok(Err(error)) => {
+                    let (n_in_flight, aside) = self.forget_session(&mut connection, attempts.is_hung_up(&error));
+                    if self.lock().ending >= Ending::Draining {
+                        break;
+                    }
+                    let fault = attempts.failed(&error, n_in_flight);
+                    if let Some((aside, item)) = aside {
+                        self.report_aside(aside, &item);
+                    }
+                    self.report(&fault);
+                    self.pause(attempts.wait());
+                    connection.eventloop.mqtt_options = options.to(&attempts.target(), attempts.keep_will());
+                }
+                // Cannot be: the other end lives in `self.state`.
+                Err(_) => break,
+            }
+        }
+        self.lock().ending = Ending::Done;
+        self.changed.notify_all();
+    }
+
+    /// Takes note of a packet, and returns whether it was the last one.
+    fn receive(&self, packet: &Packet) -> bool {
+        let mut state = self.lock();
+        match packet {
+            Packet::Incoming(Incoming::ConnAck(_)) => self.greet(&mut state),
+            Packet::Incoming(Incoming::Publish(message)) => self.hear(&mut state, message),
+            Packet::Incoming(Incoming::SubAck(ack)) => self.subscribed(&mut state, ack),
+            Packet::Incoming(Incoming::PubAck(ack)) => match state.outbox.acknowledged(ack.pkid) {
+                Some(Item::Retained(0, _)) => state.echo.acknowledged = Some(Instant::now()),
+                Some(Item::Retained(index, _)) => state.leftovers.cleared(index),
+                Some(Item::Event(_)) | None => {}
+            },
+            // Packets of quality 0 have no identifier.
+            Packet::Outgoing(Outgoing::Publish(packet_id)) if *packet_id != 0 => state.outbox.sent(*packet_id),
+            Packet::Outgoing(Outgoing::Disconnect) => return true,
+            _ => return false,
+        }
+        self.pump(&mut state);
+        false
+    }
+
+    /// The connection is there.
+    fn greet(&self, state: &mut State) {
+        state.outbox.connected();
+        state.echo = Echo { n_denied: state.echo.n_denied, ..Echo::default() };
+        // What cannot be asked for now is with the next connection. First the status, which is
+        // published after that and is to come back.
+        let _ = state.client.try_subscribe(self.topics.daemon_status(), QoS::AtMostOnce);
+        for birth in self.topics.births() {
+            let _ = state.client.try_subscribe(birth, QoS::AtLeastOnce);
+        }
+        for filter in self.topics.leftovers() {
+            let _ = state.client.try_subscribe(filter, QoS::AtMostOnce);
+        }
+        state.leftovers.asked();
+    }
+
+    fn hear(&self, state: &mut State, message: &Publish) {
+        let topic = message.topic.as_str();
+        if topic == self.topics.daemon_status() {
+            if message.retain {
+                return;
+            }
+            state.echo.seen = true;
+            // The last will of another connection: ours is here.
+            if message.payload == OFFLINE && state.ending == Ending::Running {
+                state.echo.n_denied += 1;
+                state.outbox.repeat(0);
+                if state.echo.n_denied >= 2 {
+                    self.report_to(&mut state.faults, &super::attempts::client_id_taken(&self.client_id));
+                }
+            }
+        } else if self.topics.births().iter().any(|birth| birth == topic) {
+            // Whoever has just come, or come back, may have missed everything.
+            if message.payload == ONLINE {
+                state.outbox.repeat_retained();
+            }
+        } else if message.retain
+            && !message.payload.is_empty()
+            && self.topics.is_ours(topic)
+            && !self.topics.is_owned(topic)
+            && let Some(kind) = state.leftovers.found(topic)
+        {
+            state.outbox.clear(kind);
+        }
+    }
+
+    fn subscribed(&self, state: &mut State, ack: &SubAck) {
+        if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
+            let text = "the broker does not let this device subscribe: Home Assistant's return, and what was \
+                        retained by an earlier configuration, go unnoticed; allow it to read its own topics there";
+            self.report_to(&mut state.faults, &Fault::new("subscription-refused", text));
+        }
+    }
+
+    /// Looks after what takes its time. Called every few seconds.
+    pub(super) fn look_after(&self, state: &mut State) {
+        if !state.outbox.is_connected() {
+            return;
+        }
+        if state.leftovers.is_through() {
+            for filter in self.topics.leftovers() {
+                let _ = state.client.try_unsubscribe(filter);
+            }
+        }
+        let is_late = state.echo.acknowledged.is_some_and(|since| since.elapsed() >= ECHO);
+        if is_late && !state.echo.seen {
+            let topic = self.topics.daemon_status();
+            let text = format!(
+                "the broker acknowledges messages but {topic} does not come back: its access control (ACL) may forbid \
+                 to write there, so that events are lost, or to read there; allow both"
+            );
+            self.report_to(&mut state.faults, &Fault::new("status-not-back", text));
+        }
+    }
+
+    /// Hands over what may be handed over, and takes the next step towards the end where that is
+    /// wanted.
+    pub(super) fn pump(&self, state: &mut State) {
+        self.hand_over(state);
+        self.link.set_depth(&state.outbox.depth());
+    }
+
+    fn hand_over(&self, state: &mut State) {
+        loop {
+            while let Some(item) = state.outbox.next() {
+                let (topic, payload, retain) = match &item {
+                    Item::Event(record) => (self.topics.event(&record.device), record.payload.as_str(), false),
+                    Item::Retained(index, value) => (self.retained_topic(state, *index), value.as_ref(), true),
+                };
+                if state.client.try_publish(topic, QoS::AtLeastOnce, retain, payload).is_err() {
+                    state.outbox.put_back(item);
+                    return;
+                }
+                state.outbox.handed(item);
+            }
+            if !state.outbox.is_connected() || !state.outbox.is_empty() {
+                return;
+            }
+            match state.ending {
+                Ending::Draining => {
+                    self.topics.statuses().for_each(|index| state.outbox.set(index, OFFLINE));
+                    state.ending = Ending::Farewell;
+                }
+                Ending::Farewell => {
+                    if state.client.try_disconnect().is_ok() {
+                        state.ending = Ending::Disconnecting;
+                    }
+                    return;
+                }
+                Ending::Running | Ending::Disconnecting | Ending::Done => return,
+            }
+        }
+    }
+
+    fn retained_topic(&self, state: &State, index: usize) -> String {
+        self.topics.retained(index).map_or_else(|| state.leftovers.topic(index), str::to_string)
+    }
+
+    /// Takes everything back that the library was given: on the next connection the outbox hands it
+    /// over again, in order. Left to itself the library would repeat some of it, forget the rest,
+    /// and report what it had done with packets of the old session. Returns how much was on its
+    /// way, and what is left out from now on.
+    fn forget_session(&self, connection: &mut Connection, hung_up: bool) -> (usize, Option<(Aside, Item)>) {
+        let mut state = self.lock();
+        let library = &mut connection.eventloop;
+        library.clean();
+        library.pending.clear();
+        library.state.events.clear();
+        library.state.collision = None;
+        self.link.disconnected();
+        (state.outbox.n_in_flight(), state.outbox.disconnected(hung_up))
+    }
+
+    fn report_connection(&self, attempts: &Attempts) {
+        let is_news = self.lock().faults.recovered();
+        if is_news || attempts.is_first() {
+            tracing::info!(peer = self.peer, "connected to {}", self.peer);
+        }
+        if attempts.is_first_without_will() {
+            tracing::warn!(
+                peer = self.peer,
+                "{} has ended connections with a last will that is retained and takes one without: if it retains \
+                 nothing, its topics say nothing when this device is gone",
+                self.peer
+            );
+        }
+    }
+
+    /// Logs a failure to connect once, not once per attempt.
+    fn report(&self, fault: &Fault) {
+        let mut state = self.lock();
+        self.link.set_fault(fault);
+        match state.faults.occurred(fault) {
+            Some(news) => tracing::warn!(
+                peer = self.peer,
+                kind = fault.kind(),
+                "not connected to {}, trying again until it works: {fault}{}",
+                self.peer,
+                news.suffix()
+            ),
+            None => tracing::debug!(peer = self.peer, "still not connected to {}: {fault}", self.peer),
+        }
+    }
+
+    /// Logs what is wrong although there is a connection.
+    fn report_to(&self, faults: &mut FaultLog, fault: &Fault) {
+        self.link.set_fault(fault);
+        if let Some(news) = faults.occurred(fault) {
+            tracing::warn!(peer = self.peer, kind = fault.kind(), "{}: {fault}{}", self.peer, news.suffix());
+        }
+    }
+
+    fn report_aside(&self, aside: Aside, item: &Item) {
+        let (topic, n_bytes) = match item {
+            Item::Event(record) => (self.topics.event(&record.device), record.payload.len()),
+            Item::Retained(index, value) => (self.retained_topic(&self.lock(), *index), value.len()),
+        };
+        let what = match (aside.all, aside.key.kind()) {
+            (false, _) => "it is",
+            (true, Kind::Events) => "all events are",
+            (true, Kind::States) => "all statuses and states are",
+            (true, Kind::Discovery) => "everything for Home Assistant's discovery is",
+        };
+        let how = if matches!(item, Item::Event(_)) { "an event" } else { "a retained message" };
+        tracing::warn!(
+            peer = self.peer,
+            topic,
+            "{} hangs up on {how} of {n_bytes} bytes on {topic}: {what} left out for an hour; the broker may limit the \
+             size of messages, forbid the topic, or retain nothing",
+            self.peer
+        );
+    }
+
+    /// Waits, but not when the end is wanted.
+    fn pause(&self, wait: Duration) {
+        let state = self.lock();
+        let running = |state: &mut State| state.ending == Ending::Running;
+        drop(self.changed.wait_timeout_while(state, wait, running).unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,88 @@
+//! Names as ids: what Home Assistant takes in topics and entities is a small alphabet, and what
+//! people call their rooms and sounds is not. Two names are never one id.
+
+use std::collections::HashSet;
+
+use sha2::{Digest, Sha256};
+
+/// Ids that mean something else already, or were given.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    taken: HashSet<String>,
+}
+
+impl Ids {
+    /// None of `reserved` will be given.
+    pub(super) fn new<'a>(reserved: impl IntoIterator<Item = &'a str>) -> Self {
+        Ids { taken: reserved.into_iter().map(str::to_string).collect() }
+    }
+
+    /// An id for each of `names`, in their order.
+    ///
+    /// A name within the alphabet is its own id. Of others the rest becomes `_`, as always; where
+    /// that leaves too little, or is another's id, a check sum of the name follows.
+    pub(super) fn of_all(mut self, names: &[&str]) -> Vec<String> {
+        let is_plain = |name: &str| *name == replaced(name);
+        let mut ids = vec![String::new(); names.len()];
+        // Those that are their own ids have the first choice.
+        let (plain, others): (Vec<usize>, Vec<usize>) = (0..names.len()).partition(|at| is_plain(names[*at]));
+        for at in plain.into_iter().chain(others) {
+            let name = names[at];
+            let short = replaced(name);
+            let is_distinct = name.is_ascii() && !self.taken.contains(&short.to_ascii_lowercase());
+            ids[at] = if is_distinct { short } else { format!("{short}_{}", check_sum(name)) };
+            self.taken.insert(ids[at].to_ascii_lowercase());
+        }
+        ids
+    }
+}
+
+/// The id of a single name.
+#[cfg(test)]
+pub(super) fn id(name: &str) -> String {
+    Ids::default().of_all(&[name]).remove(0)
+}
+
+fn replaced(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+}
+
+fn check_sum(name: &str) -> String {
+    Sha256::digest(name.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(reserved: &[&str], names: &[&str]) -> Vec<String> {
+        let ids = Ids::new(reserved.iter().copied()).of_all(names);
+        let distinct: HashSet<&String> = ids.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{ids:?}");
+        let is_id = |id: &String| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        assert!(ids.iter().all(is_id), "{ids:?}");
+        ids
+    }
+
+    #[test]
+    fn names_of_the_alphabet_are_their_own_ids_and_others_are_what_they_were() {
+        assert_eq!(
+            all(&[], &["crying_baby", "water-flowing", "cellar mic"]),
+            ["crying_baby", "water-flowing", "cellar_mic"]
+        );
+    }
+
+    #[test]
+    fn no_two_names_are_one_id() {
+        all(&[], &["门铃", "狗叫"]);
+        let ids =
+            all(&["level", "microphone_fault"], &["T_r", "Tür", "T ür", "a b", "a_b", "a.b", "Dog", "dog", "level"]);
+        assert_eq!((ids[0].as_str(), ids[4].as_str()), ("T_r", "a_b"));
+        assert_ne!(id("厨房"), id("客厅"));
+    }
+
+    #[test]
+    fn the_id_of_a_name_stays_the_same() {
+        assert_eq!(id("Tür"), "T_r_1cff8a95");
+    }
+}

@@ -1,0 +1,180 @@
+//! Whom the connection trusts: certificates of files enter, a TLS configuration leaves.
+//!
+//! The certificates of `mqtt.ca_file` are trusted in two ways: as authorities that sign others, and
+//! **pinned**: a broker that presents one of them is the right one, whatever else the certificate
+//! says. Home brokers have self-signed certificates, as the usual recipe makes them, which are
+//! neither good authorities nor good servers' certificates by the book (RFC 5280), but say just
+//! what is needed.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::error::{Error, Result};
+use crate::publish::MqttSettings;
+
+/// The configuration for `settings`.
+pub(super) fn config(settings: &MqttSettings) -> Result<ClientConfig> {
+    // Named here and not taken from the process: a default provider would need cmake and a C
+    // compiler for every target.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::usage("mqtt.url", error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trust::new(settings, provider)?));
+    let Some((cert_file, key_file)) = &settings.client_cert else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let certificates = certificates("mqtt.cert_file", cert_file)?;
+    let key = PrivateKeyDer::from_pem_slice(&text(&read("mqtt.key_file", key_file)?))
+        .map_err(|error| file_error("mqtt.key_file", key_file, format!("no private key in it: {error}")))?;
+    builder.with_client_auth_cert(certificates, key).map_err(|error| file_error("mqtt.cert_file", cert_file, error))
+}
+
+/// Accepts pinned certificates and those that the authorities have signed for the broker's name.
+#[derive(Debug)]
+struct Trust {
+    pinned: Vec<CertificateDer<'static>>,
+    authorities: Arc<WebPkiServerVerifier>,
+    /// The broker's name as configured. A connection may have been made to one of its addresses.
+    name: ServerName<'static>,
+    has_said: AtomicBool,
+}
+
+impl Trust {
+    fn new(settings: &MqttSettings, provider: Arc<CryptoProvider>) -> Result<Self> {
+        let (roots, pinned) = match &settings.ca_file {
+            Some(path) => {
+                let certificates = certificates("mqtt.ca_file", path)?;
+                let mut roots = RootCertStore::empty();
+                for certificate in &certificates {
+                    let refused =
+                        |error| file_error("mqtt.ca_file", path, format!("not a usable certificate: {error}"));
+                    roots.add(certificate.clone()).map_err(refused)?;
+                }
+                (roots, certificates)
+            }
+            None => (system_roots()?, Vec::new()),
+        };
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| Error::usage("mqtt.ca_file", error))?;
+        let host = settings.url.host.bare();
+        let name = ServerName::try_from(host).map_err(|error| Error::usage("mqtt.url", error))?;
+        Ok(Trust { pinned, authorities, name, has_said: AtomicBool::new(false) })
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = self.authorities.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now);
+        match verdict {
+            Err(error) if self.pinned.iter().any(|pinned| pinned == end_entity) => {
+                if !self.has_said.swap(true, Ordering::Relaxed) {
+                    tracing::info!(
+                        "the broker has the certificate of mqtt.ca_file, which is enough, although: {error}"
+                    );
+                }
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+fn system_roots() -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let reason =
+            "this system has no root certificates (package ca-certificates): name the broker's with mqtt.ca_file";
+        return Err(Error::usage("mqtt.url", reason));
+    }
+    Ok(roots)
+}
+
+/// The certificates of a file: PEM, with a byte order mark or without, or a single one as DER.
+fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let bytes = read(key, path)?;
+    // A SEQUENCE with a length of two bytes, as every certificate of a practical size is.
+    if bytes.starts_with(&[0x30, 0x82]) {
+        return Ok(vec![CertificateDer::from(bytes)]);
+    }
+    let text = text(&bytes);
+    let certificates = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| file_error(key, path, error))?;
+    if !certificates.is_empty() {
+        return Ok(certificates);
+    }
+    let contains = |words: &str| String::from_utf8_lossy(&text).contains(words);
+    let reason = if contains("PRIVATE KEY-----") {
+        "it holds a private key; the certificate is another file"
+    } else if contains("CERTIFICATE REQUEST-----") {
+        "it holds a request for a certificate; the certificate is what the authority made of it"
+    } else {
+        "no certificate in it: expected a PEM file, which has a line -----BEGIN CERTIFICATE-----, or DER"
+    };
+    Err(file_error(key, path, reason))
+}
+
+fn read(key: &str, path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| file_error(key, path, error))
+}
+
+/// `bytes` as a text file's, without a byte order mark; UTF-16, as some editors write, becomes
+/// UTF-8.
+fn text(bytes: &[u8]) -> Vec<u8> {
+    let utf16 = |read: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| read([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units).into_bytes()
+    };
+    match bytes {
+        [0xFF, 0xFE, ..] => utf16(u16::from_le_bytes),
+        [0xFE, 0xFF, ..] => utf16(u16::from_be_bytes),
+        _ => bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).to_vec(),
+    }
+}
+
+fn file_error(key: &str, path: &Path, error: impl std::fmt::Display) -> Error {
+    Error::usage(key, format!("{}: {error}", path.display()))
+}

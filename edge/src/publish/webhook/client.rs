@@ -1,0 +1,143 @@
+//! One request: an event enters, the server's verdict leaves.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{HeaderName, HeaderValue, Response};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::settings::WebhookSettings;
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+
+/// A server has so long to answer, from the name's look-up to the end of its headers.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A server that asks for patience gets so much at most.
+const LAST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The server has the event.
+    Taken,
+    /// The server does not want this event, whatever else it wants.
+    Refused(Fault),
+    /// Not now.
+    Failed {
+        fault: Fault,
+        /// When the server wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// Posts events to one server.
+pub(super) struct Client {
+    agent: Agent,
+    settings: WebhookSettings,
+}
+
+impl Client {
+    /// # Errors
+    ///
+    /// For headers that cannot be sent, and when the system has no root certificates for TLS.
+    pub(super) fn new(settings: &WebhookSettings) -> Result<Self> {
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            // A redirected POST would become another request.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // Events are rare: a connection that is kept would be closed by then.
+            .max_idle_connections(0)
+            .timeout_global(Some(TIMEOUT))
+            .user_agent(concat!("earwitness/", env!("CARGO_PKG_VERSION")));
+        if settings.url.is_tls() {
+            config = config.tls_config(tls()?);
+        }
+        Ok(Client { agent: config.build().new_agent(), settings: settings.clone() })
+    }
+
+    /// Posts the event whose JSON object this is.
+    pub(super) fn post(&self, payload: &str) -> Verdict {
+        let event: Value = serde_json::from_str(payload).unwrap_or_default();
+        let body =
+            self.settings.template.as_ref().map_or_else(|| payload.to_string(), |template| template.fill(&event));
+        let is_json = self.settings.template.as_ref().is_none_or(|template| template.is_json());
+        let kind = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
+        let mut request = self.agent.post(self.settings.url.secret());
+        if !self.settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            request = request.header("content-type", kind);
+        }
+        for (name, template) in &self.settings.headers {
+            // What ends a header would begin another one.
+            let value: String = template.fill(&event).chars().filter(|c| !c.is_control()).collect();
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
+            {
+                request = request.header(name, value);
+            }
+        }
+        match request.send(body) {
+            Ok(response) => self.verdict(&response),
+            Err(error) => Verdict::Failed { fault: self.fault(&error), retry_after: None },
+        }
+    }
+
+    fn verdict<T>(&self, response: &Response<T>) -> Verdict {
+        let (url, status) = (&self.settings.url, response.status());
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let fault = |kind, what: &str| Fault::new(kind, format!("{url} answers {status}{what}"));
+        match status.as_u16() {
+            200..=299 => Verdict::Taken,
+            // Bad request, too large, not understood: another event may be better.
+            400 | 413 | 422 => Verdict::Refused(fault("webhook-refused", "")),
+            code => {
+                let seconds = header("retry-after").and_then(|text| text.trim().parse::<u64>().ok());
+                let retry_after = seconds.map(|seconds| Duration::from_secs(seconds).min(LAST_RETRY_AFTER));
+                let fault = match code {
+                    300..=399 => {
+                        let to = header("location").unwrap_or("elsewhere");
+                        fault("webhook-redirected", &format!(": the address is now {to}, give that as url"))
+                    }
+                    401 | 403 | 407 => fault("webhook-login", ": are the headers right that say who may post?"),
+                    404 | 405 | 410 => fault("webhook-not-found", ": is the address right?"),
+                    429 => fault("webhook-too-many", ": too many events"),
+                    _ => fault("webhook-error", ""),
+                };
+                Verdict::Failed { fault, retry_after }
+            }
+        }
+    }
+
+    fn fault(&self, error: &ureq::Error) -> Fault {
+        let url = &self.settings.url;
+        match error {
+            ureq::Error::Timeout(_) => Fault::new("webhook-silent", format!("{url} does not answer in time")),
+            ureq::Error::HostNotFound => Fault::new("webhook-unknown", format!("there is no address for {url}")),
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Fault::new("webhook-down", format!("nothing listens at {url}: connection refused"))
+            }
+            ureq::Error::Rustls(error) => {
+                Fault::new("webhook-certificate", format!("the certificate of {url} is not trusted: {error}"))
+            }
+            // Repeats the whole address.
+            ureq::Error::BadUri(_) => Fault::new("webhook-address", format!("{url} is not an address")),
+            error => Fault::new("webhook-failed", format!("{url} cannot be reached: {error}")),
+        }
+    }
+}
+
+fn tls() -> Result<TlsConfig> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        return Err(Error::usage("webhook", "this system has no root certificates (package ca-certificates)"));
+    }
+    let roots = found.certs.iter().map(|der| Certificate::from_der(der).to_owned());
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::from(roots))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build())
+}

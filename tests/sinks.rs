@@ -1,0 +1,182 @@
+//! Claim: a sink that is slow, full or gone holds up nobody, and what that costs is said as it is.
+//! Needs the Debian package mosquitto.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tests::binary::{Process, earwitness_bin};
+use tests::broker::{Broker, Subscriber, free_port};
+use tests::proxy::Proxy;
+use tests::tiny::{self, Sound};
+
+const SECOND: Duration = Duration::from_secs(1);
+const ANYBODY: &str = "allow_anonymous true\nmax_queued_messages 0\n";
+const EVENT: &str = "earwitness/ear/event";
+
+const SHORT: &[(Sound, f64)] =
+    &[(Sound::Silence, 1.0), (Sound::Tone, 1.0), (Sound::Silence, 1.0), (Sound::Noise, 1.0), (Sound::Silence, 1.0)];
+
+fn tones(n: usize) -> Vec<(Sound, f64)> {
+    (0..n).flat_map(|_| [(Sound::Tone, 0.6), (Sound::Silence, 0.6)]).collect()
+}
+
+/// The configuration for `sounds`, and further lines of it.
+fn configure(dir: &Path, sounds: &[(Sound, f64)], fast: bool, more: &str) {
+    tiny::write_wav(&dir.join("sounds.wav"), sounds);
+    let text = format!(
+        "name = \"ear\"\n[source]\ninput = \"file:sounds.wav\"\nfast = {fast}\n[model]\ndir = \"{}\"\nprecision = \"f32\"\n{more}\n",
+        tiny::model().display()
+    );
+    fs::write(dir.join("ear.toml"), text).unwrap();
+}
+
+fn mqtt(port: u16) -> String {
+    format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\nhealth_s = 1\n[journal]\nfile = \"ear.journal\"")
+}
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::new(earwitness_bin());
+    command.arg("run").arg("--config").arg(dir.join("ear.toml"));
+    command
+}
+
+#[test]
+fn a_full_standard_output_is_an_error_and_the_broker_gets_everything_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    configure(dir.path(), SHORT, true, "");
+    let output = command(dir.path()).stdout(full()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("earwitness: standard output: No space left on device"), "{text}");
+
+    let broker = Broker::start(dir.path(), free_port(), ANYBODY);
+    let subscriber = Subscriber::start(broker.port, None);
+    configure(dir.path(), SHORT, true, &mqtt(broker.port));
+    // And nowhere to say it.
+    let status = command(dir.path()).stdout(full()).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+    subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT).len() == 4);
+}
+
+#[test]
+fn what_cannot_be_said_is_no_panic() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let model = tiny::model();
+    let model = model.to_str().unwrap();
+    let cases: [(&[&str], i32); 4] = [
+        (&["run", "--model", model, "--source", "file:/no/such.wav"], 1),
+        (&["run", "--config", "/no/such.toml"], 2),
+        (&["classify", "--model", model, "/no/such.wav"], 1),
+        (&["run", "--mqtt", "mqtt://u:geheim@a"], 2),
+    ];
+    for (args, code) in cases {
+        let args = |command: &mut Command| command.args(args).env("RUST_BACKTRACE", "0").stdin(Stdio::null()).status();
+        let status = args(Command::new(earwitness_bin()).stdout(full()).stderr(full())).unwrap();
+        assert_eq!(status.code(), Some(code), "a full disk");
+        let closed = "exec \"$@\" >&- 2>&-";
+        let status = args(Command::new("sh").args(["-c", closed, "sh"]).arg(earwitness_bin())).unwrap();
+        assert_eq!(status.code(), Some(code), "closed");
+    }
+}
+
+#[test]
+fn a_reader_that_is_stuck_holds_up_neither_the_broker_nor_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path(), free_port(), ANYBODY);
+    let subscriber = Subscriber::start(broker.port, None);
+    let n_events = 1_600;
+    configure(dir.path(), &tones(n_events / 2), true, &mqtt(broker.port));
+    // Nobody reads the pipe, which holds some hundred lines.
+    let mut child = command(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    subscriber.wait_until("all events", |subscriber| subscriber.payloads(EVENT).len() >= n_events);
+    let status = child.wait().unwrap();
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(status.success(), "{text}");
+    let mut lines = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut lines).unwrap();
+    let n_lines = lines.lines().count();
+    assert!(n_lines < n_events, "{n_lines}");
+    // The line that was being written is neither read nor written.
+    let said = text.lines().find(|line| line.contains("the reader of the event lines does not read")).unwrap();
+    let n_said: usize = said.split(": ").last().unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(n_said + n_lines >= n_events && n_said + n_lines <= n_events + 2, "{n_said} and {n_lines}");
+}
+
+#[test]
+fn a_recording_waits_for_its_only_reader_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let n_events = 1_600;
+    configure(dir.path(), &tones(n_events / 2), true, "");
+    let mut child = command(dir.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut lines).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(lines.lines().count(), n_events);
+}
+
+#[test]
+fn a_broker_that_acknowledges_nothing_at_the_end_takes_no_time_from_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path(), free_port(), ANYBODY);
+    let proxy = Proxy::start(broker.port);
+    let subscriber = Subscriber::start(broker.port, None);
+    configure(dir.path(), &[(Sound::Silence, 1.0), (Sound::Tone, 60.0)], false, &mqtt(proxy.port));
+    let mut daemon = Process::start(&mut command(dir.path()));
+    daemon.wait_until("the onset", 15 * SECOND, |daemon| daemon.stdout().len() == 1);
+    subscriber.wait_until("the onset", |subscriber| subscriber.payloads(EVENT).len() == 1);
+    proxy.swallow(true);
+    daemon.signal("TERM");
+    let output = daemon.finish(10 * SECOND);
+    assert!(output.status.success(), "{output:#?}");
+    assert_eq!(output.stdout.len(), 2, "{output:#?}");
+    let said = |words: &str| output.stderr.iter().any(|line| line.contains(words));
+    assert!(said("1 events are kept for the next start") && !said("not written"), "{output:#?}");
+}
+
+#[test]
+fn a_second_daemon_on_one_journal_listens_and_is_told_why_it_keeps_events_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path(), free_port(), ANYBODY);
+    let subscriber = Subscriber::start(broker.port, None);
+    configure(dir.path(), &[(Sound::Silence, 60.0)], false, &mqtt(broker.port));
+    let mut first = Process::start(&mut command(dir.path()));
+    first.wait_until("the first", 15 * SECOND, |first| first.stderr().iter().any(|line| line.contains("listening")));
+    let other = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("ear.journal");
+    let config = mqtt(broker.port).replace("ear.journal", journal.to_str().unwrap());
+    configure(other.path(), SHORT, true, &config.replace("health_s", "client_id = \"second\"\nhealth_s"));
+    let output = Process::start(&mut command(other.path())).finish(20 * SECOND);
+    assert!(output.status.success(), "{output:#?}");
+    assert_eq!(output.stdout.len(), 4);
+    subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT) == output.stdout);
+    let faults: Vec<_> = output.stderr.iter().filter(|line| line.contains("ERROR")).collect();
+    assert!(faults.len() == 1 && faults[0].contains("another earwitness uses the journal"), "{output:#?}");
+}
+
+#[test]
+fn without_a_place_for_the_journal_the_daemon_listens_and_says_so_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path(), free_port(), ANYBODY);
+    let subscriber = Subscriber::start(broker.port, None);
+    fs::create_dir(dir.path().join("ear.journal")).unwrap();
+    let url = format!("[mqtt]\nurl = \"{}\"\n", broker.url());
+    let folder = format!("{url}[journal]\nfile = \"ear.journal\"");
+    for (config, words) in [(folder, "is a folder where the journal's file belongs"), (url, "has no home folder")] {
+        let n_before = subscriber.payloads(EVENT).len();
+        configure(dir.path(), SHORT, true, &config);
+        let mut command = command(dir.path());
+        let output = Process::start(command.env_clear()).finish(20 * SECOND);
+        assert!(output.status.success(), "{output:#?}");
+        let faults: Vec<_> = output.stderr.iter().filter(|line| line.contains("ERROR")).collect();
+        assert!(faults.len() == 1 && faults[0].contains(words), "{output:#?}");
+        subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT).len() == n_before + 4);
+        assert_eq!(subscriber.payloads(EVENT)[n_before..], output.stdout);
+    }
+}
