@@ -134,7 +134,12 @@ fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
         assert_eq!(lines_with(&daemon, "WARN"), 1, "{:#?}", daemon.stderr());
         assert!(lines_with(&daemon, words) >= 3, "{certificate}: {:#?}", daemon.stderr());
     }
-    for (text, words) in [("", "no certificate in it"), ("-----BEGIN PRIVATE KEY-----\n", "private key")] {
+    let cut = "-----BEGIN CERTIFICATE-----\nMIIB\n";
+    for (text, words) in [
+        ("", "no certificate in it"),
+        ("-----BEGIN PRIVATE KEY-----\n", "private key"),
+        (cut, "the line -----END CERTIFICATE----- is missing"),
+    ] {
         fs::write(dir.path().join("bad.pem"), text).unwrap();
         let mqtt = "url = \"mqtts://127.0.0.1:1\"\nca_file = \"bad.pem\"";
         let output = Process::start(&mut run(dir.path(), "ear", SOUNDS, mqtt)).finish(20 * SECOND);

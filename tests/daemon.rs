@@ -191,7 +191,10 @@ fn the_bench_reports_its_figures() {
 fn a_closed_terminal_ends_a_daemon_without_a_configuration_file() {
     let dir = tempfile::tempdir().unwrap();
     let heard = |daemon: &Process| !daemon.stdout().is_empty();
-    let mut daemon = Process::start(&mut run(&scene(dir.path())));
+    // The tests themselves may have been started with nohup.
+    let (mut command, program) = (Command::new("env"), run(&scene(dir.path())));
+    command.arg("--default-signal=HUP").arg(program.get_program()).args(program.get_args());
+    let mut daemon = Process::start(&mut command);
     daemon.wait_until("the first event", 20 * SECOND, heard);
     daemon.signal("HUP");
     let output = daemon.finish(10 * SECOND);

@@ -62,7 +62,7 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<ExitCode> {
     let mut is_there = there.into_iter();
     recordings.retain(|_| is_there.next().unwrap_or(false));
     for Skipped { audio, reason } in &skipped {
-        eprintln!("earwitness: {audio} is left out: {reason}");
+        super::say(format_args!("earwitness: {audio} is left out: {reason}"));
     }
     if recordings.is_empty() {
         return Err(Error::usage("--audio", "none of the recordings can be decoded"));

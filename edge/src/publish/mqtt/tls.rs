@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
@@ -140,13 +140,12 @@ fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> 
         return Ok(vec![CertificateDer::from(bytes)]);
     }
     let text = text(&bytes);
-    let certificates = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| file_error(key, path, error))?;
-    if !certificates.is_empty() {
-        return Ok(certificates);
-    }
     let contains = |words: &str| String::from_utf8_lossy(&text).contains(words);
+    match CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>() {
+        Ok(certificates) if !certificates.is_empty() => return Ok(certificates),
+        Err(error) if contains("-----BEGIN CERTIFICATE-----") => return Err(file_error(key, path, damaged(&error))),
+        _ => {}
+    }
     let reason = if contains("PRIVATE KEY-----") {
         "it holds a private key; the certificate is another file"
     } else if contains("CERTIFICATE REQUEST-----") {
@@ -155,6 +154,18 @@ fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> 
         "no certificate in it: expected a PEM file, which has a line -----BEGIN CERTIFICATE-----, or DER"
     };
     Err(file_error(key, path, reason))
+}
+
+/// What is wrong with a PEM file. The library shows its lines as lists of bytes.
+fn damaged(error: &pem::Error) -> String {
+    let shown = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("the file is cut short: the line -----END {}----- is missing", shown(end_marker))
+        }
+        pem::Error::IllegalSectionStart { line } => format!("the line {:?} is damaged", shown(line)),
+        error => format!("the file is damaged: {error}"),
+    }
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>> {
