@@ -50,8 +50,10 @@ pub(crate) fn recordings(path: &Path) -> Result<Vec<PathBuf>> {
     for line in left_out.iter().take(MOST_NAMED) {
         eprintln!("left out: {line}");
     }
-    if !left_out.is_empty() {
-        eprintln!("{}: {} recordings are left out", path.display(), left_out.len());
+    match left_out.len() {
+        0 => {}
+        1 => eprintln!("{}: 1 recording is left out", path.display()),
+        n => eprintln!("{}: {n} recordings are left out", path.display()),
     }
     if found.recordings.is_empty() {
         let message = match left_out.len() {
