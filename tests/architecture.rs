@@ -205,14 +205,15 @@ fn mentions(wanted: impl Fn(&str) -> bool) -> Vec<Place> {
 }
 
 fn assert_known_by(folder: &str, wanted: impl Fn(&str) -> bool) {
-    let places = mentions(wanted);
-    assert!(!places.is_empty(), "not even {folder} mentions it");
-    assert_none(places.into_iter().filter(|place| !place.file.starts_with(folder)));
+    assert_within(folder, mentions(wanted));
 }
 
 /// The trainer has a command line and an end of its own.
 fn assert_known_in_edge_by(folder: &str, wanted: impl Fn(&str) -> bool) {
-    let places: Vec<_> = mentions(wanted).into_iter().filter(|place| place.file.starts_with("edge")).collect();
+    assert_within(folder, mentions(wanted).into_iter().filter(|place| place.file.starts_with("edge")).collect());
+}
+
+fn assert_within(folder: &str, places: Vec<Place>) {
     assert!(!places.is_empty(), "not even {folder} mentions it");
     assert_none(places.into_iter().filter(|place| !place.file.starts_with(folder)));
 }

@@ -10,10 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use rumqttc::{Client, MqttOptions, QoS};
-use tests::binary::{Process, earwitness_bin};
-use tests::broker::{Broker, Received, Subscriber, free_port, program};
+use tests::binary::Process;
+use tests::broker::{self, Broker, Received, Subscriber, free_port};
+use tests::daemon;
 use tests::proxy::Proxy;
-use tests::tiny::{self, Sound};
+use tests::tiny::Sound;
 
 const SECOND: Duration = Duration::from_secs(1);
 const ANYBODY: &str = "allow_anonymous true\nmax_queued_messages 0";
@@ -25,17 +26,7 @@ const SOUNDS: &[(Sound, f64)] =
 
 /// `earwitness run` on `sounds` with lines for the section `[mqtt]`.
 fn run(dir: &Path, name: &str, sounds: &[(Sound, f64)], mqtt: &str) -> Command {
-    tiny::write_wav(&dir.join("sounds.wav"), sounds);
-    let config = dir.join(format!("{name}.toml"));
-    let text = format!(
-        "name = \"{name}\"\n[source]\ninput = \"file:sounds.wav\"\n[model]\ndir = \"{}\"\nprecision = \"f32\"\n[mqtt]\n{mqtt}\n\
-         [journal]\nfile = \"journal\"\n",
-        tiny::model().display()
-    );
-    fs::write(&config, text).unwrap();
-    let mut command = Command::new(earwitness_bin());
-    command.arg("run").arg("--config").arg(config);
-    command
+    daemon::hear(dir, name, sounds, false, &format!("[mqtt]\n{mqtt}\n[journal]\nfile = \"journal\""))
 }
 
 fn url(port: u16) -> String {
@@ -60,9 +51,7 @@ fn wait_for_events(daemon: &mut Process, subscriber: &Subscriber) {
 }
 
 fn openssl(dir: &Path, args: &str) {
-    let mut command = Command::new(program("openssl", "openssl"));
-    let output = command.args(args.split(' ')).current_dir(dir).output().unwrap();
-    assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
+    broker::openssl(dir, &args.split(' ').collect::<Vec<_>>());
 }
 
 /// Certificates as people make them, each its own authority, with the key in `NAME.key`.
@@ -294,7 +283,7 @@ fn what_an_earlier_configuration_has_retained_is_taken_away() {
     daemon.signal("KILL");
     drop(daemon);
 
-    // The daemon has another name, and Home Assistant is not told of it any more.
+    // The daemon has another name, and announces nothing to Home Assistant any more.
     let mut daemon = Process::start(&mut run(dir.path(), "nose", &[(Sound::Silence, 60.0)], &url(broker.port)));
     wait_for_log(&mut daemon, ": connected to ");
     subscriber.wait_until("the old state", is_cleared("earwitness/ear/state/tone"));

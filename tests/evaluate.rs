@@ -224,7 +224,11 @@ fn what_cannot_be_measured_is_refused() {
     let model = tiny::model();
     let refusal = |code: i32, args: &[&str]| refusal(code, &[args, &["--model", text(&model)]].concat());
     let truths = [
-        ("onset_s,label\n1,tone\n", "a.csv:1: offset_s: column is missing; there is \"onset_s,label\""),
+        (
+            "onset_s,label\n1,tone\n",
+            "a.csv:1: offset_s: column is missing; there is \"onset_s,label\": a file of truth begins with the line \
+             onset_s,offset_s,label and has lines such as 1.5,3.25,dog",
+        ),
         ("onset_s,offset_s,label\n1,2,tone\n4,3,tone\n", "a.csv:3: offset_s: expected above onset_s (4), actual 3"),
         (
             "onset_s,offset_s,label\n1,two,tone\n",
@@ -235,7 +239,7 @@ fn what_cannot_be_measured_is_refused() {
     for (truth, end) in truths {
         fs::write(&csv, truth).unwrap();
         let message = refusal(2, &["--audio", text(&wav)]);
-        assert!(message.contains(end), "{end:?} is missing from {message:?}");
+        assert!(message.ends_with(end), "{end:?} is not the end of {message:?}");
     }
     let missing = dir.path().join("b.wav");
     let message = refusal(1, &["--audio", text(&missing), "--truth", text(&csv)]);

@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tests::binary::{Process, earwitness_bin};
+use tests::binary::Process;
 use tests::broker::{Broker, Subscriber, free_port};
+use tests::daemon;
 use tests::tiny::{self, Sound};
 
 const N_DEVICES: usize = 200;
@@ -38,7 +38,7 @@ fn two_hundred_devices_and_a_broker_that_is_restarted() {
                 tiny::model().display()
             );
             fs::write(home.join("ear.toml"), text).unwrap();
-            Process::start(Command::new(earwitness_bin()).arg("run").arg("--config").arg(home.join("ear.toml")))
+            Process::start(&mut daemon::run(&home.join("ear.toml")))
         })
         .collect();
 

@@ -71,7 +71,8 @@ fn shipped_models_replay_their_golden_files() {
         let int8 = model.network_file(Precision::Int8).is_some();
         assert!(int8 || dir.join("head.safetensors").exists(), "{}: no 8-bit network", dir.display());
         if int8 {
-            // From the golden frames: a value half way between two steps would else be rounded as the platform's last digit has it.
+            // From the golden frames: otherwise a value half way between two steps would be rounded
+            // as the platform's last digit has it.
             let frames_8: Array2<f32> = ndarray_npy::read_npy(golden.join("log_mel.npy")).unwrap();
             let logits_8 =
                 BatchEngine::load(&model, Precision::Int8).unwrap().run(frames_8.as_slice().unwrap()).unwrap();

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tests::binary::{Process, earwitness_bin};
 use tests::broker::{Broker, Subscriber, free_port};
+use tests::daemon;
 use tests::proxy::Proxy;
-use tests::tiny::{self, Sound};
+use tests::tiny::{self, Sound, tones};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ANYBODY: &str = "allow_anonymous true\nmax_queued_messages 0\n";
@@ -50,14 +51,8 @@ impl Ear {
         fs::write(self.dir.join("ear.toml"), config.replace("fast = true", "fast = false")).unwrap();
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(earwitness_bin());
-        command.arg("run").arg("--config").arg(self.dir.join("ear.toml"));
-        command
-    }
-
     fn start(&self) -> Process {
-        Process::start(&mut self.command())
+        Process::start(&mut daemon::run(&self.dir.join("ear.toml")))
     }
 
     /// Runs to the end of the recording, and returns what was reported.
@@ -70,10 +65,6 @@ impl Ear {
     fn journal(&self) -> PathBuf {
         self.dir.join("state/ear.journal")
     }
-}
-
-fn tones(n: usize) -> Vec<(Sound, f64)> {
-    (0..n).flat_map(|_| [(Sound::Tone, 0.6), (Sound::Silence, 0.6)]).collect()
 }
 
 /// The events on the topic so far, each once.

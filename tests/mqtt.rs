@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use tests::binary::{Process, earwitness_bin};
-use tests::broker::{Broker, Received, Subscriber, free_port, program};
-use tests::tiny::{self, Sound};
+use tests::binary::Process;
+use tests::broker::{Broker, Received, Subscriber, free_port, openssl, program};
+use tests::daemon;
+use tests::tiny::{Sound, TONE_AND_NOISE};
 
 const SECOND: Duration = Duration::from_secs(1);
 const EVENT: &str = "earwitness/ear/event";
@@ -18,27 +19,13 @@ const STATUS: &str = "earwitness/ear/status";
 const TONE: &str = "earwitness/ear/state/tone";
 const ANYBODY: &str = "allow_anonymous true";
 
-const SHORT: &[(Sound, f64)] =
-    &[(Sound::Silence, 1.0), (Sound::Tone, 1.0), (Sound::Silence, 1.0), (Sound::Noise, 1.0), (Sound::Silence, 1.0)];
-
 /// A tone, time to take the broker away and bring it back, another tone, and a minute in which nothing ends.
 const LONG: &[(Sound, f64)] =
     &[(Sound::Silence, 0.6), (Sound::Tone, 0.6), (Sound::Silence, 1.5), (Sound::Tone, 0.6), (Sound::Silence, 60.0)];
 
 /// `earwitness run` on `sounds` with lines for the section `[mqtt]`.
 fn run(dir: &Path, sounds: &[(Sound, f64)], mqtt: &str) -> Command {
-    let (wav, config) = (dir.join("sounds.wav"), dir.join("earwitness.toml"));
-    tiny::write_wav(&wav, sounds);
-    let text = format!(
-        "name = \"ear\"\n[source]\ninput = \"file:{}\"\n[model]\ndir = \"{}\"\n[mqtt]\n{mqtt}\n\
-         [journal]\nfile = \"ear.journal\"\n",
-        wav.display(),
-        tiny::model().display()
-    );
-    fs::write(&config, text).unwrap();
-    let mut command = Command::new(earwitness_bin());
-    command.arg("run").arg("--config").arg(config);
-    command
+    daemon::hear(dir, "ear", sounds, false, &format!("[mqtt]\n{mqtt}\n[journal]\nfile = \"ear.journal\""))
 }
 
 fn url(port: u16) -> String {
@@ -50,7 +37,7 @@ fn events_arrive_as_published() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
-    let output = Process::start(run(dir.path(), SHORT, &url(broker.port)).arg("--fast")).finish(20 * SECOND);
+    let output = Process::start(run(dir.path(), TONE_AND_NOISE, &url(broker.port)).arg("--fast")).finish(20 * SECOND);
     assert!(output.status.success(), "{output:#?}");
     assert_eq!(output.stdout.len(), 4, "{output:#?}");
 
@@ -179,40 +166,25 @@ fn a_wrong_password_is_said_and_tried_again() {
     subscriber.wait_until("the state", |subscriber| !subscriber.payloads(TONE).is_empty());
 }
 
-/// A private authority with certificates for a broker on this machine and for a client.
-struct Authority<'a> {
-    dir: &'a Path,
-}
-
-impl Authority<'_> {
-    fn new(dir: &Path) -> Authority<'_> {
-        let authority = Authority { dir };
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        let ca = ["-x509", "-days", "2", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"];
-        authority.openssl(&[&["req"], &key[..], &ca[..]].concat());
-        for (name, extension) in [("broker", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")]
-        {
-            fs::write(dir.join("extensions"), format!("{extension}\nbasicConstraints=CA:FALSE\n")).unwrap();
-            let [key_file, request, pem] = ["key", "csr", "pem"].map(|end| format!("{name}.{end}"));
-            let subject = format!("/CN={name}");
-            authority
-                .openssl(&[&["req"], &key[..], &["-subj", &subject, "-keyout", &key_file, "-out", &request]].concat());
-            let sign = ["x509", "-req", "-days", "2", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
-            authority.openssl(&[&sign[..], &["-extfile", "extensions", "-in", &request, "-out", &pem]].concat());
-        }
-        authority
-    }
-
-    fn openssl(&self, args: &[&str]) {
-        let output = Command::new(program("openssl", "openssl")).args(args).current_dir(self.dir).output().unwrap();
-        assert!(output.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+/// A private authority in `dir`, with certificates for a broker on this machine and for a client.
+fn make_authority(dir: &Path) {
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let ca = ["-x509", "-days", "2", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"];
+    openssl(dir, &[&["req"], &key[..], &ca[..]].concat());
+    for (name, extension) in [("broker", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")] {
+        fs::write(dir.join("extensions"), format!("{extension}\nbasicConstraints=CA:FALSE\n")).unwrap();
+        let [key_file, request, pem] = ["key", "csr", "pem"].map(|end| format!("{name}.{end}"));
+        let subject = format!("/CN={name}");
+        openssl(dir, &[&["req"], &key[..], &["-subj", &subject, "-keyout", &key_file, "-out", &request]].concat());
+        let sign = ["x509", "-req", "-days", "2", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
+        openssl(dir, &[&sign[..], &["-extfile", "extensions", "-in", &request, "-out", &pem]].concat());
     }
 }
 
 #[test]
 fn tls_with_a_private_authority_and_a_client_certificate() {
     let dir = tempfile::tempdir().unwrap();
-    Authority::new(dir.path());
+    make_authority(dir.path());
     let (port, tls_port) = (free_port(), free_port());
     let listener = format!(
         "{ANYBODY}\nlistener {tls_port} 127.0.0.1\n{ANYBODY}\ncafile {0}/ca.pem\ncertfile {0}/broker.pem\nkeyfile {0}/broker.key\n\
@@ -223,14 +195,15 @@ fn tls_with_a_private_authority_and_a_client_certificate() {
     let subscriber = Subscriber::start(broker.port, None);
     let tls = format!("url = \"mqtts://127.0.0.1:{tls_port}\"\nca_file = \"ca.pem\"\n");
     let client = "cert_file = \"client.pem\"\nkey_file = \"client.key\"\n";
-    let output = Process::start(run(dir.path(), SHORT, &format!("{tls}{client}")).arg("--fast")).finish(20 * SECOND);
+    let output =
+        Process::start(run(dir.path(), TONE_AND_NOISE, &format!("{tls}{client}")).arg("--fast")).finish(20 * SECOND);
     assert!(output.status.success(), "{output:#?}");
     subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT).len() == 4);
     assert_eq!(subscriber.payloads(EVENT), output.stdout);
 
     // Another authority's broker is not trusted, and events go on to standard output.
     let other = tempfile::tempdir().unwrap();
-    Authority::new(other.path());
+    make_authority(other.path());
     let foreign =
         format!("url = \"mqtts://127.0.0.1:{tls_port}\"\nca_file = \"{}\"", other.path().join("ca.pem").display());
     let mut process = Process::start(&mut run(dir.path(), LONG, &foreign));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rumqttc::{Client, MqttOptions, QoS};
 use serde_json::Value;
-use tests::binary::{Process, earwitness_bin};
+use tests::binary::Process;
 use tests::broker::{Broker, Subscriber, free_port};
 use tests::tiny::{self, Sound};
 
@@ -33,9 +33,7 @@ fn write_config(dir: &Path, config: &str) {
 }
 
 fn daemon(dir: &Path) -> Command {
-    let mut command = Command::new(earwitness_bin());
-    command.arg("run").arg("--config").arg(dir.join("ear.toml"));
-    command
+    tests::daemon::run(&dir.join("ear.toml"))
 }
 
 /// Tones of a second with a second between them.

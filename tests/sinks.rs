@@ -11,55 +11,37 @@ use std::time::Duration;
 
 use tests::binary::{Process, earwitness_bin};
 use tests::broker::{Broker, Subscriber, free_port};
+use tests::daemon;
 use tests::proxy::Proxy;
-use tests::tiny::{self, Sound};
+use tests::tiny::{self, Sound, TONE_AND_NOISE, tones};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ANYBODY: &str = "allow_anonymous true\nmax_queued_messages 0\n";
 const EVENT: &str = "earwitness/ear/event";
 
-const SHORT: &[(Sound, f64)] =
-    &[(Sound::Silence, 1.0), (Sound::Tone, 1.0), (Sound::Silence, 1.0), (Sound::Noise, 1.0), (Sound::Silence, 1.0)];
-
-fn tones(n: usize) -> Vec<(Sound, f64)> {
-    (0..n).flat_map(|_| [(Sound::Tone, 0.6), (Sound::Silence, 0.6)]).collect()
-}
-
-/// The configuration for `sounds`, and further lines of it.
-fn configure(dir: &Path, sounds: &[(Sound, f64)], fast: bool, more: &str) {
-    tiny::write_wav(&dir.join("sounds.wav"), sounds);
-    let text = format!(
-        "name = \"ear\"\n[source]\ninput = \"file:sounds.wav\"\nfast = {fast}\n[model]\ndir = \"{}\"\nprecision = \"f32\"\n{more}\n",
-        tiny::model().display()
-    );
-    fs::write(dir.join("ear.toml"), text).unwrap();
+/// `earwitness run` on `sounds`, with further lines of configuration.
+fn run(dir: &Path, sounds: &[(Sound, f64)], fast: bool, more: &str) -> Command {
+    daemon::hear(dir, "ear", sounds, fast, more)
 }
 
 fn mqtt(port: u16) -> String {
     format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\nhealth_s = 1\n[journal]\nfile = \"ear.journal\"")
 }
 
-fn command(dir: &Path) -> Command {
-    let mut command = Command::new(earwitness_bin());
-    command.arg("run").arg("--config").arg(dir.join("ear.toml"));
-    command
-}
-
 #[test]
 fn a_full_standard_output_is_an_error_and_the_broker_gets_everything_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let full = || File::options().write(true).open("/dev/full").unwrap();
-    configure(dir.path(), SHORT, true, "");
-    let output = command(dir.path()).stdout(full()).output().unwrap();
+    let output = run(dir.path(), TONE_AND_NOISE, true, "").stdout(full()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("earwitness: standard output: No space left on device"), "{text}");
 
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
-    configure(dir.path(), SHORT, true, &mqtt(broker.port));
     // And nowhere to say it.
-    let status = command(dir.path()).stdout(full()).stderr(full()).status().unwrap();
+    let status =
+        run(dir.path(), TONE_AND_NOISE, true, &mqtt(broker.port)).stdout(full()).stderr(full()).status().unwrap();
     assert_eq!(status.code(), Some(1));
     subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT).len() == 4);
 }
@@ -91,9 +73,9 @@ fn a_reader_that_is_stuck_holds_up_neither_the_broker_nor_the_end() {
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
     let n_events = 1_600;
-    configure(dir.path(), &tones(n_events / 2), true, &mqtt(broker.port));
+    let mut command = run(dir.path(), &tones(n_events / 2), true, &mqtt(broker.port));
     // Nobody reads the pipe, which holds some hundred lines.
-    let mut child = command(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     subscriber.wait_until("all events", |subscriber| subscriber.payloads(EVENT).len() >= n_events);
     let status = child.wait().unwrap();
     let mut text = String::new();
@@ -113,8 +95,8 @@ fn a_reader_that_is_stuck_holds_up_neither_the_broker_nor_the_end() {
 fn a_recording_waits_for_its_only_reader_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let n_events = 1_600;
-    configure(dir.path(), &tones(n_events / 2), true, "");
-    let mut child = command(dir.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut command = run(dir.path(), &tones(n_events / 2), true, "");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = String::new();
     child.stdout.take().unwrap().read_to_string(&mut lines).unwrap();
     assert!(child.wait().unwrap().success());
@@ -127,8 +109,8 @@ fn a_broker_that_acknowledges_nothing_at_the_end_takes_no_time_from_the_others()
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let proxy = Proxy::start(broker.port);
     let subscriber = Subscriber::start(broker.port, None);
-    configure(dir.path(), &[(Sound::Silence, 1.0), (Sound::Tone, 60.0)], false, &mqtt(proxy.port));
-    let mut daemon = Process::start(&mut command(dir.path()));
+    let sounds = [(Sound::Silence, 1.0), (Sound::Tone, 60.0)];
+    let mut daemon = Process::start(&mut run(dir.path(), &sounds, false, &mqtt(proxy.port)));
     daemon.wait_until("the onset", 15 * SECOND, |daemon| daemon.stdout().len() == 1);
     subscriber.wait_until("the onset", |subscriber| subscriber.payloads(EVENT).len() == 1);
     proxy.swallow(true);
@@ -141,18 +123,17 @@ fn a_broker_that_acknowledges_nothing_at_the_end_takes_no_time_from_the_others()
 }
 
 #[test]
-fn a_second_daemon_on_one_journal_listens_and_is_told_why_it_keeps_events_in_memory() {
+fn a_second_daemon_on_one_journal_listens_and_says_why_it_keeps_events_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
-    configure(dir.path(), &[(Sound::Silence, 60.0)], false, &mqtt(broker.port));
-    let mut first = Process::start(&mut command(dir.path()));
+    let mut first = Process::start(&mut run(dir.path(), &[(Sound::Silence, 60.0)], false, &mqtt(broker.port)));
     first.wait_until("the first", 15 * SECOND, |first| first.stderr().iter().any(|line| line.contains("listening")));
     let other = tempfile::tempdir().unwrap();
     let journal = dir.path().join("ear.journal");
     let config = mqtt(broker.port).replace("ear.journal", journal.to_str().unwrap());
-    configure(other.path(), SHORT, true, &config.replace("health_s", "client_id = \"second\"\nhealth_s"));
-    let output = Process::start(&mut command(other.path())).finish(20 * SECOND);
+    let config = config.replace("health_s", "client_id = \"second\"\nhealth_s");
+    let output = Process::start(&mut run(other.path(), TONE_AND_NOISE, true, &config)).finish(20 * SECOND);
     assert!(output.status.success(), "{output:#?}");
     assert_eq!(output.stdout.len(), 4);
     subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT) == output.stdout);
@@ -170,9 +151,7 @@ fn without_a_place_for_the_journal_the_daemon_listens_and_says_so_once() {
     let folder = format!("{url}[journal]\nfile = \"ear.journal\"");
     for (config, words) in [(folder, "is a folder where the journal's file belongs"), (url, "has no home folder")] {
         let n_before = subscriber.payloads(EVENT).len();
-        configure(dir.path(), SHORT, true, &config);
-        let mut command = command(dir.path());
-        let output = Process::start(command.env_clear()).finish(20 * SECOND);
+        let output = Process::start(run(dir.path(), TONE_AND_NOISE, true, &config).env_clear()).finish(20 * SECOND);
         assert!(output.status.success(), "{output:#?}");
         let faults: Vec<_> = output.stderr.iter().filter(|line| line.contains("ERROR")).collect();
         assert!(faults.len() == 1 && faults[0].contains(words), "{output:#?}");

@@ -8,28 +8,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use tests::binary::{Output, Process, earwitness_bin};
+use tests::binary::{Output, Process};
+use tests::daemon;
 use tests::http::{Behaviour, Request, Server};
-use tests::tiny::{self, Sound, events, names};
+use tests::tiny::{Sound, TONE_AND_NOISE, events, names, tones};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OK: Behaviour = Behaviour::Answer(200, "");
 
-const SOUNDS: &[(Sound, f64)] =
-    &[(Sound::Silence, 1.0), (Sound::Tone, 1.0), (Sound::Silence, 1.0), (Sound::Noise, 1.0), (Sound::Silence, 1.0)];
-
-/// `earwitness run` on `sounds`, as fast as possible, with further lines of configuration.
+/// `earwitness run` on `sounds`, with further lines of configuration.
 fn run(dir: &Path, sounds: &[(Sound, f64)], fast: bool, config: &str) -> Command {
-    tiny::write_wav(&dir.join("sounds.wav"), sounds);
-    let text = format!(
-        "name = \"ear\"\n[source]\ninput = \"file:sounds.wav\"\nfast = {fast}\n[model]\ndir = \"{}\"\nprecision = \"f32\"\n\
-         [journal]\nfile = \"ear.journal\"\n{config}\n",
-        tiny::model().display()
-    );
-    fs::write(dir.join("ear.toml"), text).unwrap();
-    let mut command = Command::new(earwitness_bin());
-    command.arg("run").arg("--config").arg(dir.join("ear.toml"));
-    command
+    daemon::hear(dir, "ear", sounds, fast, &format!("[journal]\nfile = \"ear.journal\"\n{config}"))
 }
 
 fn finish(command: &mut Command) -> Output {
@@ -51,7 +40,7 @@ fn events_are_posted_as_they_are_printed() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(OK);
     let config = format!("[[webhook]]\nurl = \"{}\"", server.url("/hook?key=geheim"));
-    let output = finish(&mut run(dir.path(), SOUNDS, true, &config));
+    let output = finish(&mut run(dir.path(), TONE_AND_NOISE, true, &config));
     assert_eq!(output.stdout.len(), 4);
     assert_eq!(bodies(&server.taken()), output.stdout);
     let request = &server.taken()[0];
@@ -76,7 +65,7 @@ fn templates_labels_and_phases_make_a_message_for_people() {
          [[webhook]]\nurl = \"{0}\"\nphases = [\"offset\"]\ntemplate = '{{\"content\": \"{{{{label}}}} is over\"}}'",
         server.url("/topic")
     );
-    let output = finish(&mut run(dir.path(), SOUNDS, true, &config));
+    let output = finish(&mut run(dir.path(), TONE_AND_NOISE, true, &config));
     assert_eq!(output.stdout.len(), 4);
     let taken = server.taken();
     let mut texts = bodies(&taken);
@@ -97,7 +86,7 @@ fn a_server_that_fails_gets_all_events_in_order_once_it_works() {
         fs::create_dir(&home).unwrap();
         let server = Server::start(behaviour.clone());
         let config = format!("[[webhook]]\nurl = \"{}\"", server.url("/hook"));
-        let sounds: Vec<_> = SOUNDS.iter().copied().chain([(Sound::Silence, 60.0)]).collect();
+        let sounds: Vec<_> = TONE_AND_NOISE.iter().copied().chain([(Sound::Silence, 60.0)]).collect();
         let mut daemon = Process::start(&mut run(&home, &sounds, false, &config));
         daemon.wait_until("all events and the fault", 20 * SECOND, |daemon| {
             let faults =
@@ -121,7 +110,7 @@ fn a_server_that_is_away_or_hangs_holds_up_nobody_and_gets_its_events_from_the_n
         let server = Server::start(if hangs { Behaviour::Hang } else { Behaviour::HangUp });
         let config = format!("[[webhook]]\nurl = \"{}\"", server.url("/hook"));
         // It ends although its server does not answer; standard output has everything.
-        let output = finish(&mut run(dir.path(), SOUNDS, true, &config));
+        let output = finish(&mut run(dir.path(), TONE_AND_NOISE, true, &config));
         assert_eq!(names(&events(&output.stdout)), ["tone onset", "tone offset", "noise onset", "noise offset"]);
         assert!(output.stderr.iter().any(|line| line.contains("4 events are kept for the next start")), "{output:#?}");
         server.set(OK);
@@ -136,7 +125,7 @@ fn an_event_that_is_refused_does_not_keep_the_others_back() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(Behaviour::Answer(400, ""));
     let config = format!("[[webhook]]\nurl = \"{}\"", server.url("/hook"));
-    let sounds: Vec<_> = SOUNDS.iter().copied().chain([(Sound::Silence, 60.0)]).collect();
+    let sounds: Vec<_> = TONE_AND_NOISE.iter().copied().chain([(Sound::Silence, 60.0)]).collect();
     let mut daemon = Process::start(&mut run(dir.path(), &sounds, false, &config));
     daemon.wait_until("the refusal", 30 * SECOND, |daemon| {
         daemon.stderr().iter().any(|line| line.contains("an event tone is left out, it was refused"))
@@ -152,10 +141,9 @@ fn a_daemon_that_is_killed_posts_everything_that_it_has_printed() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(Behaviour::Hang);
     let config = format!("[[webhook]]\nurl = \"{}\"", server.url("/hook"));
-    let tones: Vec<_> = (0..200).flat_map(|_| [(Sound::Tone, 0.6), (Sound::Silence, 0.6)]).collect();
     let mut printed = Vec::new();
     for round in 0..5 {
-        let mut daemon = Process::start(&mut run(dir.path(), &tones, true, &config));
+        let mut daemon = Process::start(&mut run(dir.path(), &tones(200), true, &config));
         daemon.wait_until("some events", 20 * SECOND, |daemon| daemon.stdout().len() > 20 * (round + 1));
         daemon.signal("KILL");
         printed.extend(daemon.finish(5 * SECOND).stdout);
@@ -191,7 +179,7 @@ fn what_is_wrong_with_a_webhook_is_said_with_file_and_line() {
         ("[[webhook]]\nurl = \"http://a\"\nlabels = [\"tune\"]", "tune"),
     ];
     for (config, words) in cases {
-        let output = Process::start(&mut run(dir.path(), SOUNDS, true, config)).finish(20 * SECOND);
+        let output = Process::start(&mut run(dir.path(), TONE_AND_NOISE, true, config)).finish(20 * SECOND);
         let text = output.stderr.join("\n");
         assert_eq!(output.status.code(), Some(2), "{config}: {text}");
         assert!(text.contains(words), "{config}: {text}");

@@ -1,8 +1,9 @@
 //! From stream time to wall-clock time: seconds since the first sample enter, UTC timestamps leave.
 //!
-//! Stream time comes from sample counts alone and never jumps. The wall clock enters in one place, the **anchor**: the
-//! wall time of stream sample 0. Set when the first block arrives, it can be moved at any time by whoever watches the
-//! drift between the device's clock and the system's; readers on other threads take it atomically.
+//! Stream time comes from sample counts alone and never jumps. The wall clock enters in one place,
+//! the **anchor**: the wall time of stream sample 0. Set when the first block arrives, it can be
+//! moved at any time by whoever watches the drift between the device's clock and the system's;
+//! readers on other threads take it atomically.
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -31,16 +32,16 @@ impl Clock {
         self.anchor_us.store(wall.as_microsecond().saturating_sub(microseconds(t_s)), Relaxed);
     }
 
-    /// The wall time of stream time `t_s` (seconds), to the microsecond. Times out of jiff's range (years -9999 to
-    /// 9999) saturate.
+    /// The wall time of stream time `t_s` (seconds), to the microsecond. Times out of jiff's range
+    /// (years -9999 to 9999) saturate.
     pub fn wall_time(&self, t_s: f64) -> Timestamp {
         let us = self.anchor_us.load(Relaxed).saturating_add(microseconds(t_s));
         Timestamp::from_microsecond(us).unwrap_or(if us < 0 { Timestamp::MIN } else { Timestamp::MAX })
     }
 }
 
-/// A machine whose clock says that it is earlier has not had its clock set since it was started: the
-/// year is one before this program.
+/// A machine whose clock says that it is earlier has not had its clock set since it was started:
+/// the year is one before this program.
 pub fn clock_is_set() -> Timestamp {
     Timestamp::constant(1_735_689_600, 0)
 }

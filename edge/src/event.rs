@@ -50,8 +50,8 @@ pub struct Event {
     pub score: f64,
     /// Highest score in [0, 1] so far, to four decimals.
     pub peak_score: f64,
-    /// Whether the machine's clock had not been set yet when the sound began: then its wall-clock times
-    /// mean nothing. Part of the JSON object only if so.
+    /// Whether the machine's clock had not been set yet when the sound began: then its wall-clock
+    /// times mean nothing. Part of the JSON object only if so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clock_unset: bool,
 }

@@ -1,6 +1,7 @@
 //! Earwitness: a streaming sound-event recogniser.
 //!
-//! Samples enter at one end, labelled events leave at the other; the modules are the stages between, in data-flow order:
+//! Samples enter at one end, labelled events leave at the other; the modules are the stages
+//! between, in data-flow order:
 //!
 //! | module | thread | enters | leaves |
 //! |---|---|---|---|
@@ -17,7 +18,7 @@
 //!
 //! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
 //! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
-//! thread; [`model`] and [`config`] are what the daemon is told before it starts, and [`error`] says
+//! thread; [`model`] and [`config`] are what the daemon reads before it starts, and [`error`] says
 //! why it cannot start or go on; [`fault`] is for what may pass. [`daemon`] joins all of them, and
 //! [`logging`] is what it logs by.
 

@@ -40,8 +40,8 @@ pub fn start(filter: &str) -> Result<Log> {
         "message" => write!(writer, "{value:?}"),
         _ => Ok(()),
     });
-    // A record that cannot be written is lost; to say so where that cannot be written either would be a
-    // panic.
+    // A record that cannot be written is lost; to say so where that cannot be written either would
+    // be a panic.
     let lines = fmt::layer()
         .log_internal_errors(false)
         .fmt_fields(text)

@@ -9,17 +9,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use edge_frontend::manifest::MAX_PULSE_FRAMES;
+pub use edge_frontend::manifest::MANIFEST_FILE;
+use edge_frontend::manifest::{HEAD_FILE, MAX_PULSE_FRAMES};
 use edge_frontend::{Manifest, ModelFile, NetworkKind, Precision};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::wording::plain;
 
-/// Name of the manifest in a model folder.
-pub const MANIFEST_FILE: &str = "manifest.toml";
-/// What lies in the folder of a model whose network is put together on the user's machine.
-const HEAD_FILE: &str = "head.safetensors";
 const ASSEMBLED: &str = "this model is put together on your machine, of a network that is not ours to ship and of the head in \
                          this folder; `make home-large` does it (CARD.md)";
 
@@ -112,8 +109,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// What is wrong with `hop_ms`: the network is none of patches, or the hop no whole number of
-    /// log-mel frames.
+    /// What is wrong with `hop_ms`: the network is not one of patches, or the hop no whole number
+    /// of log-mel frames.
     pub fn with_hop_ms(mut self, hop_ms: f64) -> std::result::Result<Self, String> {
         let Manifest { network, frontend, name, .. } = &mut self.manifest;
         if network.kind != NetworkKind::Window {

@@ -65,6 +65,17 @@ pub fn program(name: &str, package: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not installed: apt-get install {package}"))
 }
 
+/// Runs `openssl` in `dir`, with which tests make their certificates.
+///
+/// # Panics
+///
+/// When it is not installed, or fails.
+pub fn openssl(dir: &Path, args: &[&str]) {
+    let output =
+        Command::new(program("openssl", "openssl")).args(args).current_dir(dir).output().expect("openssl runs");
+    assert!(output.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 impl Broker {
     /// Starts mosquitto on `port` with `more` lines of configuration, and waits until it listens. What it keeps lies in `dir`, so
     /// that a broker started on the same folder goes on where another ended.

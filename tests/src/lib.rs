@@ -6,6 +6,7 @@ pub mod binary;
 pub mod board;
 pub mod broker;
 pub mod commands;
+pub mod daemon;
 pub mod http;
 pub mod modules;
 pub mod proxy;

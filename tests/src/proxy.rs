@@ -41,24 +41,14 @@ impl Proxy {
         Proxy { port, swallows, connections }
     }
 
-    /// Ends all connections. Returns how many there have been.
+    /// Ends all connections.
     ///
     /// # Panics
     ///
     /// When one of its threads has.
-    pub fn cut(&self) -> usize {
+    pub fn cut(&self) {
         let connections = self.connections.lock().expect("no reader panics");
         connections.iter().for_each(|near| drop(near.shutdown(std::net::Shutdown::Both)));
-        connections.len()
-    }
-
-    /// How many connections there have been.
-    ///
-    /// # Panics
-    ///
-    /// When one of its threads has.
-    pub fn n_connections(&self) -> usize {
-        self.connections.lock().expect("no reader panics").len()
     }
 
     /// From now on all bytes vanish, in both directions, or none any more. What has vanished stays so: connections of that time are

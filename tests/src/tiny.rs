@@ -20,6 +20,15 @@ pub enum Sound {
     Noise,
 }
 
+/// A tone and a noise, a second each: four events.
+pub const TONE_AND_NOISE: &[(Sound, f64)] =
+    &[(Sound::Silence, 1.0), (Sound::Tone, 1.0), (Sound::Silence, 1.0), (Sound::Noise, 1.0), (Sound::Silence, 1.0)];
+
+/// Short tones, one after another.
+pub fn tones(n: usize) -> Vec<(Sound, f64)> {
+    (0..n).flat_map(|_| [(Sound::Tone, 0.6), (Sound::Silence, 0.6)]).collect()
+}
+
 /// The model's folder.
 pub fn model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tiny")

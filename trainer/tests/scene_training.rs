@@ -1,6 +1,7 @@
 //! Claims: a student is trained on scenes of clips and of recordings of the world, first on what
-//! CED-tiny says of them, then on what sounds when; so is a head on CED-tiny; an interrupted training continues bit for bit;
-//! all folds share the first stage; and what is reserved for tests is never heard.
+//! CED-tiny says of them, then on what sounds when; so is a head on CED-tiny; an interrupted
+//! training continues bit for bit; all folds share the first stage; and what is reserved for tests
+//! is never heard.
 
 #![allow(clippy::unwrap_used)]
 

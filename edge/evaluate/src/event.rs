@@ -37,7 +37,7 @@ impl Collar {
 ///
 /// # Panics
 ///
-/// When the lists differ in length or a class is none of `n_classes`.
+/// When the lists differ in length or a class is not one of `n_classes`.
 pub fn event_based<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     truth: &[T],
     detections: &[D],

@@ -13,7 +13,7 @@ use crate::{Detection, Extent, Sound, by_class, pairs};
 ///
 /// # Panics
 ///
-/// When the lists differ in length or a class is none of `n_classes`.
+/// When the lists differ in length or a class is not one of `n_classes`.
 pub fn latency<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     truth: &[T],
     detections: &[D],

@@ -114,7 +114,7 @@ impl Extent for Detection {
 ///
 /// # Panics
 ///
-/// When a class is none of `n_classes`.
+/// When a class is not one of `n_classes`.
 fn by_class<T: Extent + Copy>(extents: &[T], n_classes: usize) -> Vec<Vec<T>> {
     let mut classes = vec![Vec::new(); n_classes];
     for extent in extents {

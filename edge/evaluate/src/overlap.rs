@@ -8,7 +8,7 @@ use crate::{Detection, Extent, Sound, by_class, pairs};
 ///
 /// # Panics
 ///
-/// When the lists differ in length or a class is none of `n_classes`.
+/// When the lists differ in length or a class is not one of `n_classes`.
 pub fn found<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(truth: &[T], detections: &[D], n_classes: usize) -> Vec<usize> {
     let mut n_found = vec![0; n_classes];
     for (truth, detections) in pairs(truth, detections) {
@@ -18,12 +18,12 @@ pub fn found<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(truth: &[T], detections: 
 }
 
 /// Detections of each class that overlap no sound of their class at all, added up over all
-/// recordings. A detection that is too early, too long or one of several for one sound is none of
-/// them; it may be a false positive of [`event_based`](crate::event_based) all the same.
+/// recordings. A detection that is too early, too long or one of several for one sound is not
+/// counted; it may be a false positive of [`event_based`](crate::event_based) all the same.
 ///
 /// # Panics
 ///
-/// When the lists differ in length or a class is none of `n_classes`.
+/// When the lists differ in length or a class is not one of `n_classes`.
 pub fn false_alarms<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     truth: &[T],
     detections: &[D],
@@ -54,7 +54,7 @@ fn count<E: Extent, O: Extent>(counts: &mut [usize], extents: &[E], others: &[Ve
 ///
 /// # Panics
 ///
-/// When the lists differ in length or a class is none of `n_classes`.
+/// When the lists differ in length or a class is not one of `n_classes`.
 pub fn confusion<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     truth: &[T],
     detections: &[D],

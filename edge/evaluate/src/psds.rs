@@ -54,7 +54,7 @@ pub struct Psds {
 ///
 /// # Panics
 ///
-/// When the lists differ in length or a class is none of `n_classes`.
+/// When the lists differ in length or a class is not one of `n_classes`.
 pub fn psds<T: AsRef<[Sound]>>(
     truth: &[T],
     points: &[Vec<Vec<Detection>>],
@@ -84,7 +84,7 @@ pub fn psds<T: AsRef<[Sound]>>(
     Some(Psds { value: area / scenario.e_max, curve })
 }
 
-/// The classes that are in the truth, numbered anew.
+/// The classes that are in the truth, numbered without the others.
 struct Task<'a> {
     /// By recording and class.
     sounds: Vec<Vec<Vec<Span>>>,

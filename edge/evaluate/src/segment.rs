@@ -11,7 +11,7 @@ use crate::{Counts, Detection, Extent, Sound, pairs};
 ///
 /// # Panics
 ///
-/// When the lists differ in length or a class is none of `n_classes`.
+/// When the lists differ in length or a class is not one of `n_classes`.
 pub fn segment_based<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     truth: &[T],
     detections: &[D],

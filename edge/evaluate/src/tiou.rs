@@ -29,7 +29,7 @@ pub struct TiouMap {
 ///
 /// # Panics
 ///
-/// When the lists differ in length, a class is none of `n_classes`, or there is no threshold.
+/// When the lists differ in length, a class is not one of `n_classes`, or there is no threshold.
 pub fn tiou_map<T: AsRef<[Sound]>, D: AsRef<[Detection]>>(
     truth: &[T],
     detections: &[D],

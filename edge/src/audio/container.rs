@@ -9,9 +9,10 @@ use std::path::Path;
 
 use symphonia::core::io::MediaSource;
 
+use super::shortfall;
 use super::wav::Samples;
 
-/// So many first bytes tell what a file is.
+/// First bytes that tell what a file is.
 const N_FIRST: usize = 64;
 
 /// MPEG layer 3 within a WAV file.
@@ -64,10 +65,7 @@ impl Container {
         let foreign = foreign.map(|(_, _, name)| *name);
         if let Some(samples) = Samples::find(&mut file, len)? {
             let seconds = |n_bytes: u64| n_bytes as f64 / f64::from(samples.byte_rate().max(1));
-            let note = samples.promised.map(|promised| {
-                let (promised_s, there_s) = (seconds(promised), seconds(samples.len));
-                format!("the header promises {promised_s:.3} s of sound, {there_s:.3} s are there")
-            });
+            let note = samples.promised.map(|promised| shortfall(seconds(promised), seconds(samples.len)));
             // A header of its own would be in the way of what is a whole file of another format.
             let is_mp3 = samples.encoding() == WAV_MP3;
             let header = if is_mp3 { Vec::new() } else { samples.header() };

@@ -1,10 +1,10 @@
 //! Audio files: WAV and its kin, FLAC, Ogg Vorbis, MP3, AAC or ALAC in MP4 (m4a), or AIFF enter,
 //! mono samples leave. Runs on the caller's thread.
 //!
-//! Channels are mixed to their mean. Packets that cannot be decoded or found become silence of
-//! their length, so that what follows keeps its time; a file that ends too early yields what is
-//! intact. Both are reported by [`AudioReader::damage`]. A file from which nothing can be decoded
-//! is an error.
+//! Channels are mixed to their mean, unless others are chosen. Packets that cannot be decoded or
+//! found become silence of their length, so that what follows keeps its time; a file that ends too
+//! early yields what is intact. Both are reported by [`AudioReader::damage`]. A file from which
+//! nothing can be decoded is an error.
 
 mod container;
 mod packets;
@@ -90,9 +90,7 @@ fn decode(mut reader: AudioReader) -> Result<Audio> {
     while reader.next_block(&mut block)? {
         samples.extend_from_slice(&block);
     }
-    if let Some(damage) = reader.damage() {
-        tracing::warn!("{}: {damage}", reader.path.display());
-    }
+    reader.log_damage();
     Ok(Audio { sample_rate: reader.sample_rate, samples, n_channels: reader.n_channels })
 }
 
@@ -103,10 +101,12 @@ pub struct AudioReader {
     decoder: Box<dyn AudioDecoder>,
     sample_rate: u32,
     n_channels: usize,
-    /// The one that is taken; the mean of all if none.
+    /// The one that is taken, whatever `channels` says.
     channel: Option<usize>,
-    /// Which are heard, and what mixes so many of them; the mean of all if none.
-    choice: Option<(Channels, Arc<Balance>)>,
+    /// Which of several are heard, and how all of them compare.
+    channels: Channels,
+    balance: Arc<Balance>,
+    /// What mixes frames of this many channels.
     mixer: Option<(usize, Mono)>,
     interleaved: Vec<f32>,
     mono: Vec<f32>,
@@ -137,7 +137,8 @@ impl AudioReader {
             n_channels: channels.map_or(0, |channels| channels.count()),
             packets,
             channel: None,
-            choice: None,
+            channels: Channels::Mean,
+            balance: Arc::default(),
             mixer: None,
             interleaved: Vec::new(),
             mono: Vec::new(),
@@ -158,9 +159,8 @@ impl AudioReader {
         if self.n_channels > 0 {
             channels.check(self.n_channels).map_err(|reason| Error::audio_file(&self.path, reason))?;
         }
-        let balance = Arc::<Balance>::default();
-        self.choice = Some((channels.clone(), balance.clone()));
-        Ok(balance)
+        self.channels = channels.clone();
+        Ok(self.balance.clone())
     }
 
     /// Samples a second.
@@ -238,6 +238,13 @@ impl AudioReader {
         Some(format!("damaged ({}): {lost_s:.3} s replaced by silence{end}", cause.unwrap_or("packets are missing")))
     }
 
+    /// Logs what is wrong with the part read so far, if anything.
+    pub(crate) fn log_damage(&self) {
+        if let Some(damage) = self.damage() {
+            tracing::warn!("{}: {damage}", self.path.display());
+        }
+    }
+
     /// What is to be said of a file that has been read to its end and is shorter than its header
     /// promises.
     fn shorter(&self) -> Option<String> {
@@ -247,8 +254,7 @@ impl AudioReader {
         let n_promised = self.packets.n_promised().filter(|_| self.is_through)?;
         let seconds = |n: u64| n as f64 / f64::from(self.sample_rate);
         let (promised_s, there_s) = (seconds(n_promised), seconds(self.n_decoded));
-        (promised_s > there_s + TOLERANCE_S)
-            .then(|| format!("the header promises {promised_s:.3} s of sound, {there_s:.3} s are there"))
+        (promised_s > there_s + TOLERANCE_S).then(|| shortfall(promised_s, there_s))
     }
 
     fn cause(&self) -> Option<&str> {
@@ -264,18 +270,17 @@ impl AudioReader {
         self.n_decoded += n_frames as u64;
         let mut mono = std::mem::take(&mut self.mono);
         mono.clear();
-        match (&self.choice, self.channel) {
-            (Some((channels, balance)), _) if n_channels > 1 => {
-                if self.mixer.as_ref().is_none_or(|(n, _)| *n != n_channels) {
-                    let mixer = Mono::of(n_channels, channels, rate).reporting_to(balance.clone());
-                    self.mixer = Some((n_channels, mixer));
-                }
-                if let Some((_, mixer)) = &mut self.mixer {
-                    mixer.mix(&self.interleaved, |block| mono.extend_from_slice(block));
-                }
+        match self.channel {
+            Some(channel) => mono.extend(self.interleaved.iter().skip(channel).step_by(n_channels)),
+            None if n_channels == 1 => mono.extend_from_slice(&self.interleaved),
+            None => {
+                let known = self.mixer.take().filter(|(n, _)| *n == n_channels);
+                let (_, mixer) = self.mixer.insert(known.unwrap_or_else(|| {
+                    let mixer = Mono::of(n_channels, &self.channels, rate);
+                    (n_channels, mixer.reporting_to(self.balance.clone()))
+                }));
+                mixer.mix(&self.interleaved, |block| mono.extend_from_slice(block));
             }
-            (_, Some(channel)) => mono.extend(self.interleaved.iter().skip(channel).step_by(n_channels)),
-            (_, None) => mix_to_mono(&self.interleaved, n_channels, &mut mono),
         }
         if self.converter.as_ref().map_or(self.sample_rate, |(rate, _)| *rate) != rate {
             self.convert_rest(block);
@@ -312,22 +317,17 @@ impl AudioReader {
     }
 }
 
+/// What is said of a file with less sound than its header promises.
+fn shortfall(promised_s: f64, there_s: f64) -> String {
+    format!("the header promises {promised_s:.3} s of sound, {there_s:.3} s are there")
+}
+
 fn make_decoder(packets: &Packets, track: &Track) -> Result<Box<dyn AudioDecoder>> {
     let params = track.codec_params.as_ref().and_then(|params| params.audio());
     let params = params.ok_or_else(|| packets.refusal("it does not say how it is encoded"))?;
     symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
         .map_err(|error| packets.refusal(error))
-}
-
-/// Appends the mean of each interleaved frame to `mono`.
-fn mix_to_mono(interleaved: &[f32], n_channels: usize, mono: &mut Vec<f32>) {
-    if n_channels == 1 {
-        mono.extend_from_slice(interleaved);
-        return;
-    }
-    let scale = 1.0 / n_channels as f32;
-    mono.extend(interleaved.chunks_exact(n_channels).map(|frame| frame.iter().sum::<f32>() * scale));
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(super) struct Samples {
     pub(super) start: u64,
     /// How many bytes there are.
     pub(super) len: u64,
-    /// How many the header promises, where it is plausible that there once were so many.
+    /// How many the header promises, where it is plausible that they once were there.
     pub(super) promised: Option<u64>,
 }
 

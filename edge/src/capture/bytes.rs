@@ -1,5 +1,5 @@
-//! Bytes of a pipe as they come: an open file enters, and what it has to give leaves, without ever
-//! waiting for longer than one is told to. Runs on the thread that reads.
+//! Bytes of a pipe as they come: an open file enters, and what it has to give leaves, and no wait
+//! is longer than the caller allows. Runs on the thread that reads.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -18,7 +18,7 @@ pub(super) struct Bytes(File);
 /// What there is to read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Got {
-    /// So many bytes, at least one.
+    /// How many bytes have come, at least one.
     Some(usize),
     /// None yet.
     Nothing,

@@ -168,7 +168,8 @@ impl Child {
                 Err(_) => break None,
             }
         };
-        // Its last words may still be on their way, or another program of its group may go on talking.
+        // Its last words may still be on their way, or another program of its group may go on
+        // talking.
         while self.reader.as_ref().is_some_and(|reader| !reader.is_finished()) && Instant::now() < until {
             thread::sleep(TICK / 5);
         }

@@ -78,12 +78,9 @@ fn start(path: &Path, setup: &Setup<'_>) -> Result<Source> {
     let sample_rate = reader.sample_rate();
     let description =
         format!("{}, {sample_rate} Hz, {}", path.display(), if fast { "as fast as possible" } else { "in real time" });
-    let path = path.to_path_buf();
     Source::recording((sample_rate, description, balance), setup, move |writer, stop| {
         let result = play(&mut reader, fast, writer, stop);
-        if let Some(damage) = reader.damage() {
-            tracing::warn!("{}: {damage}", path.display());
-        }
+        reader.log_damage();
         result
     })
 }

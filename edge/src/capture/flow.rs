@@ -133,7 +133,7 @@ impl Flow {
         let n_channels = usize::from(layout.n_channels);
         options.channels.check(n_channels).map_err(|reason| Error::source(name, reason))?;
         let mono = Mono::of(n_channels, &options.channels, layout.rate);
-        let session_balance = mono.balance();
+        let balance = mono.balance();
         let (writer, reader) = ring::ring(ring_len(layout.rate), status.clone());
         let shared = Arc::new(Shared {
             closing: AtomicBool::new(false),
@@ -143,8 +143,7 @@ impl Flow {
             is_live,
         });
         let tempo = watches_pace.then(|| Tempo::new(layout.rate, shared.is_live.load(Relaxed)));
-        let (shared_too, hearing) = (shared.clone(), hearing.clone());
-        let reading = Reading { bytes, layout, mono, writer, shared: shared_too, tempo, hearing };
+        let reading = Reading { bytes, layout, mono, writer, shared: shared.clone(), tempo, hearing: hearing.clone() };
         let thread = thread::Builder::new()
             .name("pipe".to_string())
             .spawn(move || reading.run(first))
@@ -154,7 +153,7 @@ impl Flow {
             content: Content::Samples,
             description: format!("{name}, {layout}"),
             reader,
-            balance: Some(session_balance),
+            balance: Some(balance),
         };
         Ok((session, Flow { shared, n_seen: 0, thread: Some(thread) }))
     }

@@ -3,7 +3,7 @@
 
 use super::raw::{Layout, RawFormat};
 
-/// So many bytes are enough to tell; fewer are all that there are.
+/// Bytes that are enough to tell; fewer are looked at where there are no more.
 pub(super) const ENOUGH: usize = 512;
 
 /// The longest header that is read: some programs put whole texts before the samples.
@@ -12,7 +12,7 @@ pub(super) const LONGEST: usize = 65_536;
 /// What a stream begins with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Head {
-    /// A WAV header of so many bytes.
+    /// A WAV header.
     Wav {
         /// What follows it.
         layout: Layout,

@@ -117,9 +117,9 @@ struct State {
     fault: Option<Fault>,
     /// When it ceased to be all right, and the kinds of faults that were logged since then.
     since: Instant,
+    kinds: Vec<&'static str>,
     /// When the present fault was last taken to the log, which may have kept it for later.
     offered: Option<Instant>,
-    kinds: Vec<&'static str>,
     log: FaultLog,
     hints: BTreeMap<Hint, Fault>,
     hint_log: FaultLog,
@@ -159,8 +159,8 @@ impl Hearing {
                 condition: Condition::Opening,
                 fault: None,
                 since: started,
-                offered: None,
                 kinds: Vec::new(),
+                offered: None,
                 log: FaultLog::default(),
                 hints: BTreeMap::new(),
                 hint_log: FaultLog::default(),
@@ -192,11 +192,11 @@ impl Hearing {
 
     /// The source has come to its end, as a recording does, or by an error.
     pub(crate) fn ended(&self, error: Option<&Error>) {
-        let text = match error {
-            None => "the recording has ended".to_string(),
-            Some(error) => format!("{error}; it is not listened to any more"),
+        let fault = match error {
+            None => Fault::new(fault::ENDED, "the recording has ended"),
+            Some(error) => Fault::new(fault::FAILED, format!("{error}; it is not listened to any more")),
         };
-        self.set(Condition::Ended, Some(Fault::new(if error.is_some() { fault::FAILED } else { fault::ENDED }, text)));
+        self.set(Condition::Ended, Some(fault));
     }
 
     /// Takes note of what the samples say, unless there are none to come: what is left in the ring
@@ -318,7 +318,7 @@ impl Hearing {
         self.reopen.swap(false, Relaxed)
     }
 
-    /// Asks for the daemon to end, so that it is started anew: the process itself is the trouble.
+    /// Asks for the daemon to end, so that it is started again: the process itself is the trouble.
     #[cfg(feature = "mic")]
     pub(crate) fn ask_to_restart(&self) {
         self.restart.store(true, Relaxed);

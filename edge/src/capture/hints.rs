@@ -27,10 +27,10 @@ const LOW_S: u32 = 60;
 const LOUD: f32 = 1e-5;
 const N_LOUD: u32 = 20;
 
-/// What is fainter than the strongest band by so much is nothing: 70 dB.
+/// What is fainter than the strongest band by this much is nothing: 70 dB.
 const NOTHING: f64 = 1e-7;
 
-/// Sound that ends below this misses what many labels are told by, Hz.
+/// Sound that ends below this lacks what many labels are recognised by, Hz.
 const NARROW_HZ: f64 = 6_000.0;
 
 /// Samples of which the spectrum of a second is made.
@@ -39,7 +39,7 @@ const N_FFT: usize = 512;
 /// What is known of samples besides their values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heard {
-    /// So many of them were no numbers, and are 0 now.
+    /// How many of them were no numbers, and are 0 now.
     pub(crate) n_non_finite: u64,
     /// Samples per second.
     pub(crate) sample_rate: u32,
@@ -167,7 +167,7 @@ impl Hints {
         let top_hz = top as f64 * f64::from(sample_rate) / N_FFT as f64;
         let fault = (top_hz < NARROW_HZ).then(|| {
             let text = format!(
-                "there is no sound above {:.1} kHz, as over a telephone: many sounds are told by what is higher; \
+                "there is no sound above {:.1} kHz, as over a telephone: many sounds are recognised by what is higher; \
                  if the source can do better, set it to 16 kHz or more",
                 top_hz / 1000.0
             );
@@ -190,7 +190,7 @@ mod tests {
         ((state ^ state >> 13) >> 8) as f32 / (1 << 23) as f32 - 1.0
     }
 
-    /// Hints after so many seconds of mono sound.
+    /// Hints after `n_seconds` of mono sound.
     fn hints(n_seconds: usize, gain: f32, sample: impl Fn(usize) -> f32) -> Vec<String> {
         let rate = 16_000;
         let (mut hints, hearing) = (Hints::default(), Hearing::of("ear"));

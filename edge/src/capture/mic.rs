@@ -45,8 +45,9 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Errors that can wait for the capture thread.
 const N_FAULTS: usize = 16;
 
-/// So many devices that did not close, each with its threads and descriptors, are the last: a new
-/// process gets rid of them all, and this one ends before the system refuses it threads.
+/// Devices that did not close, each with its threads and descriptors, after which no other is
+/// opened: a new process gets rid of them all, and this one ends before the system refuses it
+/// threads.
 const MAX_ABANDONED: u64 = 6;
 
 /// A microphone that can be opened.

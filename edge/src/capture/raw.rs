@@ -145,7 +145,7 @@ impl FromStr for RawFormat {
         let found = SPELLINGS.iter().find(|(_, spellings)| spellings.contains(&lower.as_str()));
         found.map(|(format, _)| *format).ok_or_else(|| {
             let names: Vec<&str> = SPELLINGS.iter().map(|(_, spellings)| spellings[0]).collect();
-            Error::usage("raw format", format!("{text:?} is none of {}", names.join(", ")))
+            Error::usage("raw format", format!("{text:?} is not one of {}", names.join(", ")))
         })
     }
 }
@@ -189,7 +189,7 @@ mod tests {
             assert_eq!(format.to_string().parse::<RawFormat>().unwrap(), format);
         }
         let error = "s20".parse::<RawFormat>().unwrap_err().to_string();
-        assert!(error.contains("\"s20\" is none of u8, s8, s16le"), "{error}");
+        assert!(error.contains("\"s20\" is not one of u8, s8, s16le"), "{error}");
     }
 
     #[test]

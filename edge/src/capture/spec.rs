@@ -115,7 +115,7 @@ impl FromStr for SourceSpec {
                 Err(reason) => wrong(reason),
             },
             _ => {
-                let mut reason = format!("{:?} is none of {FORMS}", redact(text));
+                let mut reason = format!("{:?} is not one of {FORMS}", redact(text));
                 if std::path::Path::new(text).is_file() {
                     reason.push_str(&format!("; for the recording write file:{text}"));
                 }
@@ -203,7 +203,7 @@ mod tests {
         assert!(error("file:").contains("path"));
         assert!(error("exec: ").contains("needs a command"));
         assert!(error("rtsp://").contains("needs a host"));
-        assert!(error("mick").contains("\"mick\" is none of mic, file:PATH, stdin, rtsp://"));
+        assert!(error("mick").contains("\"mick\" is not one of mic, file:PATH, stdin, rtsp://"));
         let here = file!().rsplit('/').next().unwrap();
         let path = format!("{}/src/capture/{here}", env!("CARGO_MANIFEST_DIR"));
         assert!(error(&path).contains("write file:/"));

@@ -3,9 +3,10 @@
 //! alike.
 //!
 //! What does not open is tried again, what fails is closed and opened again, after a wait that
-//! doubles from a quarter of a second to five; a source that was heard for a minute begins anew.
-//! What can only be waited for stays open meanwhile. Every failure is reported to [`Hearing`]. Only
-//! a source that says so itself ends, as standard input does when its writer has closed it.
+//! doubles from a quarter of a second to five; a source that was heard for a minute begins with the
+//! first wait again. What can only be waited for stays open meanwhile. Every failure is reported to
+//! [`Hearing`]. Only a source that says so itself ends, as standard input does when its writer has
+//! closed it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

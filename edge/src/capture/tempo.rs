@@ -36,7 +36,7 @@ pub(super) enum Verdict {
     Nothing,
     /// The stream is live.
     Live,
-    /// The stream is live and has so many samples per second instead of those that it should.
+    /// The stream is live and has this many samples per second instead of those that it should.
     Odd(f64),
     /// The stream is live and its rate is right.
     Even,

@@ -11,7 +11,8 @@ use edge::capture::{FileSpec, RawFormat, SourceSpec};
 use edge::config::{ChannelChoice, Overrides, at_home};
 use edge::engine::PrecisionChoice;
 
-/// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio never leaves the device.
+/// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio
+/// never leaves the device.
 #[derive(Debug, Parser)]
 #[command(name = "earwitness", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed at run time, 2 bad usage or configuration.")]
@@ -24,16 +25,18 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Listen and report events until interrupted or until the recording ends
     ///
-    /// Events are written to standard output, one JSON object a line, and nothing else; logs go to standard error. The
-    /// environment variable EARWITNESS_LOG overrides the configuration's log level.
+    /// Events are written to standard output, one JSON object a line, and nothing else; logs go to
+    /// standard error. The environment variable EARWITNESS_LOG overrides the configuration's log
+    /// level.
     Run(RunArgs),
     /// Say what recordings as a whole sound like
     Classify(ClassifyArgs),
     /// Measure how well recordings are recognised whose sounds are known
     ///
-    /// Runs the daemon's own pipeline over each recording and compares its events with the truth, a CSV file with the header
-    /// onset_s,offset_s,label. A header alone says that nothing in the recording is to be reported: then only false alarms
-    /// count. See the README for what is measured.
+    /// Runs the daemon's own pipeline over each recording and compares its events with the truth, a
+    /// CSV file with the header onset_s,offset_s,label. A header alone says that nothing in the
+    /// recording is to be reported: then only false alarms count. What is measured is in
+    /// docs/evaluation.md.
     #[cfg(feature = "evaluate")]
     Evaluate(EvaluateArgs),
     /// List the capture devices of this machine
@@ -52,25 +55,27 @@ pub(super) struct RunArgs {
     /// Configuration file; the options below override it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// What to listen to: mic, file:PATH, stdin, rtsp://HOST/.., http(s)://HOST/.., exec:COMMAND, serial:PATH@BAUD or
-    /// serial:tcp://HOST:PORT [default: mic]
+    /// What to listen to: mic, file:PATH, stdin, rtsp://HOST/.., http(s)://HOST/.., exec:COMMAND,
+    /// serial:PATH@BAUD or serial:tcp://HOST:PORT [default: mic]
     // Not parsed here: the parser's complaints quote it, and there may be a password in it.
     #[arg(long, value_name = "SOURCE")]
     source: Option<OsString>,
     /// Which microphone: its id, its name or a part of its name [default: the system's]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     device: Option<String>,
-    /// Samples per second of raw sound on standard input, in a FIFO or of a command [default: 48000]
+    /// Samples per second of raw sound on standard input, in a FIFO or of a command [default:
+    /// 48000]
     #[arg(long, value_name = "HZ")]
     rate: Option<u32>,
-    /// Sample type of raw sound: s16le, s24le, s32le, f32le, u8 and others; or as arecord has it, S16_LE [default: s16le]
+    /// Sample type of raw sound: s16le, s24le, s32le, f32le, u8 and others; or as arecord has it,
+    /// S16_LE [default: s16le]
     #[arg(long, value_name = "FORMAT")]
     format: Option<RawFormat>,
     /// Interleaved channels of raw sound [default: 1]
     #[arg(long, value_name = "N")]
     raw_channels: Option<u16>,
-    /// Which channels to hear: mean, loudest, one such as 1, or several such as 1,3; a number for raw sound says how many
-    /// there are, unless --raw-channels does [default: mean]
+    /// Which channels to hear: mean, loudest, one such as 1, or several such as 1,3; a number for
+    /// raw sound says how many there are, unless --raw-channels does [default: mean]
     #[arg(long, value_name = "CHANNELS")]
     channels: Option<ChannelChoice>,
     /// How much louder to make the sound, dB [default: 0]
@@ -79,13 +84,15 @@ pub(super) struct RunArgs {
     /// A pipe's sound comes as it is recorded (or not: --live=false) [default: its pace tells]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     live: Option<bool>,
-    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
+    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
+    /// program]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Which of the model's files to run: auto (the faster one), f32 or int8 [default: auto]
     #[arg(long, value_name = "PRECISION")]
     precision: Option<PrecisionChoice>,
-    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the model's own]
+    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
+    /// model's own]
     #[arg(long, value_name = "MS")]
     hop_ms: Option<f64>,
     /// Broker to report to as well: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
@@ -104,13 +111,15 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct ClassifyArgs {
-    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
+    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
+    /// program]
     #[arg(long, value_name = "DIR")]
     pub(super) model: Option<PathBuf>,
     /// Which of the model's files to run: auto (the faster one), f32 or int8
     #[arg(long, value_name = "PRECISION", default_value_t)]
     pub(super) precision: PrecisionChoice,
-    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the model's own]
+    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
+    /// model's own]
     #[arg(long, value_name = "MS")]
     pub(super) hop_ms: Option<f64>,
     /// How many labels to show, the likeliest first
@@ -130,22 +139,26 @@ pub(super) struct EvaluateArgs {
     /// Recordings, or folders of recordings: WAV, FLAC, Ogg Vorbis, MP3, m4a or AIFF
     #[arg(long, value_name = "FILE|DIR", required = true, num_args = 1..)]
     pub(super) audio: Vec<PathBuf>,
-    /// What is in each of them, in the same order [default: the .csv, .tsv or .txt of the same name beside the recording]
+    /// What is in each of them, in the same order [default: the .csv, .tsv or .txt of the same name
+    /// beside the recording]
     #[arg(long, value_name = "CSV", num_args = 1..)]
     pub(super) truth: Vec<PathBuf>,
     /// Leave sounds out whose label the model does not know, instead of refusing them
     #[arg(long)]
     pub(super) ignore_unknown: bool,
-    /// Configuration file of the daemon, whose model and decision values hold; the options below override it
+    /// Configuration file of the daemon, whose model and decision values hold; the options below
+    /// override it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
+    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
+    /// program]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Which of the model's files to run: auto (the faster one), f32 or int8 [default: auto]
     #[arg(long, value_name = "PRECISION")]
     precision: Option<PrecisionChoice>,
-    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the model's own]
+    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
+    /// model's own]
     #[arg(long, value_name = "MS")]
     hop_ms: Option<f64>,
     /// One JSON document instead of a table
@@ -165,13 +178,15 @@ pub(super) struct DevicesArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct BenchArgs {
-    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the program]
+    /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
+    /// program]
     #[arg(long, value_name = "DIR")]
     pub(super) model: Option<PathBuf>,
     /// Which of the model's files to run: auto (the faster one), f32 or int8
     #[arg(long, value_name = "PRECISION", default_value_t)]
     pub(super) precision: PrecisionChoice,
-    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the model's own]
+    /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
+    /// model's own]
     #[arg(long, value_name = "MS")]
     pub(super) hop_ms: Option<f64>,
     /// One JSON object instead of a table
@@ -196,7 +211,8 @@ pub(super) struct GenerateArgs {
     pub(super) dir: PathBuf,
 }
 
-/// A source as typed. The name of a file may be any bytes, and `~/` in front of it is the home folder.
+/// A source as typed. The name of a file may be any bytes, and `~/` in front of it is the home
+/// folder.
 fn source(typed: &OsStr) -> Result<SourceSpec> {
     match typed.as_bytes().strip_prefix(b"file:") {
         Some(path) if !path.is_empty() => {

@@ -76,9 +76,7 @@ impl ClipClassifier {
     pub fn classify_file(&mut self, path: &Path) -> Result<Vec<f32>> {
         let mut reader = AudioReader::open(path)?;
         let posteriors = self.classify_blocks(reader.sample_rate(), |block| reader.next_block(block))?;
-        if let Some(damage) = reader.damage() {
-            tracing::warn!("{}: {damage}", path.display());
-        }
+        reader.log_damage();
         Ok(posteriors)
     }
 

@@ -36,12 +36,18 @@ pub fn surrounded<'a>(frontend: &FrontendConfig, network: &Network, frames: &'a 
     }
     let (n_mels, pulse) = (frontend.n_mels, network.pulse_frames);
     let n_before = frames_of_output(frontend, network).start;
-    let n_outputs = ((frames.len() / n_mels + pulse / 2) / pulse).max(1);
+    let n_outputs = n_outputs(network, frames.len() / n_mels);
     let n_frames = network.receptive_field_frames + (n_outputs - 1) * pulse;
     let mut around = vec![frontend.silence(); n_before * n_mels];
     around.extend_from_slice(frames);
     around.resize(n_frames * n_mels, frontend.silence());
     Cow::Owned(around)
+}
+
+/// Outputs of a network with a look-ahead over a clip of `n_frames`: one for each pulse of which at
+/// least half is there, and one for a clip of less.
+pub(super) fn n_outputs(network: &Network, n_frames: usize) -> usize {
+    ((n_frames + network.pulse_frames / 2) / network.pulse_frames).max(1)
 }
 
 /// The outputs of a network over its input `frames`, `(n_frames, n_mels)` row-major, in

@@ -3,7 +3,7 @@
 
 use edge_frontend::{FrontendConfig, LogMel, Network, NetworkKind};
 
-use super::outputs::{frames_of_output, is_of_slots, levels, loud};
+use super::outputs::{frames_of_output, is_of_slots, levels, loud, n_outputs};
 use crate::engine::Engine;
 use crate::error::Result;
 
@@ -82,7 +82,7 @@ impl<'a> Passage<'a> {
         let frames = &mut self.frames;
         self.log_mel.finish(|frame| frames.extend_from_slice(frame));
         // As `surrounded` has it.
-        let n_outputs = ((self.n_frames() - self.n_before() + pulse / 2) / pulse).max(1);
+        let n_outputs = n_outputs(self.network, self.n_frames() - self.n_before());
         if has_lookahead {
             self.add_silence((field + (n_outputs - 1) * pulse).saturating_sub(self.n_frames()));
         }

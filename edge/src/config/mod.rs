@@ -1,8 +1,9 @@
-//! The configuration: a TOML file and the command line enter, validated settings leave. Read once, before anything starts.
+//! The configuration: a TOML file and the command line enter, validated settings leave. Read once,
+//! before anything starts.
 //!
-//! [`Config`] is the file as written: every key is optional, unknown keys are errors. [`Settings`] is what the daemon runs by:
-//! defaults filled in, the command line's overrides applied, values that contradict each other refused.
-//! `earwitness.example.toml` lists every key with its default.
+//! [`Config`] is the file as written: every key is optional, unknown keys are errors. [`Settings`]
+//! is what the daemon runs by: defaults filled in, the command line's overrides applied, values
+//! that contradict each other refused. `earwitness.example.toml` lists every key with its default.
 
 mod file;
 mod labels;
@@ -61,7 +62,8 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceSection {
-    /// Its name in events and topics; only in `[[sources]]`.
+    /// Its name in events and topics; each of `[[sources]]` needs one, and `[source]` has the
+    /// device's if absent.
     #[serde(deserialize_with = "values::topic_level")]
     pub name: Option<String>,
     /// `mic`, `file:PATH`, `stdin`, `rtsp://..` and so on.
@@ -107,8 +109,7 @@ impl std::str::FromStr for ChannelChoice {
     /// As on the command line: a number, or what [`Channels`] reads.
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse() {
-            Ok(0) => Err("channels are counted from 1, and 0 is none".into()),
-            Ok(number) => Ok(ChannelChoice::Number(number)),
+            Ok(number) => Channels::only(&[number]).map(|_| ChannelChoice::Number(number)),
             Err(_) => text.parse().map(ChannelChoice::Channels),
         }
     }
@@ -122,14 +123,16 @@ pub struct ModelSection {
     pub dir: Option<PathBuf>,
     /// Which of its files to run.
     pub precision: Option<PrecisionChoice>,
-    /// Milliseconds from one patch to the next, for a model that takes whole patches; the model's own if absent.
+    /// Milliseconds from one patch to the next, for a model that takes whole patches; the model's
+    /// own if absent.
     #[serde(deserialize_with = "values::hop_ms")]
     pub hop_ms: Option<f64>,
 }
 
 /// `[decide]`: values that differ from the model's own.
 ///
-/// A value given here holds for all classes, also for those to which the model gives their own; `classes` has the last word.
+/// A value given here holds for all classes, also for those to which the model gives their own;
+/// `classes` has the last word.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecideSection {
@@ -294,7 +297,8 @@ pub struct MetricsSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSection {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or a list of directives such as `edge=debug,warn`.
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a list of directives such as
+    /// `edge=debug,warn`.
     #[serde(deserialize_with = "values::log_filter")]
     pub level: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! What the daemon runs by: a configuration file and the command line's overrides enter, complete and consistent settings leave.
-//! What they mean for a model's labels is in `reporting`.
+//! What the daemon runs by: a configuration file and the command line's overrides enter, complete
+//! and consistent settings leave. What they mean for a model's labels is in `reporting`.
 
 mod journal;
 mod mqtt;
@@ -54,7 +54,8 @@ pub struct Overrides {
     pub precision: Option<PrecisionChoice>,
     /// `--hop-ms`
     pub hop_ms: Option<f64>,
-    /// `--mqtt`, as typed: what is wrong with it is said without repeating it, as it may hold a password.
+    /// `--mqtt`, as typed: what is wrong with it is said without repeating it, as it may hold a
+    /// password.
     pub mqtt: Option<String>,
     /// `--allow`
     pub allow: Option<Vec<String>>,
@@ -142,8 +143,8 @@ impl Settings {
         })
     }
 
-    /// Goes on by `newer`, as far as a running daemon can; returns what of it has changed and wants a restart, of which the old values
-    /// stay.
+    /// Goes on by `newer`, as far as a running daemon can; returns what of it has changed and wants
+    /// a restart, of which the old values stay.
     pub fn take_over(&mut self, newer: Settings) -> Vec<&'static str> {
         let fixed = [
             ("name", self.name != newer.name),
@@ -165,8 +166,8 @@ impl Settings {
         self.file.locate(error)
     }
 
-    /// An error about the source at `index`, with the place where the configuration names it. On the
-    /// command line it is what it was.
+    /// An error about the source at `index`, with the place where the configuration names it. On
+    /// the command line it is what it was.
     pub fn source_error(&self, index: usize, error: Error) -> Error {
         let key = if self.config.sources.is_empty() { "source.input".into() } else { format!("sources.{index}.input") };
         match self.file.error(&key, &error) {

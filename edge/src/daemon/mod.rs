@@ -41,11 +41,12 @@ const TICK: Duration = Duration::from_millis(50);
 /// Onsets and offsets that are written to the journal at once.
 const BATCH: usize = 1_000;
 
-/// How often a sink may look after itself, and how exactly the journal knows until when an event went on.
+/// How often a sink may look after itself, and how exactly the journal knows until when an event
+/// went on.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Listens and reports by the configuration file at `config`, or by none, under `overrides`, until
-/// it is told to end or until the last recording has ended.
+/// a signal ends it or until the last recording has ended.
 ///
 /// # Errors
 ///

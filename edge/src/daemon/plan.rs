@@ -5,7 +5,7 @@ use super::metrics;
 use crate::config::Settings;
 use crate::decide::Rules;
 use crate::engine::{Engine, load_engine};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{self, Model};
 use crate::publish::MqttSettings;
 use crate::quiet::QuietHours;
@@ -38,6 +38,10 @@ impl Plan {
         let rules = settings.rules(&model.manifest)?;
         let quiet_hours = settings.quiet_hours(&model.manifest)?;
         settings.check_webhooks(&model.manifest)?;
+        if !cfg!(feature = "webhook") && !settings.webhooks.is_empty() {
+            let error = Error::usage("webhook", "this build has no webhooks (cargo feature `webhook`)");
+            return Err(settings.locate(error));
+        }
         for (index, source) in settings.sources.iter().enumerate() {
             source.spec.check().map_err(|error| settings.source_error(index, error))?;
         }
@@ -58,5 +62,5 @@ fn check_broker(mqtt: &MqttSettings) -> Result<()> {
 
 #[cfg(not(feature = "mqtt"))]
 fn check_broker(_: &MqttSettings) -> Result<()> {
-    Err(crate::error::Error::usage("mqtt.url", "this build has no MQTT support (cargo feature `mqtt`)"))
+    Err(Error::usage("mqtt.url", "this build has no MQTT support (cargo feature `mqtt`)"))
 }

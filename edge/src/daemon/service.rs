@@ -1,9 +1,9 @@
-//! What systemd is told (sd_notify(3)), and its watchdog. Runs on the main thread.
+//! Messages to systemd (sd_notify(3)), and its watchdog. Runs on the main thread.
 //!
 //! The watchdog is fed while every source does what it should: frames and pulses advance; or the
 //! source is known to be away and its capture thread is trying to open it; or it has come to its
 //! end. A worker that hangs, or a capture thread that hangs in a driver, lets the watchdog starve,
-//! and systemd starts the daemon anew.
+//! and systemd restarts the daemon.
 
 use std::time::{Duration, Instant};
 
@@ -60,8 +60,8 @@ impl Service {
             self.status = status;
         }
         let Some(period) = self.watchdog.filter(|period| self.fed.elapsed() >= *period) else { return };
-        // Also when it is not fed: then it is looked at anew only after another period, so that a
-        // slow pulse is no hang.
+        // Also when it is not fed: then the next look is only after another period, so that a slow
+        // pulse is no hang.
         self.fed = Instant::now();
         // Each is looked at, also behind one that is stuck: the look is what the next one is
         // compared with.

@@ -30,8 +30,13 @@ impl Backoff {
     /// again. What works for a moment and fails again does not count as working.
     pub fn worked_for(&mut self, duration: Duration) {
         if duration >= SOUND {
-            self.next = self.first;
+            self.reset();
         }
+    }
+
+    /// Begins with the first wait again.
+    pub fn reset(&mut self) {
+        self.next = self.first;
     }
 }
 

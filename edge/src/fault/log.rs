@@ -3,7 +3,7 @@
 //!
 //! A part that fails and recovers all day, as a broker with a bad cable does, must not fill the
 //! log. The first fault of a kind is reported at once. After a report the kind is silent for a
-//! minute, then for two, and so on up to an hour; a kind that stayed away for an hour begins anew.
+//! minute, then for two, and so on up to an hour; one that stayed away for an hour counts as new.
 //! Recovery is reported where the fault was.
 
 use std::time::{Duration, Instant};
@@ -70,7 +70,7 @@ impl FaultLog {
 }
 
 impl News {
-    /// ` (12 times since the last report)`, or nothing for the first time.
+    /// ` (and 12 more times since this was last reported)`, or nothing if there were none.
     pub fn suffix(self) -> String {
         match self.n_unreported {
             0 => String::new(),

@@ -59,9 +59,7 @@ pub fn listen(model: &Model, rules: &Rules, precision: PrecisionChoice, path: &P
     let engine = load_engine(model, precision)?;
     let chain = Chain::new(&model.manifest, rules.clone(), engine, sample_rate, Default::default())?;
     let heard = hear(chain, |block| reader.next_block(block))?;
-    if let Some(damage) = reader.damage() {
-        tracing::warn!("{}: {damage}", path.display());
-    }
+    reader.log_damage();
     Ok(heard)
 }
 

@@ -11,9 +11,7 @@ impl Store {
         if let Place::Open(database) = &self.place {
             match query::select(database.connection(), wanted) {
                 Ok(found) => records = found,
-                Err(trouble) => {
-                    self.failed(&trouble);
-                }
+                Err(trouble) => self.failed(&trouble),
             }
         }
         let matches = |draft: &&Draft| wanted.matches(&draft.record, draft.moment.wall);

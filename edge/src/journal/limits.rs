@@ -1,7 +1,5 @@
 //! What the journal forgets: what every sink has, and what is too old or too much.
 
-use std::time::Duration;
-
 use super::Start;
 use super::cursor::Progress;
 use super::moment::Moment;
@@ -26,7 +24,7 @@ impl Store {
             database.set_cursor(&self.sinks[sink].name, to)?;
         }
         if self.settings.keep.is_zero() && delivered > self.removed_to {
-            database.remove_delivered(delivered, Duration::ZERO, Moment::now())?;
+            database.remove_to(delivered)?;
             self.removed_to = delivered;
         }
         Ok(())

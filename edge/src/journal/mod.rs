@@ -121,6 +121,13 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Waker(Arc<Shared>);
 
+impl Depth {
+    /// Events that the next process will find on the disk.
+    pub fn n_on_disk(&self) -> u64 {
+        self.n_events.saturating_sub(self.n_in_memory)
+    }
+}
+
 impl Journal {
     /// Opens the journal. `sinks` names all that will take part and are [kept](Start::Kept).
     ///

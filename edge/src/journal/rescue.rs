@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use super::Record;
 use super::files::with_suffix;
 use super::moment::Moment;
+use super::query::{COLUMNS, record};
 use super::trouble::Result;
 
 /// What could be read of a damaged journal.
@@ -56,9 +57,9 @@ pub(super) fn set_aside(path: &Path) -> Result<Found> {
     }
     let mut found = Found { kept_as, records: Vec::new(), cursors: Vec::new(), open: Vec::new() };
     if let Ok(connection) = Connection::open_with_flags(&found.kept_as, OpenFlags::SQLITE_OPEN_READ_WRITE) {
-        let events = "SELECT seq, device, label, payload, at_ms, boot, up_ms FROM event ORDER BY seq";
-        found.records = readable(&connection, events, |row| {
-            let record = Record { seq: row.get(0)?, device: row.get(1)?, label: row.get(2)?, payload: row.get(3)? };
+        let events = format!("SELECT {COLUMNS}, at_ms, boot, up_ms FROM event ORDER BY seq");
+        found.records = readable(&connection, &events, |row| {
+            let record = record(row)?;
             let wall = Timestamp::from_millisecond(row.get(4)?).unwrap_or(Timestamp::UNIX_EPOCH);
             let uptime = Duration::from_millis(row.get::<_, i64>(6)?.max(0) as u64);
             Ok(Kept { record, moment: Moment { wall, uptime, boot: row.get(5)? } })

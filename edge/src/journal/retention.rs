@@ -7,6 +7,12 @@ use rusqlite::{Row, params};
 use super::database::Database;
 use super::moment::Moment;
 use super::trouble::Result;
+use crate::clock::clock_is_set;
+
+/// Whether a record is older than an age, by the values of [`age_limits`]. Of a record from this
+/// start of the machine the age is known whatever was done to the clock; one from before the clock
+/// was set has none.
+const IS_OLDER: &str = "CASE boot WHEN ?1 THEN up_ms < ?2 ELSE at_ms < ?3 AND at_ms >= ?4 END";
 
 /// A record that was removed: its number and the bytes of its payload.
 pub(super) struct Removed {
@@ -23,30 +29,22 @@ impl Database {
     /// When the file cannot be written.
     pub(super) fn remove_delivered(&mut self, to: i64, keep: Duration, now: Moment) -> Result<Vec<Removed>> {
         match keep.is_zero() {
-            true => self.remove_where("seq <= ?1", params![to]),
+            true => self.remove_to(to),
             false => {
-                let ms = keep.as_millis() as i64;
-                let (boot, up_ms, at_ms) = (now.boot, now.uptime.as_millis() as i64, now.wall.as_millisecond());
-                let old = "seq <= ?1 AND CASE boot WHEN ?2 THEN up_ms < ?3 ELSE at_ms < ?4 AND at_ms >= ?5 END";
-                self.remove_where(old, params![to, boot, up_ms - ms, at_ms - ms, clock_is_set_ms()])
+                let [boot, up_ms, at_ms, set_ms] = age_limits(keep, now);
+                self.remove_where(&format!("{IS_OLDER} AND seq <= ?5"), params![boot, up_ms, at_ms, set_ms, to])
             }
         }
     }
 
-    /// Number of the newest record that is older than `age`. Of a record from this start of the
-    /// machine the age is known whatever was done to the clock; one from before the clock was set
-    /// has none.
+    /// Number of the newest record that is older than `age`.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
     pub(super) fn older_than(&self, age: Duration, now: Moment) -> Result<Option<i64>> {
-        let ms = age.as_millis() as i64;
-        let query = "SELECT max(seq) FROM event WHERE
-            CASE boot WHEN ?1 THEN up_ms < ?2 ELSE at_ms < ?3 AND at_ms >= ?4 END";
-        let (up_ms, at_ms) = (now.uptime.as_millis() as i64, now.wall.as_millisecond());
-        let values = params![now.boot, up_ms - ms, at_ms - ms, clock_is_set_ms()];
-        Ok(self.connection.query_row(query, values, |row| row.get(0))?)
+        let query = format!("SELECT max(seq) FROM event WHERE {IS_OLDER}");
+        Ok(self.connection.query_row(&query, age_limits(age, now), |row| row.get(0))?)
     }
 
     /// Number of the newest record of which the bytes, with all that came after it, exceed
@@ -86,6 +84,9 @@ impl Database {
     }
 }
 
-fn clock_is_set_ms() -> i64 {
-    crate::clock::clock_is_set().as_millisecond()
+/// The values of [`IS_OLDER`] for an age.
+fn age_limits(age: Duration, now: Moment) -> [i64; 4] {
+    let ms = age.as_millis() as i64;
+    let (up_ms, at_ms) = (now.uptime.as_millis() as i64, now.wall.as_millisecond());
+    [now.boot, up_ms - ms, at_ms - ms, clock_is_set().as_millisecond()]
 }

@@ -44,7 +44,6 @@ pub(super) enum Place {
     Open(Database),
     /// Not open, for now. `was_open`: records in it may have been handed out.
     Closed {
-        file: PathBuf,
         was_open: bool,
     },
     Memory,
@@ -85,7 +84,7 @@ impl Store {
             }
             Err(trouble) => {
                 store.failed(&trouble);
-                store.place = Place::Closed { file, was_open: false };
+                store.place = Place::Closed { was_open: false };
             }
         }
         store
@@ -154,19 +153,17 @@ impl Store {
                 if self.faults.recovered() {
                     tracing::info!("the journal works again");
                 }
-                self.backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
+                self.backoff.reset();
                 self.retry_at = None;
             }
-            Err(trouble) => {
-                self.failed(&trouble);
-            }
+            Err(trouble) => self.failed(&trouble),
         }
     }
 
     fn try_flush(&mut self, now: Moment) -> Result<()> {
-        if let Place::Closed { file, was_open } = &self.place {
-            let mut database = Database::open(file, super::MQTT, false)?;
-            if *was_open {
+        if let Place::Closed { was_open } = self.place {
+            let mut database = Database::open(&file(&self.settings), super::MQTT, false)?;
+            if was_open {
                 // A new file may have taken the place of a damaged one: it goes on with the old
                 // numbers.
                 self.sinks.iter_mut().for_each(Progress::look_again);
@@ -194,8 +191,7 @@ impl Store {
     /// Notes why the disk does not take events. A damaged file is closed: opening it again mends
     /// it.
     pub(super) fn failed(&mut self, trouble: &Trouble) {
-        let file = file(&self.settings);
-        let fault = trouble.fault(&file);
+        let fault = trouble.fault(&file(&self.settings));
         if let Some(news) = self.faults.occurred(&fault) {
             tracing::error!(
                 kind = fault.kind(),
@@ -206,7 +202,7 @@ impl Store {
         self.fault = Some(fault);
         self.retry_at = Some(Instant::now() + self.backoff.next_wait());
         if trouble.is_damage() && matches!(self.place, Place::Open(_)) {
-            self.place = Place::Closed { file, was_open: true };
+            self.place = Place::Closed { was_open: true };
         }
     }
 

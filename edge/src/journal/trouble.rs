@@ -1,4 +1,4 @@
-//! Why the journal's file cannot be opened, read or written, and what people are told of it.
+//! Why the journal's file cannot be opened, read or written, and the fault that people see then.
 
 use std::io;
 use std::path::Path;
@@ -42,7 +42,6 @@ impl Trouble {
     pub(super) fn fault(&self, path: &Path) -> Fault {
         let file = path.display();
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let is = |kind: io::ErrorKind| matches!(self, Trouble::File(error) if error.kind() == kind);
         if matches!(self, Trouble::Nowhere) {
             return Fault::new(
                 "journal-nowhere",
@@ -57,39 +56,39 @@ impl Trouble {
             let text = format!("{} is a file where a folder belongs: remove it or set journal.file", above.display());
             return Fault::new("journal-no-folder", text);
         }
-        match (self, self.code()) {
-            (Trouble::Locked, _) | (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => Fault::new(
+        let io = match self {
+            Trouble::File(error) => Some(error.kind()),
+            _ => None,
+        };
+        match (self, self.code(), io) {
+            (Trouble::Locked, ..) | (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked), _) => Fault::new(
                 "journal-locked",
                 format!(
                     "another earwitness uses the journal {file}: end it, or give each a name or journal.file of its own"
                 ),
             ),
-            (Trouble::Newer { .. }, _) => Fault::new(
+            (Trouble::Newer { .. }, ..) => Fault::new(
                 "journal-newer",
                 format!("the journal {file} was written by a newer version of earwitness: use that, or another file"),
             ),
-            (_, Some(ErrorCode::DiskFull)) => {
+            (_, Some(ErrorCode::DiskFull), _) | (_, _, Some(io::ErrorKind::StorageFull)) => {
                 Fault::new("journal-disk-full", format!("the disk of the journal {file} is full"))
             }
-            _ if is(io::ErrorKind::StorageFull) => {
-                Fault::new("journal-disk-full", format!("the disk of the journal {file} is full"))
-            }
-            (_, Some(ErrorCode::SystemIoFailure)) => {
+            (_, Some(ErrorCode::SystemIoFailure), _) => {
                 Fault::new("journal-disk-failed", format!("the disk of the journal {file} fails: {self}"))
             }
-            (_, Some(ErrorCode::ReadOnly)) => Fault::new("journal-read-only", read_only(folder)),
-            _ if is(io::ErrorKind::ReadOnlyFilesystem) => Fault::new("journal-read-only", read_only(folder)),
-            (_, Some(ErrorCode::PermissionDenied)) => Fault::new("journal-no-permission", no_permission(path)),
-            _ if is(io::ErrorKind::PermissionDenied) => Fault::new("journal-no-permission", no_permission(path)),
+            (_, Some(ErrorCode::ReadOnly), _) | (_, _, Some(io::ErrorKind::ReadOnlyFilesystem)) => Fault::new(
+                "journal-read-only",
+                format!(
+                    "the journal's folder {} cannot be written, it is read-only: set journal.file",
+                    folder.display()
+                ),
+            ),
+            (_, Some(ErrorCode::PermissionDenied), _) | (_, _, Some(io::ErrorKind::PermissionDenied)) => Fault::new(
+                "journal-no-permission",
+                format!("this user may not write the journal {file}: give it the folder, or set journal.file"),
+            ),
             _ => Fault::new("journal-failed", format!("the journal {file} fails: {self}")),
         }
     }
-}
-
-fn read_only(folder: &Path) -> String {
-    format!("the journal's folder {} cannot be written, it is read-only: set journal.file", folder.display())
-}
-
-fn no_permission(path: &Path) -> String {
-    format!("this user may not write the journal {}: give it the folder, or set journal.file", path.display())
 }

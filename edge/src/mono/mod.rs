@@ -21,13 +21,13 @@ use balance::Meter;
 /// Samples mixed at once; an ordinary device block fits.
 const SCRATCH_LEN: usize = 2048;
 
-/// The loudest channel gives way to one that is louder by so much, as a ratio of energies: 3 dB.
+/// The loudest channel gives way to one that is louder by this much, as a ratio of energies: 3 dB.
 const LOUDER: f32 = 2.0;
 
 /// What of a channel's energy is left after a second.
 const REMEMBERED: f32 = 0.05;
 
-/// From one channel to another in so many samples, so that the change makes no sound.
+/// Samples from one channel to another, so that the change makes no sound.
 const FADE_LEN: usize = 256;
 
 /// Makes one channel of several.
@@ -61,7 +61,7 @@ impl Mono {
         Self::of(n_channels, &Channels::Mean, 48_000)
     }
 
-    /// The `channels` of `n_channels`, at so many samples per second.
+    /// The `channels` of `n_channels`, at `sample_rate` samples per second.
     ///
     /// # Panics
     ///

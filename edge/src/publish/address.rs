@@ -88,22 +88,16 @@ impl FromStr for BrokerUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(format!(
-                "expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT], actual {:?}",
-                without_login(text)
-            ));
-        };
+        let expected =
+            || format!("expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT], actual {:?}", without_login(text));
+        let (scheme, rest) = text.split_once("://").ok_or_else(expected)?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "mqtt" | "tcp" => false,
             "mqtts" | "ssl" | "tls" => true,
             "ws" | "wss" => {
                 return Err("MQTT over WebSockets is not supported: use the broker's mqtt:// or mqtts:// port".into());
             }
-            _ => {
-                let text = without_login(text);
-                return Err(format!("expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT], actual {text:?}"));
-            }
+            _ => return Err(expected()),
         };
         if rest.contains('@') {
             return Err("user and password do not belong in the URL, where other users of this machine see them: \
@@ -119,7 +113,8 @@ impl FromStr for BrokerUrl {
             return Err(reason.into());
         }
         let port = match port {
-            None => 1883 + if tls { 7000 } else { 0 },
+            None if tls => 8883,
+            None => 1883,
             Some(port) => port
                 .parse()
                 .ok()

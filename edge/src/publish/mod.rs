@@ -20,7 +20,7 @@ pub use address::{BrokerUrl, Host};
 pub use lamps::LampSink;
 pub use settings::MqttSettings;
 
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -159,6 +159,21 @@ impl Publisher {
         }
         all
     }
+}
+
+/// Waits until `deadline` for the end of the `thread` of the sink `name`, and joins it then. One
+/// that is stuck ends with the process. Returns whether it has ended.
+fn join_until(thread: &mut Option<JoinHandle<()>>, deadline: Instant, name: &str) -> bool {
+    while thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    if thread.take().is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the thread of {name} ended in a panic");
+    }
+    true
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::Sink;
+use super::{Sink, join_until};
 use crate::error::{Error, Result};
 use crate::journal::{Cursor, Gauge, Journal, QUEUE_EVENTS, Start, Waker};
 
@@ -42,7 +42,6 @@ pub struct Lines {
 }
 
 struct Shared {
-    open: AtomicBool,
     ending: AtomicBool,
     gauge: Gauge,
     /// Why there will be no more lines, where that is not the reader's choice.
@@ -66,12 +65,8 @@ impl Lines {
     /// When the system refuses a thread.
     pub fn new(writer: impl Write + Send + 'static, journal: &Journal, when_behind: WhenBehind) -> Result<Self> {
         let cursor = journal.reader("lines", Start::Now);
-        let shared = Arc::new(Shared {
-            open: AtomicBool::new(true),
-            ending: AtomicBool::new(false),
-            gauge: cursor.gauge(),
-            failure: Mutex::new(None),
-        });
+        let shared =
+            Arc::new(Shared { ending: AtomicBool::new(false), gauge: cursor.gauge(), failure: Mutex::new(None) });
         let thread = std::thread::Builder::new()
             .name("lines".into())
             .spawn({
@@ -80,7 +75,6 @@ impl Lines {
                     if let Err(error) = write_lines(writer, cursor, &shared.ending) {
                         shared.failed(error);
                     }
-                    shared.open.store(false, Ordering::Release);
                 }
             })
             .map_err(Error::io("start the thread that writes lines"))?;
@@ -104,22 +98,16 @@ impl Sink for Lines {
     }
 
     fn is_open(&self) -> bool {
-        self.shared.open.load(Ordering::Acquire)
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     fn finish(&mut self, deadline: Instant) -> Result<()> {
         self.shared.ending.store(true, Ordering::Release);
         self.waker.wake();
-        // A reader that has stopped reading must not keep the daemon from ending, so the thread is
-        // joined only once it is done.
-        while self.is_open() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        if self.is_open() {
+        // A reader that has stopped reading must not keep the daemon from ending.
+        if !join_until(&mut self.thread, deadline, "lines") {
             let n_unread = self.shared.gauge.depth().n_events;
             tracing::warn!(n_unread, "the reader of the event lines does not read: {n_unread} lines are not written");
-        } else if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that writes lines ended in a panic");
         }
         match self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(Error::io("standard output")(error)),

@@ -114,9 +114,9 @@ pub fn place() -> PathBuf {
     variable(VARIABLE).unwrap_or_else(|| variable("XDG_CACHE_HOME").unwrap_or_else(in_home).join(FILE))
 }
 
-/// The front end of the daemon that computes what the network's own does, with values of decibels
-/// of mean 0 and deviation 1 over common sounds. Its frames are not centred on the beginning of
-/// the sound.
+/// The daemon's front end with the network's own parameters. Its frames are not centred on the
+/// beginning of the sound. Mean and deviation are those of `models/home`; [`decibels`] takes them
+/// back.
 pub fn front_end() -> FrontendConfig {
     FrontendConfig {
         sample_rate: SAMPLE_RATE,

@@ -6,11 +6,8 @@ use crate::head::Head;
 use crate::network::encode;
 use crate::{Error, Result, sha256};
 use edge_frontend::Manifest;
+use edge_frontend::manifest::{HEAD_FILE, MANIFEST_FILE};
 use std::path::{Path, PathBuf};
-
-/// Name of the head in a model folder.
-pub const HEAD_FILE: &str = "head.safetensors";
-const MANIFEST_FILE: &str = "manifest.toml";
 
 /// Writes the network of the model in `folder`, of the file of CED-tiny at `ced`; its path is
 /// returned.

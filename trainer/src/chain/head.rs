@@ -67,23 +67,17 @@ fn stage(options: &FitOptions, corpus: &Corpus) -> Result<Header> {
     let (scenes, tagger) = (of.scenes.as_ref().ok_or_else(none)?, recipe.tagger.as_ref().ok_or_else(none)?);
     let (folder, exists) = options.existing(&of.name)?;
     let path = options.checkpoint(&of.name);
-    let header = |n_steps: u64| Header {
-        recipe: recipe.clone(),
-        stage: of.name.clone(),
-        labels: corpus.labels.clone(),
-        fold: options.fold,
-        folds: options.folds,
-        step: 0,
-        n_steps,
-        finished: false,
-    };
-    if exists {
-        let checkpoint = Checkpoint::load(&path)?;
-        let n_steps = checkpoint.header.n_steps;
-        let checkpoint = checkpoint.belonging_to(&header(n_steps))?;
-        if checkpoint.header.finished {
-            return Ok(checkpoint.header);
+    let header = |n_steps: u64| options.header(&of.name, &corpus.labels, n_steps);
+    let earlier = match exists {
+        true => {
+            let checkpoint = Checkpoint::load(&path)?;
+            let n_steps = checkpoint.header.n_steps;
+            Some(checkpoint.belonging_to(&header(n_steps))?)
         }
+        false => None,
+    };
+    if let Some(Checkpoint { header, .. }) = earlier.as_ref().filter(|checkpoint| checkpoint.header.finished) {
+        return Ok(header.clone());
     }
     let scenes = scenes::corpus(options, 0, scenes)?;
     eprintln!(
@@ -96,7 +90,7 @@ fn stage(options: &FitOptions, corpus: &Corpus) -> Result<Header> {
     );
     let lessons = Lessons::gather(&scenes, config, &corpus.labels, corpus.background, tagger)?;
     let mut header = header(of.epochs * steps_per_epoch(&lessons, of.batch));
-    let resumed = exists.then(|| Checkpoint::resume(&path, &header)).transpose()?;
+    let resumed = earlier.map(|checkpoint| checkpoint.belonging_to(&header)).transpose()?;
     eprintln!("{} steps on {}", header.n_steps, device_name(options.device));
     let (n_classes, seed) = (corpus.labels.len(), recipe.stage_seed(0));
     let head = HeadNetwork::new(config, n_classes, lessons.statistics()?, seed, options.device)?;

@@ -1,9 +1,8 @@
 //! The chain: from a recipe to a model folder.
 //!
 //! [`fit`](mod@fit) trains the stages of a recipe on one fold; [`student`], [`slowfast`] and
-//! [`head`] say what a stage is for each network and what follows the last one; [`scenes`] makes the scenes of a
-//! student's stage; [`teachers`] lets a student
-//! learn from SlowFast. [`crossval`](mod@crossval) does all folds, and [`distill`](mod@distill) the
+//! [`head`] say what a stage is for each network and what follows the last one; [`scenes`] makes
+//! the scenes of a stage; [`teachers`] lets a student learn from SlowFast. [`crossval`](mod@crossval) does all folds, and [`distill`](mod@distill) the
 //! whole way: teachers, student, model folder. [`check`](mod@check) says what a training would
 //! find. Whatever is finished is taken as it is, and what was interrupted resumes.
 
@@ -22,7 +21,7 @@ use crate::data::Places;
 use crate::data::folds::FoldMode;
 use crate::error::{Error, Result};
 use crate::judge::summary::RESULT;
-use crate::train::checkpoint::{CHECKPOINT, Checkpoint};
+use crate::train::checkpoint::{CHECKPOINT, Checkpoint, Header};
 use crate::train::learner::Stop;
 use crate::train::recipe::Recipe;
 use std::path::{Path, PathBuf};
@@ -104,6 +103,22 @@ impl FitOptions {
         let header = Checkpoint::load(&path)?.header;
         let same = (&header.recipe, header.fold, header.folds) == (&self.recipe, self.fold, self.folds);
         Ok(header.finished && same)
+    }
+
+    /// The header of a training of the stage called `stage` that is about to begin. What all folds
+    /// share holds nothing out.
+    fn header(&self, stage: &str, labels: &[String], n_steps: u64) -> Header {
+        let is_shared = self.is_shared(stage);
+        Header {
+            recipe: self.recipe.clone(),
+            stage: stage.to_owned(),
+            labels: labels.to_vec(),
+            fold: self.fold.filter(|_| !is_shared),
+            folds: if is_shared { self.recipe.folds } else { self.folds },
+            step: 0,
+            n_steps,
+            finished: false,
+        }
     }
 
     fn described_fold(&self) -> String {

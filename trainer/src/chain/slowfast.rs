@@ -146,7 +146,7 @@ fn stage(options: &FitOptions, sets: &Sets, index: usize) -> Result<SlowFast> {
     let (folder, exists) = options.existing(&of.name)?;
     let path = options.checkpoint(&of.name);
     let n_steps = crate::train::slowfast::plan::Plan::new(of, 0, sets.train.segments().len()).n_steps;
-    let mut header = header(options, sets, &of.name, n_steps);
+    let mut header = options.header(&of.name, &sets.labels, n_steps);
     let resumed = exists.then(|| Checkpoint::resume(&path, &header)).transpose()?;
     if let Some(checkpoint) = resumed.as_ref().filter(|c| c.header.finished) {
         return slowfast_of(checkpoint, device)?.frozen_copy();
@@ -172,19 +172,6 @@ fn stage(options: &FitOptions, sets: &Sets, index: usize) -> Result<SlowFast> {
     let (network, tensors) = learner.finish()?;
     save(&path, &Header { finished: true, ..header }, &tensors)?;
     Ok(network)
-}
-
-fn header(options: &FitOptions, sets: &Sets, stage: &str, n_steps: u64) -> Header {
-    Header {
-        recipe: options.recipe.clone(),
-        stage: stage.to_owned(),
-        labels: sets.labels.clone(),
-        fold: options.fold,
-        folds: options.folds,
-        step: 0,
-        n_steps,
-        finished: false,
-    }
 }
 
 /// The weights that a stage starts from, and the checkpoint of this trainer that its file is, if it
@@ -222,7 +209,7 @@ fn averaged(options: &FitOptions, sets: &Sets, models: &[(String, SlowFast)]) ->
     let network = SlowFast::average(&networks)?;
     let folder = options.stage_folder(AVERAGE);
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    let header = Header { finished: true, ..header(options, sets, AVERAGE, 0) };
+    let header = Header { finished: true, ..options.header(AVERAGE, &sets.labels, 0) };
     save(&options.checkpoint(AVERAGE), &header, &network_tensors(&network))?;
     Ok(network)
 }

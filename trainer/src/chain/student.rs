@@ -110,18 +110,7 @@ impl Material {
 
     /// What a checkpoint of stage number `index` belongs to.
     fn header(&self, options: &FitOptions, index: usize, n_steps: u64) -> Header {
-        let stage = &options.recipe.stages[index].name;
-        let is_shared = options.is_shared(stage);
-        Header {
-            recipe: options.recipe.clone(),
-            stage: stage.clone(),
-            labels: self.labels.clone(),
-            fold: options.fold.filter(|_| !is_shared),
-            folds: if is_shared { options.recipe.folds } else { options.folds },
-            step: 0,
-            n_steps,
-            finished: false,
-        }
+        options.header(&options.recipe.stages[index].name, &self.labels, n_steps)
     }
 
     /// Whether stage number `index` is there, trained by this very recipe.

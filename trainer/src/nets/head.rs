@@ -36,7 +36,7 @@ impl HeadConfig {
         HeadShape { patch_steps, lookahead_steps, context_steps }
     }
 
-    /// How a manifest describes the network: a whole patch anew for every step.
+    /// How a manifest describes the network: a whole patch is computed again for every step.
     pub fn described(&self, frontend: &FrontendConfig) -> Network {
         let n_frames = self.patch_steps * PATCH;
         let n_field = (n_frames - 1) * frontend.hop_length + frontend.win_length;
@@ -60,8 +60,8 @@ impl HeadConfig {
     }
 }
 
-/// Patches as a head on CED-tiny sees them in training: one begins [`Patches::HOP`] steps after the other,
-/// and each is kept for so many steps.
+/// The patches of a scene that a head learns from. One begins [`Patches::HOP`] steps after the
+/// other, and this number of its steps is learnt from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patches {
     /// Steps of a patch.

@@ -77,6 +77,13 @@ impl Optimizer {
     }
 }
 
+/// A trained tensor with its weight decay: only matrices and kernels decay, not batch norms and
+/// biases.
+pub fn with_decay(value: &mut Tensor, decay: f64) -> (&mut Tensor, f64) {
+    let decay = if value.dim() > 1 { decay } else { 0.0 };
+    (value, decay)
+}
+
 fn zeros_like(value: &Tensor) -> Result<Tensor> {
     Ok(value.f_detach()?.f_zeros_like()?)
 }

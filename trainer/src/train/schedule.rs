@@ -1,6 +1,6 @@
-//! Learning rate as a function of the step.
+//! Learning rate and memory of the averaged weights as functions of the step.
 //!
-//! Enters: the step and the stage. Leaves: a learning rate. Stateless, so that a resumed training
+//! Enters: the step and the stage. Leaves: a number. Stateless, so that a resumed training
 //! continues on the same curve.
 
 use super::recipe::{Schedule, Stage};
@@ -27,6 +27,12 @@ pub fn learning_rate(stage: &Stage, step: u64, n_steps: u64, steps_per_epoch: u6
             stage.lr * (stage.final_lr + (1.0 - stage.final_lr) * wave)
         }
     }
+}
+
+/// How much of the moving average of the weights remains after step `step`: that of the stage, and
+/// less at first, because the fresh weights say nothing.
+pub fn memory(stage: &Stage, step: u64) -> f64 {
+    stage.ema.min((step + 1) as f64 / (step + 10) as f64)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! which.
 
 /// What a file of truth looks like, for messages.
-const EXAMPLE: &str = "a file of truth begins with the line onset_s,offset_s,label and has lines such as 1.5,3.25,dog";
+pub(super) const EXAMPLE: &str =
+    "a file of truth begins with the line onset_s,offset_s,label and has lines such as 1.5,3.25,dog";
 
 /// Other names of the columns, without the unit.
 const NAMES: [(&str, &[&str]); 3] = [
@@ -53,7 +54,7 @@ impl Form {
             return Ok(track);
         }
         let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|delimiter| {
-            // The first of equals.
+            // Of equals the comma.
             let n = first.bytes().filter(|byte| byte == delimiter).count();
             (n, *delimiter == b',')
         });

@@ -57,7 +57,7 @@ pub(super) struct SerialNode {
 }
 
 impl SerialNode {
-    /// The node of `spec`, which is told of what `lamps` holds. Its features must be those of
+    /// The node of `spec`, to which goes what `lamps` holds. Its features must be those of
     /// `frontend`.
     ///
     /// # Errors

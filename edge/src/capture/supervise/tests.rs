@@ -1,4 +1,4 @@
-//! A source that opens, fails and stalls as it is told.
+//! A source that opens, fails and stalls by a script.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, channel};
@@ -8,7 +8,7 @@ use crate::capture::Content;
 use crate::ring;
 use crate::status::Status;
 
-/// Opens, fails and stalls as it is told.
+/// Opens, fails and stalls, one step after the other.
 struct Script(VecDeque<Step>);
 
 const FOR_EVER: Step = Step::Delivers { n_looks: usize::MAX };

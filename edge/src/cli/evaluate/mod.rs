@@ -26,7 +26,7 @@ use recordings::{Found, Recording};
 pub(super) fn evaluate(args: &EvaluateArgs) -> Result<ExitCode> {
     let settings = Settings::load(args.config.as_deref(), &args.overrides())?;
     edge::logging::start("warn")?;
-    let Found { mut recordings, foreign } = recordings::find(&args.audio, &args.truth)?;
+    let Found { recordings, foreign } = recordings::find(&args.audio, &args.truth)?;
     let mut skipped: Vec<Skipped> =
         foreign.iter().map(|path| Skipped::new(path, "its format is not decoded")).collect();
     let model = settings.model(Model::load(&model::find(settings.model_dir.as_deref())?)?)?;
@@ -39,32 +39,30 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<ExitCode> {
         .collect::<Result<_, _>>()?;
     // One choice for all recordings.
     let precision = load_engine(&model, settings.precision)?.precision();
-    let (mut heard, mut sounds, mut there) = (Vec::new(), Vec::new(), Vec::new());
+    let n_recordings = recordings.len();
+    let (mut measured, mut heard, mut sounds) = (Vec::new(), Vec::new(), Vec::new());
     let mut code = ExitCode::SUCCESS;
-    for (recording, truth) in recordings.iter().zip(&truths) {
+    for (recording, truth) in recordings.into_iter().zip(&truths) {
         let recorded = match listen(&model, &rules, precision.into(), &recording.audio) {
-            Err(error) if error.kind() == ErrorKind::Audio && recordings.len() > 1 => {
+            Err(error) if error.kind() == ErrorKind::Audio && n_recordings > 1 => {
                 skipped.push(Skipped::new(&recording.audio, &error));
-                there.push(false);
                 code = ExitCode::FAILURE;
                 continue;
             }
             recorded => recorded?,
         };
-        there.push(true);
         let mut truth = truth.clone().within(recorded.duration_s, &recording.truth)?;
         // What is never reported is not missed.
         truth.sounds.retain(|sound| rules.classes[sound.class_id].is_some());
         sounds.push(truth.sounds);
         heard.push(recorded);
+        measured.push(recording);
     }
 
-    let mut is_there = there.into_iter();
-    recordings.retain(|_| is_there.next().unwrap_or(false));
     for Skipped { audio, reason } in &skipped {
         super::say(format_args!("earwitness: {audio} is left out: {reason}"));
     }
-    if recordings.is_empty() {
+    if measured.is_empty() {
         return Err(Error::usage("--audio", "none of the recordings can be decoded"));
     }
 
@@ -79,11 +77,11 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<ExitCode> {
         duration_s: &duration_s,
         points: &points,
     };
-    let document = Document::new(&model, precision, &recordings, skipped, unknown_labels(&truths), &evaluation);
+    let document = Document::new(&model, precision, &measured, skipped, unknown_labels(&truths), &evaluation);
     let text = if args.json { document.to_json() + "\n" } else { table::table(&document) };
     std::io::stdout().write_all(text.as_bytes()).map_err(stdout_error)?;
     if let Some(dir) = &args.plot {
-        draw(dir, &evaluation, &recordings, &model)?;
+        draw(dir, &evaluation, &measured, &model)?;
     }
     Ok(code)
 }

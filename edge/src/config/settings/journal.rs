@@ -11,11 +11,11 @@ use crate::journal::{JournalPlace, JournalSettings};
 const MAX_MB: u32 = 64;
 const MAX_AGE_DAYS: u32 = 30;
 
-/// The settings of the daemon `name`, and what is to be said of how they were written. `client_id` is
-/// the one that it has at a broker, if there is one.
+/// The settings of the daemon `name`, and what is to be said of how they were written. `client_id`
+/// is the one that it has at a broker, if there is one.
 ///
-/// Without a section `[journal]` a file is kept only where a sink needs it (`is_needed`): one that may be
-/// away.
+/// Without a section `[journal]` a file is kept only where a sink needs it (`is_needed`): one that
+/// may be away.
 pub(super) fn journal(
     config: &Config,
     name: &str,
@@ -64,8 +64,8 @@ fn days(n: u32) -> Duration {
     Duration::from_secs(u64::from(n) * 86_400)
 }
 
-/// Where a program keeps what is to survive it: what systemd says (`StateDirectory=`), or the user's
-/// place (XDG Base Directory Specification 0.8).
+/// Where a program keeps what is to survive it: what systemd says (`StateDirectory=`), or the
+/// user's place (XDG Base Directory Specification 0.8).
 fn state_folder(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let path = |name: &str| variable(name).filter(|value| value.starts_with('/'));
     if let Some(given) = path("STATE_DIRECTORY") {

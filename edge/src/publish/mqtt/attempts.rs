@@ -1,12 +1,10 @@
-//! One attempt to connect after the other: errors of the library enter, what they mean, when to try
-//! again and where leaves.
+//! One attempt to connect after the other: faults enter; what several of them mean together, when
+//! to try again and where leaves.
 //!
 //! A connection is sound after it has lived for a minute. What ends earlier, accepted or not, makes
 //! the waits longer.
 
 use std::time::{Duration, Instant};
-
-use rumqttc::ConnectionError;
 
 use super::faults;
 use super::route::Route;
@@ -25,7 +23,6 @@ const LAST_BACKOFF_ACCEPTED: Duration = Duration::from_secs(8);
 const N_ENDS: u32 = 3;
 
 pub(super) struct Attempts {
-    url: BrokerUrl,
     client_id: String,
     route: Route,
     backoff: Backoff,
@@ -55,7 +52,6 @@ pub(super) fn client_id_taken(client_id: &str) -> Fault {
 impl Attempts {
     pub(super) fn new(url: &BrokerUrl, client_id: &str) -> Self {
         Attempts {
-            url: url.clone(),
             client_id: client_id.to_string(),
             route: Route::new(url),
             backoff: Backoff::new(FIRST_BACKOFF, LAST_BACKOFF),
@@ -92,14 +88,14 @@ impl Attempts {
         self.since.is_some_and(|since| since.elapsed() >= SOUND)
     }
 
-    /// Whether the broker has ended a connection that it had accepted.
-    pub(super) fn is_hung_up(&self, error: &ConnectionError) -> bool {
-        self.since.is_some() && faults::fault(error, &self.url).kind() == faults::CLOSED
+    /// Whether `fault` is that the broker has ended a connection that it had accepted.
+    pub(super) fn is_hung_up(&self, fault: &Fault) -> bool {
+        self.since.is_some() && fault.kind() == faults::CLOSED
     }
 
-    /// The connection, or the attempt, has ended, with so much on its way. Returns why.
-    pub(super) fn failed(&mut self, error: &ConnectionError, n_in_flight: usize) -> Fault {
-        let fault = faults::fault(error, &self.url);
+    /// The connection, or the attempt, has ended with `fault` and `n_in_flight` messages on their
+    /// way. Returns why, which earlier ends may show.
+    pub(super) fn failed(&mut self, fault: Fault, n_in_flight: usize) -> Fault {
         let (is_closed, is_silent) = (fault.kind() == faults::CLOSED, fault.kind() == faults::SILENT);
         let lived = self.since.take().map(|since| since.elapsed());
         self.was_accepted = lived.is_some();
@@ -115,7 +111,8 @@ impl Attempts {
             return fault;
         };
         self.backoff.worked_for(lived);
-        // What ended the attempts before was something else, unless it hangs up on what is retained, too.
+        // What ended the attempts before was something else, unless it hangs up on what is
+        // retained, too.
         self.keep_will |= !(is_closed && n_in_flight > 0);
         match (lived < SOUND, is_closed, n_in_flight) {
             (true, true, 0) => self.n_short += 1,

@@ -1,12 +1,13 @@
-//! The connection's thread: packets of the broker enter, what the outbox has leaves; a connection
-//! that ends is made anew, for ever.
+//! The connection's thread: packets of the broker enter, what the outbox has leaves; after a
+//! connection that ends it makes the next one, for ever.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rumqttc::{Client, Connection, Event as Packet, Incoming, Outgoing, Publish, QoS, SubAck, SubscribeReasonCode};
 
-use super::attempts::Attempts;
+use super::attempts::{Attempts, client_id_taken};
+use super::faults;
 use super::leftovers::Leftovers;
 use super::link::Link;
 use super::options::Options;
@@ -17,7 +18,7 @@ use super::{OFFLINE, ONLINE};
 use crate::fault::{Fault, FaultLog};
 use crate::publish::BrokerUrl;
 
-/// After so long the broker has passed on what it has acknowledged, or it never will.
+/// By then the broker has passed on what it has acknowledged, or it never will.
 const ECHO: Duration = Duration::from_secs(5);
 
 /// What the thread and the sink share.
@@ -60,7 +61,7 @@ pub(super) enum Ending {
     Draining,
     /// `offline` is to be acknowledged.
     Farewell,
-    /// The broker was told that this end is meant.
+    /// The broker has been sent DISCONNECT.
     Disconnecting,
     /// The thread is through.
     Done,
@@ -90,11 +91,12 @@ impl Shared {
                     }
                 }
                 Ok(Err(error)) => {
-                    let (n_in_flight, aside) = self.forget_session(&mut connection, attempts.is_hung_up(&error));
+                    let fault = faults::fault(&error, &self.url);
+                    let (n_in_flight, aside) = self.forget_session(&mut connection, attempts.is_hung_up(&fault));
                     if self.lock().ending >= Ending::Draining {
                         break;
                     }
-                    let fault = attempts.failed(&error, n_in_flight);
+                    let fault = attempts.failed(fault, n_in_flight);
                     if let Some((aside, item)) = aside {
                         self.report_aside(aside, &item);
                     }
@@ -159,7 +161,7 @@ impl Shared {
                 state.echo.n_denied += 1;
                 state.outbox.repeat(0);
                 if state.echo.n_denied >= 2 {
-                    self.report_to(&mut state.faults, &super::attempts::client_id_taken(&self.client_id));
+                    self.report_to(&mut state.faults, &client_id_taken(&self.client_id));
                 }
             }
         } else if self.topics.births().iter().any(|birth| birth == topic) {

@@ -223,9 +223,8 @@ impl Sink for MqttSink {
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let depth = state.outbox.depth();
-        let n_lost = depth.n_in_memory;
-        if depth.n_events > n_lost {
-            let n_kept = depth.n_events - n_lost;
+        let (n_lost, n_kept) = (depth.n_in_memory, depth.n_on_disk());
+        if n_kept > 0 {
             tracing::info!(peer = self.shared.peer, n_kept, "{n_kept} events are kept for the next start");
         }
         if n_lost > 0 {

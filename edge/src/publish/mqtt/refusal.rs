@@ -85,8 +85,7 @@ impl Refusal {
 
     /// Whether the item is left out.
     pub(super) fn is_aside(&self, key: Key, now: Instant) -> bool {
-        let holds = |until: Option<&Instant>| until.is_some_and(|until| now < *until);
-        holds(self.items.get(&key)) || holds(self.kinds.get(&key.kind()))
+        self.items.get(&key).is_some_and(|until| now < *until) || self.is_kind_aside(key.kind(), now)
     }
 
     /// Whether everything of the kind is left out.

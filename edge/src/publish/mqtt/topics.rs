@@ -9,7 +9,7 @@ use super::refusal::Kind;
 use super::{Device, NONE, OFF, ONLINE, discovery};
 use crate::publish::{Label, MqttSettings};
 
-/// Where Home Assistant speaks of itself unless it was told to do otherwise, whatever the prefix of
+/// Where Home Assistant speaks of itself unless it is configured otherwise, whatever the prefix of
 /// discovery.
 const HOME_ASSISTANT: &str = "homeassistant";
 

@@ -43,7 +43,7 @@ pub(super) struct Client {
 impl Client {
     /// # Errors
     ///
-    /// For headers that cannot be sent, and when the system has no root certificates for TLS.
+    /// When the system has no root certificates for TLS.
     pub(super) fn new(settings: &WebhookSettings) -> Result<Self> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)

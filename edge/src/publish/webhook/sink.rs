@@ -16,7 +16,7 @@ use crate::decide::Phase;
 use crate::error::{Error, Result};
 use crate::fault::{Backoff, Fault, FaultLog};
 use crate::journal::{Cursor, Gauge, Journal, Record, Start, Waker};
-use crate::publish::Sink;
+use crate::publish::{Sink, join_until};
 
 /// Wait after the first failure; doubled after each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -130,21 +130,14 @@ impl Sink for WebhookSink {
     fn finish(&mut self, deadline: Instant) -> Result<()> {
         self.ending.store(true, Ordering::Release);
         self.waker.wake();
-        let is_done = |thread: &Option<JoinHandle<()>>| thread.as_ref().is_none_or(JoinHandle::is_finished);
-        while !is_done(&self.thread) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(5));
-        }
+        join_until(&mut self.thread, deadline, &self.name);
         let depth = self.link.gauge.depth();
-        let (n_lost, n_kept) = (depth.n_in_memory, depth.n_events - depth.n_in_memory.min(depth.n_events));
+        let (n_lost, n_kept) = (depth.n_in_memory, depth.n_on_disk());
         if n_kept > 0 {
             tracing::info!(sink = self.name, n_kept, "{}: {n_kept} events are kept for the next start", self.name);
         }
         if n_lost > 0 {
             tracing::warn!(sink = self.name, n_lost, "{}: {n_lost} events not delivered", self.name);
-        }
-        // A thread that waits for its server ends with the process.
-        if is_done(&self.thread) && self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread of {} ended in a panic", self.name);
         }
         Ok(())
     }
@@ -254,7 +247,7 @@ impl Worker {
     fn taken(&mut self) {
         self.link.n_posted.fetch_add(1, Ordering::Relaxed);
         self.link.set_fault(None);
-        self.backoff = Backoff::new(FIRST_BACKOFF, LAST_BACKOFF);
+        self.backoff.reset();
         if self.faults.recovered() {
             tracing::info!("webhook: {} takes events again", self.link.url);
         }
@@ -262,7 +255,7 @@ impl Worker {
 
     fn refused(&mut self, record: &Record, fault: &Fault) {
         self.link.n_refused.fetch_add(1, Ordering::Relaxed);
-        self.backoff = Backoff::new(FIRST_BACKOFF, LAST_BACKOFF);
+        self.backoff.reset();
         let label = &record.label;
         tracing::warn!(label, kind = fault.kind(), "webhook: an event {label} is left out, it was refused: {fault}");
     }

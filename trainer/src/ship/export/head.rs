@@ -10,10 +10,10 @@ use crate::nets::head::{HeadConfig, HeadNetwork};
 use crate::nets::teacher::ced::{self, Ced, EMBEDDING_WIDTH};
 use crate::train::checkpoint::Checkpoint;
 use assemble::ced::{HIDDEN, MAX_STEPS, N_BANDS, N_BLOCKS, PATCH, Weights};
-use assemble::folder::HEAD_FILE;
 use edge::engine::{BatchEngine, Precision, WindowEngine};
 use edge::model::{MANIFEST_FILE, Model};
-use edge_frontend::{Files, FrontendConfig};
+use edge_frontend::Files;
+use edge_frontend::manifest::HEAD_FILE;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
@@ -26,7 +26,6 @@ pub(super) fn write_model(loaded: &Checkpoint, config: &HeadConfig, out: &Path, 
     let get = |name: &str| Ok(loaded.tensor(&format!("final/{name}"))?.shallow_clone());
     let trained = HeadNetwork::of_tensors(config, get)?;
     let head = trained.folded(&parts.classes)?;
-    let n_classes = parts.classes.len();
     head.write(&out.join(HEAD_FILE))?;
     let weights = Weights::load(&ced::place())?;
     let bytes = assemble::network::encode(&weights, &head, &frontend, &parts.name);
@@ -36,9 +35,9 @@ pub(super) fn write_model(loaded: &Checkpoint, config: &HeadConfig, out: &Path, 
     write(out, MANIFEST_FILE, manifest.to_toml()?.as_bytes())?;
     let golden_folder = out.join("golden");
     let frames = golden::write_clip(&golden_folder, &frontend)?;
-    let agreement = verify(out, config, &trained, &frontend, &classes, &frames)?;
+    let agreement = verify(out, config, (&Ced::of(&weights)?, &trained), &classes, &frames)?;
     golden::write_logits(&golden_folder, out, &frames)?;
-    let (n_params, mmac) = cost(config, n_classes);
+    let (n_params, mmac) = cost(config, classes.len());
     Ok(ExportReport {
         n_bytes: bytes.len(),
         n_bytes_int8: None,
@@ -68,12 +67,12 @@ fn cost(config: &HeadConfig, n_classes: usize) -> (usize, f64) {
 fn verify(
     folder: &Path,
     config: &HeadConfig,
-    head: &HeadNetwork,
-    frontend: &FrontendConfig,
+    (tagger, head): (&Ced, &HeadNetwork),
     classes: &[usize],
     frames: &[f32],
 ) -> Result<Agreement> {
-    let tagger = Ced::load(&ced::place())?;
+    let model = Model::load(folder)?;
+    let frontend = &model.manifest.frontend;
     let (factor, offset) = assemble::ced::decibels(frontend);
     let frames_of = Tensor::f_from_slice(frames)?.f_view([-1, frontend.n_mels as i64])?;
     let decibels = frames_of.f_mul_scalar(f64::from(factor))?.f_add_scalar(f64::from(offset))?;
@@ -87,7 +86,6 @@ fn verify(
     let logits = tch::no_grad(|| head.logits(&seen, &mean, Ok))?.f_index_select(2, &Tensor::f_from_slice(&rows)?)?;
     let expected = Vec::<f32>::try_from(&logits.f_contiguous()?.f_view([-1])?)?;
 
-    let model = Model::load(folder)?;
     let batch = BatchEngine::load(&model, Precision::F32)?.run(frames)?;
     let streamed = stream(&mut WindowEngine::load(&model, Precision::F32)?, frames)?;
     let agreement = Agreement {

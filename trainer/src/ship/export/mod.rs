@@ -22,10 +22,10 @@ use crate::ship::quantize::Quantized;
 use crate::train::checkpoint::{Checkpoint, Header};
 use crate::train::recipe::{Export, Network, Recipe};
 use crate::train::student::finished_student;
+use assemble::sha256;
 use edge::model::MANIFEST_FILE;
 use edge_frontend::manifest::MANIFEST_VERSION;
 use edge_frontend::{DataNotes, Decision, Files, Manifest, ModelFile, Smoothing};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -131,8 +131,8 @@ impl Parts<'_> {
     }
 }
 
-/// Writes the file called `file` into the folder `out`, and leaves its line of the manifest.
-fn write(out: &Path, file: &str, bytes: &[u8]) -> Result<ModelFile> {
+/// Writes the file called `file` into the folder `out`, and leaves what a manifest says of it.
+pub(crate) fn write(out: &Path, file: &str, bytes: &[u8]) -> Result<ModelFile> {
     let path = out.join(file);
     std::fs::write(&path, bytes).map_err(Error::io(&path))?;
     Ok(ModelFile { path: file.to_owned(), sha256: sha256(bytes) })
@@ -246,8 +246,4 @@ fn folds_name(folds: FoldMode) -> &'static str {
 /// To four digits: a fold has a few hundred clips.
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }

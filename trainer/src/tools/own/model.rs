@@ -7,7 +7,7 @@
 use super::start::{Classes, Head, Start};
 use crate::error::{Error, Result};
 use crate::nets::student::Student;
-use crate::ship::export::{self, reread, sha256};
+use crate::ship::export::{self, reread};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::{MANIFEST_FILE, Model};
 use edge_frontend::{DataNotes, Decision, Manifest};
@@ -54,9 +54,7 @@ pub fn write(
         let weight = own.weight.f_add(&head.weight.f_sub(&first.weight)?)?;
         let bias = own.bias.f_add(&head.bias.f_sub(&first.bias)?)?;
         let bytes = reread::with_head(&bytes, &path, (&weight, &bias), &about.name)?;
-        let written = out.join(&file.path);
-        std::fs::write(&written, &bytes).map_err(Error::io(&written))?;
-        file.sha256 = sha256(&bytes);
+        *file = export::write(out, &file.path, &bytes)?;
     }
     let manifest = Manifest {
         name: about.name,
@@ -69,8 +67,7 @@ pub fn write(
         data: about.data,
         ..old.clone()
     };
-    let path = out.join(MANIFEST_FILE);
-    std::fs::write(&path, manifest.to_toml()?).map_err(Error::io(&path))
+    export::write(out, MANIFEST_FILE, manifest.to_toml()?.as_bytes()).map(|_| ())
 }
 
 /// Writes the golden files of the model in `out` and compares what the daemon computes with

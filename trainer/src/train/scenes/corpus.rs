@@ -205,19 +205,20 @@ impl SceneCorpus {
         let unused = free().pop();
         let tagger = unused.map_or_else(|| self.tagger(), Ok)?;
         let frames = Tensor::f_from_slice(&frames)?.f_view([-1, n_mels])?;
-        let (embeddings, tags) = match self.making.hearing {
-            Hearing::Pieces => hear(&tagger, self.frontend.sample_rate, &scene.samples)?,
-            Hearing::Patches(patches) => hear_patches(&tagger, &self.frontend, patches, &frames)?,
+        let (kept, (embeddings, tags)) = match self.making.hearing {
+            Hearing::Pieces => (frames, hear(&tagger, self.frontend.sample_rate, &scene.samples)?),
+            // A head sees what the tagger hears alone.
+            Hearing::Patches(patches) => {
+                (frames.f_narrow(0, 0, 0)?, hear_patches(&tagger, &self.frontend, patches, &frames)?)
+            }
         };
         free().push(tagger);
-        // A head sees what the tagger hears alone.
-        let n_kept = if self.making.hearing == Hearing::Pieces { frames.size()[0] } else { 0 };
         let event = |is_certain: bool| {
             move |e: TruthEvent| Event { onset_s: e.onset_s, offset_s: e.offset_s, label: e.label, is_certain }
         };
         let certain = scene.truth.into_iter().map(event(true));
         Ok(Scene {
-            frames: frames.f_narrow(0, 0, n_kept)?.f_to_kind(Kind::Half)?,
+            frames: kept.f_to_kind(Kind::Half)?,
             embeddings,
             tags,
             events: certain.chain(scene.unsure.into_iter().map(event(false))).collect(),

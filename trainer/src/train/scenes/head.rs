@@ -4,8 +4,7 @@
 use super::batcher::scene_of;
 use super::corpus::SceneCorpus;
 use super::truth::Truth;
-use super::{binary_cross_entropy, found};
-use crate::common::maths::Expr;
+use super::{found, label_loss};
 use crate::common::progress::Counted;
 use crate::common::random::{Purpose, rng_for};
 use crate::error::{Error, Result};
@@ -14,9 +13,9 @@ use crate::nets::teacher::ced;
 use crate::train::checkpoint::Header;
 use crate::train::learner::Learner;
 use crate::train::metrics::Step;
-use crate::train::optim::Optimizer;
+use crate::train::optim::{Optimizer, with_decay};
 use crate::train::recipe::{Recipe, Stage, Tagger};
-use crate::train::schedule::learning_rate;
+use crate::train::schedule::{learning_rate, memory};
 use crate::train::{drop_out, optimizer_tensors};
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
@@ -161,19 +160,13 @@ impl Learner for HeadLearner {
     fn step(&mut self, Batch([steps, means, truth, known]): Batch, step: u64) -> Result<Step> {
         let mut rng = rng_for(self.seed, Purpose::Dropout, step);
         let logits = self.head.logits(&steps, &means, |hidden| drop_out(&hidden, self.stage.dropout, &mut rng))?;
-        let n_outputs = (logits.numel() as i64 / logits.size()[2]) as f64;
-        let loss = binary_cross_entropy(&logits, &truth) * Expr::of(&known);
-        let loss = loss.sum_all().map(|sum| sum.f_div_scalar(n_outputs)).tensor()?;
+        let loss = label_loss(&logits, &truth, &known)?;
         loss.f_backward()?;
         let lr = learning_rate(&self.stage, step, self.n_steps, self.steps_per_epoch());
         let decay = self.stage.weight_decay.unwrap_or(self.recipe.train.weight_decay);
-        let params = self.head.params_mut().iter_mut().map(|(_, value)| {
-            let decay = if value.dim() > 1 { decay } else { 0.0 };
-            (value, decay)
-        });
+        let params = self.head.params_mut().iter_mut().map(|(_, value)| with_decay(value, decay));
         self.optimizer.step(params, lr, step)?;
-        // A short memory at first: the fresh weights say nothing.
-        let memory = self.stage.ema.min((step + 1) as f64 / (step + 10) as f64);
+        let memory = memory(&self.stage, step);
         tch::no_grad(|| {
             for ((_, average), (_, value)) in self.average.params_mut().iter_mut().zip(self.head.params()) {
                 let _ = average.f_lerp_(value, 1.0 - memory)?;

@@ -91,14 +91,6 @@ impl<'a> SceneLearner<'a> {
         Ok(self.batcher.batch(step)?.crops.f_to_device(self.device)?)
     }
 
-    /// Cross-entropy of each label where the truth is known, summed over the labels, mean over the
-    /// outputs.
-    fn label_loss(&self, logits: &Tensor, truth: &Tensor, known: &Tensor) -> Result<Tensor> {
-        let n_outputs = (logits.numel() / logits.size()[2] as usize) as f64;
-        let loss = binary_cross_entropy(logits, truth);
-        (loss * Expr::of(known)).sum_all().map(|sum| sum.f_div_scalar(n_outputs)).tensor()
-    }
-
     /// Distance from the tagger's embedding, and cross-entropy with its posteriors summed over the
     /// classes, means over the outputs.
     fn tagger_losses(&self, predicted: &Tensor, batch: &Batch) -> Result<(Tensor, Tensor)> {
@@ -113,6 +105,14 @@ impl<'a> SceneLearner<'a> {
         let of_tags = binary_cross_entropy(&tags, &posteriors).mean_all() * ced::N_TAGS as f64;
         Ok((distance, of_tags.tensor()?))
     }
+}
+
+/// Cross-entropy of each label where the truth is known, summed over the labels, mean over the
+/// outputs. All are `(B, T', L)`.
+fn label_loss(logits: &Tensor, truth: &Tensor, known: &Tensor) -> Result<Tensor> {
+    let n_outputs = (logits.numel() / logits.size()[2] as usize) as f64;
+    let loss = binary_cross_entropy(logits, truth);
+    (loss * Expr::of(known)).sum_all().map(|sum| sum.f_div_scalar(n_outputs)).tensor()
 }
 
 /// Elementwise binary cross-entropy of logits with targets from 0 to 1:
@@ -144,7 +144,7 @@ impl Learner for SceneLearner<'_> {
 
         let (distance, of_tags) = self.tagger_losses(&predicted, &batch)?;
         let (truth, known) = (batch.truth.f_to_device(self.device)?, batch.known.f_to_device(self.device)?);
-        let of_labels = self.label_loss(&logits, &truth, &known)?;
+        let of_labels = label_loss(&logits, &truth, &known)?;
         let value = |loss: &Tensor| loss.f_double_value(&[]);
         let losses =
             vec![("loss", value(&of_labels)?), ("teacher_loss", value(&distance)?), ("tags_loss", value(&of_tags)?)];

@@ -3,10 +3,10 @@
 
 use crate::error::Result;
 use crate::nets::student::Student;
-use crate::train::optim::Optimizer;
+use crate::train::optim::{Optimizer, with_decay};
 use crate::train::optimizer_tensors;
 use crate::train::recipe::{Stage, Train};
-use crate::train::schedule::learning_rate;
+use crate::train::schedule::{learning_rate, memory};
 use tch::Tensor;
 
 /// A student with its optimiser and the moving average of its weights.
@@ -55,15 +55,9 @@ impl Weights {
         let lr = learning_rate(&self.stage, step, n_steps, steps_per_epoch);
         let decay = self.weight_decay;
         let trained = self.student.params_mut().iter_mut().filter(|p| p.trained);
-        // Only matrices and kernels decay, not batch norm and biases.
-        let trained = trained.map(|p| {
-            let decay = if p.value.dim() > 1 { decay } else { 0.0 };
-            (&mut p.value, decay)
-        });
+        let trained = trained.map(|p| with_decay(&mut p.value, decay));
         self.optimizer.step(trained, lr, step)?;
-        // A short memory at first: the fresh weights say nothing.
-        let memory = self.stage.ema.min((step + 1) as f64 / (step + 10) as f64);
-        self.average.average_towards(&self.student, memory)?;
+        self.average.average_towards(&self.student, memory(&self.stage, step))?;
         Ok(lr)
     }
 

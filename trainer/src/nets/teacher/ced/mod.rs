@@ -58,8 +58,16 @@ impl Ced {
     ///
     /// If the file is missing or is not exactly the crate's.
     pub fn load(path: &Path) -> Result<Self> {
-        let weights = Weights::load(path)?;
-        Ok(Self { front_end: FrontEnd::of(&weights)?, network: Network::of(&weights)?, device: Device::Cpu })
+        Self::of(&Weights::load(path)?)
+    }
+
+    /// The network of its weights.
+    ///
+    /// # Errors
+    ///
+    /// If libtorch cannot allocate it.
+    pub fn of(weights: &Weights) -> Result<Self> {
+        Ok(Self { front_end: FrontEnd::of(weights)?, network: Network::of(weights)?, device: Device::Cpu })
     }
 
     /// The same network on `device`, its blocks in `kind`. Front end and output layer stay in

@@ -11,7 +11,7 @@ mod graph;
 mod read;
 mod verify;
 
-use super::{NETWORK_FILE, golden, sha256, topic_level};
+use super::{NETWORK_FILE, golden, topic_level, write};
 use crate::error::{Error, Result};
 use crate::judge::summary::Summary;
 use crate::nets::slowfast::fused::leaders;
@@ -92,10 +92,8 @@ pub fn export_fused(fusion: &Fusion, out: &Path) -> Result<FusedReport> {
     let encoded = graph::encode(fusion.members, &leaders, fusion.name)?;
     let golden_folder = out.join("golden");
     std::fs::create_dir_all(&golden_folder).map_err(Error::io(&golden_folder))?;
-    let path = out.join(NETWORK_FILE);
-    std::fs::write(&path, &encoded.bytes).map_err(Error::io(&path))?;
-    let path = out.join(MANIFEST_FILE);
-    std::fs::write(&path, manifest(fusion, sha256(&encoded.bytes)).to_toml()?).map_err(Error::io(&path))?;
+    let manifest = manifest(fusion, write(out, NETWORK_FILE, &encoded.bytes)?);
+    write(out, MANIFEST_FILE, manifest.to_toml()?.as_bytes())?;
     let frames = golden::write_clip(&golden_folder, fusion.frontend)?;
     let agreement = verify_fused(out, fusion.members, &frames)?;
     golden::write_logits(&golden_folder, out, &frames)?;
@@ -124,7 +122,7 @@ pub fn fused_metrics(summary: &Summary) -> BTreeMap<String, f64> {
     metrics
 }
 
-fn manifest(fusion: &Fusion, sha256: String) -> Manifest {
+fn manifest(fusion: &Fusion, f32: ModelFile) -> Manifest {
     let Fusion { settings, frontend, members, labels, .. } = fusion;
     let network = Network {
         kind: NetworkKind::Window,
@@ -143,7 +141,7 @@ fn manifest(fusion: &Fusion, sha256: String) -> Manifest {
         frontend_hash: frontend.hash(),
         frontend: (*frontend).clone(),
         network: network.with_pulse(fusion.hop_frames),
-        files: Files { f32: ModelFile { path: NETWORK_FILE.to_owned(), sha256 }, int8: None },
+        files: Files { f32, int8: None },
         decision: settings.decision.clone(),
         metrics: fusion.metrics.clone(),
         data: settings.data.clone(),
