@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Fetches recordings of the world from Debian's packages, by name: speech, music and things, to train on or to test with. Needs apt-get
 # (elsewhere than on Debian: the .deb files in DIR/debs, from any mirror), dpkg-deb or ar, and ffmpeg, which makes Vorbis of Opus and G.722.
-# Usage: get-sounds.sh [--list] [--test] DIR
-#   --list  what would be fetched, with sizes and licences; fetches nothing
-#   --test  the packages reserved for testing, in place of those for training; never train on them
-#   DIR     gets KIND/PACKAGE/FILE, sources.csv and debs/ (which may be removed afterwards); what is there and intact is not fetched again
+# Usage: get-sounds.sh [--list] [--validation | --test] DIR
+#   --list        what would be fetched, with sizes and licences; fetches nothing
+#   --validation  the packages that thresholds are chosen on, in place of those for training
+#   --test        the packages reserved for testing; never train on them
+#   DIR           gets KIND/PACKAGE/FILE, sources.csv and debs/ (which may be removed afterwards); what is there and intact is not fetched again
 # From the environment: EARWITNESS_SOUNDS_TABLE (sounds.tsv beside this script), whose columns are
-#   package, version, sha256 and size (of the .deb, in bytes), use (train, test), kind (speech, music, things), paths, files, hours, licence
+#   package, version, sha256 and size (of the .deb, in bytes), use (train, validation, test), kind (speech, music, things), paths, files, hours, licence
 #   `paths` is an extended regular expression for the path below usr/share; a recording belongs to the first line of its package that fits,
 #   and is left out if that line's kind is `-`.
 set -euo pipefail
 
-usage='usage: get-sounds.sh [--list] [--test] DIR'
+usage='usage: get-sounds.sh [--list] [--validation | --test] DIR'
 here=$(cd "$(dirname "$0")" && pwd)
 table=${EARWITNESS_SOUNDS_TABLE:-$here/sounds.tsv}
 
@@ -220,6 +221,7 @@ dir=
 while [ $# -gt 0 ]; do
     case $1 in
     --list) only_list=1 ;;
+    --validation) use=validation ;;
     --test) use=test ;;
     -h | --help)
         sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0"
@@ -243,9 +245,9 @@ fi
 
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
-for other in train test; do
+for other in train validation test; do
     [ "$other" = "$use" ] || [ ! -e "$dir/.fetched/$other" ] ||
-        fail "$dir holds the recordings to $other with; take another folder, as nothing may be both trained on and tested with"
+        fail "$dir holds the recordings for the use '$other'; take another folder, as nothing may be both trained on and tested with"
 done
 debs=$dir/debs
 done_dir=$dir/.fetched/$use

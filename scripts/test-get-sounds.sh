@@ -54,7 +54,7 @@ dpkg-deb --root-owner-group --build "$tree" "$deb" >/dev/null
 sum=$(sha256sum <"$deb" | cut -d' ' -f1)
 
 # The table that is committed: ten columns, all of which are filled, and one package for one use.
-holds awk -F'\t' '!/^#/ && (NF != 10 || length($3) != 64 || $5 !~ /^(train|test)$/ || $10 == "") { bad = 1 } END { exit bad }' sounds.tsv
+holds awk -F'\t' '!/^#/ && (NF != 10 || length($3) != 64 || $5 !~ /^(train|validation|test)$/ || $10 == "") { bad = 1 } END { exit bad }' sounds.tsv
 holds awk -F'\t' '!/^#/ { if ($1 in use && use[$1] != $5) bad = 1; use[$1] = $5 } END { exit bad }' sounds.tsv
 env PATH="$work/bin" ./get-sounds.sh --list >"$work/list"
 holds grep -q '^tuxpaint-stamps-default ' "$work/list"
@@ -88,5 +88,12 @@ rmdir "$out/debs" && mv "$work/aside" "$out/debs"
 get "$out" >"$work/log" 2>"$work/steps"
 holds grep -qx kettle.wav "$out/things/noises/noises__kitchen__kettle.wav"
 refuses 'nothing may be both trained on and tested with' --test "$out"
+write_table "$sum"
+sed -i 's/\ttest\t/\tvalidation\t/' "$work/sounds.tsv"
+mkdir "$work/validation"
+cp -r "$out/debs" "$work/validation/debs"
+get --validation "$work/validation" >"$work/log" 2>"$work/steps"
+holds grep -qE '^total +music +4 ' "$work/log"
+refuses "holds the recordings for the use 'validation'" "$work/validation"
 
 printf '%s passed, 0 failed\n' "$n_passed"
