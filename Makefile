@@ -4,6 +4,7 @@
 #   make demo SOURCE=mic     the same daemon on the default microphone
 #   make test                lints and tests everything, as CI does
 #   make bench               latency of each stage and of the whole chain
+#   make bench-instructions  instructions of each stage beside the committed ones, the same on a busy machine; WRITE=1 commits them
 #   make bench-training      training throughput beside plain PyTorch's; BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network beside other engines; BENCH_FLAGS="--quick", --help for more
 #   make ced                 brings the network that the trainer learns from, CED-tiny (7 MB, Apache-2.0)
@@ -42,7 +43,7 @@ FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 # Where the trainer looks for CED-tiny, too.
 export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 
-.PHONY: ablation ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -125,6 +126,11 @@ fuzz:
 
 bench: system-demo
 	cargo bench -p benches
+
+# Repeatable, however busy the machine is. WRITE=1 writes benches/instructions.toml.
+bench-instructions: system-test
+	cargo build --release -p edge -p benches
+	$(BUILD)/release/instructions $(if $(WRITE),--write,)
 
 bench-training: system-test torch
 	$(WITH_TORCH) cargo bench -p trainer --bench throughput -- $(BENCH_FLAGS)

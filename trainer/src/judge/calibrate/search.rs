@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 const THRESHOLDS: [f32; 18] =
     [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.36, 0.42, 0.5, 0.58, 0.66, 0.74, 0.82, 0.88, 0.93, 0.96, 0.98, 0.99];
 /// Thresholds at which an event ends, as shares of those at which it begins.
-const OFF_SHARES: [f32; 4] = [0.3, 0.5, 0.7, 0.9];
+const OFF_SHARES: [f32; 6] = [0.1, 0.2, 0.3, 0.5, 0.7, 0.9];
 /// Frames that are tried.
 const WINDOWS: [u32; 5] = [1, 2, 4, 8, 12];
 const DURATIONS: [u32; 5] = [1, 2, 3, 5, 8];
