@@ -15,6 +15,7 @@
 #   make test-vm             installs it into a virtual machine: systemd, USB microphones with faults, a watchdog, a night's sleep; needs root
 #   make cross               the daemon for aarch64, armv7 and arm (ARMv6), each run under qemu; TARGET=aarch64 for one of them
 #   make fuzz                a million damaged files for each reader; RUNS=1000000
+#   make book                the pages of docs/ as an HTML book, target/book
 #   make ablation            what each ingredient of the network of clips (home-clips.toml) brings, in a shorter form; needs the data sets in data/ or EARWITNESS_DATA
 
 SHELL := /bin/bash
@@ -42,7 +43,7 @@ FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 # Where the trainer looks for CED-tiny, too.
 export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 
-.PHONY: ablation ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -122,6 +123,10 @@ soak: system-test
 # What the readers make of damaged files.
 fuzz:
 	@CACHE="$(CACHE)" RUNS=$(or $(RUNS),1000000) scripts/fuzz.sh
+
+# Links that leave docs/ lead to the files of this clone, or with REPOSITORY=https://HOST/OWNER/NAME/blob/main to the forge.
+book: system-demo
+	@scripts/book.sh $(BUILD)/book "$(REPOSITORY)"
 
 bench: system-demo
 	cargo bench -p benches

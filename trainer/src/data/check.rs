@@ -91,7 +91,7 @@ fn wrong(set: &DataSet, root: &Path, frontend: &FrontendConfig, options: &Option
 fn with_remedy(error: &Error) -> String {
     let text = error.to_string();
     let remedy = match error {
-        Error::Input { message, .. } if message.contains("--data-root") => "docs/training.md says where to get it",
+        Error::Input { message, .. } if message.contains("--data-root") => "docs/data-sets.md says where to get it",
         Error::Input { message, .. } if message.starts_with("video_id") => {
             "add the recording to the audio, or take its rows out of the table"
         }
@@ -99,7 +99,7 @@ fn with_remedy(error: &Error) -> String {
             "put a recording there that can be decoded, or take the row out of the table"
         }
         Error::Input { message, .. } if message.starts_with("column") => {
-            "write the header with this column; docs/training.md lists the columns of each table"
+            "write the header with this column; docs/data-sets.md lists the columns of each table"
         }
         Error::Input { line: Some(_), .. } => "correct the row or its recording, or take the row out of the table",
         _ => "replace the file",
@@ -210,7 +210,7 @@ mod tests {
             error(Some(2), "file a.wav does not exist").contains("t.csv:2: file a.wav does not exist; put a recording")
         );
         assert!(error(Some(2), "video_id: missing").contains("add the recording"));
-        assert!(error(Some(1), "column \"file\" is missing").contains("docs/training.md"));
+        assert!(error(Some(1), "column \"file\" is missing").contains("docs/data-sets.md"));
         assert!(error(None, "table has no rows").ends_with("; replace the file"));
     }
 
