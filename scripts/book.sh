@@ -10,7 +10,7 @@ repository=${2:-file://$PWD}
 tools=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/earwitness}/tools
 export PATH="$tools/bin:$PATH"
 
-scripts/install-cargo-tool.sh mdbook 0.4.52 "$tools"
+scripts/install-cargo-tool.sh mdbook 0.5.4 "$tools"
 source=$(mktemp -d)
 trap 'rm -rf "$source"' EXIT
 cp -r docs/. "$source"
