@@ -110,7 +110,7 @@ fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
     }
     let cases = [
         ("usual", "name.pem", "shows an authority's certificate (CA:TRUE) as its own: copy the broker's certificate"),
-        ("valid", "name.pem", "signed by nobody whom this device trusts"),
+        ("valid", "name.pem", "signed by no authority that this device trusts"),
         ("signed", "usual.pem", "has expired: renew it, or set this machine's clock"),
         ("version1", "version1.pem", "of X.509 version 1"),
     ];

@@ -183,7 +183,7 @@ fn a_recording_without_sounds_has_false_alarms_only() {
     );
     let lines = succeed(&args);
     assert!(
-        lines.iter().any(|line| line == "false alarms  720.0 an hour (2 events that overlap no sound of their class)")
+        lines.iter().any(|line| line == "false alarms  720.0 per hour (2 events that overlap no sound of their class)")
     );
     assert!(!lines.iter().any(|line| line.starts_with("PSDS") || line.starts_with("latency")), "{lines:#?}");
 }

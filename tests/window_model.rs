@@ -66,7 +66,7 @@ fn a_hop_of_the_configuration_is_obeyed_and_explained() {
     assert!(check("").contains("a patch of 400 ms every 80 ms\n"));
     assert!(check("hop_ms = 200\n").contains("a patch of 400 ms every 200 ms\n"));
     assert!(
-        check("hop_ms = 500\n").contains("a patch of 400 ms every 500 ms; what lies between two patches is not heard")
+        check("hop_ms = 500\n").contains("a patch of 400 ms every 500 ms; sound between two patches is not recognised")
     );
 }
 

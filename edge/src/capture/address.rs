@@ -66,7 +66,7 @@ impl FromStr for NodeSpec {
                 Some(("encoding", name)) => {
                     let encoding = NodeEncoding::ALL.into_iter().find(|encoding| encoding.name() == name);
                     let names = NodeEncoding::ALL.map(NodeEncoding::name).join(", ");
-                    spec.encoding = Some(encoding.ok_or(format!("encoding {name:?} is none of {names}"))?);
+                    spec.encoding = Some(encoding.ok_or(format!("encoding {name:?} is not one of {names}"))?);
                 }
                 Some(("gate", level)) => match level.parse() {
                     Ok(gate_db @ 1..) => spec.gate_db = gate_db,
@@ -125,7 +125,7 @@ impl FromStr for Address {
             None => (text, DEFAULT_BAUD),
             Some((path, baud)) => match baud.parse() {
                 Ok(baud @ 1..) => (path, baud),
-                _ => return Err(format!("{baud:?} is no rate in baud")),
+                _ => return Err(format!("{baud:?} is not a baud rate")),
             },
         };
         match path {
@@ -176,7 +176,7 @@ mod tests {
         let spec: NodeSpec = "/dev/x?gate=40&encoding=mulaw".parse().unwrap();
         assert_eq!((spec.encoding, spec.gate_db), (Some(NodeEncoding::MuLaw), 40));
         for (text, reason) in [
-            ("/dev/x?encoding=mp3", "encoding \"mp3\" is none of pcm, mulaw, adpcm, features"),
+            ("/dev/x?encoding=mp3", "encoding \"mp3\" is not one of pcm, mulaw, adpcm, features"),
             ("/dev/x?gate=-50", "gate \"-50\" is not 1 to 255"),
             ("/dev/x?gate=0", "gate \"0\""),
             ("/dev/x?loud", "\"loud\" is neither encoding=NAME nor gate=DECIBELS"),

@@ -253,12 +253,12 @@ impl Reading {
             Verdict::Live => {
                 self.shared.is_live.store(true, Relaxed);
                 let name = self.hearing.name();
-                tracing::info!(source = name, "{name}: comes at the pace of time and is taken for a live source");
+                tracing::info!(source = name, "{name}: samples arrive in real time; this is treated as a live source");
             }
             Verdict::Even => self.hearing.hint(Hint::Rate, None),
             Verdict::Odd(rate) => {
                 let said = self.layout.rate;
-                let text = format!("{rate:.0} samples come per second instead of {said}: is the rate right?");
+                let text = format!("{rate:.0} samples arrive per second instead of {said}: is the rate right?");
                 self.hearing.hint(Hint::Rate, Some(Fault::new("wrong-rate", text)));
             }
         }

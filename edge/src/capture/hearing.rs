@@ -194,7 +194,7 @@ impl Hearing {
     pub(crate) fn ended(&self, error: Option<&Error>) {
         let fault = match error {
             None => Fault::new(fault::ENDED, "the recording has ended"),
-            Some(error) => Fault::new(fault::FAILED, format!("{error}; it is not listened to any more")),
+            Some(error) => Fault::new(fault::FAILED, format!("{error}; it is no longer listened to")),
         };
         self.set(Condition::Ended, Some(fault));
     }

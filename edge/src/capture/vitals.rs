@@ -142,7 +142,8 @@ impl Window {
         let mean = self.sum / n_samples;
         let share = |n: u64| n as f64 / n_samples;
         let (condition, kind, text) = if share(self.n_garbage) >= MAX_GARBAGE {
-            let text = "the samples make no sense: many are no numbers, or far beyond full scale; is the format right?";
+            let text = "the samples make no sense: many are not numbers, or far beyond full scale; is the format \
+                        right?";
             (Condition::Garbage, "no-sound", text.to_string())
         } else if self.least == self.most {
             let what =

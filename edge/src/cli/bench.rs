@@ -117,8 +117,8 @@ fn json(report: &Report) -> String {
 
 fn table(report: &Report, n_pulses: usize) -> String {
     format!(
-        "time a pulse      {:.1} us median, {:.1} us at the 99th percentile ({n_pulses} pulses of {} ms)\n\
-         of it network     {:.1} us median\n\
+        "time per pulse    {:.1} us median, {:.1} us at the 99th percentile ({n_pulses} pulses of {} ms)\n\
+         of which network  {:.1} us median\n\
          load              {:.3} % of one core\n\
          precision         {}\n\
          peak memory       {:.1} MB\n\

@@ -96,6 +96,6 @@ fn tell(states: &[NotifyState]) {
     // Where nobody listens this does nothing, and where systemd does not, it cannot be told that
     // either.
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd cannot be told");
+        tracing::debug!(%error, "cannot notify systemd");
     }
 }

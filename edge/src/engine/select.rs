@@ -77,7 +77,7 @@ pub fn load_engine(model: &Model, choice: PrecisionChoice) -> Result<Box<dyn Eng
         PrecisionChoice::F32 => load(model, Precision::F32)?,
         PrecisionChoice::Int8 => load(model, Precision::Int8)?,
         PrecisionChoice::Auto if model.network_file(Precision::Int8).is_none() => {
-            tracing::debug!(model = %model.id(), "{} has no int8 file, taking f32", model.id());
+            tracing::debug!(model = %model.id(), "{} has no int8 file, using f32", model.id());
             load(model, Precision::F32)?
         }
         PrecisionChoice::Auto => faster(model)?,
@@ -102,7 +102,8 @@ fn faster(model: &Model) -> Result<Box<dyn Engine>> {
     let int8_us = us_per_output(int8.as_mut())?;
     let chosen = if int8_us < f32_us { int8 } else { f32 };
     let precision = chosen.precision();
-    tracing::info!(%precision, f32_us, int8_us, "{precision} is the faster one: {f32_us} us a pulse as f32, {int8_us} us as int8");
+    tracing::info!(%precision, f32_us, int8_us, "{precision} is faster: {f32_us} us per pulse as f32, {int8_us} us \
+                                                 as int8");
     Ok(chosen)
 }
 

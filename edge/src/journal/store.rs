@@ -128,7 +128,7 @@ impl Store {
                 sink.forget(seq);
             }
             if is_lost {
-                self.say_dropped(1, "there is no room for more in memory");
+                self.say_dropped(1, "no more events fit into memory");
             }
         }
     }
@@ -363,7 +363,7 @@ fn forget_others(mut database: Database, sinks: &[&str]) -> Result<Database> {
             if n_waiting > 0 {
                 tracing::warn!(
                     n_waiting,
-                    "{n_waiting} events waited for the sink {name}, which is not configured any more"
+                    "{n_waiting} events waited for the sink {name}, which is no longer configured"
                 );
             }
             database.remove_cursor(&name)?;

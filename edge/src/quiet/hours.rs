@@ -45,7 +45,7 @@ impl QuietHours {
     pub fn why_unknown(&self) -> Option<String> {
         let wanted = || std::env::var_os("TZ").filter(|zone| !zone.is_empty());
         self.zone.is_unknown().then(|| match wanted() {
-            Some(zone) => format!("the environment variable TZ is {zone:?}, which is no time zone"),
+            Some(zone) => format!("the environment variable TZ is {zone:?}, which is not a time zone"),
             None => "this machine has no time zone".to_string(),
         })
     }

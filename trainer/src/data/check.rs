@@ -93,15 +93,15 @@ fn with_remedy(error: &Error) -> String {
     let remedy = match error {
         Error::Input { message, .. } if message.contains("--data-root") => "docs/data-sets.md says where to get it",
         Error::Input { message, .. } if message.starts_with("video_id") => {
-            "add the recording to the audio, or take its rows out of the table"
+            "add the recording to the audio, or remove its rows from the table"
         }
         Error::Input { message, .. } if message.starts_with("file") => {
-            "put a recording there that can be decoded, or take the row out of the table"
+            "put a recording there that can be decoded, or remove the row from the table"
         }
         Error::Input { message, .. } if message.starts_with("column") => {
             "write the header with this column; docs/data-sets.md lists the columns of each table"
         }
-        Error::Input { line: Some(_), .. } => "correct the row or its recording, or take the row out of the table",
+        Error::Input { line: Some(_), .. } => "correct the row or its recording, or remove the row from the table",
         _ => "replace the file",
     };
     format!("{text}; {remedy}")
@@ -204,7 +204,7 @@ mod tests {
         let error = |line, message: &str| with_remedy(&Error::input(Path::new("t.csv"), line, message));
         assert!(
             error(Some(2), "fold must be a whole number from 1")
-                .ends_with("; correct the row or its recording, or take the row out of the table")
+                .ends_with("; correct the row or its recording, or remove the row from the table")
         );
         assert!(
             error(Some(2), "file a.wav does not exist").contains("t.csv:2: file a.wav does not exist; put a recording")

@@ -104,7 +104,7 @@ pub fn detection_error(series: &[Series], hours: f64) -> Result<String> {
     let place = |(alarms, missed): &Place| (alarms.max(half), 100.0 * missed);
     let axes = Axes {
         title: "Detection error: what is missed at which rate of false alarms",
-        x: "false alarms an hour: events that overlap no sound of their class",
+        x: "false alarms per hour: events that overlap no sound of their class",
         y: "sounds not found, %",
         x_format: &|value| if *value >= 1.0 { format!("{value:.0}") } else { value.to_string() },
         note: &["no false alarm is drawn as", "half of one in all recordings"],

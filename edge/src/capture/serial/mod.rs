@@ -147,7 +147,7 @@ impl Opened for Listening {
             self.n_seen = n_heard;
             self.heard = Instant::now();
         } else if self.heard.elapsed() > STALLED {
-            let reason = format!("no word from the node for {} s", STALLED.as_secs());
+            let reason = format!("no message from the node for {} s", STALLED.as_secs());
             return Err(Failure::new(fault::STALLED, Error::device(&self.name, reason)));
         }
         Ok(if is_new { Look::Delivers } else { Look::Nothing })

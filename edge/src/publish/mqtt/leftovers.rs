@@ -56,7 +56,7 @@ impl Leftovers {
         if self.topics.len() >= MAX || self.topics.iter().any(|known| known == topic) {
             return None;
         }
-        tracing::info!(topic, "{topic} is left from an earlier configuration: taken away");
+        tracing::info!(topic, "{topic} is left from an earlier configuration: removed");
         self.topics.push(topic.to_string());
         self.cleared.push(false);
         Some(Self::kind(topic))

@@ -249,7 +249,7 @@ impl Worker {
         self.link.set_fault(None);
         self.backoff.reset();
         if self.faults.recovered() {
-            tracing::info!("webhook: {} takes events again", self.link.url);
+            tracing::info!("webhook: {} accepts events again", self.link.url);
         }
     }
 
