@@ -1,5 +1,5 @@
-//! Claim: the documentation is true. Links lead somewhere, shell lines run or carry the reason why a
-//! test cannot run them, configurations in it are valid, and the sentences of the log that
+//! Claim: the documentation is true. Links lead somewhere, shell lines run or carry the reason why
+//! a test cannot run them, configurations in it are valid, and the sentences of the log that
 //! docs/troubleshooting.md lists are in the code.
 //!
 //! A block of shell lines is `sh`, or `console` where its output is shown, too. One that a test
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tests::binary::{Output, Process, earwitness_bin, make_scene_bin, workspace};
 use tests::markdown::{Block, Page, pages};
 
-/// No block takes so long, also on a busy machine and without optimisation.
+/// No block takes this long, also on a busy machine and without optimisation.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// At least this many blocks are run, so that markers do not spread unnoticed.

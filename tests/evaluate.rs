@@ -1,5 +1,5 @@
-//! Claim: `earwitness evaluate` says how well the daemon's own events agree with the truth, as a table, as JSON and as
-//! drawings, and refuses what it cannot measure in one clear line.
+//! Claim: `earwitness evaluate` says how well the daemon's own events agree with the truth, as a
+//! table, as JSON and as drawings, and refuses what it cannot measure in one clear line.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,6 +1,6 @@
-//! Claim: the daemon is a good service: it tells systemd when it is up and alive, takes another configuration while it runs, listens to
-//! several sources at once, appears in Home Assistant by itself and gives its figures to Prometheus. Needs the Debian package
-//! mosquitto.
+//! Claim: the daemon is a good service: it tells systemd when it is up and alive, takes another
+//! configuration while it runs, listens to several sources at once, appears in Home Assistant by
+//! itself and gives its figures to Prometheus. Needs the Debian package mosquitto.
 
 #![allow(clippy::unwrap_used)]
 

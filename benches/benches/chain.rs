@@ -1,7 +1,9 @@
-//! Latency of each stage and of the whole chain, with the model that ships and the demo scene as its sound.
+//! Latency of each stage and of the whole chain, with the model that ships and the demo scene as
+//! its sound.
 //!
-//! `chain/second` is the daemon's whole work for one second of audio, from device samples to decisions: 10 ms of it are
-//! 1 % of a core. The input is the scene, second after second, so that every kind of sound is in the mean.
+//! `chain/second` is the daemon's whole work for one second of audio, from device samples to
+//! decisions: 10 ms of it are 1 % of a core. The input is the scene, second after second, so that
+//! every kind of sound is in the mean.
 
 use std::hint::black_box;
 use std::sync::Arc;

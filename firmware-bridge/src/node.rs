@@ -1,4 +1,5 @@
-//! A microcontroller's side of the link: samples and the daemon's messages enter, frames and notices for the firmware leave.
+//! A microcontroller's side of the link: samples and the daemon's messages enter, frames and
+//! notices for the firmware leave.
 //!
 //! ```text
 //!            start                       nothing heard for a while
@@ -9,11 +10,13 @@
 //!      daemon's alive
 //! ```
 //!
-//! Outside of `Streaming` a node says hello once a second and sends no sound. Numbers and stamps run on through all states, so that a
-//! daemon that finds its node again knows how much sound it has missed.
+//! Outside of `Streaming` a node says hello once a second and sends no sound. Numbers and stamps
+//! run on through all states, so that a daemon that finds its node again knows how much sound it
+//! has missed.
 //!
-//! Everything is polled and nothing waits: one loop or task calls [`Node::poll`] every few milliseconds and [`Node::capture`] with each
-//! block from the microphone. The clock is in milliseconds and may wrap.
+//! Everything is polled and nothing waits: one loop or task calls [`Node::poll`] every few
+//! milliseconds and [`Node::capture`] with each block from the microphone. The clock is in
+//! milliseconds and may wrap.
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
@@ -27,7 +30,8 @@ use crate::sender::Sender;
 /// Nothing longer comes from a daemon.
 const RX_LEN: usize = frame::decoded_len(msg::MAX_LEN);
 
-/// Bytes read in one poll at most, so that no flood keeps a node in it; at 921,600 baud 92 come in a millisecond.
+/// Bytes read in one poll at most, so that no flood keeps a node in it; at 921,600 baud 92 come in
+/// a millisecond.
 const READ_LIMIT: usize = 512;
 
 /// What a node is and can do; the rest of its [`Hello`] follows from its types.
@@ -163,11 +167,12 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         }
     }
 
-    /// Reads what has come, says what is due, and writes what the port takes. Calls `on_notice` for what the firmware has to know.
+    /// Reads what has come, says what is due, and writes what the port takes. Calls `on_notice` for
+    /// what the firmware has to know.
     ///
     /// # Errors
     ///
-    /// The port's. The node stays usable: the next call goes on.
+    /// The port's. The node stays usable: the next call continues.
     ///
     /// # Real-time
     ///
@@ -198,8 +203,9 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         Ok(())
     }
 
-    /// Takes the next samples of the microphone, of the wanted rate and channel. They are sent if sound is wanted as 16-bit samples, in as
-    /// many frames as needed, and count as time gone by in any case.
+    /// Takes the next samples of the microphone, of the wanted rate and channel. They are sent if
+    /// sound is wanted as 16-bit samples, in as many frames as needed, and count as time gone by in
+    /// any case.
     ///
     /// # Real-time
     ///
@@ -214,8 +220,8 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         }
     }
 
-    /// Takes the next `n_samples` in the form of `payload`. They are sent if that is the encoding wanted, and count as time gone by in any
-    /// case.
+    /// Takes the next `n_samples` in the form of `payload`. They are sent if that is the encoding
+    /// wanted, and count as time gone by in any case.
     ///
     /// # Errors
     ///
@@ -233,7 +239,8 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         result
     }
 
-    /// So many samples have gone by that are not sent: nothing was to be heard, or the microphone was being set up.
+    /// So many samples have gone by that are not sent: nothing was to be heard, or the microphone
+    /// was being set up.
     pub fn skip(&mut self, n_samples: usize) {
         // The stamp is defined modulo 2^32.
         self.stamp = self.stamp.wrapping_add(n_samples as u32);
@@ -255,7 +262,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         self.stamp
     }
 
-    /// How it goes: what the daemon is told.
+    /// Counts that are sent to the daemon.
     pub fn stats(&self) -> Stats {
         let (sent, received) = (self.sender.counts(), self.reader.counts());
         Stats {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The daemon's binary: `EARWITNESS_BIN` if that is set, else built now if need be, with the profile and in the target folder
-/// of the running test.
+/// The daemon's binary: `EARWITNESS_BIN` if that is set, else built now if need be, with the
+/// profile and in the target folder of the running test.
 ///
 /// # Panics
 ///
@@ -156,7 +156,8 @@ impl Process {
     ///
     /// When the signal cannot be sent.
     pub fn signal(&self, name: &str) {
-        // The shell's own `kill`: the program of that name is in a package that a minimal system lacks.
+        // The shell's own `kill`: the program of that name is in a package that a minimal system
+        // lacks.
         let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status();
         assert!(status.expect("sh runs").success(), "signal {name} was not sent");
     }

@@ -118,7 +118,7 @@ impl Page {
 
 impl Block {
     /// The commands: the whole block, or in a block that shows their output, too, the lines after
-    /// `$ `. A line that goes on after a backslash is one with the next.
+    /// `$ `. A line that continues after a backslash is one with the next.
     pub fn commands(&self) -> Vec<String> {
         let shown = self.lines.iter().filter_map(|line| match self.language.as_str() {
             "console" => line.strip_prefix("$ "),

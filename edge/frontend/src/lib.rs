@@ -1,4 +1,5 @@
-//! The front end of Earwitness: audio samples in, log-mel frames out, and the manifest that ties a model to them.
+//! The front end of Earwitness: audio samples in, log-mel frames out, and the manifest that ties a
+//! model to them.
 //!
 //! | module | enters | leaves |
 //! |---|---|---|
@@ -9,9 +10,10 @@
 //! | [`config`] | | the validated parameters of all of these |
 //! | [`manifest`] | the text of `manifest.toml` | labels, front end, network and decision parameters |
 //!
-//! The daemon and the trainer both take their features from this crate and from nowhere else, so that training and
-//! serving cannot differ. For the same reason it has no cargo features: nothing about a build changes its numbers.
-//! It does no I/O and starts no threads; its types are used by the worker thread that owns them.
+//! The daemon and the trainer both take their features from this crate and from nowhere else, so
+//! that training and serving cannot differ. For the same reason it has no cargo features: nothing
+//! about a build changes its numbers. It does no I/O and starts no threads; its types are used by
+//! the worker thread that owns them.
 //!
 //! # Real-time
 //!

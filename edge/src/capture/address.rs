@@ -1,4 +1,4 @@
-//! Where a node is and what it is to send, as written in a source behind `serial:`.
+//! Where a node is and what it is to send, as written in a source after `serial:`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub struct NodeSpec {
     pub address: Address,
     /// How its sound is to travel; `None` for the best that it has, of those that are sound.
     pub encoding: Option<NodeEncoding>,
-    /// Sound fainter than so many decibels below full scale need not be sent; 0: all is wanted.
+    /// Sound fainter than this many decibels below full scale need not be sent; 0: all is wanted.
     pub gate_db: u8,
 }
 
@@ -25,14 +25,14 @@ pub enum NodeEncoding {
     Pcm,
     /// 8-bit mu-law.
     MuLaw,
-    /// IMA ADPCM, half a byte a sample.
+    /// IMA ADPCM, half a byte per sample.
     Adpcm,
     /// Log-mel frames, which the node computes: no sound leaves it.
     Features,
 }
 
 impl NodeEncoding {
-    /// All of them, as a person is told of them.
+    /// The names of all of them, for messages.
     pub(super) const ALL: [Self; 4] = [Self::Pcm, Self::MuLaw, Self::Adpcm, Self::Features];
 
     /// As it is written in a source.
@@ -56,7 +56,7 @@ impl From<Address> for NodeSpec {
 impl FromStr for NodeSpec {
     type Err = String;
 
-    /// An [`Address`], and behind a question mark, joined by `&`,
+    /// An [`Address`], and after a question mark, joined by `&`,
     /// `encoding=pcm|mulaw|adpcm|features` and `gate=DECIBELS`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, options) = text.split_once('?').unwrap_or((text, ""));

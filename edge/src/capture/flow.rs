@@ -33,7 +33,7 @@ const WAIT: Duration = TICK;
 /// A longer pause in a live stream is a gap in its time.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A writer that was not let write for so long was held up.
+/// A writer that could not write for this long was held up.
 const HELD_UP: Duration = Duration::from_millis(20);
 
 /// What waiting for the first bytes of a stream has brought.
@@ -100,7 +100,7 @@ pub(super) struct Flow {
 pub(super) enum Motion {
     /// Samples have come since the last look.
     Flows,
-    /// Nothing has come for so long.
+    /// Nothing has come for this long.
     Still(Duration),
     /// There are no more bytes.
     Ended(io::Result<()>),

@@ -91,7 +91,7 @@ pub(crate) enum Hint {
     NoSound,
 }
 
-/// How often a fault that goes on, and that the log kept for later, is offered to it again.
+/// How often a fault that continues, and that the log kept for later, is offered to it again.
 const OFFER: Duration = Duration::from_secs(60);
 
 /// How one source is doing.

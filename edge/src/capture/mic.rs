@@ -46,7 +46,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 const N_FAULTS: usize = 16;
 
 /// Devices that did not close, each with its threads and descriptors, after which no other is
-/// opened: a new process gets rid of them all, and this one ends before the system refuses it
+/// opened: a new process removes them all, and this one ends before the system refuses it
 /// threads.
 const MAX_ABANDONED: u64 = 6;
 

@@ -4,7 +4,7 @@
 //! | condition | in each of two seconds |
 //! |---|---|
 //! | dead | all samples have the same value, zero for example |
-//! | garbage | one sample in twenty is no number, or far beyond full scale |
+//! | garbage | one sample in twenty is not a number, or far beyond full scale |
 //! | dc | the mean is at least a tenth of full scale, -20 dBFS |
 //! | clipped | one sample in twenty is at full scale |
 //!

@@ -1,4 +1,5 @@
-//! Which of a model's files runs: the user's choice and, for `auto`, a short measurement enter; an engine leaves.
+//! Which of a model's files runs: the user's choice and, for `auto`, a short measurement enter; an
+//! engine leaves.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -65,13 +66,14 @@ impl FromStr for PrecisionChoice {
 
 /// Loads the engine of a model: the one that the manifest's `network.kind` asks for.
 ///
-/// `Auto` takes the faster file: 8-bit arithmetic is several times faster than single precision on some processors and fifty
-/// times slower on others. The choice is logged. So is a patch that takes longer than its hop.
+/// `Auto` takes the faster file: 8-bit arithmetic is several times faster than single precision on
+/// some processors and fifty times slower on others. The choice is logged. So is a patch that takes
+/// longer than its hop.
 ///
 /// # Errors
 ///
-/// As [`StreamEngine::load`] and [`WindowEngine::load`]; among them a precision that is asked for by name and that the model does
-/// not have.
+/// As [`StreamEngine::load`] and [`WindowEngine::load`]; among them a precision that is asked for
+/// by name and that the model does not have.
 pub fn load_engine(model: &Model, choice: PrecisionChoice) -> Result<Box<dyn Engine>> {
     let mut engine = match choice {
         PrecisionChoice::F32 => load(model, Precision::F32)?,
@@ -121,7 +123,8 @@ fn warn_if_slow(model: &Model, engine: &mut dyn Engine) -> Result<()> {
     Ok(())
 }
 
-/// The fastest output in a short trial: other load on the machine makes them slower, never faster. At least one output.
+/// The fastest output in a short trial: other load on the machine makes them slower, never faster.
+/// At least one output.
 fn us_per_output(engine: &mut dyn Engine) -> Result<u64> {
     // Not zeros: denormal or constant activations could be atypically fast or slow.
     let frames: Vec<f32> =

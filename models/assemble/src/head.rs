@@ -83,7 +83,7 @@ impl Head {
     ///
     /// # Errors
     ///
-    /// If it cannot be read or is no head.
+    /// If it cannot be read or is not a head.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let no_head = |what: String| Error::content(path, format!("is no head: {what}"));

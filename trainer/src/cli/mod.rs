@@ -50,8 +50,8 @@ enum Command {
     Fit(Box<train::FitArgs>),
     /// Train and evaluate every fold of a recipe.
     Crossval(train::CrossvalArgs),
-    /// Train a small network and all that its recipe names: missing teachers, the student, its 8-bit
-    /// form, model folders.
+    /// Train a small network and all that its recipe names: missing teachers, the student, its
+    /// 8-bit form, model folders.
     Distill(train::DistillArgs),
     /// Examine the data sets of a recipe.
     Data(data::DataArgs),

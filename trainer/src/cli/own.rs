@@ -23,7 +23,8 @@ pub(super) struct OwnArgs {
     /// Model to start from.
     #[arg(long, value_name = "DIR", requires = "data", default_value = "models/home")]
     from: PathBuf,
-    /// Make a model of your classes alone, without those of the model that the training starts from.
+    /// Make a model of your classes alone, without those of the model that the training starts
+    /// from.
     #[arg(long, requires = "data")]
     only_own: bool,
     /// Name of a generated sound that resembles one of yours, such as beep or door, and so must not

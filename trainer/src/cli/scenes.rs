@@ -134,8 +134,8 @@ pub struct ScenesArgs {
 ///
 /// # Errors
 ///
-/// As [`Listing::of_data`], [`Pool::of_folder`] and [`compose`]; if the folder holds scenes already,
-/// or cannot be written.
+/// As [`Listing::of_data`], [`Pool::of_folder`] and [`compose`]; if the folder holds scenes
+/// already, or cannot be written.
 pub fn scenes(args: &ScenesArgs) -> Result<()> {
     let settings = args.settings()?;
     settings.check(args.sample_rate)?;

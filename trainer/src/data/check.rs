@@ -53,7 +53,7 @@ pub fn check(set: &DataSet, root: &Path, frontend: &FrontendConfig, options: &Op
         parts(set, opened, root, frontend, options)
     });
     let failure = read.map(|parts| report.parts = parts).err();
-    // Opening neither decodes the recordings of a folder with annotations nor goes on after the
+    // Opening neither decodes the recordings of a folder with annotations nor continues after the
     // first mistake.
     let folder_of_videos = matches!(set.tables, Tables::EpicSounds(_)) && root.join(&set.audio).is_dir();
     if failure.is_none() && !folder_of_videos {

@@ -35,7 +35,7 @@ use crate::status::Status;
 /// How long a node may take to answer: two of its hellos, one of which may get lost.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// A node that says nothing for so long is gone: three of its reports.
+/// A node that says nothing for this long is gone: three of its reports.
 const STALLED: Duration = Duration::from_secs(3);
 
 /// Begins to listen to the node of `spec`, and to tell it of events.

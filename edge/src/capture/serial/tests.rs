@@ -116,7 +116,7 @@ impl Firmware {
     }
 }
 
-/// With the options of a source behind its address.
+/// With the options of a source after its address.
 fn listen(options: &str) -> (TcpListener, Source, Arc<Hearing>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let spec = format!("tcp://{}{options}", listener.local_addr().unwrap()).parse().unwrap();

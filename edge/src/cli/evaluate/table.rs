@@ -9,7 +9,7 @@ use super::document::Document;
 /// Name, and how a class's value is written.
 type Column = (&'static str, fn(&ClassFigures) -> String);
 
-/// The columns of the table by class behind the label.
+/// The columns of the table by class after the label.
 const COLUMNS: [Column; 11] = [
     ("sounds", |c| c.n_sounds.to_string()),
     ("found", |c| c.found.n.to_string()),

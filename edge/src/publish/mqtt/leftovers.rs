@@ -14,7 +14,7 @@ use crate::journal::Journal;
 /// The journal's memo.
 const MEMO: &str = "mqtt.retained";
 
-/// A broker has sent what it has after so long.
+/// A broker has sent what it has after this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// More than this is not what a daemon leaves.
@@ -89,7 +89,7 @@ impl Leftovers {
         self.asked = Some(Instant::now());
     }
 
-    /// Whether the broker has told by now, if it was asked; once.
+    /// Whether the broker has answered by now, if it was asked; once.
     pub(super) fn is_through(&mut self) -> bool {
         self.asked.take_if(|since| since.elapsed() >= PATIENCE).is_some()
     }

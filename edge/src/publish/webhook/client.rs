@@ -13,7 +13,7 @@ use super::settings::WebhookSettings;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 
-/// A server has so long to answer, from the name's look-up to the end of its headers.
+/// A server has this long to answer, from the name's look-up to the end of its headers.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A server that asks for patience gets so much at most.

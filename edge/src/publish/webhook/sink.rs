@@ -82,7 +82,7 @@ impl WebhookSink {
     /// # Errors
     ///
     /// When there are no root certificates for TLS, and when the system refuses a thread. A server
-    /// that cannot be reached is no error.
+    /// that cannot be reached is not an error.
     pub fn start(settings: &WebhookSettings, name: &str, journal: &Journal) -> Result<Self> {
         let client = Client::new(settings)?;
         let cursor = journal.reader(name, Start::Kept);

@@ -57,7 +57,7 @@ fn registers() -> &'static Registers {
 unsafe fn DefaultHandler(irq: i16) {
     assert!(irq == RX_IRQ, "interrupt {irq} was never enabled");
     let uart = registers();
-    // Before the receiver is emptied: a byte that comes behind the last look raises it again. Cleared afterwards, that byte would stay
+    // Before the receiver is emptied: a byte that comes after the last look raises it again. Cleared afterwards, that byte would stay
     // where it is for ever, and no other could come.
     // SAFETY: writing this bit clears the interrupt and nothing else.
     unsafe { uart.intclear.write(INT_RX) };

@@ -31,7 +31,7 @@ impl Hdf5 {
     ///
     /// # Errors
     ///
-    /// A message, if it is no HDF5 file or is truncated.
+    /// A message, if it is not an HDF5 file or is truncated.
     pub fn open(path: &Path) -> Result<Self, String> {
         // The library's own message for a missing file is long and says less.
         std::fs::File::open(path).map_err(|e| e.to_string())?;

@@ -24,7 +24,7 @@ const HEAD: [&str; 2] = ["head.weight", "head.bias"];
 ///
 /// # Errors
 ///
-/// If the file is no such network: another program's, of 8 bits, or with other nodes than
+/// If the file is not such a network: another program's, of 8 bits, or with other nodes than
 /// convolutions.
 pub fn student(file: &[u8], path: &Path, n_mels: usize) -> Result<Student> {
     let graph = graph(file, path)?;
