@@ -17,6 +17,78 @@
 //! Everything is polled and nothing waits: one loop or task calls [`Node::poll`] every few
 //! milliseconds and [`Node::capture`] with each block from the microphone. The clock is in
 //! milliseconds and may wrap.
+//!
+//! A node and the daemon's side of it, joined by a port in memory:
+//!
+//! ```
+//! # use std::collections::VecDeque;
+//! # use std::convert::Infallible;
+//! use firmware_bridge::frame;
+//! use firmware_bridge::host::{Heard, Host, Wish};
+//! use firmware_bridge::msg::{Encoding, Encodings};
+//! use firmware_bridge::node::{Abilities, Node, Timing};
+//! use firmware_bridge::pace::Pace;
+//! # #[derive(Default)]
+//! # struct Port {
+//! #     to_node: VecDeque<u8>,
+//! #     from_node: Vec<u8>,
+//! # }
+//! # impl embedded_io::ErrorType for Port {
+//! #     type Error = Infallible;
+//! # }
+//! # impl embedded_io::ReadReady for Port {
+//! #     fn read_ready(&mut self) -> Result<bool, Infallible> {
+//! #         Ok(!self.to_node.is_empty())
+//! #     }
+//! # }
+//! # impl embedded_io::Read for Port {
+//! #     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+//! #         let n = buffer.len().min(self.to_node.len());
+//! #         buffer.iter_mut().zip(self.to_node.drain(..n)).for_each(|(to, from)| *to = from);
+//! #         Ok(n)
+//! #     }
+//! # }
+//! # impl embedded_io::WriteReady for Port {
+//! #     fn write_ready(&mut self) -> Result<bool, Infallible> {
+//! #         Ok(true)
+//! #     }
+//! # }
+//! # impl embedded_io::Write for Port {
+//! #     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+//! #         self.from_node.extend(bytes);
+//! #         Ok(bytes.len())
+//! #     }
+//! #     fn flush(&mut self) -> Result<(), Infallible> {
+//! #         Ok(())
+//! #     }
+//! # }
+//!
+//! let encodings = Encodings::of(&[Encoding::Pcm16]);
+//! let rates_hz = [24_000, 0, 0, 0];
+//! let abilities = Abilities { name: "cellar", rates_hz, n_channels: 1, encodings, n_lamps: 0, features: None };
+//! let mut node = Node::<1024>::new(abilities, Timing::default(), Pace::unlimited());
+//! let wish = Wish { rate_hz: None, channel: 0, encodings, features: None, gate_db: 0 };
+//! let mut host = Host::<{ frame::decoded_len(1024) }>::new(wish, 1);
+//!
+//! let mut port = Port::default();
+//! let mut n_heard = 0;
+//! for now_ms in (0..2_000).step_by(10) {
+//!     node.capture(&[100; 240]); // 10 ms of the microphone
+//!     node.poll(now_ms, &mut port, |_notice| ())?;
+//!     let received = std::mem::take(&mut port.from_node);
+//!     host.push(now_ms.into(), &received, |heard| {
+//!         if let Heard::Samples(samples) = heard {
+//!             n_heard += samples.len();
+//!         }
+//!     });
+//!     host.poll_with(now_ms.into(), |bytes| {
+//!         port.to_node.extend(bytes);
+//!         Ok::<_, Infallible>(bytes.len())
+//!     })?;
+//! }
+//! assert!(n_heard > 40_000, "{n_heard} of 48,000");
+//! # Ok::<(), Infallible>(())
+//! ```
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
@@ -58,7 +130,7 @@ pub struct Timing {
     pub hello_ms: u32,
     /// Between two stats.
     pub stats_ms: u32,
-    /// After so much silence of the daemon the link is lost.
+    /// After this much silence of the daemon the link is lost.
     pub timeout_ms: u32,
 }
 
@@ -239,8 +311,8 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         result
     }
 
-    /// So many samples have gone by that are not sent: nothing was to be heard, or the microphone
-    /// was being set up.
+    /// `n_samples` have gone by that are not sent: nothing was to be heard, or the microphone was
+    /// being set up.
     pub fn skip(&mut self, n_samples: usize) {
         // The stamp is defined modulo 2^32.
         self.stamp = self.stamp.wrapping_add(n_samples as u32);
