@@ -146,9 +146,9 @@ fn a_broker_that_takes_no_long_messages_gets_the_events_and_the_long_one_is_name
     let mqtt = format!("{}\nhome_assistant = true", url(broker.port));
     let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &mqtt));
     wait_for_events(&mut daemon, &subscriber);
-    wait_for_log(&mut daemon, "hangs up on a retained message of");
+    wait_for_log(&mut daemon, "disconnects when it receives a retained message of");
     wait_for_log(&mut daemon, "everything for Home Assistant's discovery is left out for an hour");
-    let named = daemon.stderr().into_iter().find(|line| line.contains("hangs up on")).unwrap();
+    let named = daemon.stderr().into_iter().find(|line| line.contains("disconnects when it receives")).unwrap();
     assert!(named.contains("on homeassistant/"), "{named}");
     // What is short is there.
     subscriber.wait_until("the state", |subscriber| {

@@ -10,6 +10,7 @@ use std::{env, fs};
 
 use super::tests::settings;
 use super::{Config, Overrides};
+use crate::wording::plain;
 
 const SECTIONS: &str = include_str!("../mod.rs");
 const EXAMPLE: &str = include_str!("../../../earwitness.example.toml");
@@ -139,14 +140,14 @@ fn default_of(table: &str, key: &str) -> String {
 fn range(header: &str, field: &Field) -> String {
     let wrong: &[&str] = match field.kind() {
         "boolean" | "table of texts" => &[],
-        "integer" => &["1000000000", "0"],
+        "integer" => &["0", "1000000000"],
         "number" => &["1e9", "-1e9"],
         "list of texts" => &["[\"no such\"]"],
         _ => &["\"no such/#\\u0000\"", "\"\""],
     };
     let complaints = wrong.iter().filter_map(|value| {
         let text = format!("{header}\n{} = {value}\n", field.key);
-        Some(toml::from_str::<Config>(&text).err()?.message().to_string())
+        Some(plain(toml::from_str::<Config>(&text).err()?.message()))
     });
     let expected = complaints.filter_map(|message| {
         let (_, rest) = message.split_once("expected ")?;
