@@ -106,8 +106,8 @@ fn unknown(command: &str, makefile: &str, help: &mut BTreeMap<String, String>) -
     match name {
         "make" => arguments
             .iter()
-            .take_while(|word| !word.contains('#'))
-            .find(|word| !word.contains('=') && !makefile.lines().any(|line| line.starts_with(&format!("{word}:"))))
+            .take_while(|word| !word.contains('='))
+            .find(|word| !makefile.lines().any(|line| line.starts_with(&format!("{word}:"))))
             .map(|target| format!("no target {target}")),
         "earwitness" => {
             let subcommand = arguments.iter().find(|word| !word.starts_with('-'))?.to_string();
