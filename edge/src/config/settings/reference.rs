@@ -114,6 +114,7 @@ fn example() -> Vec<Given> {
             comment.clear();
         } else if bare.starts_with('[') {
             table = bare.trim_matches(['[', ']']).to_string();
+            comment.clear();
         } else if let Some(text) = line.strip_prefix("# ") {
             comment = format!("{comment} {text}");
         } else if let Some((key, value)) = bare.split_once(" = ") {
@@ -142,7 +143,7 @@ fn range(header: &str, field: &Field) -> String {
         "boolean" | "table of texts" => &[],
         "integer" => &["0", "1000000000"],
         "number" => &["1e9", "-1e9"],
-        "list of texts" => &["[\"no such\"]"],
+        "list of texts" => &["[\"x\"]"],
         _ => &["\"no such/#\\u0000\"", "\"\""],
     };
     let complaints = wrong.iter().filter_map(|value| {
