@@ -78,7 +78,7 @@ pub enum Heard<'a> {
         /// where it cannot be known.
         n_frames: u16,
     },
-    /// Samples that the node kept back, for nothing was to be heard.
+    /// Samples that the node kept back, because nothing was to be heard.
     Quiet {
         /// How many.
         n_samples: u64,

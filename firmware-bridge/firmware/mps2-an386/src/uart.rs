@@ -48,7 +48,7 @@ fn registers() -> &'static Registers {
     unsafe { &*(0x4000_4000 as *const Registers) }
 }
 
-/// The runtime's handler of all interrupts, for this board has no device crate that would name them.
+/// The runtime's handler of all interrupts, because this board has no device crate that would name them.
 ///
 /// # Safety
 ///
