@@ -18,8 +18,8 @@ pub enum Step {
 /// Tracks the sequence numbers of one sender.
 ///
 /// Numbers run modulo 65536. A number up to 32767 ahead of the expected one is a gap; anything
-/// else, also a step back or the same number again, means that the sender has started again, for a
-/// link neither reorders nor repeats frames.
+/// else, also a step back or the same number again, means that the sender has started again,
+/// because a link neither reorders nor repeats frames.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sequence {
     expected: Option<u16>,
