@@ -1,22 +1,23 @@
-# `make demo` and `make test` need nothing done before: they install what is missing and say so.
+# Each target installs what it needs (apt, rustup, pip) and tells you what it installs.
 #
-#   make demo                plays a made-up kitchen to the daemon and prints the events
+#   make demo                plays a synthetic kitchen to the daemon and prints the events
 #   make demo SOURCE=mic     the same daemon on the default microphone
-#   make test                lints and tests everything, as CI does
+#   make test                lints and tests everything, as CI does; fetches 3 GB of PyTorch
 #   make bench               latency of each stage and of the whole chain
 #   make bench-instructions  instructions of each stage beside the committed ones, the same on a busy machine; WRITE=1 commits them
-#   make bench-training      training throughput beside plain PyTorch's; BENCH_FLAGS="--width 64 --batch 128", --help for more
-#   make bench-peers         the streaming network beside other engines; BENCH_FLAGS="--quick", --help for more
-#   make ced                 brings the network that the trainer learns from, CED-tiny (7 MB, Apache-2.0)
-#   make home-large          puts models/home-large together, of CED-tiny and a head: for a mini PC or a Jetson
+#   make bench-training      training throughput compared with plain PyTorch; BENCH_FLAGS="--width 64 --batch 128", --help for more
+#   make bench-peers         the streaming network compared with other engines; BENCH_FLAGS="--quick", --help for more
+#   make ced                 fetches CED-tiny, a network that the trainer learns from (7 MB, Apache-2.0)
+#   make home-large          puts models/home-large together from CED-tiny and a head: for a mini PC or a Jetson
 #   make trainer             builds the trainer, target/release/earwitness-train
-#   make soak                a day of sound with faults of all kinds for the daemon and its broker; HOURS=24
+#   make soak                gives the daemon and its broker a day of sound with faults of all kinds; HOURS=24
 #   make deb                 the Debian package, for this machine or with ARCH=arm64 or armhf
-#   make test-deb            installs the package into a small Debian of its own and uses it there; needs root
-#   make test-vm             installs it into a virtual machine: systemd, USB microphones with faults, a watchdog, a night's sleep; needs root
+#   make test-deb            installs the package into a small Debian and uses it there; needs root
+#   make test-vm             installs the package into a virtual machine with systemd and USB microphones that fail; needs root
 #   make cross               the daemon for aarch64, armv7 and arm (ARMv6), each run under qemu; TARGET=aarch64 for one of them
 #   make fuzz                a million damaged files for each reader; RUNS=1000000
-#   make ablation            what each ingredient of the network of clips (home-clips.toml) brings, in a shorter form; needs the data sets in data/ or EARWITNESS_DATA
+#   make book                the pages of docs/ as an HTML book, target/book
+#   make ablation            the effect of each ingredient of home-clips.toml, in a shorter form; needs the data sets in data/ or EARWITNESS_DATA
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,27 +31,27 @@ MODEL ?= models/home
 SOURCE ?= file:$(BUILD)/demo/scene.wav
 SEED ?= 1
 HOURS ?= 24
-# Of the service, as systemd-analyze counts it, in tenths.
+# Highest exposure of the service that systemd-analyze may find, in tenths.
 MAX_EXPOSURE := 20
 
-# A Rust that this very run installs is found too.
+# A Rust that this run installs is found, too.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # One optimised build serves the demo, the tests, the lints and the benches.
 WITH_TORCH := env LIBTORCH_USE_PYTORCH=1 PATH="$(VENV)/bin:$(PATH)"
 # A target folder of its own: the tests look for it there.
 FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 
-# Where the trainer looks for CED-tiny, too.
+# The trainer looks for CED-tiny there, too.
 export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 
-.PHONY: ablation ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
 	cargo build --release -p edge -p sounds
 	@mkdir -p $(BUILD)/demo
 	$(BUILD)/release/make-scene --seed $(SEED) --out $(BUILD)/demo/scene.wav --truth $(BUILD)/demo/scene.csv
-	@echo "== earwitness run: one JSON object an event; what is really in the scene: $(BUILD)/demo/scene.csv" >&2
+	@echo "== earwitness run: two JSON objects per event; what the scene contains: $(BUILD)/demo/scene.csv" >&2
 	$(BUILD)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
 
 test: lint tests test-firmware test-cross
@@ -64,7 +65,7 @@ lint: system-test torch
 	@echo "== the service has no more rights than it needs" >&2
 	systemd-analyze security --offline=true --threshold=$(MAX_EXPOSURE) --no-pager packaging/systemd/earwitness.service >/dev/null
 
-# The end-to-end tests take the daemon from here instead of building it.
+# The end-to-end tests use the daemon that was built here.
 tests: system-test torch reference ced
 	@echo "== building and testing everything" >&2
 	$(WITH_TORCH) cargo build --release --workspace
@@ -87,7 +88,7 @@ test-firmware: system-test
 	cd firmware-bridge/firmware/pico && $(FIRMWARE) cargo build --release
 	scripts/firmware-size.sh $(BUILD)/firmware/thumbv6m-none-eabi/release/pico 32768
 
-# Of the processors of the boards, the one that most of them have.
+# The processor that most boards have.
 test-cross:
 	@scripts/cross.sh aarch64
 
@@ -120,9 +121,13 @@ soak: system-test
 	cargo build --release -p edge -p tests
 	EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" $(BUILD)/release/soak $(HOURS) $(SEED)
 
-# What the readers make of damaged files.
+# Damaged files for every reader.
 fuzz:
 	@CACHE="$(CACHE)" RUNS=$(or $(RUNS),1000000) scripts/fuzz.sh
+
+# Links that leave docs/ lead to the files of this clone, or with REPOSITORY=https://HOST/OWNER/NAME/blob/main to the forge.
+book: system-demo
+	@scripts/book.sh $(BUILD)/book "$(REPOSITORY)"
 
 bench: system-demo
 	cargo bench -p benches
@@ -135,7 +140,7 @@ bench-instructions: system-test
 bench-training: system-test torch
 	$(WITH_TORCH) cargo bench -p trainer --bench throughput -- $(BENCH_FLAGS)
 
-# As the end-to-end tests, it takes the daemon of EARWITNESS_BIN if that is set.
+# Like the end-to-end tests, it uses the daemon of EARWITNESS_BIN if that is set.
 bench-peers: system-test
 	@scripts/install-venv.sh $(PEERS_VENV) benches/peers/requirements.txt "the engines to compare with (about 300 MB)"
 	$(if $(EARWITNESS_BIN),,cargo build --release -p edge)

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Builds the daemon for another processor without a container engine, and checks the binary: it needs no younger glibc than Debian 12's,
+# Builds the daemon for another processor without a container engine, and checks the binary: it needs no newer glibc than Debian 12's,
 # and under qemu it reports the same events on the demo's scene as this machine's own. Usage: cross.sh aarch64|armv7|arm
-# From the environment: PROFILE (dist), SEED (1), CARGO_TARGET_DIR (target), CACHE (where Zig and what uses it are installed), BUILD_ONLY=1
+# From the environment: PROFILE (dist), SEED (1), CARGO_TARGET_DIR (target), CACHE (where Zig and cargo-zigbuild are installed), BUILD_ONLY=1
 # to check nothing, BUILD_STD=1 to compile Rust's library, too (component rust-src), for a rustup that has none for the target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Debian 12 and the Raspberry Pi OS that is made of it.
 MAX_GLIBC=2.36
-# Greater than this a stripped binary is not to be.
+# Largest size of a stripped binary.
 MAX_BYTES=20000000
 CARGO_ZIGBUILD=0.24.1
 

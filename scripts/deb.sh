@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Debian package. Usage: deb.sh [amd64|arm64|armhf] [CARGO-DEB-OPTION...]; this machine's own architecture by default.
-# Its name is all that is written to standard output. From the environment: CACHE (where cargo-deb is installed if it is missing),
-# CARGO_TARGET_DIR (target), NO_BUILD=1 to take the binary that is there.
+# Only its name is written to standard output. From the environment: CACHE (where cargo-deb is installed if it is missing),
+# CARGO_TARGET_DIR (target), NO_BUILD=1 to use the existing binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
-//! Claim: bad input ends in one clear line that names the cause, with exit code 2 for what must be corrected before another
-//! start and 1 for what happened at run time; never in a panic.
+//! Claim: bad input ends in one clear line that names the cause, with exit code 2 for what must be
+//! corrected before another start and 1 for what happened at run time; never in a panic.
 
 #![allow(clippy::unwrap_used)]
 
@@ -283,7 +283,8 @@ fn unusual_recordings_are_heard_all_the_same() {
     let held: Vec<i16> = tone.iter().flat_map(|sample| [*sample; 8]).collect();
     let eight = dir.path().join("eight.wav");
     write_wav(&eight, tiny::SAMPLE_RATE, 8, &tone);
-    // Each sample eight times: the tone at 192 kHz, with images above the model's band for the resampler to remove.
+    // Each sample eight times: the tone at 192 kHz, with images above the model's band for the
+    // resampler to remove.
     let fast = dir.path().join("fast.wav");
     write_wav(&fast, 192_000, 1, &held);
     let missing = dir.path().join("missing.wav");

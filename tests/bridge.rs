@@ -1,6 +1,7 @@
-//! Claim: a microcontroller is an ear and a lamp. The firmware runs on an emulated board; what it streams from its flash arrives
-//! sample by sample, and what the daemon hears in it reaches a real broker and the board's LED. Needs the Debian packages qemu-system-arm and
-//! mosquitto, and the Rust target thumbv7em-none-eabihf.
+//! Claim: a microcontroller is an ear and a lamp. The firmware runs on an emulated board; what it
+//! streams from its flash arrives sample by sample, and what the daemon hears in it reaches a real
+//! broker and the board's LED. Needs the Debian packages qemu-system-arm and mosquitto, and the
+//! Rust target thumbv7em-none-eabihf.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{ErrorKind, Read, Write};
@@ -64,7 +65,8 @@ fn every_sample_arrives_and_the_lamp_follows_every_event() {
     line.step(&mut heard);
     let (n_lost, counts) = (line.host.n_lost(), line.host.counts());
 
-    // The stream begins with any block of the clip; over its whole length, pauses and all, only one of them fits.
+    // The stream begins with any block of the clip; over its whole length, pauses and all, only one
+    // of them fits.
     let fits = |start: &usize| (0..clip.len()).all(|n| heard[n] == clip[(start + n) % clip.len()]);
     let start = (0..clip.len()).step_by(BLOCK_LEN).find(fits);
     let start = start.expect("the stream begins somewhere in the clip");
@@ -141,7 +143,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Has the node send so many seconds of the clip as `encoding`. Returns what was heard, and the bytes that came for a second of it.
+/// Has the node send this many seconds of the clip as `encoding`. Returns what was heard, and the
+/// bytes that came for a second of it.
 fn streamed(encoding: Encoding, gate_db: u8, seconds: u64) -> (Stream, u64) {
     let (board, mut stream) = Board::start_connected(board::node());
     let wish = Wish {
@@ -276,7 +279,8 @@ fn so_does_what_it_hears_in_features_and_no_sound_leaves_it() {
     the_whole_loop("?encoding=features", "features");
 }
 
-/// Board, daemon, event, broker, and back to the lamp, with a source's options and the encoding that the daemon then speaks of.
+/// Board, daemon, event, broker, and back to the lamp, with a source's options and the encoding
+/// that the daemon then speaks of.
 fn the_whole_loop(options: &str, encoding: &str) {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path(), free_port(), "allow_anonymous true");

@@ -110,7 +110,7 @@ fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
     }
     let cases = [
         ("usual", "name.pem", "shows an authority's certificate (CA:TRUE) as its own: copy the broker's certificate"),
-        ("valid", "name.pem", "signed by nobody whom this device trusts"),
+        ("valid", "name.pem", "signed by no authority that this device trusts"),
         ("signed", "usual.pem", "has expired: renew it, or set this machine's clock"),
         ("version1", "version1.pem", "of X.509 version 1"),
     ];
@@ -146,9 +146,9 @@ fn a_broker_that_takes_no_long_messages_gets_the_events_and_the_long_one_is_name
     let mqtt = format!("{}\nhome_assistant = true", url(broker.port));
     let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &mqtt));
     wait_for_events(&mut daemon, &subscriber);
-    wait_for_log(&mut daemon, "hangs up on a retained message of");
+    wait_for_log(&mut daemon, "disconnects when it receives a retained message of");
     wait_for_log(&mut daemon, "everything for Home Assistant's discovery is left out for an hour");
-    let named = daemon.stderr().into_iter().find(|line| line.contains("hangs up on")).unwrap();
+    let named = daemon.stderr().into_iter().find(|line| line.contains("disconnects when it receives")).unwrap();
     assert!(named.contains("on homeassistant/"), "{named}");
     // What is short is there.
     subscriber.wait_until("the state", |subscriber| {

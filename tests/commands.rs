@@ -48,7 +48,7 @@ fn a_time_zone_that_does_not_exist_is_named() {
     let output = Process::start(command.args(["check", "--json", "--config", path.to_str().unwrap()])).finish(TIMEOUT);
     let document: Value = serde_json::from_str(&output.stdout.join("\n")).unwrap();
     assert_eq!((document["model"].is_string(), document["source"].as_array().unwrap().len()), (true, 1), "{document}");
-    contains(&said, &["UTC (the environment variable TZ is \"Mars/Phobos\", which is no time zone)"]);
+    contains(&said, &["UTC (the environment variable TZ is \"Mars/Phobos\", which is not a time zone)"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tests::tiny::events;
 /// Seeds of the scenes; `make demo` plays the first.
 const SEEDS: [u64; 3] = [1, 2, 3];
 
-/// Of the eight sounds of a scene, so many at least are found.
+/// Of the eight sounds of a scene, this many at least are found.
 const N_FOUND: usize = 4;
 
 /// An event counts if it overlaps a true one of its label.

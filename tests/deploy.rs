@@ -1,6 +1,6 @@
-//! Claim: the files in `deploy/` work as they are: a broker that takes them admits devices by their certificates, holds each to its own
-//! topics, and hands on to a central one. Only addresses, ports and folders are replaced. Needs the Debian packages mosquitto,
-//! mosquitto-clients and openssl.
+//! Claim: the files in `deploy/` work as they are: a broker that takes them admits devices by their
+//! certificates, holds each to its own topics, and hands on to a central one. Only addresses, ports
+//! and folders are replaced. Needs the Debian packages mosquitto, mosquitto-clients and openssl.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const SHORT: &[(Sound, f64)] =
     &[(Sound::Silence, 1.0), (Sound::Tone, 1.0), (Sound::Silence, 1.0), (Sound::Noise, 1.0), (Sound::Silence, 1.0)];
 
-/// The text of a file in `deploy/` with each of `changes` made, all of which it has to have a place for.
+/// The text of a file in `deploy/` with each of `changes` made, all of which it has to have a place
+/// for.
 fn example(file: &str, changes: &[(&str, &str)]) -> String {
     let path = workspace().join("deploy").join(file);
     let mut text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -70,7 +71,8 @@ fn client(tool: &str, dir: &Path, port: u16, user: &str) -> Command {
     command
 }
 
-/// A reader that takes down `topic payload` lines of everything that `user` may hear under `topics`.
+/// A reader that takes down `topic payload` lines of everything that `user` may hear under
+/// `topics`.
 fn reader(dir: &Path, port: u16, user: &str, topics: &[&str]) -> Process {
     let mut command = client("mosquitto_sub", dir, port, user);
     topics.iter().for_each(|topic| {
@@ -94,7 +96,8 @@ fn publish(dir: &Path, port: u16, user: &str, topic: &str, payload: &str) {
     assert!(status.unwrap().success(), "{user} cannot publish");
 }
 
-/// The daemon with the configuration in `deploy/`, as the device `certificate` that calls itself `name`.
+/// The daemon with the configuration in `deploy/`, as the device `certificate` that calls itself
+/// `name`.
 fn daemon(dir: &Path, port: u16, certificate: &str, name: &str) -> Command {
     let config = dir.join(format!("{certificate}-as-{name}.toml"));
     let text = example(
@@ -134,7 +137,8 @@ fn a_device_reports_by_its_certificate_and_under_its_own_name_alone() {
     assert_eq!(payloads(&home_assistant, "earwitness/kitchen-pi/state/tone").last().unwrap(), "OFF");
     assert_eq!(payloads(&home_assistant, "homeassistant/binary_sensor/earwitness_kitchen-pi/tone/config").len(), 1);
 
-    // Another device that says it is the kitchen's is not heard, by the daemon or otherwise. What comes after it is.
+    // Another device that says it is the kitchen's is not heard, by the daemon or otherwise. What
+    // comes after it is.
     let heard =
         |reader: &Process| reader.stdout().iter().filter(|line| line.starts_with("earwitness/kitchen-pi/")).count();
     let before = heard(&home_assistant);

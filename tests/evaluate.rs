@@ -1,5 +1,5 @@
-//! Claim: `earwitness evaluate` says how well the daemon's own events agree with the truth, as a table, as JSON and as
-//! drawings, and refuses what it cannot measure in one clear line.
+//! Claim: `earwitness evaluate` says how well the daemon's own events agree with the truth, as a
+//! table, as JSON and as drawings, and refuses what it cannot measure in one clear line.
 
 #![allow(clippy::unwrap_used)]
 
@@ -183,7 +183,7 @@ fn a_recording_without_sounds_has_false_alarms_only() {
     );
     let lines = succeed(&args);
     assert!(
-        lines.iter().any(|line| line == "false alarms  720.0 an hour (2 events that overlap no sound of their class)")
+        lines.iter().any(|line| line == "false alarms  720.0 per hour (2 events that overlap no sound of their class)")
     );
     assert!(!lines.iter().any(|line| line.starts_with("PSDS") || line.starts_with("latency")), "{lines:#?}");
 }

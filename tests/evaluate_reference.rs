@@ -1,5 +1,5 @@
-//! Claim: `earwitness evaluate` measures what sed_eval, psds_eval and a plain implementation of mean average precision measure,
-//! on the same files.
+//! Claim: `earwitness evaluate` measures what sed_eval, psds_eval and a plain implementation of
+//! mean average precision measure, on the same files.
 //!
 //! Needs the Python of `reference/requirements.txt`, which `make test` installs.
 
@@ -69,8 +69,8 @@ impl Grid {
     }
 }
 
-/// Sounds, some of them overlapping others of their class or of another, and detections: right ones, inexact ones, of another
-/// class, several of one sound, and of nothing.
+/// Sounds, some of them overlapping others of their class or of another, and detections: right
+/// ones, inexact ones, of another class, several of one sound, and of nothing.
 fn recording(random: &mut Random, grid: Grid, n_sounds: usize, n_false: usize, classes: &[usize]) -> Recording {
     let duration_s = random.between(200.0, 400.0);
     let mut truth = Vec::new();
@@ -172,7 +172,8 @@ fn write_case(folder: &Path, recordings: &[Recording]) {
     fs::write(folder.join("case.json"), case.to_string()).unwrap();
 }
 
-/// The Python that has the reference packages: `EARWITNESS_REFERENCE_PYTHON`, else where `make test` puts it.
+/// The Python that has the reference packages: `EARWITNESS_REFERENCE_PYTHON`, else where `make
+/// test` puts it.
 fn python() -> PathBuf {
     if let Some(python) = env::var_os("EARWITNESS_REFERENCE_PYTHON") {
         return python.into();

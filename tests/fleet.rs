@@ -1,5 +1,5 @@
-//! Claim: two hundred devices share one broker and lose nothing, also when it is restarted under them. Each is the real daemon, with a
-//! sound of its own. Needs the Debian package mosquitto.
+//! Claim: two hundred devices share one broker and lose nothing, also when it is restarted under
+//! them. Each is the real daemon, with a sound of its own. Needs the Debian package mosquitto.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,6 @@
-//! Claim: every model that ships yields what it yielded when it was exported: log-mel frames to 1e-3, logits of both precisions to 1e-2,
-//! on every platform; and the streamed logits equal the batch ones.
+//! Claim: every model that ships yields what it yielded when it was exported: log-mel frames to
+//! 1e-3, logits of both precisions to 1e-2, on every platform; and the streamed logits equal the
+//! batch ones.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,6 @@
-//! Claim: an event that the daemon has reported reaches the broker, at least once and in order, whatever dies meanwhile: the broker in
-//! good order or not, the network without a word, the daemon a hundred times, the disk. Needs the Debian package mosquitto.
+//! Claim: an event that the daemon has reported reaches the broker, at least once and in order,
+//! whatever dies meanwhile: the broker in good order or not, the network without a word, the daemon
+//! a hundred times, the disk. Needs the Debian package mosquitto.
 
 #![allow(clippy::unwrap_used)]
 
@@ -124,7 +125,8 @@ fn a_broker_that_is_killed_in_mid_stream_gets_it_all_once_it_is_back() {
     let port = free_port();
     let ear = Ear::new(dir.path(), port, 1_500);
     let reported = ear.run();
-    // A session that the broker knows from its disk, also after it was killed: what comes before the subscriber is back, waits.
+    // A session that the broker knows from its disk, also after it was killed: what comes before
+    // the subscriber is back, waits.
     let broker = Broker::start(dir.path(), port, ANYBODY);
     drop(Subscriber::start(port, Some("listener")));
     broker.stop();
@@ -140,11 +142,13 @@ fn a_broker_that_is_killed_in_mid_stream_gets_it_all_once_it_is_back() {
         let n_more = if life < 8 { n_left.min(200) } else { n_left };
         let n_new = |subscriber: &Subscriber| once(subscriber).iter().filter(|event| !before.contains(*event)).count();
         subscriber.wait_until("more events", |subscriber| n_new(subscriber) >= n_more);
-        // What the broker has for a subscriber that reads slowly is in its memory alone, and dies with it: acknowledged and lost, which is
-        // its fault and not looked for here. So the daemon pauses until all of that has been read.
+        // What the broker has for a subscriber that reads slowly is in its memory alone, and dies
+        // with it: acknowledged and lost, which is its fault and not looked for here. So the daemon
+        // pauses until all of that has been read.
         daemon.signal("STOP");
         all_that_is_under_way(&subscriber);
-        // Then it finds acknowledgements that it had not read, and sends what nobody will acknowledge.
+        // Then it finds acknowledgements that it had not read, and sends what nobody will
+        // acknowledge.
         broker.signal("STOP");
         daemon.signal("CONT");
         thread::sleep(Duration::from_millis(200));
@@ -189,7 +193,8 @@ fn a_daemon_that_is_killed_a_hundred_times_loses_nothing_and_leaves_nothing_open
     let subscriber = Subscriber::start(port, None);
     let ear = Ear::new(dir.path(), port, 3_000);
     let mut reported = Vec::new();
-    // When it dies is chance, from a generator that repeats: while it starts, while it reports, in a write to the disk.
+    // When it dies is chance, from a generator that repeats: while it starts, while it reports, in
+    // a write to the disk.
     let mut state = 1_u64;
     for _ in 0..100 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -204,7 +209,8 @@ fn a_daemon_that_is_killed_a_hundred_times_loses_nothing_and_leaves_nothing_open
     let known: HashSet<&String> = arrived.iter().collect();
     let missing: Vec<_> = reported.iter().filter(|event| !known.contains(event)).collect();
     assert!(missing.is_empty(), "{} of {} are missing, the first is {}", missing.len(), reported.len(), missing[0]);
-    // What was kept and not yet reported when it died arrives as well; of all of it every onset has its offset, and nothing else.
+    // What was kept and not yet reported when it died arrives as well; of all of it every onset has
+    // its offset, and nothing else.
     let open: Vec<_> = phases(&arrived).into_iter().filter(|(_, phases)| phases != &["onset", "offset"]).collect();
     assert!(open.is_empty(), "{open:?}");
     let last = subscriber.payloads("earwitness/ear/state/tone");
@@ -242,7 +248,8 @@ fn a_full_disk_is_said_and_everything_arrives_all_the_same() {
     let subscriber = Subscriber::start(broker.port, None);
     let ear = Ear::new(dir.path(), broker.port, 1);
     ear.hear_slowly(&tones(20));
-    // The shell's limit on the size of a file, in blocks of 512 bytes, stands for a disk that fills up.
+    // The shell's limit on the size of a file, in blocks of 512 bytes, stands for a disk that fills
+    // up.
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 120; exec \"$@\"", "sh"]).arg(earwitness_bin());
     let mut daemon = Process::start(limited.arg("run").arg("--config").arg(dir.path().join("ear.toml")));
@@ -275,7 +282,11 @@ fn a_spool_that_is_damaged_between_two_starts_is_set_aside_and_said() {
     let output = ear.start().finish(60 * SECOND);
     assert!(output.status.success(), "{output:#?}");
     let said = output.stderr.iter().find(|line| line.contains("the journal is damaged"));
-    assert!(said.is_some_and(|line| line.contains("what could be read of the old one: ")), "{:#?}", output.stderr);
+    assert!(
+        said.is_some_and(|line| line.contains("a new one is begun with the events that could be read, ")),
+        "{:#?}",
+        output.stderr
+    );
     drain(&ear, port);
     let arrived = once(&subscriber);
     let rescued = arrived.iter().filter(|event| first.contains(event)).count();

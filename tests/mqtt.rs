@@ -1,5 +1,5 @@
-//! Claim: events reach a real MQTT broker as they are reported on standard output, whatever the broker and the connection go
-//! through meanwhile. Needs the Debian packages mosquitto and openssl.
+//! Claim: events reach a real MQTT broker as they are reported on standard output, whatever the
+//! broker and the connection go through meanwhile. Needs the Debian packages mosquitto and openssl.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +19,8 @@ const STATUS: &str = "earwitness/ear/status";
 const TONE: &str = "earwitness/ear/state/tone";
 const ANYBODY: &str = "allow_anonymous true";
 
-/// A tone, time to take the broker away and bring it back, another tone, and a minute in which nothing ends.
+/// A tone, time to take the broker away and bring it back, another tone, and a minute in which
+/// nothing ends.
 const LONG: &[(Sound, f64)] =
     &[(Sound::Silence, 0.6), (Sound::Tone, 0.6), (Sound::Silence, 1.5), (Sound::Tone, 0.6), (Sound::Silence, 60.0)];
 

@@ -1,4 +1,5 @@
-//! Claim: the log-mel frames are librosa's. The vectors and the script that made them are in `golden/`.
+//! Claim: the log-mel frames are librosa's. The vectors and the script that made them are in
+//! `golden/`.
 
 #![allow(clippy::unwrap_used)]
 

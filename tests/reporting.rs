@@ -1,5 +1,5 @@
-//! Claim: what the configuration keeps back is not reported, neither on standard output nor over MQTT, and everything else is.
-//! Needs the Debian package mosquitto.
+//! Claim: what the configuration keeps back is not reported, neither on standard output nor over
+//! MQTT, and everything else is. Needs the Debian package mosquitto.
 
 #![allow(clippy::unwrap_used)]
 
@@ -56,7 +56,7 @@ fn check(config: &str) -> String {
     finish(&mut earwitness("check", dir.path(), SCENE, config)).stdout.join("\n")
 }
 
-/// A range of quiet hours in UTC, from and to so many minutes from now.
+/// A range of quiet hours in UTC, from and to this many minutes from now.
 fn range(from: i64, to: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64 / 60;
     let time = |minute: i64| format!("{:02}:{:02}", minute.rem_euclid(1440) / 60, minute.rem_euclid(60));

@@ -1,4 +1,5 @@
-//! Claim: conversion to 24 kHz rejects aliases by at least 80 dB and keeps the pass band flat to 0.1 dB.
+//! Claim: conversion to 24 kHz rejects aliases by at least 80 dB and keeps the pass band flat to
+//! 0.1 dB.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,7 +8,8 @@ use std::f64::consts::TAU;
 use edge_frontend::resample;
 
 const TO_HZ: u32 = 24_000;
-/// Up to here the pass band is flat; above 12 kHz nothing may come through. The filter falls in between.
+/// Up to here the pass band is flat; above 12 kHz nothing may come through. The filter falls in
+/// between.
 const PASS_HZ: f64 = 11_000.0;
 
 fn level_db(samples: &[f32]) -> f64 {

@@ -1,6 +1,6 @@
-//! Claim: the daemon is a good service: it tells systemd when it is up and alive, takes another configuration while it runs, listens to
-//! several sources at once, appears in Home Assistant by itself and gives its figures to Prometheus. Needs the Debian package
-//! mosquitto.
+//! Claim: the daemon is a good service: it tells systemd when it is up and alive, takes another
+//! configuration while it runs, listens to several sources at once, appears in Home Assistant by
+//! itself and gives its figures to Prometheus. Needs the Debian package mosquitto.
 
 #![allow(clippy::unwrap_used)]
 
@@ -99,14 +99,14 @@ fn another_configuration_is_taken_between_two_pulses_and_a_bad_one_is_refused() 
 
     write_config(dir.path(), &format!("{FILE}{mqtt}[decide]\nthreshold_on = 7\n"));
     process.signal("HUP");
-    process.wait_until("the refusal", 5 * SECOND, |process| said(process, "refused, the old one stays") == 1);
+    process.wait_until("the refusal", 5 * SECOND, |process| said(process, "refused, and the old one stays") == 1);
     let n_before = process.stdout().len();
     process.wait_until("another tone", 15 * SECOND, |process| process.stdout().len() >= n_before + 2);
 
     write_config(dir.path(), &format!("{FILE}{mqtt}health_s = 7\n[decide]\ndeny = [\"tone\"]\n"));
     process.signal("HUP");
     process.wait_until("the reload", 5 * SECOND, |process| said(process, " read again") == 1);
-    assert_eq!(said(&process, "wants a restart"), 1, "{:#?}", process.stderr());
+    assert_eq!(said(&process, "needs a restart"), 1, "{:#?}", process.stderr());
     // An event that was open has been closed; what is not reported has no state.
     subscriber.wait_until("no state", |subscriber| {
         subscriber.payloads("earwitness/ear/state/tone").last().is_some_and(String::is_empty)

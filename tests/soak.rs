@@ -1,5 +1,5 @@
-//! Claim: whatever fails around the daemon, it goes on, loses no event and leaves none open. Two hours of sound here, a day with
-//! `make soak`. Needs the Debian package mosquitto.
+//! Claim: whatever fails around the daemon, it continues, loses no event and leaves none open. Two
+//! hours of sound here, a day with `make soak`. Needs the Debian package mosquitto.
 
 #[test]
 fn two_hours_of_sound_and_faults() {

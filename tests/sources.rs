@@ -137,7 +137,7 @@ fn a_fifo_is_waited_for_and_its_next_writer_is_heard() {
     let mut process = Process::start(&mut daemon.command(&["--source", &source, "--rate", "24000"]));
     daemon.wait_for(&process, "READY=1");
     daemon.wait_for(&process, "STATUS=");
-    daemon.wait_for(&process, "does its writer run?");
+    daemon.wait_for(&process, "is its writer running?");
     daemon.wait_for(&process, "WATCHDOG=1");
     for round in 1..=2 {
         let mut writer = OpenOptions::new().write(true).open(&fifo).unwrap();

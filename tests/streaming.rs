@@ -1,4 +1,5 @@
-//! Claim: what is streamed equals what is computed at once, bit for bit, however the samples are divided into blocks.
+//! Claim: what is streamed equals what is computed at once, bit for bit, however the samples are
+//! divided into blocks.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +29,8 @@ fn scene() -> Vec<f32> {
     tiny::samples(&parts).into_iter().map(|sample| f32::from(sample) / 32_768.0).collect()
 }
 
-/// The networks of the models that are set by hand, streaming and of whole patches, and of the shipped one.
+/// The networks of the models that are set by hand, streaming and of whole patches, and of the
+/// shipped one.
 fn networks() -> Vec<(Model, Precision)> {
     let models = [tiny::model(), tiny::window_model(), model_dir()].map(|dir| Model::load(&dir).unwrap());
     let precisions = |model: Model| [Precision::F32, Precision::Int8].map(|precision| (model.clone(), precision));

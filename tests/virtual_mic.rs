@@ -1,5 +1,5 @@
-//! Claim: the microphone path hears what the file path hears, survives overruns with its time intact, and says so when
-//! there is no microphone. Everything runs the real binary.
+//! Claim: the microphone path hears what the file path hears, survives overruns with its time
+//! intact, and says so when there is no microphone. Everything runs the real binary.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,7 +14,8 @@ use tests::binary::{Process, earwitness_bin, model_dir};
 use tests::tiny::{self, Sound};
 use tests::virtual_mic::{AlsaConfig, Room};
 
-/// Time from one frame of logits to the next: what the position of the pulses in the recording may change.
+/// Time from one frame of logits to the next: what the position of the pulses in the recording may
+/// change.
 const PULSE_S: f64 = 0.080;
 
 /// Event times are rounded to the millisecond, at both ends of a difference.
@@ -31,15 +32,16 @@ struct Event {
     offset_s: f64,
 }
 
-/// The daemon with `model`, listening to `source`. It says on standard error what the tests read there.
+/// The daemon with `model`, listening to `source`. It says on standard error what the tests read
+/// there.
 fn run(model: &Path, source: &str) -> Command {
     let mut command = Command::new(earwitness_bin());
     command.arg("run").arg("--model").arg(model).arg("--source").arg(source).env("EARWITNESS_LOG", "info");
     command
 }
 
-/// The events of a run's output, in the order of their labels and times. Each must have an onset and an offset that
-/// agree.
+/// The events of a run's output, in the order of their labels and times. Each must have an onset
+/// and an offset that agree.
 fn events(lines: &[String]) -> Vec<Event> {
     let mut open = BTreeMap::new();
     let mut events = Vec::new();
@@ -106,8 +108,8 @@ fn heard_in_room(model: &Path, wav: &Path) -> (Vec<Event>, Vec<String>) {
     daemon.wait_until("the daemon listens to the room", Duration::from_secs(60), |_| room.is_heard());
     thread::sleep(Duration::from_secs(1));
     room.play(wav);
-    // The sound server holds up to two seconds; then the last sounds pass through the network's context and the
-    // sliding mean.
+    // The sound server holds up to two seconds; then the last sounds pass through the network's
+    // context and the sliding mean.
     thread::sleep(Duration::from_secs(5));
     assert!(daemon.is_running(), "the daemon ended by itself: {:#?}", daemon.stderr());
     daemon.signal("TERM");
@@ -125,12 +127,12 @@ fn alike(a: &[Event], b: &[Event]) -> bool {
             .all(|(a, b)| a.label == b.label && near(a.onset_s, b.onset_s) && near(a.offset_s, b.offset_s))
 }
 
-/// Plays `recording` to the daemon in a room and as a file, and compares what it reports. At least `n_events` must be
-/// in it.
+/// Plays `recording` to the daemon in a room and as a file, and compares what it reports. At least
+/// `n_events` must be in it.
 ///
-/// At which place in a pulse the recording begins is chance in a room, and it decides about events whose score only
-/// just touches a threshold. So the file is heard with a delay of up to a pulse, and the microphone must agree with one
-/// of the delays in every event.
+/// At which place in a pulse the recording begins is chance in a room, and it decides about events
+/// whose score only just touches a threshold. So the file is heard with a delay of up to a pulse,
+/// and the microphone must agree with one of the delays in every event.
 fn assert_heard_alike(model: &Path, recording: &Recording, n_events: usize) {
     let dir = tempfile::tempdir().unwrap();
     let wav = dir.path().join("recording.wav");
@@ -149,7 +151,8 @@ fn assert_heard_alike(model: &Path, recording: &Recording, n_events: usize) {
     panic!("microphone: {heard:#?}\nfile, at one of the delays: {nearest:#?}\n{log:#?}");
 }
 
-/// Delays below a pulse in seconds, a quarter of a millisecond apart, in an order that makes the coarse steps first.
+/// Delays below a pulse in seconds, a quarter of a millisecond apart, in an order that makes the
+/// coarse steps first.
 fn delays_s() -> impl Iterator<Item = f64> {
     let halvings = |n: u32| f64::from(n.reverse_bits() >> (32 - 9)) / 4000.0;
     (0..512).map(halvings).filter(|&delay_s| delay_s < PULSE_S)
@@ -172,7 +175,8 @@ fn a_microphone_hears_what_a_file_holds() {
 
 #[test]
 fn the_shipped_model_hears_the_demonstration_through_a_microphone() {
-    // At the room's rate, so that no resampler but ours is involved, and with silence before it, as the room has.
+    // At the room's rate, so that no resampler but ours is involved, and with silence before it, as
+    // the room has.
     let scene = sounds::demo_scene_at(1, 48_000);
     let mut samples = vec![0; 2 * 48_000];
     samples.extend(scene.samples.iter().take(SCENE_S * 48_000).map(|x| (x * 32_767.0).round() as i16));

@@ -98,7 +98,7 @@ fn a_server_that_fails_gets_all_events_in_order_once_it_works() {
         server.wait_until("the events", |server| server.taken().len() >= 4);
         assert_eq!(bodies(&server.taken()), daemon.stdout(), "{behaviour:?}");
         daemon.wait_until("the recovery", 10 * SECOND, |daemon| {
-            daemon.stderr().iter().any(|line| line.contains("takes events again"))
+            daemon.stderr().iter().any(|line| line.contains("accepts events again"))
         });
     }
 }

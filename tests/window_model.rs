@@ -1,4 +1,5 @@
-//! Claim: a model of whole patches (`kind = "window"`) works with every command that takes a model, at the hop that is asked for.
+//! Claim: a model of whole patches (`kind = "window"`) works with every command that takes a model,
+//! at the hop that is asked for.
 
 #![allow(clippy::unwrap_used)]
 
@@ -66,7 +67,7 @@ fn a_hop_of_the_configuration_is_obeyed_and_explained() {
     assert!(check("").contains("a patch of 400 ms every 80 ms\n"));
     assert!(check("hop_ms = 200\n").contains("a patch of 400 ms every 200 ms\n"));
     assert!(
-        check("hop_ms = 500\n").contains("a patch of 400 ms every 500 ms; what lies between two patches is not heard")
+        check("hop_ms = 500\n").contains("a patch of 400 ms every 500 ms; sound between two patches is not recognised")
     );
 }
 
@@ -105,7 +106,7 @@ fn classify_fills_a_short_clip_up_with_its_last_frame() {
     let dir = tempfile::tempdir().unwrap();
     for sound in [Sound::Tone, Sound::Noise] {
         let path = dir.path().join("clip.wav");
-        // 40 ms: with silence behind it, nine tenths of the patch would be silent.
+        // 40 ms: with silence after it, nine tenths of the patch would be silent.
         tiny::write_wav(&path, &[(sound, 0.04)]);
         let label = if sound == Sound::Tone { "tone" } else { "noise" };
         let scores = classify(&path, "80");

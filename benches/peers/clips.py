@@ -42,7 +42,7 @@ def load_clips(root: Path, data_set: str) -> list[Clip]:
 
 
 def read(file: Path, sample_rate: int) -> np.ndarray:
-    """Mono samples; of a clip at another rate the error says so, for here is no resampler."""
+    """Mono samples; a clip at another rate is an error, because there is no resampler here."""
     try:
         samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:

@@ -1,6 +1,6 @@
 """A model folder. Enters: its path; leaves: what the comparison needs of its manifest.
 
-Only streaming networks: of a network of whole patches there is nothing to compare, for it computes them anew here as well.
+Only streaming networks: a network of whole patches computes each patch again here as well, so there is nothing to compare.
 """
 
 import tomllib

@@ -21,7 +21,7 @@ def cells(engine: dict, data_sets: list[str]) -> list[str]:
 
 
 def headings(data_sets: list[str]) -> list[str]:
-    times = ["µs a decision", "p99", "network alone", "decisions/s"]
+    times = ["µs per decision", "p99", "network alone", "decisions/s"]
     memory = ["peak MB", "engine's MB"]
     return ["engine", "a decision computes", *times, *memory, "x ours", *(f"top-1 {name}, %" for name in data_sets)]
 

@@ -1,9 +1,10 @@
-//! Events as the world sees them: transitions of the decide stage enter, JSON objects leave. Runs on the thread that hands
-//! events to the publisher.
+//! Events as the world sees them: transitions of the decide stage enter, JSON objects leave. Runs
+//! on the thread that hands events to the publisher.
 //!
-//! The same object is a line on standard output and an MQTT payload. An `onset` is reported as soon as it is confirmed; the
-//! `offset` that follows carries the same id and everything the onset carried, with the offset, the duration and the final
-//! peak filled in, so a reader that only wants finished events may ignore onsets.
+//! The same object is a line on standard output and an MQTT payload. An `onset` is reported as soon
+//! as it is confirmed; the `offset` that follows carries the same id and everything the onset
+//! carried, with the offset, the duration and the final peak filled in, so a reader that only wants
+//! finished events may ignore onsets.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -71,8 +72,9 @@ impl Event {
         serde_json::from_str(json)
     }
 
-    /// The offset of this onset, at the wall-clock time `end` or, should that be before it, at the onset itself. Stream time goes
-    /// by the wall clock here: for the stream in which the sound began is gone.
+    /// The offset of this onset, at the wall-clock time `end` or, should that be before it, at the
+    /// onset itself. Stream time goes by the wall clock here: for the stream in which the sound
+    /// began is gone.
     #[must_use]
     pub fn ended_at(self, end: Timestamp) -> Self {
         let offset = to_ms(end.max(self.onset));
@@ -97,7 +99,8 @@ pub struct EventBuilder {
 }
 
 impl EventBuilder {
-    /// `labels` in the order of the network's outputs; `model` is the name and version, `home-1.0.0`.
+    /// `labels` in the order of the network's outputs; `model` is the name and version,
+    /// `home-1.0.0`.
     pub fn new(device: impl Into<String>, model: impl Into<String>, labels: &[String]) -> Self {
         EventBuilder {
             device: device.into(),
@@ -109,8 +112,8 @@ impl EventBuilder {
 
     /// The event of `transition`; `wall_time` turns stream time in seconds into wall-clock time.
     ///
-    /// The wall-clock time of an onset is fixed when it is first reported, so both phases agree on it even where the clock
-    /// was corrected in between.
+    /// The wall-clock time of an onset is fixed when it is first reported, so both phases agree on
+    /// it even where the clock was corrected in between.
     pub fn build(&mut self, transition: &Transition, wall_time: impl Fn(f64) -> Timestamp) -> Event {
         let open = &mut self.open[transition.class_id];
         let (id, onset) = match (transition.phase, open.take()) {

@@ -21,6 +21,46 @@
 //! thread; [`model`] and [`config`] are what the daemon reads before it starts, and [`error`] says
 //! why it cannot start or go on; [`fault`] is for what may pass. [`daemon`] joins all of them, and
 //! [`logging`] is what it logs by.
+//!
+//! # Example
+//!
+//! Samples to events, without the daemon:
+//!
+//! ```
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use edge::clock::Clock;
+//! use edge::decide::Rules;
+//! use edge::engine::{PrecisionChoice, load_engine};
+//! use edge::event::EventBuilder;
+//! use edge::model::Model;
+//! use edge::pipeline::Chain;
+//!
+//! let model = Model::load(Path::new("../models/home"))?;
+//! let engine = load_engine(&model, PrecisionChoice::F32)?;
+//! let mut decision = model.manifest.decision.clone();
+//! decision.classes.clear();
+//! (decision.threshold_on, decision.threshold_off) = (0.3, 0.2);
+//! let rules = Rules::new(&model.manifest, &decision);
+//!
+//! let sound = edge::audio::decode_file(Path::new("../models/home/golden/clip.wav"))?;
+//! let mut chain = Chain::new(&model.manifest, rules, engine, sound.sample_rate, Arc::default())?;
+//! let mut transitions = Vec::new();
+//! for block in sound.samples.chunks(1024) {
+//!     chain.push(block, &mut |transition| transitions.push(transition))?;
+//! }
+//! chain.finish(&mut |transition| transitions.push(transition))?;
+//!
+//! let clock = Clock::starting_now();
+//! let mut events = EventBuilder::new("kitchen", model.id(), &model.manifest.labels);
+//! let events: Vec<_> = transitions.iter().map(|t| events.build(t, |t_s| clock.wall_time(t_s))).collect();
+//! for event in &events {
+//!     println!("{}", event.to_json());
+//! }
+//! assert!(events.iter().any(|event| event.label == "water-flowing"));
+//! # Ok::<(), edge::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::wording::plain;
 
-const ASSEMBLED: &str = "this model is put together on your machine, of a network that is not ours to ship and of the head in \
-                         this folder; `make home-large` does it (CARD.md)";
+const ASSEMBLED: &str = "this model is put together on your machine from a network that may not be shipped and the \
+                         head in this folder: run `make home-large` (CARD.md)";
 
 /// Where the model is looked for, seen from the working directory.
 const LOCAL_DIR: &str = "models/home";

@@ -1,18 +1,20 @@
-//! The hand-over from capture to worker: samples enter on one thread, the same samples and marks for missing ones leave
-//! on another.
+//! The hand-over from capture to worker: samples enter on one thread, the same samples and marks
+//! for missing ones leave on another.
 //!
-//! Time is the point of this module. A stream's time is its sample count, so what could not be stored must not vanish:
-//! the reader gets every stored sample and, exactly where others are missing, a [`Chunk::Gap`] with their number. The
-//! lengths of all chunks add up to the samples that were written, stored or dropped.
+//! Time is the point of this module. A stream's time is its sample count, so what could not be
+//! stored must not vanish: the reader gets every stored sample and, exactly where others are
+//! missing, a [`Chunk::Gap`] with their number. The lengths of all chunks add up to the samples
+//! that were written, stored or dropped.
 //!
-//! After an overrun the writer waits until half of the ring is free before it stores again: one long gap does less harm
-//! to recognition than many short ones.
+//! After an overrun the writer waits until half of the ring is free before it stores again: one
+//! long gap does less harm to recognition than many short ones.
 //!
 //! # Real-time
 //!
-//! [`Writer::write`] and [`Writer::mark_gap`] never allocate, lock or make system calls: they are made for the audio
-//! callback. Therefore they cannot wake the reader, which polls. [`Writer::write_blocking`] sleeps while the ring is
-//! full: for files and pipes, which can wait. Construction allocates.
+//! [`Writer::write`] and [`Writer::mark_gap`] never allocate, lock or make system calls: they are
+//! made for the audio callback. Therefore they cannot wake the reader, which polls.
+//! [`Writer::write_blocking`] sleeps while the ring is full: for files and pipes, which can wait.
+//! Construction allocates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,7 +26,8 @@ use ringbuf::{HeapCons, HeapProd, HeapRb};
 
 use crate::status::Status;
 
-/// Gaps that can wait at once. Overruns are at least half a ring apart; the rest is for gaps reported by a device.
+/// Gaps that can wait at once. Overruns are at least half a ring apart; the rest is for gaps
+/// reported by a device.
 const N_MARKS: usize = 64;
 
 /// How long a full ring makes [`Writer::write_blocking`] sleep: a fraction of what the ring holds.
@@ -130,8 +133,8 @@ impl Writer {
         self.n_missing += n_samples;
     }
 
-    /// Stores all of `block`, sleeping while the ring is full. Returns `false`, with the rest unstored, once the reader
-    /// is gone or `stop` is set.
+    /// Stores all of `block`, sleeping while the ring is full. Returns `false`, with the rest
+    /// unstored, once the reader is gone or `stop` is set.
     pub fn write_blocking(&mut self, mut block: &[f32], stop: &AtomicBool) -> bool {
         loop {
             if self.reader_is_gone() || stop.load(Ordering::Relaxed) {
@@ -159,7 +162,8 @@ impl Writer {
         self.shared.reader_gone.load(Ordering::Relaxed)
     }
 
-    /// Hands over the mark of the gap before the next sample, if there is one. `false` when there is no room for it.
+    /// Hands over the mark of the gap before the next sample, if there is one. `false` when there
+    /// is no room for it.
     fn push_mark(&mut self) -> bool {
         if self.n_missing > 0 {
             if self.marks.try_push(Mark { at: self.n_stored, n_missing: self.n_missing }).is_err() {
@@ -185,7 +189,7 @@ impl Drop for Writer {
 }
 
 impl Closer {
-    /// Ends the stream behind what has been stored; what is written afterwards is lost.
+    /// Ends the stream after what has been stored; what is written afterwards is lost.
     pub fn close(self) {
         self.shared.closed.store(true, Ordering::Release);
     }
@@ -194,8 +198,8 @@ impl Closer {
 impl Reader {
     /// Takes the next chunk, no longer than `buffer`. Never waits.
     pub fn read(&mut self, buffer: &mut [f32]) -> Chunk {
-        // The order matters: a mark is written before the samples behind it, and the end after everything. So whatever
-        // was visible of the later is surely visible of the earlier.
+        // The order matters: a mark is written before the samples after it, and the end after
+        // everything. So whatever was visible of the later is surely visible of the earlier.
         let closed = self.shared.closed.load(Ordering::Acquire);
         let n_stored = self.samples.occupied_len();
         let n_before_gap = self.marks.try_peek().map(|mark| mark.at - self.n_read);

@@ -1,8 +1,9 @@
-//! What the running daemon knows about itself: counters and levels, written by the capture and worker threads
-//! and by the one that publishes, read by any.
+//! What the running daemon knows about itself: counters and levels, written by the capture and
+//! worker threads and by the one that publishes, read by any.
 //!
-//! Everything is an atomic of its own, so that no reader can delay a writer; two figures of one [`Snapshot`] may
-//! therefore be a block apart. All operations are relaxed: nothing is synchronised through a status.
+//! Everything is an atomic of its own, so that no reader can delay a writer; two figures of one
+//! [`Snapshot`] may therefore be a block apart. All operations are relaxed: nothing is synchronised
+//! through a status.
 //!
 //! # Real-time
 //!
@@ -84,7 +85,8 @@ pub struct Snapshot {
     pub n_suppressed: u64,
     /// Microseconds of computing a pulse, on average.
     pub us_per_pulse: Option<f64>,
-    /// How much faster the source's clock is than the machine's, parts in a million; `None` until it could be measured.
+    /// How much faster the source's clock is than the machine's, parts in a million; `None` until
+    /// it could be measured.
     pub drift_ppm: Option<f64>,
 }
 
@@ -114,7 +116,8 @@ impl Default for Status {
 }
 
 impl Status {
-    /// A block of `n_samples` was dropped or cut because the ring was full; `new` when the ring was not full before.
+    /// A block of `n_samples` was dropped or cut because the ring was full; `new` when the ring was
+    /// not full before.
     pub fn add_dropped(&self, n_samples: u64, new: bool) {
         self.n_dropped.fetch_add(n_samples, Relaxed);
         self.n_overruns.fetch_add(new.into(), Relaxed);
@@ -153,8 +156,8 @@ impl Status {
         }
     }
 
-    /// The worker took log-mel frames from the ring which stand for `n_samples`, with `mean_square` by their bands; the ring holds those of
-    /// `n_queued` more.
+    /// The worker took log-mel frames from the ring which stand for `n_samples`, with `mean_square`
+    /// by their bands; the ring holds those of `n_queued` more.
     pub fn add_frames(&self, n_samples: u64, n_queued: u64, mean_square: f64) {
         self.n_samples.fetch_add(n_samples, Relaxed);
         self.n_queued.store(n_queued, Relaxed);

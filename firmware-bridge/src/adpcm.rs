@@ -1,9 +1,11 @@
-//! IMA ADPCM: samples enter and half a byte each leaves, or the other way round. A quarter of the bytes of 16-bit samples, noise 20 to 30 dB
-//! below the sound; 136 instructions a sample on a Cortex-M4. On any thread.
+//! IMA ADPCM: samples enter and half a byte each leaves, or the other way round. A quarter of the
+//! bytes of 16-bit samples, noise 20 to 30 dB below the sound; 136 instructions per sample on a
+//! Cortex-M4. On any thread.
 //!
-//! The algorithm is that of the Interactive Multimedia Association's *Recommended Practices for Enhancing Digital Audio Compatibility in
-//! Multimedia Systems*, revision 3.00 (1992), section 6. Every payload stands alone, so that a lost frame costs no other one. The payload of
-//! a [`Kind::Adpcm`](crate::frame::Kind::Adpcm) frame:
+//! The algorithm is that of the Interactive Multimedia Association's *Recommended Practices for
+//! Enhancing Digital Audio Compatibility in Multimedia Systems*, revision 3.00 (1992), section 6.
+//! Every payload stands alone, so that a lost frame costs no other one. The payload of a
+//! [`Kind::Adpcm`](crate::frame::Kind::Adpcm) frame:
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -92,8 +94,8 @@ impl Encoder {
         Self { state: State { predictor: 0, index: 0 } }
     }
 
-    /// Writes the payload of `samples` to the front of `out` and returns it; `None`, and nothing is done, where `out` is shorter than
-    /// [`payload_len`].
+    /// Writes the payload of `samples` to the front of `out` and returns it; `None`, and nothing is
+    /// done, where `out` is shorter than [`payload_len`].
     pub fn encode<'b>(&mut self, samples: &[i16], out: &'b mut [u8]) -> Option<&'b [u8]> {
         let payload = out.get_mut(..payload_len(samples.len()))?;
         let (header, codes) = payload.split_at_mut(HEADER_LEN);
@@ -109,7 +111,7 @@ impl Encoder {
     }
 }
 
-/// The samples of a payload; none if it is no payload.
+/// The samples of a payload; none if it is not a payload.
 pub fn decode(payload: &[u8]) -> impl Iterator<Item = i16> + '_ {
     let (header, codes) = payload.split_first_chunk::<HEADER_LEN>().unwrap_or((&[0; HEADER_LEN], &[]));
     let [p0, p1, index] = *header;
@@ -130,7 +132,8 @@ mod tests {
         5908, -5782, -12000, -5099, 8124, 11004, -1580, -11950, -3080, 11176, 5015, -10885, -4482, 11546,
     ];
 
-    /// `audioop.lin2adpcm(samples, 2, None)` of Python 3.11, which has the earlier code in the upper half: halves exchanged.
+    /// `audioop.lin2adpcm(samples, 2, None)` of Python 3.11, which has the earlier code in the
+    /// upper half: halves exchanged.
     const CODES: [u8; 16] =
         [0x70, 0x77, 0x77, 0x77, 0x37, 0xfc, 0x9b, 0x51, 0x14, 0xda, 0x2a, 0x05, 0xbb, 0x53, 0xc9, 0x31];
 

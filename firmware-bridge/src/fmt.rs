@@ -1,4 +1,5 @@
-//! Log lines over defmt that cost nothing, not even their arguments, where the feature `defmt` is off.
+//! Log lines over defmt that cost nothing, not even their arguments, where the feature `defmt` is
+//! off.
 
 macro_rules! info {
     ($($arg:tt)*) => {{

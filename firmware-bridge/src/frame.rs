@@ -1,8 +1,8 @@
 //! One frame: header and payload to bytes and back.
 //!
-//! A frame on the line is `COBS(body) 0x00`. Consistent overhead byte stuffing (S. Cheshire and M. Baker, IEEE/ACM
-//! Transactions on Networking 7(2), 1999) removes every zero from the body, so that 0x00 is found at the end of a frame
-//! and nowhere else. The body, integers little endian:
+//! A frame on the line is `COBS(body) 0x00`. Consistent overhead byte stuffing (S. Cheshire and M.
+//! Baker, IEEE/ACM Transactions on Networking 7(2), 1999) removes every zero from the body, so that
+//! 0x00 is found at the end of a frame and nowhere else. The body, integers little endian:
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -13,17 +13,19 @@
 //! | 8 | n | payload, by kind |
 //! | 8 + n | 4 | CRC-32/ISO-HDLC of the bytes 0 to 8 + n |
 //!
-//! The CRC stands in the last four bytes in every version, and is checked before anything else is read.
+//! The CRC stands in the last four bytes in every version, and is checked before anything else is
+//! read.
 //!
-//! A sender transmits one [`DELIMITER`] more before its first frame and before each message, so that whatever the line carried before is
-//! cut off.
+//! A sender transmits one [`DELIMITER`] more before its first frame and before each message, so
+//! that whatever the line carried before is cut off.
 
 use core::fmt;
 
 use cobs::CobsEncoder;
 use crc::{CRC_32_ISO_HDLC, Crc, Digest};
 
-/// Version of the format that this crate writes and reads. Version 1 had neither the features in a hello nor the gate in a start.
+/// Version of the format that this crate writes and reads. Version 1 had neither the features in a
+/// hello nor the gate in a start.
 pub const VERSION: u8 = 2;
 
 /// Ends a frame, and occurs nowhere inside one.
@@ -87,7 +89,8 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The payload read as samples, in order. An odd last byte, which no sender writes, is left out.
+    /// The payload read as samples, in order. An odd last byte, which no sender writes, is left
+    /// out.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = i16> + 'a {
         self.payload.chunks_exact(2).map(|bytes| i16::from_le_bytes([bytes[0], bytes[1]]))
     }
@@ -98,14 +101,15 @@ pub const fn decoded_len(payload_len: usize) -> usize {
     HEADER_LEN + payload_len + CRC_LEN
 }
 
-/// Greatest length on the line, delimiter included, of a frame with `payload_len` bytes of payload. COBS adds one byte, and one
-/// more for each 254 bytes of body.
+/// Greatest length on the line, delimiter included, of a frame with `payload_len` bytes of payload.
+/// COBS adds one byte, and one more for each 254 bytes of body.
 pub const fn max_encoded_len(payload_len: usize) -> usize {
     let body = decoded_len(payload_len);
     body + body.div_ceil(254) + 1
 }
 
-/// Longest payload whose frame, however stuffed, fits `wire_len` bytes on the line; 0 if not even an empty one does.
+/// Longest payload whose frame, however stuffed, fits `wire_len` bytes on the line; 0 if not even
+/// an empty one does.
 pub const fn max_payload_len(wire_len: usize) -> usize {
     let mut payload_len = wire_len.saturating_sub(max_encoded_len(0));
     while payload_len > 0 && max_encoded_len(payload_len) > wire_len {
@@ -118,7 +122,8 @@ pub const fn max_payload_len(wire_len: usize) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum EncodeError {
-    /// The buffer is shorter than [`max_encoded_len`]; asked for whatever the payload, so that no payload is a surprise.
+    /// The buffer is shorter than [`max_encoded_len`]; asked for whatever the payload, so that no
+    /// payload is a surprise.
     BufferTooSmall {
         /// Bytes that the buffer must have.
         expected: usize,
@@ -208,8 +213,8 @@ pub fn encode_audio(header: &Header, samples: &[i16], out: &mut [u8]) -> Result<
     write(header, 2 * samples.len(), out, |body| samples.iter().try_for_each(|sample| body.put(&sample.to_le_bytes())))
 }
 
-/// Reads one frame from `wire`, which is what lay between two delimiters, with or without the closing one. `buffer` receives
-/// the body; the frame borrows its payload from there.
+/// Reads one frame from `wire`, which is what lay between two delimiters, with or without the
+/// closing one. `buffer` receives the body; the frame borrows its payload from there.
 ///
 /// # Errors
 ///

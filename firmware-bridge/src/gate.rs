@@ -1,8 +1,10 @@
-//! The level gate: blocks of samples enter, and those leave that are worth sending, with a little of what came before. For slow or
-//! metered links, and for batteries. On the thread of the microphone; 9 instructions a sample on a Cortex-M4.
+//! The level gate: blocks of samples enter, and those leave that are worth sending, with a little
+//! of what came before. For slow or metered links, and for batteries. On the thread of the
+//! microphone; 9 instructions per sample on a Cortex-M4.
 //!
-//! A block waits until its fate is known: it is sent if one of the `PRE` blocks after it is loud, so that the beginning of a sound,
-//! which is quieter than its middle, is not lost. The delay is `PRE` blocks, while the gate is closed and while it is open.
+//! A block waits until its fate is known: it is sent if one of the `PRE` blocks after it is loud,
+//! so that the beginning of a sound, which is quieter than its middle, is not lost. The delay is
+//! `PRE` blocks, while the gate is closed and while it is open.
 
 /// What is to become of the next samples, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,8 @@ pub enum Decision<'a> {
     Skip(usize),
 }
 
-/// A gate for blocks of `N` samples that lets through `PRE` blocks before a loud one; `PRE` is 1 at least.
+/// A gate for blocks of `N` samples that lets through `PRE` blocks before a loud one; `PRE` is 1 at
+/// least.
 #[derive(Debug)]
 pub struct Gate<const N: usize, const PRE: usize> {
     /// A ring of the blocks that wait; the oldest is at `head`.
@@ -28,8 +31,8 @@ pub struct Gate<const N: usize, const PRE: usize> {
 }
 
 impl<const N: usize, const PRE: usize> Gate<N, PRE> {
-    /// A closed gate. Blocks with an effective value of at least `threshold` (of 32768) are loud, and the gate stays open for `hold_blocks`
-    /// after the last of them.
+    /// A closed gate. Blocks with an effective value of at least `threshold` (of 32768) are loud,
+    /// and the gate stays open for `hold_blocks` after the last of them.
     pub const fn new(threshold: u16, hold_blocks: u32) -> Self {
         const { assert!(PRE >= 1 && N >= 1) };
         let threshold = threshold as u64;
@@ -79,7 +82,8 @@ mod tests {
 
     use super::*;
 
-    /// Which blocks are sent by definition: those with a loud one among themselves, the two after and the three before.
+    /// Which blocks are sent by definition: those with a loud one among themselves, the two after
+    /// and the three before.
     fn reference(loud: &[bool]) -> String {
         let is_sent = |n: usize| loud.iter().enumerate().any(|(m, &loud)| loud && m <= n + 2 && n <= m + 3);
         // The last two still wait.

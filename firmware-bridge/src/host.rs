@@ -1,19 +1,23 @@
-//! The daemon's side of the link: bytes from a node enter, sound in unbroken time leaves, with what is missing named and counted.
+//! The daemon's side of the link: bytes from a node enter, sound in unbroken time leaves, with what
+//! is missing named and counted.
 //!
-//! Does no input or output of its own: [`Host::push`] takes what was read, and [`Host::poll_with`] hands over what is to be written.
-//! Runs on the thread that owns the port. Allocates nothing, so that one microcontroller can be the host of another.
+//! Does no input or output of its own: [`Host::push`] takes what was read, and [`Host::poll_with`]
+//! hands over what is to be written. Runs on the thread that owns the port. Allocates nothing, so
+//! that one microcontroller can be the host of another.
 //!
 //! # Handshake
 //!
-//! A host says alive every second. A node that streams to another session, or to none, answers with a hello, and the hello is answered
-//! with a start. Sound counts from the first frame behind the hello on; what comes before belongs to a session of the past. Should any of
-//! the three get lost, the next second repeats them.
+//! A host says alive every second. A node that streams to another session, or to none, answers with
+//! a hello, and the hello is answered with a start. Sound counts from the first frame after the
+//! hello on; what comes before belongs to a session of the past. Should any of the three get lost,
+//! the next second repeats them.
 //!
 //! # Time
 //!
-//! Every sample of the node has a place in time, its frame's stamp. What is missing before a frame is therefore known exactly, be it lost on
-//! the way, dropped at the node or kept back because nothing was to be heard; only across a restart of the node, whose stamps begin anew,
-//! is it taken from the host's clock.
+//! Every sample of the node has a place in time, its frame's stamp. What is missing before a frame
+//! is therefore known exactly, be it lost on the way, dropped at the node or kept back because
+//! nothing was to be heard; only across a restart of the node, whose stamps begin again, is it
+//! taken from the host's clock.
 
 use crate::adpcm;
 use crate::frame::{self, Frame, Kind};
@@ -27,8 +31,8 @@ use crate::sequence::{Sequence, Step};
 /// Between two words of life, ms.
 pub const ALIVE_MS: u64 = 1_000;
 
-/// Further ahead of the host's clock than this, and one in a hundred for its drift, no stamp can be, ms: the first frame may have waited in
-/// a driver for as long as the host did not get to run.
+/// Further ahead of the host's clock than this, and one in a hundred for its drift, no stamp can
+/// be, ms: the first frame may have waited in a driver for as long as the host did not get to run.
 const AHEAD_MS: u64 = 60_000;
 
 /// Frames of the host on the line, the longest message in each and a delimiter before it.
@@ -41,11 +45,12 @@ pub struct Wish {
     pub rate_hz: Option<u32>,
     /// The channel, from 0.
     pub channel: u8,
-    /// Encodings that may be asked for; of those that the node has, the one with the lowest number is taken.
+    /// Encodings that may be asked for; of those that the node has, the one with the lowest number
+    /// is taken.
     pub encodings: Encodings,
     /// Of log-mel frames, those with this [`Features::hash`]; `None` if none are of use.
     pub features: Option<u64>,
-    /// Sound fainter than so many decibels below full scale need not be sent; 0: all is wanted.
+    /// Sound fainter than this many decibels below full scale need not be sent; 0: all is wanted.
     pub gate_db: u8,
 }
 
@@ -69,10 +74,11 @@ pub enum Heard<'a> {
     Gap {
         /// How many.
         n_samples: u64,
-        /// Frames missing, messages among them; 0 where the node made none, and across a restart, where it cannot be known.
+        /// Frames missing, messages among them; 0 where the node made none, and across a restart,
+        /// where it cannot be known.
         n_frames: u16,
     },
-    /// Samples that the node kept back, for nothing was to be heard.
+    /// Samples that the node kept back, because nothing was to be heard.
     Quiet {
         /// How many.
         n_samples: u64,
@@ -129,8 +135,9 @@ struct Place {
 }
 
 impl<const N: usize> Host<N> {
-    /// A host that waits for a node. Sessions are numbered upwards from `session`, 0 left out; a number that differs from run to run of the
-    /// daemon, such as the time, lets a node tell the runs apart.
+    /// A host that waits for a node. Sessions are numbered upwards from `session`, 0 left out; a
+    /// number that differs from run to run of the daemon, such as the time, lets a node tell the
+    /// runs apart.
     pub const fn new(wish: Wish, session: u32) -> Self {
         let link = Link {
             sender: Sender::new(Pace::unlimited()),
@@ -147,15 +154,15 @@ impl<const N: usize> Host<N> {
         Self { wish, reader: FrameReader::new(), link, alive_ms: None }
     }
 
-    /// Takes the next bytes from the port, any number, and calls `on_heard` with what they bring, in order. `now_ms` is that of a clock
-    /// that never goes back.
+    /// Takes the next bytes from the port, any number, and calls `on_heard` with what they bring,
+    /// in order. `now_ms` is that of a clock that never goes back.
     pub fn push(&mut self, now_ms: u64, bytes: &[u8], mut on_heard: impl FnMut(Heard<'_>)) {
         let Self { wish, reader, link, .. } = self;
         reader.push(bytes, |frame| link.take(wish, now_ms, &frame, &mut on_heard));
     }
 
-    /// Hands what is to be said to `write`, which takes as many of the bytes as it can without waiting and returns their number, 0 if the
-    /// port is busy. To be called some times a second.
+    /// Hands what is to be said to `write`, which takes as many of the bytes as it can without
+    /// waiting and returns their number, 0 if the port is busy. To be called some times per second.
     ///
     /// # Errors
     ///
@@ -186,8 +193,8 @@ impl<const N: usize> Host<N> {
         let _ = self.link.say(&Message::Stop);
     }
 
-    /// The port was opened anew: what was half read or half written is forgotten, and the node is to introduce itself again. The stream goes
-    /// on: what is missing until then will be named.
+    /// The port was opened again: what was half read or half written is forgotten, and the node is
+    /// to introduce itself again. The stream goes on: what is missing until then will be named.
     pub fn reopened(&mut self) {
         self.reader.reset();
         self.link.sender = Sender::new(Pace::unlimited());
@@ -255,7 +262,8 @@ impl Link {
         on_heard: &mut impl FnMut(Heard<'_>),
     ) {
         let same_run = hello.session == self.session && self.place.is_some();
-        // A hello again before anything came of the start keeps the number, so that the start may be lost or doubled.
+        // A hello again before anything came of the start keeps the number, so that the start may
+        // be lost or doubled.
         if !same_run && self.place.take().is_some() {
             self.session = self.session.checked_add(1).unwrap_or(1);
         }
@@ -299,7 +307,8 @@ impl Link {
             }
             return;
         };
-        // A stamp that goes back or far ahead of the clock is a node's mistake: the stream goes on where it stands.
+        // A stamp that goes back or far ahead of the clock is a node's mistake: the stream
+        // continues where it stands.
         let n_missing = stamp.wrapping_sub(place.stamp);
         let elapsed_ms = now_ms.saturating_sub(place.anchor_ms);
         let limit = (elapsed_ms + elapsed_ms / 100 + AHEAD_MS) * rate_hz / 1_000;
@@ -345,7 +354,8 @@ impl Link {
 }
 
 impl Wish {
-    /// The start to send to a node whose hello had the number `hello_seq`; `None` if it cannot do it.
+    /// The start to send to a node whose hello had the number `hello_seq`; `None` if it cannot do
+    /// it.
     fn of(&self, hello: &Hello<'_>, session: u32, hello_seq: u16) -> Option<Start> {
         let rate_hz = match self.rate_hz {
             Some(rate_hz) => rate_hz,

@@ -1,7 +1,9 @@
-//! The indicator: events and the time enter, a lamp is set. Polled; on the thread that owns the lamp.
+//! The indicator: events and the time enter, a lamp is set. Polled; on the thread that owns the
+//! lamp.
 //!
-//! Events are not acknowledged, so either end of a sound may be missed. The daemon therefore repeats the onset of a sound that lasts,
-//! and a lamp goes out by itself when nothing has been heard of a sound for its hold time.
+//! Events are not acknowledged, so either end of a sound may be missed. The daemon therefore
+//! repeats the onset of a sound that lasts, and a lamp goes out by itself when nothing has been
+//! heard of a sound for its hold time.
 
 use crate::lamp::{Lamp, Pattern};
 use crate::msg::{Event, Phase};
@@ -16,7 +18,8 @@ pub struct Rule<'a> {
     pub min_score_percent: u8,
     /// How it shines.
     pub pattern: Pattern,
-    /// How long it shines on when nothing more is heard of the sound, ms; not less than the daemon's interval of repetition.
+    /// How long it shines on when nothing more is heard of the sound, ms; not less than the
+    /// daemon's interval of repetition.
     pub hold_ms: u32,
     /// How long it shines on when the sound has ended, ms.
     pub linger_ms: u32,
@@ -70,7 +73,8 @@ impl<'a, L: Lamp, const N: usize> Indicator<'a, L, N> {
         }
     }
 
-    /// Sets the lamp to what it is to show at `now_ms`. To be called some tens of times a second; the clock may wrap.
+    /// Sets the lamp to what it is to show at `now_ms`. To be called some tens of times per second;
+    /// the clock may wrap.
     ///
     /// # Errors
     ///
@@ -140,7 +144,8 @@ mod tests {
         Event { phase, score_percent: 80, label }
     }
 
-    /// Whether the lamp is bright after the events, each with its time, at times from 0 in steps of 100 ms.
+    /// Whether the lamp is bright after the events, each with its time, at times from 0 in steps of
+    /// 100 ms.
     fn shown(events: &[(u32, Event<'_>)], n: u32) -> String {
         // Across the wrap of the clock.
         let start_ms = u32::MAX - 700;

@@ -1,4 +1,5 @@
-//! Lamps and how they shine: a brightness enters, a pin or a PWM channel is set. On the thread that owns the pin.
+//! Lamps and how they shine: a brightness enters, a pin or a PWM channel is set. On the thread that
+//! owns the pin.
 
 use embedded_hal::digital::OutputPin;
 use embedded_hal::pwm::SetDutyCycle;
@@ -16,7 +17,8 @@ pub trait Lamp {
     fn set(&mut self, brightness: u8) -> Result<(), Self::Error>;
 }
 
-/// A lamp that is on or off: on from half of the brightness on. High is on; for the contrary invert the pin.
+/// A lamp that is on or off: on from half of the brightness on. High is on; for the contrary invert
+/// the pin.
 #[derive(Debug)]
 pub struct Switched<P>(pub P);
 
@@ -71,7 +73,8 @@ const PULSE_ON_MS: u32 = 100;
 const PULSE_MS: u32 = PULSE_ON_MS + 150;
 
 impl Pattern {
-    /// Brightness `elapsed_ms` after the beginning; each pattern begins bright. Lengths of 0 count as 1 ms.
+    /// Brightness `elapsed_ms` after the beginning; each pattern begins bright. Lengths of 0 count
+    /// as 1 ms.
     pub fn brightness(self, elapsed_ms: u32) -> u8 {
         let on = |is_on: bool| if is_on { 255 } else { 0 };
         match self {
@@ -90,7 +93,8 @@ impl Pattern {
                 let from_peak = elapsed_ms % period_ms;
                 let from_peak = from_peak.min(period_ms - from_peak);
                 let linear = 255 - 255 * from_peak / (period_ms / 2);
-                // The eye is about logarithmic: squared, the change looks even. From half of the time on it is below half.
+                // The eye is about logarithmic: squared, the change looks even. From half of the
+                // time on it is below half.
                 u8::try_from(linear * linear / 255).unwrap_or(255)
             }
         }

@@ -1,7 +1,9 @@
-//! The link between a microcontroller's microphone and the daemon: frames over any byte pipe, usually a UART.
+//! The link between a microcontroller's microphone and the daemon: frames over any byte pipe,
+//! usually a UART.
 //!
-//! Neither side does input or output here: bytes enter and frames leave, or the other way round, in buffers of the caller. Nothing
-//! allocates, blocks or panics on what comes over the line, so the same code runs in an interrupt handler and in the daemon.
+//! Neither side does input or output here: bytes enter and frames leave, or the other way round, in
+//! buffers of the caller. Nothing allocates, blocks or panics on what comes over the line, so the
+//! same code runs in an interrupt handler and in the daemon.
 //!
 //! | module | enters | leaves |
 //! |---|---|---|

@@ -1,16 +1,16 @@
-//! Log-mel frames on the node: samples enter, one frame of bands a hop leaves, so that features travel instead of sound. On the thread of
-//! the microphone.
+//! Log-mel frames on the node: samples enter, one frame of bands a hop leaves, so that features
+//! travel instead of sound. On the thread of the microphone.
 //!
-//! The frames are those of the daemon's front end, to a thousandth, before it normalises them; its tables come from the same code, at
-//! build time ([`Tables`]). With 64 bands and 100 frames a second they need 6.4 kB/s as bytes, and no speech can be understood from
-//! what leaves the node.
+//! The frames are those of the daemon's front end, to a thousandth, before it normalises them; its
+//! tables come from the same code, at build time ([`Tables`]). With 64 bands and 100 frames per
+//! second they need 6.4 kB/s as bytes, and no speech can be understood from what leaves the node.
 //!
 //! The payload of a [`Kind::LogMel`](crate::frame::Kind::LogMel) frame:
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | bands of a frame |
-//! | 1 | n | frames in order, a byte a band, the lowest first: [`quantise`] |
+//! | 1 | n | frames in order, a byte per band, the lowest first: [`quantise`] |
 //!
 //! The stamp is the index of the sample with which the first frame begins.
 
@@ -37,8 +37,9 @@ pub struct Band<'t> {
     pub weights: &'t [f32],
 }
 
-/// What a front end is made of, computed by `edge-frontend` where the firmware is built and kept in flash. Its spectrum is of power, and its
-/// frames begin with their first sample: `power = 2` and `centre_padding = false` in a manifest.
+/// What a front end is made of, computed by `edge-frontend` where the firmware is built and kept in
+/// flash. Its spectrum is of power, and its frames begin with their first sample: `power = 2` and
+/// `centre_padding = false` in a manifest.
 #[derive(Clone, Copy, Debug)]
 pub struct Tables<'t> {
     /// `FrontendConfig::raw_hash` of the front end.
@@ -83,8 +84,8 @@ impl<'t> LogMel<'t> {
     ///
     /// # Panics
     ///
-    /// When the transform has none of the three lengths, the window is longer than it, the hop is 0 or longer than the window, there are
-    /// more than 255 bands, or one reaches past the last bin.
+    /// When the transform has none of the three lengths, the window is longer than it, the hop is 0
+    /// or longer than the window, there are more than 255 bands, or one reaches past the last bin.
     pub fn new(tables: Tables<'t>) -> Self {
         assert!(matches!(tables.n_fft, 256 | 512 | 1024) && tables.window.len() <= tables.n_fft);
         assert!((1..=tables.window.len()).contains(&tables.hop_length) && tables.bands.len() <= 255);
@@ -97,13 +98,14 @@ impl<'t> LogMel<'t> {
         &self.tables
     }
 
-    /// Forgets the samples that wait for their frame, and returns their number; the next sample is the first of a stream.
+    /// Forgets the samples that wait for their frame, and returns their number; the next sample is
+    /// the first of a stream.
     pub fn reset(&mut self) -> usize {
         core::mem::take(&mut self.n_history)
     }
 
-    /// Takes the next samples and calls `on_band` with each band of the frames that they complete, in order: its index and its
-    /// value, the natural logarithm of an energy.
+    /// Takes the next samples and calls `on_band` with each band of the frames that they complete,
+    /// in order: its index and its value, the natural logarithm of an energy.
     ///
     /// # Real-time
     ///
@@ -127,7 +129,8 @@ impl<'t> LogMel<'t> {
             *value = sample * weight;
         }
         let spectrum = transform(&mut buffer, self.tables.n_fft);
-        // The bin of half the rate is real and comes in the place of the first one's imaginary part, which is 0.
+        // The bin of half the rate is real and comes in the place of the first one's imaginary
+        // part, which is 0.
         let last = spectrum[0].im;
         spectrum[0].im = 0.0;
         let power =

@@ -1,10 +1,12 @@
-//! Between the microphone and the link: blocks of samples enter, and what the daemon has asked for leaves to the node: all of it or only
-//! what is loud enough, as samples, mu-law, ADPCM or log-mel frames. On the thread that owns the node; nothing waits.
+//! Between the microphone and the link: blocks of samples enter, and what the daemon has asked for
+//! leaves to the node: all of it or only what is loud enough, as samples, mu-law, ADPCM or log-mel
+//! frames. On the thread that owns the node; nothing waits.
 //!
 //! # Time
 //!
-//! What waits, in the gate or for the end of a window, keeps the node's stamp back, so that a stamp is always the index of the first sample of
-//! what is sent next. The delay is constant while a stream lasts; when it ends, what still waits counts as skipped.
+//! What waits, in the gate or for the end of a window, keeps the node's stamp back, so that a stamp
+//! is always the index of the first sample of what is sent next. The delay is constant while a
+//! stream lasts; when it ends, what still waits counts as skipped.
 
 use crate::adpcm;
 use crate::frame::{self, EncodeError};
@@ -17,7 +19,8 @@ use crate::node::{Node, State};
 /// Longest payload that is made here. Longer blocks leave as several frames.
 const MAX_PAYLOAD: usize = 512;
 
-/// What turns samples into features: [`LogMel`], or `()` on a node that computes none, which then has no transform in its flash.
+/// What turns samples into features: [`LogMel`], or `()` on a node that computes none, which then
+/// has no transform in its flash.
 pub trait FrontEnd {
     /// What it is made of; `None` for `()`.
     fn tables(&self) -> Option<&Tables<'_>>;
@@ -55,7 +58,8 @@ impl FrontEnd for () {
     }
 }
 
-/// A microphone whose blocks have `N` samples and whose gate holds `PRE` of them, which are sent with a sound that begins behind them.
+/// A microphone whose blocks have `N` samples and whose gate holds `PRE` of them, which are sent
+/// with a sound that begins after them.
 #[derive(Debug)]
 pub struct Microphone<F, const N: usize, const PRE: usize> {
     /// Blocks that are sent after the last loud one.
@@ -66,7 +70,7 @@ pub struct Microphone<F, const N: usize, const PRE: usize> {
     coder: Coder<F>,
 }
 
-/// The stage behind the gate.
+/// The stage after the gate.
 #[derive(Debug)]
 struct Coder<F> {
     adpcm: adpcm::Encoder,
@@ -74,8 +78,8 @@ struct Coder<F> {
 }
 
 impl<F: FrontEnd, const N: usize, const PRE: usize> Microphone<F, N, PRE> {
-    /// A microphone whose gate, if one is asked for, stays open for `hold_blocks` after a loud one. `front_end` computes the features that
-    /// the node's hello offers, if it does.
+    /// A microphone whose gate, if one is asked for, stays open for `hold_blocks` after a loud one.
+    /// `front_end` computes the features that the node's hello offers, if it does.
     pub fn new(hold_blocks: u32, front_end: F) -> Self {
         let coder = Coder { adpcm: adpcm::Encoder::new(), front_end };
         Self { hold_blocks, start: None, gate: None, coder }
@@ -157,7 +161,7 @@ impl<F: FrontEnd> Coder<F> {
             }
             Encoding::Adpcm => {
                 for samples in samples.chunks(2 * (max_payload - adpcm::HEADER_LEN)) {
-                    // There is room: two samples a byte behind the header.
+                    // There is room: two samples a byte after the header.
                     if let Some(payload) = self.adpcm.encode(samples, &mut payload) {
                         node.capture_encoded(encoding, samples.len(), payload)?;
                     }
@@ -215,7 +219,7 @@ impl<F: FrontEnd> Coder<F> {
     }
 }
 
-/// The effective value, of 32768, that lies so many decibels below full scale.
+/// The effective value, of 32768, that lies this many decibels below full scale.
 fn threshold(gate_db: u8) -> u16 {
     // 10^(-1/20); the library's power would take more flash than all else here.
     const DECIBEL: f32 = 0.891_250_9;

@@ -1,9 +1,11 @@
-//! The messages of the two programs to each other: the payload of a [`Kind::Control`](crate::frame::Kind::Control) frame.
+//! The messages of the two programs to each other: the payload of a
+//! [`Kind::Control`](crate::frame::Kind::Control) frame.
 //!
-//! A message enters and its bytes leave, or the other way round, on whichever thread or interrupt level calls. The bytes are
-//! those of [postcard](https://postcard.jamesmunns.com/wire-format.html) 1: first the number of the message, then its fields in order.
-//! A *varint* has seven bits a byte, least significant first, and a set upper bit where another byte follows; a *text* is its length in
-//! bytes, a varint, and then UTF-8.
+//! A message enters and its bytes leave, or the other way round, on whichever thread or interrupt
+//! level calls. The bytes are those of [postcard](https://postcard.jamesmunns.com/wire-format.html)
+//! 1: first the number of the message, then its fields in order. A *varint* has seven bits a byte,
+//! least significant first, and a set upper bit where another byte follows; a *text* is its length
+//! in bytes, a varint, and then UTF-8.
 //!
 //! | first byte | message | from | fields |
 //! |---|---|---|---|
@@ -14,7 +16,7 @@
 //! | 4 | [`Stats`] | node | the eight counts of the struct in order, varints |
 //! | 5 | alive | daemon | session varint |
 //!
-//! Bytes behind the last known field are ignored, so that a later version may add fields at the end.
+//! Bytes after the last known field are ignored, so that a later version may add fields at the end.
 
 use core::fmt;
 
@@ -26,14 +28,16 @@ pub const MAX_RATES: usize = 4;
 /// Longest name of a node and longest label of an event, bytes. What is longer is not sent.
 pub const MAX_TEXT_LEN: usize = 48;
 
-/// Greatest length of a message, bytes: that of a [`Hello`] whose every number is as long as it gets.
+/// Greatest length of a message, bytes: that of a [`Hello`] whose every number is as long as it
+/// gets.
 pub const MAX_LEN: usize = 1 + 5 + (1 + MAX_TEXT_LEN) + 5 * MAX_RATES + 1 + 1 + 3 + 1 + (1 + 10 + 3 * 3 + 1);
 
 /// A message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Message<'a> {
-    /// Node to daemon: here I am, not streaming, and this is what I can do. Repeated until a start comes.
+    /// Node to daemon: here I am, not streaming, and this is what I can do. Repeated until a start
+    /// comes.
     #[serde(borrow)]
     Hello(Hello<'a>),
     /// Daemon to node: stream from now on.
@@ -45,8 +49,8 @@ pub enum Message<'a> {
     Event(Event<'a>),
     /// Node to daemon, about once a second while streaming: how it goes.
     Stats(Stats),
-    /// Daemon to node, about once a second: I am here, and this is the session that I listen to. A node in another session answers
-    /// with a hello.
+    /// Daemon to node, about once a second: I am here, and this is the session that I listen to. A
+    /// node in another session answers with a hello.
     Alive {
         /// Of the last start; 0 before there was one.
         session: u32,
@@ -57,7 +61,8 @@ pub enum Message<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Hello<'a> {
-    /// Of the last start that this run of the node took; 0 if there was none, so that 0 means a node that has just started.
+    /// Of the last start that this run of the node took; 0 if there was none, so that 0 means a
+    /// node that has just started.
     pub session: u32,
     /// For people: which node this is.
     pub name: &'a str,
@@ -75,12 +80,13 @@ pub struct Hello<'a> {
     pub features: Option<Features>,
 }
 
-/// What the log-mel frames of a node are. With equal hashes they mean the same; the lengths say what differs where the hashes do, and tell
-/// the time of a frame.
+/// What the log-mel frames of a node are. With equal hashes they mean the same; the lengths say
+/// what differs where the hashes do, and tell the time of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Features {
-    /// Of all parameters but the normalisation, which is the daemon's: `FrontendConfig::raw_hash` of the crate edge-frontend.
+    /// Of all parameters but the normalisation, which is the daemon's: `FrontendConfig::raw_hash`
+    /// of the crate edge-frontend.
     pub hash: u64,
     /// Points of the transform.
     pub n_fft: u16,
@@ -104,10 +110,11 @@ pub struct Start {
     pub channel: u8,
     /// One of the encodings in the hello.
     pub encoding: Encoding,
-    /// Number of the frame with the hello that this answers. A node takes an answer to its last hello only, so that one that was meant
-    /// for the run before a restart starts nothing.
+    /// Number of the frame with the hello that this answers. A node takes an answer to its last
+    /// hello only, so that one that was meant for the run before a restart starts nothing.
     pub hello_seq: u16,
-    /// Sound fainter than so many decibels below full scale need not be sent; 0: all is wanted. A node without a gate sends all.
+    /// Sound fainter than this many decibels below full scale need not be sent; 0: all is wanted. A
+    /// node without a gate sends all.
     pub gate_db: u8,
 }
 
@@ -118,11 +125,11 @@ pub struct Start {
 pub enum Encoding {
     /// 16-bit samples, 2 bytes each.
     Pcm16 = 0,
-    /// 8-bit mu-law, 1 byte a sample.
+    /// 8-bit mu-law, 1 byte per sample.
     MuLaw = 1,
-    /// IMA ADPCM, half a byte a sample.
+    /// IMA ADPCM, half a byte per sample.
     Adpcm = 2,
-    /// Log-mel frames, 1 byte a band: no sound leaves the node.
+    /// Log-mel frames, 1 byte per band: no sound leaves the node.
     LogMel = 3,
 }
 
@@ -176,7 +183,7 @@ pub enum Phase {
     Offset,
 }
 
-/// How it goes on a node. Counts run from its start and stop at their maximum.
+/// Counts of a node. They run from its start and stop at their maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stats {

@@ -1,7 +1,9 @@
-//! 8-bit mu-law (ITU-T G.711): samples enter and a byte each leaves, or the other way round. Half the bytes of 16-bit samples, noise 38 dB
-//! below the sound; 23 instructions a sample on a Cortex-M4. On any thread.
+//! 8-bit mu-law (ITU-T G.711): samples enter and a byte each leaves, or the other way round. Half
+//! the bytes of 16-bit samples, noise 38 dB below the sound; 23 instructions per sample on a
+//! Cortex-M4. On any thread.
 //!
-//! The payload of a [`Kind::MuLaw`](crate::frame::Kind::MuLaw) frame is a byte a sample, complemented as on a telephone line: 0xff is 0.
+//! The payload of a [`Kind::MuLaw`](crate::frame::Kind::MuLaw) frame is a byte per sample,
+//! complemented as on a telephone line: 0xff is 0.
 
 /// Added before the exponent is taken, so that the segments begin at powers of two.
 const BIAS: u16 = 132;
@@ -43,7 +45,8 @@ mod tests {
         }
     }
 
-    /// Exponent and mantissa by search: the step of `8 << exponent` in which the biased magnitude lies.
+    /// Exponent and mantissa by search: the step of `8 << exponent` in which the biased magnitude
+    /// lies.
     fn search(sample: i16) -> u8 {
         let magnitude = u32::from(sample.unsigned_abs().min(CLIP)) + 132;
         let mut steps = (0..8_u32).flat_map(|exponent| (0..16_u32).map(move |mantissa| (exponent, mantissa)));

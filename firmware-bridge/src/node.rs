@@ -1,4 +1,5 @@
-//! A microcontroller's side of the link: samples and the daemon's messages enter, frames and notices for the firmware leave.
+//! A microcontroller's side of the link: samples and the daemon's messages enter, frames and
+//! notices for the firmware leave.
 //!
 //! ```text
 //!            start                       nothing heard for a while
@@ -9,11 +10,85 @@
 //!      daemon's alive
 //! ```
 //!
-//! Outside of `Streaming` a node says hello once a second and sends no sound. Numbers and stamps run on through all states, so that a
-//! daemon that finds its node again knows how much sound it has missed.
+//! Outside of `Streaming` a node says hello once a second and sends no sound. Numbers and stamps
+//! run on through all states, so that a daemon that finds its node again knows how much sound it
+//! has missed.
 //!
-//! Everything is polled and nothing waits: one loop or task calls [`Node::poll`] every few milliseconds and [`Node::capture`] with each
-//! block from the microphone. The clock is in milliseconds and may wrap.
+//! Everything is polled and nothing waits: one loop or task calls [`Node::poll`] every few
+//! milliseconds and [`Node::capture`] with each block from the microphone. The clock is in
+//! milliseconds and may wrap.
+//!
+//! A node and the daemon's side of it, joined by a port in memory:
+//!
+//! ```
+//! # use std::collections::VecDeque;
+//! # use std::convert::Infallible;
+//! use firmware_bridge::frame;
+//! use firmware_bridge::host::{Heard, Host, Wish};
+//! use firmware_bridge::msg::{Encoding, Encodings};
+//! use firmware_bridge::node::{Abilities, Node, Timing};
+//! use firmware_bridge::pace::Pace;
+//! # #[derive(Default)]
+//! # struct Port {
+//! #     to_node: VecDeque<u8>,
+//! #     from_node: Vec<u8>,
+//! # }
+//! # impl embedded_io::ErrorType for Port {
+//! #     type Error = Infallible;
+//! # }
+//! # impl embedded_io::ReadReady for Port {
+//! #     fn read_ready(&mut self) -> Result<bool, Infallible> {
+//! #         Ok(!self.to_node.is_empty())
+//! #     }
+//! # }
+//! # impl embedded_io::Read for Port {
+//! #     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+//! #         let n = buffer.len().min(self.to_node.len());
+//! #         buffer.iter_mut().zip(self.to_node.drain(..n)).for_each(|(to, from)| *to = from);
+//! #         Ok(n)
+//! #     }
+//! # }
+//! # impl embedded_io::WriteReady for Port {
+//! #     fn write_ready(&mut self) -> Result<bool, Infallible> {
+//! #         Ok(true)
+//! #     }
+//! # }
+//! # impl embedded_io::Write for Port {
+//! #     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+//! #         self.from_node.extend(bytes);
+//! #         Ok(bytes.len())
+//! #     }
+//! #     fn flush(&mut self) -> Result<(), Infallible> {
+//! #         Ok(())
+//! #     }
+//! # }
+//!
+//! let encodings = Encodings::of(&[Encoding::Pcm16]);
+//! let rates_hz = [24_000, 0, 0, 0];
+//! let abilities = Abilities { name: "cellar", rates_hz, n_channels: 1, encodings, n_lamps: 0, features: None };
+//! let mut node = Node::<1024>::new(abilities, Timing::default(), Pace::unlimited());
+//! let wish = Wish { rate_hz: None, channel: 0, encodings, features: None, gate_db: 0 };
+//! let mut host = Host::<{ frame::decoded_len(1024) }>::new(wish, 1);
+//!
+//! let mut port = Port::default();
+//! let mut n_heard = 0;
+//! for now_ms in (0..2_000).step_by(10) {
+//!     node.capture(&[100; 240]); // 10 ms of the microphone
+//!     node.poll(now_ms, &mut port, |_notice| ())?;
+//!     let received = std::mem::take(&mut port.from_node);
+//!     host.push(now_ms.into(), &received, |heard| {
+//!         if let Heard::Samples(samples) = heard {
+//!             n_heard += samples.len();
+//!         }
+//!     });
+//!     host.poll_with(now_ms.into(), |bytes| {
+//!         port.to_node.extend(bytes);
+//!         Ok::<_, Infallible>(bytes.len())
+//!     })?;
+//! }
+//! assert!(n_heard > 40_000, "{n_heard} of 48,000");
+//! # Ok::<(), Infallible>(())
+//! ```
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
@@ -27,7 +102,8 @@ use crate::sender::Sender;
 /// Nothing longer comes from a daemon.
 const RX_LEN: usize = frame::decoded_len(msg::MAX_LEN);
 
-/// Bytes read in one poll at most, so that no flood keeps a node in it; at 921,600 baud 92 come in a millisecond.
+/// Bytes read in one poll at most, so that no flood keeps a node in it; at 921,600 baud 92 come in
+/// a millisecond.
 const READ_LIMIT: usize = 512;
 
 /// What a node is and can do; the rest of its [`Hello`] follows from its types.
@@ -54,7 +130,7 @@ pub struct Timing {
     pub hello_ms: u32,
     /// Between two stats.
     pub stats_ms: u32,
-    /// After so much silence of the daemon the link is lost.
+    /// After this much silence of the daemon the link is lost.
     pub timeout_ms: u32,
 }
 
@@ -163,11 +239,12 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         }
     }
 
-    /// Reads what has come, says what is due, and writes what the port takes. Calls `on_notice` for what the firmware has to know.
+    /// Reads what has come, says what is due, and writes what the port takes. Calls `on_notice` for
+    /// what the firmware has to know.
     ///
     /// # Errors
     ///
-    /// The port's. The node stays usable: the next call goes on.
+    /// The port's. The node stays usable: the next call continues.
     ///
     /// # Real-time
     ///
@@ -198,8 +275,9 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         Ok(())
     }
 
-    /// Takes the next samples of the microphone, of the wanted rate and channel. They are sent if sound is wanted as 16-bit samples, in as
-    /// many frames as needed, and count as time gone by in any case.
+    /// Takes the next samples of the microphone, of the wanted rate and channel. They are sent if
+    /// sound is wanted as 16-bit samples, in as many frames as needed, and count as time gone by in
+    /// any case.
     ///
     /// # Real-time
     ///
@@ -214,8 +292,8 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         }
     }
 
-    /// Takes the next `n_samples` in the form of `payload`. They are sent if that is the encoding wanted, and count as time gone by in any
-    /// case.
+    /// Takes the next `n_samples` in the form of `payload`. They are sent if that is the encoding
+    /// wanted, and count as time gone by in any case.
     ///
     /// # Errors
     ///
@@ -233,7 +311,8 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         result
     }
 
-    /// So many samples have gone by that are not sent: nothing was to be heard, or the microphone was being set up.
+    /// `n_samples` have gone by that are not sent: nothing was to be heard, or the microphone was
+    /// being set up.
     pub fn skip(&mut self, n_samples: usize) {
         // The stamp is defined modulo 2^32.
         self.stamp = self.stamp.wrapping_add(n_samples as u32);
@@ -255,7 +334,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         self.stamp
     }
 
-    /// How it goes: what the daemon is told.
+    /// Counts that are sent to the daemon.
     pub fn stats(&self) -> Stats {
         let (sent, received) = (self.sender.counts(), self.reader.counts());
         Stats {

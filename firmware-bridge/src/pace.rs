@@ -1,7 +1,7 @@
-//! How fast bytes may leave: the time enters, a number of bytes leaves. For a line behind which somebody is slower than the line
-//! itself, such as a radio bridge, or that others share.
+//! How fast bytes may leave: the time enters, a number of bytes leaves. For a line behind which
+//! somebody is slower than the line itself, such as a radio bridge, or that others share.
 
-/// A limit of bytes a second, evened out over [`BURST_MS`].
+/// A limit of bytes per second, evened out over [`BURST_MS`].
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     bytes_per_s: Option<u32>,
@@ -11,7 +11,7 @@ pub struct Pace {
     last_ms: Option<u32>,
 }
 
-/// What was not used for so long is forfeited, so that a silence is not followed by a flood.
+/// What was not used for this long is forfeited, so that a silence is not followed by a flood.
 pub const BURST_MS: u32 = 20;
 
 impl Pace {
@@ -20,7 +20,7 @@ impl Pace {
         Self { bytes_per_s: None, credit: 0, last_ms: None }
     }
 
-    /// At most so many bytes a second; from 50 on, so that one byte fits into a burst.
+    /// At most this many bytes per second; from 50 on, so that one byte fits into a burst.
     ///
     /// # Panics
     ///

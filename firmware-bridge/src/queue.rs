@@ -1,5 +1,6 @@
-//! Encoded frames that wait for the line. A frame enters at the back and leaves byte by byte from the front; when the queue is full,
-//! the oldest frame that is not on the line yet is dropped: late sound is worth less than new sound. Lives in its sender.
+//! Encoded frames that wait for the line. A frame enters at the back and leaves byte by byte from
+//! the front; when the queue is full, the oldest frame that is not on the line yet is dropped: late
+//! sound is worth less than new sound. Lives in its sender.
 
 /// At most `DEPTH` frames of at most `N` bytes.
 #[derive(Debug)]
@@ -26,13 +27,15 @@ impl<const N: usize, const DEPTH: usize> Queue<N, DEPTH> {
         Self { slots: [const { Slot { bytes: [0; N], len: 0 } }; DEPTH], head: 0, n_frames: 0, n_left: 0 }
     }
 
-    /// Adds the frame that `encode` writes and whose length it returns. True if another one had to be dropped for it.
+    /// Adds the frame that `encode` writes and whose length it returns. True if another one had to
+    /// be dropped for it.
     pub(crate) fn push(&mut self, encode: impl FnOnce(&mut [u8; N]) -> usize) -> bool {
         let full = self.n_frames == DEPTH;
         if full {
             let next = (self.head + 1) % DEPTH;
             if self.n_left > 0 {
-                // The one on the line takes the place of the next one, which is the oldest that can go.
+                // The one on the line takes the place of the next one, which is the oldest that can
+                // go.
                 self.slots.swap(self.head, next);
             }
             self.head = next;
@@ -55,7 +58,8 @@ impl<const N: usize, const DEPTH: usize> Queue<N, DEPTH> {
         }
     }
 
-    /// The first `n_bytes` of [`front`](Self::front) have left. True if a frame is complete with them.
+    /// The first `n_bytes` of [`front`](Self::front) have left. True if a frame is complete with
+    /// them.
     pub(crate) fn advance(&mut self, n_bytes: usize) -> bool {
         self.n_left += n_bytes;
         let complete = self.n_frames > 0 && self.n_left >= self.slots[self.head].len;

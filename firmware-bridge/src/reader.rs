@@ -1,4 +1,5 @@
-//! Frames out of a byte stream that may be cut anywhere and damaged anywhere. No input or output of its own.
+//! Frames out of a byte stream that may be cut anywhere and damaged anywhere. No input or output of
+//! its own.
 
 use cobs::{DecodeResult, DecoderState};
 
@@ -18,7 +19,8 @@ pub struct Counts {
     pub unknown_kind: u32,
 }
 
-/// Collects bytes and yields whole frames; after damage it goes on with the frame behind the next delimiter.
+/// Collects bytes and yields whole frames; after damage it continues with the frame after the next
+/// delimiter.
 ///
 /// `N` is the longest body that it can hold: [`frame::decoded_len`] of the longest payload.
 #[derive(Debug)]
@@ -53,7 +55,8 @@ impl<const N: usize> FrameReader<N> {
         Self { body: [0; N], n_body: 0, stuffing: DecoderState::Idle, state: State::Unsynchronised, counts }
     }
 
-    /// Takes the next bytes of the stream, any number, and calls `on_frame` with each frame that they complete, in order.
+    /// Takes the next bytes of the stream, any number, and calls `on_frame` with each frame that
+    /// they complete, in order.
     ///
     /// # Real-time
     ///
@@ -73,7 +76,8 @@ impl<const N: usize> FrameReader<N> {
         self.counts
     }
 
-    /// Forgets a half-read frame and waits for a delimiter, as after opening the port anew. The counts stay.
+    /// Forgets a half-read frame and waits for a delimiter, as after opening the port again. The
+    /// counts stay.
     pub fn reset(&mut self) {
         self.start_frame();
         self.state = State::Unsynchronised;

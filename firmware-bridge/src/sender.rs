@@ -1,8 +1,9 @@
-//! The sending half of a link: payloads enter, numbered frames leave over a port, at the port's pace or slower.
+//! The sending half of a link: payloads enter, numbered frames leave over a port, at the port's
+//! pace or slower.
 //!
-//! Frames are encoded when they come and wait in a queue of a few; when it is full, the oldest that is not on the line is dropped.
-//! Nothing is sent twice: a frame that was dropped here or lost on the way is a gap in the numbers. The same thread or interrupt level
-//! calls both ends.
+//! Frames are encoded when they come and wait in a queue of a few; when it is full, the oldest that
+//! is not on the line is dropped. Nothing is sent twice: a frame that was dropped here or lost on
+//! the way is a gap in the numbers. The same thread or interrupt level calls both ends.
 
 use embedded_io::{Write, WriteReady};
 
@@ -22,10 +23,12 @@ pub struct Sent {
 
 /// Numbers, encodes and queues frames, and writes them out.
 ///
-/// A message has a delimiter before it too: it may be the first thing that a receiver hears, and it is short and rare.
+/// A message has a delimiter before it too: it may be the first thing that a receiver hears, and it
+/// is short and rare.
 ///
-/// `N` is the longest frame on the line: [`frame::max_encoded_len`] of the longest payload, and one more if that is a message's. `DEPTH` frames may wait, 2 at least;
-/// four frames of 20 ms bridge what a host's serial driver usually makes one wait.
+/// `N` is the longest frame on the line: [`frame::max_encoded_len`] of the longest payload, and one
+/// more if that is a message's. `DEPTH` frames may wait, 2 at least; four frames of 20 ms bridge
+/// what a host's serial driver usually makes one wait.
 #[derive(Debug)]
 pub struct Sender<const N: usize, const DEPTH: usize = 4> {
     queue: Queue<N, DEPTH>,
@@ -51,7 +54,8 @@ impl<const N: usize, const DEPTH: usize> Sender<N, DEPTH> {
     ///
     /// # Real-time
     ///
-    /// No allocation, no waiting; one pass over the payload. If another frame is dropped while one is on the line, one frame is copied.
+    /// No allocation, no waiting; one pass over the payload. If another frame is dropped while one
+    /// is on the line, one frame is copied.
     pub fn push(&mut self, kind: Kind, stamp: u32, payload: &[u8]) -> Result<(), EncodeError> {
         self.push_with(kind, stamp, payload.len(), |header, out| frame::encode(header, payload, out))
     }
@@ -91,8 +95,8 @@ impl<const N: usize, const DEPTH: usize> Sender<N, DEPTH> {
         Ok(())
     }
 
-    /// Writes as much as port and pace take just now; returns the number of bytes. `now_ms` is that of any clock in milliseconds, which
-    /// may wrap.
+    /// Writes as much as port and pace take just now; returns the number of bytes. `now_ms` is that
+    /// of any clock in milliseconds, which may wrap.
     ///
     /// # Errors
     ///
@@ -105,8 +109,8 @@ impl<const N: usize, const DEPTH: usize> Sender<N, DEPTH> {
         self.poll_with(now_ms, |bytes| if port.write_ready()? { port.write(bytes) } else { Ok(0) })
     }
 
-    /// Like [`poll`](Self::poll), for a port that `write` stands for: it takes as many of the bytes as it can without waiting and returns
-    /// their number, 0 if it is busy.
+    /// Like [`poll`](Self::poll), for a port that `write` stands for: it takes as many of the bytes
+    /// as it can without waiting and returns their number, 0 if it is busy.
     ///
     /// # Errors
     ///
@@ -135,8 +139,9 @@ impl<const N: usize, const DEPTH: usize> Sender<N, DEPTH> {
         Ok(n_bytes)
     }
 
-    /// Writes the oldest frame, or the rest of it, to the port and waits as long as that takes; false if none is there. The future may
-    /// be dropped at any point: the next call goes on behind what the port had taken. The pace is the port's.
+    /// Writes the oldest frame, or the rest of it, to the port and waits as long as that takes;
+    /// false if none is there. The future may be dropped at any point: the next call continues
+    /// after what the port had taken. The pace is the port's.
     ///
     /// # Errors
     ///
@@ -157,8 +162,9 @@ impl<const N: usize, const DEPTH: usize> Sender<N, DEPTH> {
         }
     }
 
-    /// Forgets the frames that wait and begins the next one with a delimiter, as after a pause in which the line may have carried
-    /// anything. They count as dropped; a frame that is on the line is finished.
+    /// Forgets the frames that wait and begins the next one with a delimiter, as after a pause in
+    /// which the line may have carried anything. They count as dropped; a frame that is on the line
+    /// is finished.
     pub fn flush(&mut self) {
         let n_dropped = u32::try_from(self.queue.clear()).unwrap_or(u32::MAX);
         self.counts.dropped = self.counts.dropped.saturating_add(n_dropped);

@@ -3,7 +3,8 @@
 /// How a frame follows the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The first frame since the start, since a hello or since a restart was noticed: nothing can be missing before it.
+    /// The first frame since the start, since a hello or since a restart was noticed: nothing can
+    /// be missing before it.
     First,
     /// The very next frame.
     Next,
@@ -16,8 +17,9 @@ pub enum Step {
 
 /// Tracks the sequence numbers of one sender.
 ///
-/// Numbers run modulo 65536. A number up to 32767 ahead of the expected one is a gap; anything else, also a step back or
-/// the same number again, means that the sender has started anew, for a link neither reorders nor repeats frames.
+/// Numbers run modulo 65536. A number up to 32767 ahead of the expected one is a gap; anything
+/// else, also a step back or the same number again, means that the sender has started again,
+/// because a link neither reorders nor repeats frames.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sequence {
     expected: Option<u16>,
@@ -48,8 +50,8 @@ impl Sequence {
         }
     }
 
-    /// The sender has said that it starts anew: whatever number comes next is its first. Before any frame this changes
-    /// nothing and counts as no restart.
+    /// The sender has said that it starts again: whatever number comes next is its first. Before
+    /// any frame this changes nothing and counts as no restart.
     pub fn hello(&mut self) {
         if self.expected.take().is_some() {
             self.restarts = self.restarts.saturating_add(1);
@@ -61,7 +63,7 @@ impl Sequence {
         self.lost
     }
 
-    /// Times that the sender has started anew.
+    /// Times that the sender has started again.
     pub fn restarts(&self) -> u32 {
         self.restarts
     }

@@ -1,4 +1,5 @@
-//! A port for tests: bytes that the other end has sent, bytes that it will get, and room for only so many.
+//! A port for tests: bytes that the other end has sent, bytes that it will get, and room for only
+//! so many.
 
 use std::collections::VecDeque;
 

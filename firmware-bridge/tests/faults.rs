@@ -14,7 +14,8 @@ struct Sent {
     payload: Vec<u8>,
 }
 
-/// Payloads that are all zeros, free of zeros, or of anything, around the lengths where the stuffing changes.
+/// Payloads that are all zeros, free of zeros, or of anything, around the lengths where the
+/// stuffing changes.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let length = prop_oneof![0..=12_usize, 240..=260_usize, 490..=515_usize, Just(LONGEST)];
     length.prop_flat_map(|n| {
@@ -85,7 +86,8 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// A byte of the stream; `original` is its place before any fault, `None` once it is damaged or for what was never sent.
+/// A byte of the stream; `original` is its place before any fault, `None` once it is damaged or for
+/// what was never sent.
 #[derive(Clone, Copy)]
 struct Byte {
     value: u8,

@@ -193,7 +193,7 @@ until_s 10 "read again" journal_says "read again"
 mark
 printf 'this is no configuration\n' >"$CONFIG"
 systemctl reload "$UNIT" || true
-until_s 10 "refused" journal_says "the configuration is refused, the old one stays"
+until_s 10 "refused" journal_says "the configuration is refused, and the old one stays in force"
 active || fail "a wrong configuration has ended it"
 same_process "$pid"
 cp /run/mine.toml "$CONFIG"

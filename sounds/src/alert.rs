@@ -6,7 +6,8 @@ use crate::modal::{Body, DISC, METAL, Strike};
 use crate::rng::Rng;
 use crate::take::Take;
 
-/// An alarm: a smoke detector's three long beeps (temporal three of ISO 8201), two tones in turn, or a sweep.
+/// An alarm: a smoke detector's three long beeps (temporal three of ISO 8201), two tones in turn,
+/// or a sweep.
 pub(crate) fn alarm(take: &mut Take) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;
@@ -100,7 +101,8 @@ fn warble(take: &mut Take, rng: &mut Rng, start_s: f32) {
     }
 }
 
-/// Bars as of a marimba: the fundamental and a partial two octaves above, each dying at its own rate.
+/// Bars as of a marimba: the fundamental and a partial two octaves above, each dying at its own
+/// rate.
 fn tune(take: &mut Take, rng: &mut Rng, start_s: f32) {
     let rate = take.sample_rate;
     let base_hz = rng.log_uniform(420.0, 900.0);

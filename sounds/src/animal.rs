@@ -5,8 +5,8 @@ use crate::math;
 use crate::noise;
 use crate::take::Take;
 
-/// Barks: a tenth to a quarter of a second of harsh voice whose pitch jumps up and falls, singly or in series. Size of the
-/// dog sets pitch and formants.
+/// Barks: a tenth to a quarter of a second of harsh voice whose pitch jumps up and falls, singly or
+/// in series. Size of the dog sets pitch and formants.
 pub(crate) fn dog(take: &mut Take) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;

@@ -7,10 +7,12 @@ use crate::noise;
 use crate::rng::Rng;
 use crate::take::Take;
 
-/// A leaf of wood shut into its frame moves the air of the room: lower and longer than a cupboard's thump.
+/// A leaf of wood shut into its frame moves the air of the room: lower and longer than a cupboard's
+/// thump.
 const SLAM: [(f32, f32); 5] = [(45.0, 0.0), (120.0, -2.0), (400.0, -11.0), (1800.0, -21.0), (8000.0, -36.0)];
 
-/// A door on hinges: handle and bolt, a hinge that may creak, the leaf shut gently or slammed, its rattle in the frame.
+/// A door on hinges: handle and bolt, a hinge that may creak, the leaf shut gently or slammed, its
+/// rattle in the frame.
 pub(crate) fn hinged(take: &mut Take) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;
@@ -55,8 +57,8 @@ pub(crate) fn hinged(take: &mut Take) {
     bolt.ring(rate, &bolt_force, &mut take.samples, 0.3);
 }
 
-/// A dry hinge under a heavy leaf: stick and slip some ten to a hundred times a second, each slip a knock on the leaf's
-/// resonances; the rate follows the swing.
+/// A dry hinge under a heavy leaf: stick and slip some ten to a hundred times per second, each slip
+/// a knock on the leaf's resonances; the rate follows the swing.
 fn creak(take: &mut Take, rng: &mut Rng, at_s: f32) {
     let rate = take.sample_rate;
     let n = take.count(rng.uniform(0.35, 1.1));
@@ -79,7 +81,8 @@ fn creak(take: &mut Take, rng: &mut Rng, at_s: f32) {
     }
 }
 
-/// A door on rollers: a rumble over the track's joints that swells and fades with the push, and the bump at its end.
+/// A door on rollers: a rumble over the track's joints that swells and fades with the push, and the
+/// bump at its end.
 pub(crate) fn sliding(take: &mut Take) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;

@@ -6,8 +6,8 @@ use crate::math::{self, TAU};
 use crate::noise;
 use crate::take::Take;
 
-/// A chainsaw: one firing a turn of a two-stroke engine at 2,500-12,000 turns a minute through its exhaust's resonances,
-/// revved and set to wood.
+/// A chainsaw: one firing a turn of a two-stroke engine at 2,500-12,000 turns a minute through its
+/// exhaust's resonances, revved and set to wood.
 pub(crate) fn chainsaw(take: &mut Take) {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());
@@ -33,7 +33,8 @@ pub(crate) fn chainsaw(take: &mut Take) {
             // Two-strokes fire unevenly, the more so at idle.
             pressure += 1.0 + (0.2 - 0.14 * open) * rng.normal();
         }
-        // The pulse decays with the open port, within a quarter of a turn or so; turbulence rides on it.
+        // The pulse decays with the open port, within a quarter of a turn or so; turbulence rides
+        // on it.
         pressure *= math::exp(-(idle_hz + full_hz) * 5.0 / rate);
         let pulse = pressure * (1.0 + rattle * 3.0 * rng.bipolar());
         let tone: f32 = exhaust.iter_mut().map(|(filter, gain)| *gain * filter.process(pulse)).sum();
@@ -42,7 +43,8 @@ pub(crate) fn chainsaw(take: &mut Take) {
     }
 }
 
-/// A helicopter: blade slaps at 10-25 a second, broad noise that breathes with them, a turbine's whine, slow passing.
+/// A helicopter: blade slaps at 10-25 a second, broad noise that breathes with them, a turbine's
+/// whine, slow passing.
 pub(crate) fn helicopter(take: &mut Take) {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());
@@ -76,8 +78,8 @@ pub(crate) fn helicopter(take: &mut Take) {
     }
 }
 
-/// Cars passing by: tyres that swell with the inverse distance, brighter the nearer, over an engine whose pitch falls as it
-/// passes (Doppler).
+/// Cars passing by: tyres that swell with the inverse distance, brighter the nearer, over an engine
+/// whose pitch falls as it passes (Doppler).
 pub(crate) fn cars_passing(take: &mut Take) {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());

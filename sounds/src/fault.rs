@@ -1,5 +1,5 @@
-//! What a recording chain adds by itself: hum on its cables, overload of its input. And a small loudspeaker, which is such
-//! a chain in the room.
+//! What a recording chain adds by itself: hum on its cables, overload of its input. And a small
+//! loudspeaker, which is such a chain in the room.
 
 use crate::filter::Biquad;
 use crate::math::{self, TAU};
@@ -63,7 +63,8 @@ pub(crate) fn overdriven(take: &mut Take) {
     }
 }
 
-/// A radio in the room: talk with music beneath or in turn, levelled hard, through a small loudspeaker.
+/// A radio in the room: talk with music beneath or in turn, levelled hard, through a small
+/// loudspeaker.
 pub(crate) fn radio(take: &mut Take) {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());

@@ -1,4 +1,5 @@
-//! Second-order filters, after R. Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter coefficients".
+//! Second-order filters, after R. Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter
+//! coefficients".
 
 use crate::math::{self, TAU};
 
@@ -118,8 +119,8 @@ impl Bank {
     }
 }
 
-/// `(cos w0, alpha)` of the cookbook; corner frequencies are kept below Nyquist, so that a design made for 48 kHz also
-/// runs at a lower rate.
+/// `(cos w0, alpha)` of the cookbook; corner frequencies are kept below Nyquist, so that a design
+/// made for 48 kHz also runs at a lower rate.
 fn angle(sample_rate: f32, hz: f32, q: f32) -> (f32, f32) {
     let w0 = TAU * (hz / sample_rate).min(0.49);
     (math::cos(w0), math::sin(w0) / (2.0 * q))

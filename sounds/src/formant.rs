@@ -1,8 +1,8 @@
 //! Voiced sound: a pulse train enters a few resonances, a vowel or a bark leaves.
 //!
-//! The source-filter model (G. Fant, "Acoustic theory of speech production", 1960), with the source as a sum of harmonics
-//! so that nothing aliases, and formants in parallel (D. Klatt, "Software for a cascade/parallel formant synthesizer",
-//! J. Acoust. Soc. Am. 67, 1980).
+//! The source-filter model (G. Fant, "Acoustic theory of speech production", 1960), with the source
+//! as a sum of harmonics so that nothing aliases, and formants in parallel (D. Klatt, "Software for
+//! a cascade/parallel formant synthesizer", J. Acoust. Soc. Am. 67, 1980).
 
 use crate::filter::Biquad;
 use crate::math::{self, TAU};

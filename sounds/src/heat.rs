@@ -5,7 +5,8 @@ use crate::modal::{Body, METAL, Material, Strike, panel};
 use crate::noise;
 use crate::take::Take;
 
-/// Something in hot fat: steam escaping in thousands of tiny bursts over a steady hiss, now and then a spit.
+/// Something in hot fat: steam escaping in thousands of tiny bursts over a steady hiss, now and
+/// then a spit.
 pub(crate) fn frying_pan(take: &mut Take) {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());
@@ -80,7 +81,8 @@ pub(crate) fn crackling_fire(take: &mut Take) {
     }
 }
 
-/// A gas burner: sparks of the igniter, the whoomp of the flame, its steady hiss; a grate is put down.
+/// A gas burner: sparks of the igniter, the whoomp of the flame, its steady hiss; a grate is put
+/// down.
 pub(crate) fn stove_burner(take: &mut Take) {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());

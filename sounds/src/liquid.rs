@@ -1,7 +1,8 @@
 //! Water with air in it: taps, pots, washing up.
 //!
-//! Liquids sound through the bubbles that they trap (M. Minnaert 1933); bubbles are synthesised after K. van den Doel,
-//! "Physically based models for liquid sounds", ACM Trans. Applied Perception 2(4), 2005.
+//! Liquids sound through the bubbles that they trap (M. Minnaert 1933); bubbles are synthesised
+//! after K. van den Doel, "Physically based models for liquid sounds", ACM Trans. Applied
+//! Perception 2(4), 2005.
 
 use crate::filter::Biquad;
 use crate::math::{self, TAU};
@@ -9,7 +10,8 @@ use crate::noise;
 use crate::rng::Rng;
 use crate::take::Take;
 
-/// Minnaert's resonance of an air bubble of `radius_m` in water under one atmosphere: f r = 3.26 m/s.
+/// Minnaert's resonance of an air bubble of `radius_m` in water under one atmosphere: f r = 3.26
+/// m/s.
 pub(crate) fn minnaert_hz(radius_m: f32) -> f32 {
     3.26 / radius_m
 }
@@ -41,8 +43,8 @@ impl Bubbles {
     }
 }
 
-/// One bubble: a decaying sine at Minnaert's frequency. Damping d = 0.13 / r + 0.0072 r^(-3/2) (1/s, radiation and heat); a
-/// rising bubble's pitch climbs by the factor 1 + 0.1 d t.
+/// One bubble: a decaying sine at Minnaert's frequency. Damping d = 0.13 / r + 0.0072 r^(-3/2)
+/// (1/s, radiation and heat); a rising bubble's pitch climbs by the factor 1 + 0.1 d t.
 fn bubble(take: &mut Take, rng: &mut Rng, at_s: f32, radius_m: f32, rises: bool, gain: f32) {
     let rate = take.sample_rate;
     let hz = minnaert_hz(radius_m);
@@ -109,7 +111,8 @@ pub(crate) fn boiling_water(take: &mut Take) {
     boil.add(take, &surge);
 }
 
-/// A dishwasher heard through its door: pump hum, the arm's spray sweeping round, water against the panels.
+/// A dishwasher heard through its door: pump hum, the arm's spray sweeping round, water against the
+/// panels.
 pub(crate) fn dishwasher(take: &mut Take) {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());
@@ -168,7 +171,8 @@ fn tap(take: &mut Take, rng: &mut Rng, pressure: f32, metal_sink: bool) {
     pool.add(take, &wander);
 }
 
-/// Turns the water on after a moment and off before the end, the valve closing over a third of a second.
+/// Turns the water on after a moment and off before the end, the valve closing over a third of a
+/// second.
 fn open_and_close(take: &mut Take, rng: &mut Rng) {
     let (rate, seconds) = (take.sample_rate, take.seconds());
     let (open_s, close_s) = (rng.uniform(0.0, 0.1) * seconds, seconds * rng.uniform(0.75, 0.95));

@@ -10,7 +10,8 @@ use crate::take::Take;
 struct Motor<'a> {
     /// Rotations a second at full speed.
     rotation_hz: f32,
-    /// `(order, gain)`: multiples of the rotation that sound (shaft 1, blades, gear teeth, commutator bars).
+    /// `(order, gain)`: multiples of the rotation that sound (shaft 1, blades, gear teeth,
+    /// commutator bars).
     orders: &'a [(f32, f32)],
     /// Relative wandering of the speed under load.
     load: f32,
@@ -48,7 +49,8 @@ impl Motor<'_> {
     }
 }
 
-/// A blender: a universal motor at 150-350 rotations a second, pulsed or held, ice and fruit against the jug.
+/// A blender: a universal motor at 150-350 rotations a second, pulsed or held, ice and fruit
+/// against the jug.
 pub(crate) fn blender(take: &mut Take) {
     let mut rng = take.rng.fork();
     let power = runs(take, &mut rng, 0.6);
@@ -88,7 +90,8 @@ pub(crate) fn blender(take: &mut Take) {
     }
 }
 
-/// A citrus juicer: a geared motor whining between 500 and 1000 Hz, laboured when fruit is pressed on it.
+/// A citrus juicer: a geared motor whining between 500 and 1000 Hz, laboured when fruit is pressed
+/// on it.
 pub(crate) fn juicer(take: &mut Take) {
     let mut rng = take.rng.fork();
     let power = runs(take, &mut rng, 0.5);
@@ -121,7 +124,8 @@ pub(crate) fn juicer(take: &mut Take) {
     motor.add(take, &mut rng, &power);
 }
 
-/// A microwave oven: transformer hum, fan, rattling turntable; a keypad before and beeps after in some takes.
+/// A microwave oven: transformer hum, fan, rattling turntable; a keypad before and beeps after in
+/// some takes.
 pub(crate) fn microwave(take: &mut Take) {
     let mut rng = take.rng.fork();
     let mains_hz = rng.pick(&[50.0, 60.0]);
@@ -177,7 +181,8 @@ pub(crate) fn stove_fan(take: &mut Take) {
     motor.add(take, &mut rng, &power);
 }
 
-/// A vacuum cleaner: a fast fan's whine in much air noise, duller when the nozzle sticks to the floor.
+/// A vacuum cleaner: a fast fan's whine in much air noise, duller when the nozzle sticks to the
+/// floor.
 pub(crate) fn vacuum(take: &mut Take) {
     let mut rng = take.rng.fork();
     let power = runs(take, &mut rng, 0.0);
@@ -196,8 +201,8 @@ pub(crate) fn vacuum(take: &mut Take) {
     }
 }
 
-/// Mains hum: a transformer or compressor sounds at twice the mains frequency and its multiples, for iron is drawn twice a
-/// period; a mechanical part adds the odd ones.
+/// Mains hum: a transformer or compressor sounds at twice the mains frequency and its multiples,
+/// for iron is drawn twice a period; a mechanical part adds the odd ones.
 pub(crate) fn hum(take: &mut Take, rng: &mut Rng, mains_hz: f32, gain: f32) {
     let (rate, n) = (take.sample_rate, take.n());
     let tilt = rng.uniform(0.8, 1.8);
@@ -227,8 +232,8 @@ pub(crate) fn hum(take: &mut Take, rng: &mut Rng, mains_hz: f32, gain: f32) {
     }
 }
 
-/// Switched power, 0-1: on from the start (spinning up, or already running), with chance `pulsed` off and on again; speed
-/// rises and falls with inertia.
+/// Switched power, 0-1: on from the start (spinning up, or already running), with chance `pulsed`
+/// off and on again; speed rises and falls with inertia.
 fn runs(take: &Take, rng: &mut Rng, pulsed: f32) -> Vec<f32> {
     let rate = take.sample_rate;
     let mut switch = vec![1.0; take.n()];

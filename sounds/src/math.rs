@@ -1,4 +1,5 @@
-//! Portable elementary functions: `libm`'s give the same bits on every platform, those of `std` need not.
+//! Portable elementary functions: `libm`'s give the same bits on every platform, those of `std`
+//! need not.
 
 /// One full turn in radians.
 pub(crate) const TAU: f32 = core::f32::consts::TAU;

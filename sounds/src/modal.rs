@@ -1,16 +1,17 @@
 //! Modal synthesis: a force signal enters, the sum of a body's damped modes leaves.
 //!
-//! A struck body is a bank of two-pole resonators (J.-M. Adrien, "The missing link: modal synthesis", 1991). All strikes
-//! of one body share its bank, so the cost does not depend on how often it is hit.
+//! A struck body is a bank of two-pole resonators (J.-M. Adrien, "The missing link: modal
+//! synthesis", 1991). All strikes of one body share its bank, so the cost does not depend on how
+//! often it is hit.
 
 use crate::math::{self, TAU};
 use crate::rng::Rng;
 
 /// How a material loses its vibration: amplitude decay (1/s) = `base` + pi f `loss`.
 ///
-/// The linear law and its reading of materials follow R. Klatzky, D. Pai and E. Krotkov, "Perception of material from
-/// contact sounds", Presence 9(4), 2000; `loss` is their tan(phi). Values are those of household objects as they lie
-/// about, not of freely hung samples.
+/// The linear law and its reading of materials follow R. Klatzky, D. Pai and E. Krotkov,
+/// "Perception of material from contact sounds", Presence 9(4), 2000; `loss` is their tan(phi).
+/// Values are those of household objects as they lie about, not of freely hung samples.
 #[derive(Clone, Copy)]
 pub(crate) struct Material {
     /// 1/s; air and support.
@@ -25,15 +26,18 @@ pub(crate) const CERAMIC: Material = Material { base: 9.0, loss: 0.0032 };
 pub(crate) const GLASS: Material = Material { base: 6.0, loss: 0.0018 };
 pub(crate) const PLASTIC: Material = Material { base: 40.0, loss: 0.045 };
 
-/// Bending modes of a free-free bar over its lowest, `(b_n / b_1)^2` with cos(b) cosh(b) = 1; N. Fletcher and
-/// T. Rossing, "The Physics of Musical Instruments", 2nd ed., section 2.15. Cutlery, sticks, knife blades.
+/// Bending modes of a free-free bar over its lowest, `(b_n / b_1)^2` with cos(b) cosh(b) = 1; N.
+/// Fletcher and T. Rossing, "The Physics of Musical Instruments", 2nd ed., section 2.15. Cutlery,
+/// sticks, knife blades.
 pub(crate) const BAR: &[f32] = &[1.0, 2.757, 5.404, 8.933, 13.345, 18.638, 24.814, 31.872];
 
-/// Modes of a free circular plate over its lowest; A. Leissa, "Vibration of plates", NASA SP-160, table 2.6. Plates, lids.
+/// Modes of a free circular plate over its lowest; A. Leissa, "Vibration of plates", NASA SP-160,
+/// table 2.6. Plates, lids.
 pub(crate) const DISC: &[f32] = &[1.0, 1.73, 2.33, 3.91, 4.11, 6.30, 6.71, 7.34, 8.80, 10.1, 11.4, 13.9];
 
-/// Modes of a cup or glass with `height` in units of its radius: w^2 ~ ((n^2 - 1)^2 + (b / height)^4) / (1 + 1/n^2),
-/// b = 1.875; A. French, "In vino veritas: a study of wineglass acoustics", Am. J. Phys. 51, 1983.
+/// Modes of a cup or glass with `height` in units of its radius: w^2 ~ ((n^2 - 1)^2 + (b /
+/// height)^4) / (1 + 1/n^2), b = 1.875; A. French, "In vino veritas: a study of wineglass
+/// acoustics", Am. J. Phys. 51, 1983.
 pub(crate) fn vessel(height: f32, n_modes: usize) -> Vec<f32> {
     let squared = |n: f32| {
         let ring = n * n - 1.0;
@@ -43,8 +47,8 @@ pub(crate) fn vessel(height: f32, n_modes: usize) -> Vec<f32> {
     (0..n_modes).map(|i| (squared(i as f32 + 2.0) / squared(2.0)).sqrt()).collect()
 }
 
-/// Modes of a simply supported rectangular panel of side ratio `aspect`: f ~ m^2 + (aspect n)^2; Fletcher and Rossing,
-/// section 3.14. Boards, doors, boxes.
+/// Modes of a simply supported rectangular panel of side ratio `aspect`: f ~ m^2 + (aspect n)^2;
+/// Fletcher and Rossing, section 3.14. Boards, doors, boxes.
 pub(crate) fn panel(aspect: f32, n_modes: usize) -> Vec<f32> {
     let mut ratios: Vec<f32> = (1..=8_u8)
         .flat_map(|m| (1..=8_u8).map(move |n| (f32::from(m), aspect * f32::from(n))))
@@ -69,7 +73,8 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// `lowest_hz` times `ratios`, each mode a little off its place and with a random gain (where it is struck and heard).
+    /// `lowest_hz` times `ratios`, each mode a little off its place and with a random gain (where
+    /// it is struck and heard).
     pub(crate) fn new(rng: &mut Rng, lowest_hz: f32, ratios: &[f32], material: Material) -> Self {
         let modes = ratios
             .iter()
@@ -93,7 +98,8 @@ impl Body {
         self
     }
 
-    /// Adds the body's response to `force` to `out`. A unit impulse starts each mode at its gain times `gain`.
+    /// Adds the body's response to `force` to `out`. A unit impulse starts each mode at its gain
+    /// times `gain`.
     pub(crate) fn ring(&self, sample_rate: f32, force: &[f32], out: &mut [f32], gain: f32) {
         for modes in self.modes.chunks(LANES) {
             let mut bank = Bank::new(modes, sample_rate, gain);
@@ -140,8 +146,9 @@ impl Bank {
     }
 }
 
-/// A blow: a half sine of `contact_s` (Hertz's law of contact, nearly) with impulse `velocity`, `roughness` of which is
-/// broken into noise. Short contacts are hard and bright, long ones soft and dull.
+/// A blow: a half sine of `contact_s` (Hertz's law of contact, nearly) with impulse `velocity`,
+/// `roughness` of which is broken into noise. Short contacts are hard and bright, long ones soft
+/// and dull.
 pub(crate) struct Strike {
     pub(crate) contact_s: f32,
     pub(crate) velocity: f32,

@@ -11,7 +11,8 @@ use crate::take::Take;
 const MAJOR: [f32; 7] = [0.0, 2.0, 4.0, 5.0, 7.0, 9.0, 11.0];
 const MINOR: [f32; 7] = [0.0, 2.0, 3.0, 5.0, 7.0, 8.0, 10.0];
 
-/// `degree` of `scale` over `tonic_hz` in equal temperament, octaves further where it exceeds the scale.
+/// `degree` of `scale` over `tonic_hz` in equal temperament, octaves further where it exceeds the
+/// scale.
 fn pitch(tonic_hz: f32, scale: &[f32; 7], degree: usize) -> f32 {
     tonic_hz * math::pow(2.0, (scale[degree % 7] + 12.0 * (degree / 7) as f32) / 12.0)
 }
@@ -119,8 +120,9 @@ pub(crate) fn melody(take: &mut Take) {
     }
 }
 
-/// A plucked string: a period of noise round a loop that averages neighbours (K. Karplus and A. Strong, "Digital synthesis
-/// of plucked-string and drum timbres", Computer Music Journal 7(2), 1983), read between samples to be in tune.
+/// A plucked string: a period of noise round a loop that averages neighbours (K. Karplus and A.
+/// Strong, "Digital synthesis of plucked-string and drum timbres", Computer Music Journal 7(2),
+/// 1983), read between samples to be in tune.
 fn pluck(take: &Take, rng: &mut Rng, hz: f32, long_s: f32, bright: f32) -> Vec<f32> {
     let (rate, n) = (take.sample_rate, take.count(long_s));
     let period = (rate / hz - 0.5).max(2.0);
@@ -147,7 +149,8 @@ fn pluck(take: &Take, rng: &mut Rng, hz: f32, long_s: f32, bright: f32) -> Vec<f
         .collect()
 }
 
-/// What a drummer plays on this eighth of a bar: kick on one and three, snare on two and four, hi-hat throughout.
+/// What a drummer plays on this eighth of a bar: kick on one and three, snare on two and four,
+/// hi-hat throughout.
 fn drum(take: &mut Take, rng: &mut Rng, at_s: f32, beat: usize, gain: f32) {
     let rate = take.sample_rate;
     if beat.is_multiple_of(4) {
@@ -172,7 +175,8 @@ fn drum(take: &mut Take, rng: &mut Rng, at_s: f32, beat: usize, gain: f32) {
     take.add(at_s, &hat, 0.2 * gain);
 }
 
-/// Somebody whistling: nearly a sine, gliding from note to note, with vibrato on the long ones and breath around it.
+/// Somebody whistling: nearly a sine, gliding from note to note, with vibrato on the long ones and
+/// breath around it.
 pub(crate) fn whistle(take: &mut Take) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;

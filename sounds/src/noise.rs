@@ -10,10 +10,11 @@ pub(crate) fn white(rng: &mut Rng, sample_rate: f32) -> f32 {
     rng.bipolar() * (3.0 * sample_rate / 24_000.0).sqrt()
 }
 
-/// Noise with the spectral density given as `(Hz, dB)` points, linear in log frequency between them.
+/// Noise with the spectral density given as `(Hz, dB)` points, linear in log frequency between
+/// them.
 ///
-/// One white source through octave bands in parallel; it follows the points within 3 dB while they fall or rise by no more
-/// than 12 dB an octave.
+/// One white source through octave bands in parallel; it follows the points within 3 dB while they
+/// fall or rise by no more than 12 dB an octave.
 pub(crate) fn coloured(rng: &mut Rng, sample_rate: f32, n: usize, density: &[(f32, f32)]) -> Vec<f32> {
     let log_density: Vec<(f32, f32)> = density.iter().map(|&(hz, db)| (math::ln(hz), db)).collect();
     let centres: Vec<f32> =
@@ -22,9 +23,9 @@ pub(crate) fn coloured(rng: &mut Rng, sample_rate: f32, n: usize, density: &[(f3
         .iter()
         .enumerate()
         .map(|(i, &hz)| {
-            // The uppermost band reaches up to Nyquist. Neighbours have opposite signs, for at the frequency where they
-            // cross their phases differ by more than a quarter turn; with these quality factors they then sum to a flat
-            // response within 2.5 dB.
+            // The uppermost band reaches up to Nyquist. Neighbours have opposite signs, for at the
+            // frequency where they cross their phases differ by more than a quarter turn; with
+            // these quality factors they then sum to a flat response within 2.5 dB.
             let band = if i + 1 == centres.len() {
                 Biquad::high_pass(sample_rate, 0.7 * hz, 0.8)
             } else {
@@ -44,8 +45,8 @@ pub(crate) fn band(rng: &mut Rng, sample_rate: f32, n: usize, hz: f32, q: f32) -
     (0..n).map(|_| filter.process(white(rng, sample_rate))).collect()
 }
 
-/// A gain that wanders smoothly around 1: new targets about `rate_hz` times a second, normally distributed in dB with
-/// deviation `depth_db`, joined by half cosines.
+/// A gain that wanders smoothly around 1: new targets about `rate_hz` times per second, normally
+/// distributed in dB with deviation `depth_db`, joined by half cosines.
 pub(crate) fn drift(rng: &mut Rng, sample_rate: f32, n: usize, rate_hz: f32, depth_db: f32) -> Vec<f32> {
     let mut curve = Vec::with_capacity(n);
     let mut from = math::from_db(depth_db * rng.normal());
@@ -62,7 +63,8 @@ pub(crate) fn drift(rng: &mut Rng, sample_rate: f32, n: usize, rate_hz: f32, dep
     curve
 }
 
-/// A burst of coloured noise: linear attack, then exponential decay with time constant `decay_s`; six of these long.
+/// A burst of coloured noise: linear attack, then exponential decay with time constant `decay_s`;
+/// six of these long.
 pub(crate) fn burst(rng: &mut Rng, sample_rate: f32, attack_s: f32, decay_s: f32, density: &[(f32, f32)]) -> Vec<f32> {
     let n = ((attack_s + 6.0 * decay_s) * sample_rate) as usize + 1;
     let mut noise = coloured(rng, sample_rate, n, density);
@@ -78,8 +80,8 @@ pub(crate) fn burst(rng: &mut Rng, sample_rate: f32, attack_s: f32, decay_s: f32
     noise
 }
 
-/// Poisson impulses, `rate_hz` a second, of random sign and log-normal size with deviation `spread_db`: what crackles,
-/// drops and grains feed into a body.
+/// Poisson impulses, `rate_hz` a second, of random sign and log-normal size with deviation
+/// `spread_db`: what crackles, drops and grains feed into a body.
 pub(crate) fn crackle(rng: &mut Rng, sample_rate: f32, n: usize, rate_hz: f32, spread_db: f32) -> Vec<f32> {
     let mut track = vec![0.0; n];
     let mut at_s = rng.gap(rate_hz);

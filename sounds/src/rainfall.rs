@@ -7,7 +7,8 @@ use crate::noise;
 use crate::room::Place;
 use crate::take::Take;
 
-/// Rain: a broad hiss of far drops, near drops on leaves and stone, sometimes on tin, and bubbles in puddles.
+/// Rain: a broad hiss of far drops, near drops on leaves and stone, sometimes on tin, and bubbles
+/// in puddles.
 pub(crate) fn rain(take: &mut Take) -> Place {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());

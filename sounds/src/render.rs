@@ -10,10 +10,12 @@ use crate::{
 };
 use crate::{tableware, voice, wind};
 
-/// Renders `seconds` of `sound` at `sample_rate` Hz: mono, magnitude at most 1, at the level that such recordings have.
+/// Renders `seconds` of `sound` at `sample_rate` Hz: mono, magnitude at most 1, at the level that
+/// such recordings have.
 ///
-/// Every property that differs between two real recordings of a class is drawn from `seed`; the same arguments return the
-/// same samples on every platform. Sounds that come in blows or calls begin within the first 0.2 s and repeat.
+/// Every property that differs between two real recordings of a class is drawn from `seed`; the
+/// same arguments return the same samples on every platform. Sounds that come in blows or calls
+/// begin within the first 0.2 s and repeat.
 ///
 /// # Panics
 ///
@@ -27,7 +29,8 @@ pub fn render(sound: Sound, sample_rate: u32, seconds: f32, seed: u64) -> Vec<f3
 pub(crate) enum Recording {
     /// Level by seed, and the noise of a random recorder beneath.
     Varied,
-    /// At the class's middle level and without noise: for scenes, which have one room and one microphone.
+    /// At the class's middle level and without noise: for scenes, which have one room and one
+    /// microphone.
     Clean,
 }
 
@@ -75,7 +78,8 @@ pub(crate) fn record(sound: Sound, sample_rate: u32, seconds: f32, seed: u64, re
     samples
 }
 
-/// The chance that a recording has audible noise: clips of single calls are often cut out and padded with nothing.
+/// The chance that a recording has audible noise: clips of single calls are often cut out and
+/// padded with nothing.
 fn noisy(sound: Sound) -> f32 {
     match sound {
         Sound::Silence => 0.0,
@@ -166,8 +170,9 @@ fn wired(generate: fn(&mut Take), take: &mut Take) -> Place {
     Place::Wire
 }
 
-/// RMS over a recording in dBFS: middle and standard deviation. Measured on the clips of Kitchen20 and ESC-10 (median;
-/// a 2.56th of the range from the 10th to the 90th percentile, bounded at 6); negatives by judgement.
+/// RMS over a recording in dBFS: middle and standard deviation. Measured on the clips of Kitchen20
+/// and ESC-10 (median; a 2.56th of the range from the 10th to the 90th percentile, bounded at 6);
+/// negatives by judgement.
 fn level(sound: Sound) -> (f32, f32) {
     match sound {
         Sound::Blender => (-22.0, 6.0),

@@ -1,4 +1,5 @@
-//! Random draws by seed: ChaCha8, whose stream is defined, so that a seed names the same sound everywhere and always.
+//! Random draws by seed: ChaCha8, whose stream is defined, so that a seed names the same sound
+//! everywhere and always.
 
 use rand::RngCore;
 use rand::SeedableRng;
@@ -6,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::math;
 
-/// A source of random draws. Distributions are written out here, because those of `rand` may change between versions.
+/// A source of random draws. Distributions are written out here, because those of `rand` may change
+/// between versions.
 pub(crate) struct Rng(ChaCha8Rng);
 
 impl Rng {
@@ -14,7 +16,8 @@ impl Rng {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// An independent generator, so that one part's number of draws does not shift the draws of the next.
+    /// An independent generator, so that one part's number of draws does not shift the draws of the
+    /// next.
     pub(crate) fn fork(&mut self) -> Self {
         Self::new(self.0.next_u64())
     }

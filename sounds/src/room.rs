@@ -9,17 +9,18 @@ use crate::rng::Rng;
 pub(crate) enum Place {
     Indoors,
     Outdoors,
-    /// Nowhere: it arises behind the microphone, or has been placed already.
+    /// Nowhere: it arises after the microphone, or has been placed already.
     Wire,
 }
 
-/// Moves dry `samples` into a random place: air and off-axis loss of treble, a microphone's low cut and, indoors, early
-/// reflections and a diffuse tail.
+/// Moves dry `samples` into a random place: air and off-axis loss of treble, a microphone's low cut
+/// and, indoors, early reflections and a diffuse tail.
 pub(crate) fn place(samples: &mut [f32], sample_rate: f32, rng: &mut Rng, place: Place) {
     if place == Place::Wire {
         return;
     }
-    // Far below 16 bits: keeps the filters behind a silent source out of the subnormal numbers, which are slow.
+    // Far below 16 bits: keeps the filters after a silent source out of the subnormal numbers,
+    // which are slow.
     for x in samples.iter_mut() {
         *x += 1e-7 * rng.bipolar();
     }
@@ -45,8 +46,8 @@ fn reflect(samples: &mut [f32], sample_rate: f32, rng: &mut Rng) {
     }
 }
 
-/// A feedback delay network of four lines with a Hadamard matrix (M. Gerzon 1972; J. Stautner and M. Puckette 1982;
-/// J.-M. Jot 1991) and one-pole damping in each line.
+/// A feedback delay network of four lines with a Hadamard matrix (M. Gerzon 1972; J. Stautner and
+/// M. Puckette 1982; J.-M. Jot 1991) and one-pole damping in each line.
 fn reverberate(samples: &mut [f32], sample_rate: f32, rng: &mut Rng) {
     let t60_s = rng.log_uniform(0.12, 0.7);
     let wet = math::from_db(rng.uniform(-26.0, -10.0));

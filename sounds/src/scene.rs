@@ -26,7 +26,8 @@ pub struct Scene {
     pub sample_rate: u32,
     /// Mono, magnitude at most 1.
     pub samples: Vec<f32>,
-    /// In order of onset, without overlap. Negatives are not in it: they are sounds that no class should claim.
+    /// In order of onset, without overlap. Negatives are not in it: they are sounds that no class
+    /// should claim.
     pub truth: Vec<TruthEvent>,
 }
 
@@ -66,8 +67,8 @@ const EVENTS: [(Sound, f32); 8] = [
 /// Sounds between them that are none of the classes.
 const NEGATIVES: [(Sound, f32); 2] = [(Sound::Footsteps, 3.0), (Sound::Typing, 3.0)];
 
-/// The demonstration at 24 kHz: eight clearly different labelled events and two negatives in about a minute, with pauses, over
-/// quiet room noise.
+/// The demonstration at 24 kHz: eight clearly different labelled events and two negatives in about
+/// a minute, with pauses, over quiet room noise.
 pub fn demo_scene(seed: u64) -> Scene {
     demo_scene_at(seed, 24_000)
 }
@@ -106,7 +107,8 @@ impl Scene {
         scene
     }
 
-    /// Writes the audio as 16-bit wav and the truth as CSV with the columns `onset_s,offset_s,label`.
+    /// Writes the audio as 16-bit wav and the truth as CSV with the columns
+    /// `onset_s,offset_s,label`.
     ///
     /// # Errors
     ///

@@ -78,7 +78,8 @@ pub(crate) fn book(take: &mut Take) {
     table.ring(rate, &force, &mut take.samples, 1.0);
 }
 
-/// A crisp bite, then chewing: trains of fractures, each bite of the jaw duller and wetter than the one before.
+/// A crisp bite, then chewing: trains of fractures, each bite of the jaw duller and wetter than the
+/// one before.
 pub(crate) fn eat(take: &mut Take) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;
@@ -114,8 +115,9 @@ pub(crate) fn eat(take: &mut Take) {
     crumb.ring(rate, &force, &mut take.samples, 0.6);
 }
 
-/// Paper crumpled and torn: buckling sheets snap in bursts of very unequal clicks (P. Houle and J. Sethna, "Acoustic emission
-/// from crumpling paper", Phys. Rev. E 54, 1996); a tear runs through fibre after fibre.
+/// Paper crumpled and torn: buckling sheets snap in bursts of very unequal clicks (P. Houle and J.
+/// Sethna, "Acoustic emission from crumpling paper", Phys. Rev. E 54, 1996); a tear runs through
+/// fibre after fibre.
 pub(crate) fn paper(take: &mut Take) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;

@@ -104,7 +104,8 @@ pub(crate) fn silence(take: &mut Take) {
     }
 }
 
-/// The noise under a recording: rumble that falls with frequency, the microphone's hiss; RMS near 0.1 before scaling.
+/// The noise under a recording: rumble that falls with frequency, the microphone's hiss; RMS near
+/// 0.1 before scaling.
 pub(crate) fn bed(rng: &mut Rng, sample_rate: f32, n: usize) -> Vec<f32> {
     let hiss = rng.uniform(-8.0, 8.0);
     let density = [

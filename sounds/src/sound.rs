@@ -24,8 +24,8 @@ macro_rules! catalogue {
                 }
             }
 
-            /// The label of the training sets (Kitchen20, ESC-10) that this sound belongs to; `None` for a negative, which
-            /// no class of theirs should claim.
+            /// The label of the training sets (Kitchen20, ESC-10) that this sound belongs to;
+            /// `None` for a negative, which no class of theirs should claim.
             pub fn label(self) -> Option<&'static str> {
                 match self {
                     $(Sound::$variant => $label,)*
@@ -143,9 +143,10 @@ catalogue! {
 }
 
 impl Sound {
-    /// Whether no training may use the sound, so that tests of how unknown sounds are rejected have some that really are
-    /// unknown. A third of the negatives: of doors, wind and music one way of making them is open and another reserved;
-    /// whistling, telephones, cars and radios are reserved altogether.
+    /// Whether no training may use the sound, so that tests of how unknown sounds are rejected have
+    /// some that really are unknown. A third of the negatives: of doors, wind and music one way of
+    /// making them is open and another reserved; whistling, telephones, cars and radios are
+    /// reserved altogether.
     pub fn is_reserved(self) -> bool {
         matches!(
             self,

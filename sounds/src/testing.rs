@@ -2,7 +2,8 @@
 
 use crate::math::TAU;
 
-/// Mean power of the sine at `hz` in `samples` (amplitude a has power a^2 / 2), seen through a Hann window.
+/// Mean power of the sine at `hz` in `samples` (amplitude a has power a^2 / 2), seen through a Hann
+/// window.
 pub(crate) fn power_at(samples: &[f32], sample_rate: f32, hz: f32) -> f32 {
     let n = samples.len() as f32;
     let (mut re, mut im) = (0.0, 0.0);

@@ -5,10 +5,11 @@ use crate::math;
 use crate::noise;
 use crate::take::Take;
 
-/// A cry: wails of about a second whose pitch arches over 350-600 Hz, hoarse at the top, a sobbing breath between them.
+/// A cry: wails of about a second whose pitch arches over 350-600 Hz, hoarse at the top, a sobbing
+/// breath between them.
 ///
-/// Pitch and durations after O. Wasz-Hoeckert et al., "The infant cry: a spectrographic and auditory analysis", 1968;
-/// formants of a vocal tract of about 8 cm.
+/// Pitch and durations after O. Wasz-Hoeckert et al., "The infant cry: a spectrographic and
+/// auditory analysis", 1968; formants of a vocal tract of about 8 cm.
 pub(crate) fn crying_baby(take: &mut Take) {
     let mut rng = take.rng.fork();
     let rate = take.sample_rate;
@@ -117,8 +118,8 @@ pub(crate) fn babble(take: &mut Take) {
     }
 }
 
-/// First three formants of an adult male (G. Peterson and H. Barney, "Control methods used in a study of the vowels",
-/// J. Acoust. Soc. Am. 24, 1952): the vowels of "father", "boot" and "beet".
+/// First three formants of an adult male (G. Peterson and H. Barney, "Control methods used in a
+/// study of the vowels", J. Acoust. Soc. Am. 24, 1952): the vowels of "father", "boot" and "beet".
 const OPEN: [f32; 3] = [730.0, 1090.0, 2440.0];
 const ROUND: [f32; 3] = [300.0, 870.0, 2240.0];
 const CLOSE: [f32; 3] = [270.0, 2290.0, 3010.0];

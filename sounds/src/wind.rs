@@ -6,10 +6,11 @@ use crate::noise;
 use crate::rng::Rng;
 use crate::take::Take;
 
-/// Gusts on an unprotected microphone: turbulence, most of it below 300 Hz, that grows brighter with its strength, and the
-/// flutter of the strongest.
+/// Gusts on an unprotected microphone: turbulence, most of it below 300 Hz, that grows brighter
+/// with its strength, and the flutter of the strongest.
 ///
-/// The steep fall after S. Bradley et al., "The mechanisms creating wind noise in microphones", AES 114th Convention, 2003.
+/// The steep fall after S. Bradley et al., "The mechanisms creating wind noise in microphones", AES
+/// 114th Convention, 2003.
 pub(crate) fn gusts(take: &mut Take) {
     let mut rng = take.rng.fork();
     let (rate, n) = (take.sample_rate, take.n());

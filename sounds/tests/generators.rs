@@ -1,4 +1,5 @@
-//! What every generator and scene promises: the same sound for the same seed, within range, audible where the truth says.
+//! What every generator and scene promises: the same sound for the same seed, within range, audible
+//! where the truth says.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -34,8 +35,8 @@ fn a_seed_names_one_sound() {
     }
 }
 
-/// Taken on x86-64; a platform where this fails does not compute what the documentation promises. A change to a generator
-/// changes these constants.
+/// Taken on x86-64; a platform where this fails does not compute what the documentation promises. A
+/// change to a generator changes these constants.
 #[test]
 fn a_seed_names_the_same_bits_on_every_platform() {
     let hashes =
@@ -122,7 +123,8 @@ fn blows_stand_out_and_steady_sounds_do_not() {
     }
 }
 
-/// Ratio of the arithmetic to the geometric mean of the powers at a semitone's distance, in dB: 0 for a flat spectrum.
+/// Ratio of the arithmetic to the geometric mean of the powers at a semitone's distance, in dB: 0
+/// for a flat spectrum.
 fn tonality(sound: Sound) -> f64 {
     let mut ratios: Vec<f64> = (0..5)
         .map(|seed| {

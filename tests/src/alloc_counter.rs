@@ -1,4 +1,5 @@
-//! A global allocator that counts the allocations of the calling thread, for tests that claim there are none.
+//! A global allocator that counts the allocations of the calling thread, for tests that claim there
+//! are none.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

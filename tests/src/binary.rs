@@ -8,35 +8,56 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The daemon's binary: `EARWITNESS_BIN` if that is set, else built now if need be, with the profile and in the target folder
-/// of the running test.
+/// The daemon's binary: `EARWITNESS_BIN` if that is set, else built now if need be, with the
+/// profile and in the target folder of the running test.
 ///
 /// # Panics
 ///
 /// When it cannot be built.
 pub fn earwitness_bin() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(given) = env::var_os("EARWITNESS_BIN") {
-            return given.into();
-        }
-        let test = env::current_exe().expect("the test knows its own file");
-        // target/<profile>/deps/<test>
-        let profile_dir = test.parent().and_then(Path::parent).expect("tests run from target/<profile>/deps");
-        let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
-            Some("debug") => "dev",
-            Some(name) => name,
-            None => panic!("{} does not name a profile", profile_dir.display()),
-        };
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--quiet", "-p", "edge", "--bin", "earwitness", "--profile", profile])
-            .current_dir(workspace())
-            .status()
-            .expect("cargo runs");
-        assert!(status.success(), "earwitness does not build");
-        profile_dir.join("earwitness")
+    BINARY.get_or_init(|| match env::var_os("EARWITNESS_BIN") {
+        Some(given) => given.into(),
+        None => build("edge", "earwitness"),
     })
+}
+
+/// The generator's binary, which `make tests` has built before; else it is built now.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn make_scene_bin() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let there = profile_dir().join("make-scene");
+        if there.exists() { there } else { build("sounds", "make-scene") }
+    })
+}
+
+/// Where cargo puts the programs of the running test's profile.
+fn profile_dir() -> PathBuf {
+    let test = env::current_exe().expect("the test knows its own file");
+    // target/<profile>/deps/<test>
+    test.parent().and_then(Path::parent).expect("tests run from target/<profile>/deps").to_path_buf()
+}
+
+/// Builds the program `name` of a package, with the profile of the running test.
+fn build(package: &str, name: &str) -> PathBuf {
+    let profile_dir = profile_dir();
+    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") => "dev",
+        Some(name) => name,
+        None => panic!("{} does not name a profile", profile_dir.display()),
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "-p", package, "--bin", name, "--profile", profile])
+        .current_dir(workspace())
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "{name} does not build");
+    profile_dir.join(name)
 }
 
 /// The root of the repository.
@@ -135,7 +156,8 @@ impl Process {
     ///
     /// When the signal cannot be sent.
     pub fn signal(&self, name: &str) {
-        // The shell's own `kill`: the program of that name is in a package that a minimal system lacks.
+        // The shell's own `kill`: the program of that name is in a package that a minimal system
+        // lacks.
         let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status();
         assert!(status.expect("sh runs").success(), "signal {name} was not sent");
     }

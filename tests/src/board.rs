@@ -1,5 +1,6 @@
-//! The emulated board of `firmware-bridge/firmware`: builds its firmware, runs it under QEMU with its serial port on a socket, and takes
-//! down its log. Needs the Debian package qemu-system-arm and the Rust target thumbv7em-none-eabihf.
+//! The emulated board of `firmware-bridge/firmware`: builds its firmware, runs it under QEMU with
+//! its serial port on a socket, and takes down its log. Needs the Debian package qemu-system-arm
+//! and the Rust target thumbv7em-none-eabihf.
 
 use std::env;
 use std::io::{BufRead, BufReader, ErrorKind};

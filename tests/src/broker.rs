@@ -41,8 +41,9 @@ pub struct Subscriber {
 
 /// A port that nobody listens on just now.
 pub fn free_port() -> u16 {
-    // Below the range from which the system takes the near ends of connections, and never the same twice in a process: a
-    // port that the system itself would name may be taken again before the broker gets to it.
+    // Below the range from which the system takes the near ends of connections, and never the same
+    // twice in a process: a port that the system itself would name may be taken again before the
+    // broker gets to it.
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = std::process::id() as u16 % 10_000;
     loop {
@@ -53,7 +54,8 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A program of the Debian package `package`, which may lie where only the administrator's path leads.
+/// A program of the Debian package `package`, which may lie where only the administrator's path
+/// leads.
 ///
 /// # Panics
 ///
@@ -77,8 +79,9 @@ pub fn openssl(dir: &Path, args: &[&str]) {
 }
 
 impl Broker {
-    /// Starts mosquitto on `port` with `more` lines of configuration, and waits until it listens. What it keeps lies in `dir`, so
-    /// that a broker started on the same folder goes on where another ended.
+    /// Starts mosquitto on `port` with `more` lines of configuration, and waits until it listens.
+    /// What it keeps lies in `dir`, so that a broker started on the same folder continues where
+    /// another ended.
     ///
     /// # Panics
     ///
@@ -148,8 +151,8 @@ impl Drop for Broker {
 }
 
 impl Subscriber {
-    /// Subscribes to everything at the broker on `port`. A `session` is kept by the broker, with what comes for it, while its
-    /// subscriber is away.
+    /// Subscribes to everything at the broker on `port`. A `session` is kept by the broker, with
+    /// what comes for it, while its subscriber is away.
     ///
     /// # Panics
     ///

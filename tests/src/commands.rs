@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::binary::{Output, Process, earwitness_bin};
 use crate::tiny;
 
-/// No command takes so long.
+/// No command takes this long.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs `earwitness` to its end, without its log.

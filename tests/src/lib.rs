@@ -1,4 +1,4 @@
-//! Shared parts of the end-to-end tests. The tests themselves are one target a claim, beside this
+//! Shared parts of the end-to-end tests. The tests themselves are one target per claim, beside this
 //! folder.
 
 pub mod alloc_counter;
@@ -8,6 +8,7 @@ pub mod broker;
 pub mod commands;
 pub mod daemon;
 pub mod http;
+pub mod markdown;
 pub mod modules;
 pub mod proxy;
 pub mod soak;

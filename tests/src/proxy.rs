@@ -1,4 +1,5 @@
-//! A network between a daemon and its broker that can fail without a word: bytes vanish, and connections stay open.
+//! A network between a daemon and its broker that can fail without a word: bytes vanish, and
+//! connections stay open.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -51,8 +52,8 @@ impl Proxy {
         connections.iter().for_each(|near| drop(near.shutdown(std::net::Shutdown::Both)));
     }
 
-    /// From now on all bytes vanish, in both directions, or none any more. What has vanished stays so: connections of that time are
-    /// of no use afterwards.
+    /// From now on all bytes vanish, in both directions, or none any more. What has vanished stays
+    /// so: connections of that time are of no use afterwards.
     pub fn swallow(&self, swallows: bool) {
         self.swallows.store(swallows, Ordering::Relaxed);
     }

@@ -1,9 +1,10 @@
-//! A long life in a short time: the real daemon hears hours of made-up kitchens through a pipe, as fast as it can, and reports to a real
-//! broker, while everything around it fails: sounds that are none, torn and stalled pipes, brokers that stop, hang and are killed,
-//! configurations good and bad.
+//! A long life in a short time: the real daemon hears hours of made-up kitchens through a pipe, as
+//! fast as it can, and reports to a real broker, while everything around it fails: sounds that are
+//! none, torn and stalled pipes, brokers that stop, hang and are killed, configurations good and
+//! bad.
 //!
-//! Afterwards every event that it reported must have reached the broker's subscriber, every onset must have its offset, and its memory
-//! must not have grown.
+//! Afterwards every event that it reported must have reached the broker's subscriber, every onset
+//! must have its offset, and its memory must not have grown.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -52,7 +53,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Growth of the memory: the last hours' mean less that of as many hours behind the first, KiB. 0 for lives under five hours.
+    /// Growth of the memory: the last hours' mean less that of as many hours after the first, KiB.
+    /// 0 for lives under five hours.
     pub fn growth_kib(&self) -> i64 {
         let n = (self.rss_kib.len().saturating_sub(1) / 2).min(4);
         if n < 2 {
@@ -79,7 +81,8 @@ impl Report {
     }
 }
 
-/// Lives for `hours` of sound; `seed` decides what happens when. `progress` is told the hours so far.
+/// Lives for `hours` of sound; `seed` decides what happens when. `progress` receives the hours so
+/// far.
 ///
 /// # Panics
 ///
@@ -135,7 +138,8 @@ impl World {
     fn new(seed: u64) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
-        // The session is on the broker's disk from the start, so that one that was killed knows it, too.
+        // The session is on the broker's disk from the start, so that one that was killed knows it,
+        // too.
         let broker = start_broker(dir.path(), port);
         drop(Subscriber::start(port, Some("listener")));
         broker.stop();
@@ -157,7 +161,8 @@ impl World {
         }
     }
 
-    /// Has the daemon hear `samples`, in pieces of any length, and returns how many seconds that were.
+    /// Has the daemon hear `samples`, in pieces of any length, and returns how many seconds that
+    /// were.
     fn hear(&mut self, samples: Vec<f32>) -> f64 {
         let bytes: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
         let mut rest = bytes.as_slice();
@@ -240,7 +245,8 @@ impl World {
         heard_s
     }
 
-    /// Lets the daemon come to its end; returns what it reported, what has arrived, and what went wrong.
+    /// Lets the daemon come to its end; returns what it reported, what has arrived, and what went
+    /// wrong.
     fn end(self) -> (Vec<String>, Vec<String>, BTreeMap<&'static str, u32>) {
         drop(self.input);
         let output = self.daemon.finish(Duration::from_secs(120));

@@ -1,5 +1,5 @@
-//! The models in `fixtures/tiny` and `fixtures/tiny_window`, whose weights are set by hand, and sounds that they are certain to
-//! recognise.
+//! The models in `fixtures/tiny` and `fixtures/tiny_window`, whose weights are set by hand, and
+//! sounds that they are certain to recognise.
 
 use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,8 @@ pub fn model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tiny")
 }
 
-/// The folder of the model of whole patches, in `fixtures/tiny_window`: the same network in a fixed shape.
+/// The folder of the model of whole patches, in `fixtures/tiny_window`: the same network in a fixed
+/// shape.
 pub fn window_model() -> PathBuf {
     model().with_file_name("tiny_window")
 }
@@ -80,7 +81,7 @@ pub fn write_wav(path: &Path, parts: &[(Sound, f64)]) {
 ///
 /// # Panics
 ///
-/// When a line is no JSON object.
+/// When a line is not a JSON object.
 pub fn events(lines: &[String]) -> Vec<Value> {
     let parse =
         |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line:?} is no event: {error}"));

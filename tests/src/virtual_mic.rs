@@ -1,4 +1,5 @@
-//! Microphones without hardware: sound servers and ALSA configurations that live in a folder of their own.
+//! Microphones without hardware: sound servers and ALSA configurations that live in a folder of
+//! their own.
 //!
 //! A missing tool is a failure that names the Debian package, never a test that did not happen.
 
@@ -18,7 +19,8 @@ const ALSA_CONF: &str = "/usr/share/alsa/alsa.conf";
 /// No test plays for longer.
 const PLAYING: Duration = Duration::from_secs(300);
 
-/// A room that can be listened to: a PulseAudio server whose only sink's monitor is the ALSA device `pulsemic`.
+/// A room that can be listened to: a PulseAudio server whose only sink's monitor is the ALSA device
+/// `pulsemic`.
 ///
 /// Samples come at the pace of real time.
 pub struct Room {
@@ -141,7 +143,8 @@ impl AlsaConfig {
         AlsaConfig { dir }
     }
 
-    /// The device `virtmic`, which gives `samples` over and over, unscaled and as fast as they are read.
+    /// The device `virtmic`, which gives `samples` over and over, unscaled and as fast as they are
+    /// read.
     ///
     /// # Panics
     ///
@@ -151,7 +154,8 @@ impl AlsaConfig {
         let raw = dir.path().join("room.raw");
         let bytes: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
         fs::write(&raw, bytes).expect("a raw recording");
-        // The file plugin ignores formats: it hands out the bytes of the file for whatever was asked for. So say which.
+        // The file plugin ignores formats: it hands out the bytes of the file for whatever was
+        // asked for. So say which.
         let device = format!(
             r#"pcm.virtmic {{
     type plug

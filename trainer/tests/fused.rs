@@ -162,7 +162,7 @@ fn what_does_not_fit_is_named() {
     let zero = fixture.refusal(2, &[&base, &head], &["--fused", "--weights", "1", "0"]);
     assert!(zero.contains("network 2: weight 0 must be above 0"), "{zero}");
     let hop = fixture.refusal(2, &[&base], &["--fused", "--hop-ms", "12"]);
-    assert!(hop.contains("--hop-ms: 12 ms is no whole number of frames of 5 ms"), "{hop}");
+    assert!(hop.contains("--hop-ms: 12 ms is not a whole number of frames of 5 ms"), "{hop}");
     let missing = fixture.refusal(1, &[&fixture.path("none.safetensors")], &["--fused"]);
     assert!(missing.contains("none.safetensors"), "{missing}");
     let sizes = fixture.refusal(2, &[&fixture.path("SLOWFAST.pyth")], &["--fused", "--weights", "1"]);

@@ -135,7 +135,7 @@ fn broken_files_name_file_and_row() {
         assert!(message.contains(&format!("{name}.npz: {says}")), "{message}");
     }
     let message = Scores::read(&reference("scores/bad_array.npy")).unwrap_err().to_string();
-    assert!(message.contains("bad_array.npy: is no .npz file, or cut off"), "{message}");
+    assert!(message.contains("bad_array.npy: is not a .npz file, or is cut off"), "{message}");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn fused_files_follow_the_first_and_search_finds_the_better_model() {
 
     let search: &[&dyn AsRef<std::ffi::OsStr>] = &[&"fuse", &"--scores", &a, &b, &"--search", &"--annotations", &t];
     let output = train(&[search, &[&"--json", &"--out", &out]].concat(), 0);
-    assert!(stderr(&output).contains("warning: found weights are measured on the rows that they suit"));
+    assert!(stderr(&output).contains("warning: the weights are measured on the rows on which they were found"));
     let found = document(&output);
     assert_eq!(found["given"]["weights"], serde_json::json!([0.5, 0.5]));
     let top1 = |which: &str| found[which]["measures"]["top1"].as_f64().unwrap();

@@ -76,7 +76,7 @@ pub struct Share {
 pub struct Rate {
     /// How many times in all.
     pub n: usize,
-    /// How many times an hour.
+    /// How many times per hour.
     pub per_hour: f64,
 }
 

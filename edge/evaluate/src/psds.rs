@@ -27,7 +27,7 @@ pub struct Scenario {
     pub alpha_ct: f64,
     /// What the spread over classes costs.
     pub alpha_st: f64,
-    /// Effective false positives an hour up to which the curve counts.
+    /// Effective false positives per hour up to which the curve counts.
     pub e_max: f64,
 }
 
@@ -44,7 +44,7 @@ impl Scenario {
 pub struct Psds {
     /// In [0, 1].
     pub value: f64,
-    /// Effective false positives an hour and the effective rate of found sounds from there on, by
+    /// Effective false positives per hour and the effective rate of found sounds from there on, by
     /// the former. Begins at 0.
     pub curve: Vec<(f64, f64)>,
 }
@@ -92,7 +92,7 @@ struct Task<'a> {
     scenario: &'a Scenario,
 }
 
-/// What one class does at one threshold: effective false positives an hour, share of sounds found.
+/// What one class does at one threshold: effective false positives per hour, share of sounds found.
 type Point = (f64, f64);
 
 impl Task<'_> {
@@ -246,7 +246,7 @@ mod tests {
         let wrong = |n: usize| (0..n).map(|at| detection(0, 100.0 + 2.0 * at as f64, 101.0 + 2.0 * at as f64));
         let strict = vec![detection(0, 0.0, 10.0)];
         let loose: Vec<_> = [detection(0, 0.0, 10.0), detection(0, 20.0, 30.0)].into_iter().chain(wrong(25)).collect();
-        // Half of the sounds from 0 false positives an hour on, all from 25.
+        // Half of the sounds from 0 false positives per hour on, all from 25.
         let scenario = Scenario { alpha_st: 0.0, ..Scenario::ONE };
         assert!((value(&truth, &[strict.clone(), loose.clone()], &scenario) - (0.25 * 0.5 + 0.75)).abs() < 1e-12);
         // A single class has no spread.

@@ -41,7 +41,7 @@ impl Truth {
     ///
     /// # Errors
     ///
-    /// [`Error::Truth`] for a sound that begins behind the end: the file, at `path`, is that of
+    /// [`Error::Truth`] for a sound that begins after the end: the file, at `path`, is that of
     /// another recording.
     pub fn within(mut self, duration_s: f64, path: &Path) -> Result<Self> {
         for sound in &mut self.sounds {

@@ -1,4 +1,5 @@
-//! Parameters of the log-mel front end: validated, comparable, and hashed so that a model can refuse the wrong ones.
+//! Parameters of the log-mel front end: validated, comparable, and hashed so that a model can
+//! refuse the wrong ones.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -65,9 +66,9 @@ pub struct FrontendConfig {
     pub power: Power,
     /// Added before the logarithm; sets the floor.
     pub log_offset: f64,
-    /// `true`: frame `t` is centred on sample `t * hop_length`, with zeros beyond both ends of the stream
-    /// (librosa's `center=True, pad_mode="constant"`).
-    /// `false`: frame `t` covers samples `[t * hop_length, t * hop_length + win_length)`; causal, nothing is invented.
+    /// `true`: frame `t` is centred on sample `t * hop_length`, with zeros beyond both ends of the
+    /// stream (librosa's `center=True, pad_mode="constant"`). `false`: frame `t` covers samples `[t
+    /// * hop_length, t * hop_length + win_length)`; causal, nothing is invented.
     pub centre_padding: bool,
     /// Subtracted after the logarithm.
     #[serde(default)]
@@ -82,8 +83,9 @@ fn one() -> f32 {
 }
 
 impl FrontendConfig {
-    /// The front end of the EPIC-SOUNDS recipe: 24 kHz, 10 ms window in an FFT of 2048, 5 ms hop, 128 HTK bands over
-    /// 0-12 kHz of the magnitude spectrum, centred; 1.999 s give 400 frames (Huh et al., EPIC-SOUNDS, ICASSP 2023).
+    /// The front end of the EPIC-SOUNDS recipe: 24 kHz, 10 ms window in an FFT of 2048, 5 ms hop,
+    /// 128 HTK bands over 0-12 kHz of the magnitude spectrum, centred; 1.999 s give 400 frames (Huh
+    /// et al., EPIC-SOUNDS, ICASSP 2023).
     pub fn epic_sounds() -> Self {
         Self {
             sample_rate: 24_000,
@@ -103,8 +105,9 @@ impl FrontendConfig {
         }
     }
 
-    /// The streaming student's front end: 24 kHz, 25 ms window, 10 ms hop, 64 HTK bands over 50-12000 Hz of the power
-    /// spectrum, causal. The offset of 1e-6 lies near -83 dBFS of white noise a band: below the noise of a room.
+    /// The streaming student's front end: 24 kHz, 25 ms window, 10 ms hop, 64 HTK bands over
+    /// 50-12000 Hz of the power spectrum, causal. The offset of 1e-6 lies near -83 dBFS of white
+    /// noise a band: below the noise of a room.
     pub fn student() -> Self {
         Self {
             sample_rate: 24_000,
@@ -128,8 +131,9 @@ impl FrontendConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Frontend`] names the first field that does not hold, what was expected, and what was given. A band so
-    /// narrow that no spectral bin falls into it is such an error too: it would be a constant.
+    /// [`Error::Frontend`] names the first field that does not hold, what was expected, and what
+    /// was given. A band so narrow that no spectral bin falls into it is such an error too: it
+    /// would be a constant.
     pub fn validate(&self) -> Result<(), Error> {
         let nyquist = f64::from(self.sample_rate) / 2.0;
         check((4_000..=384_000).contains(&self.sample_rate), "sample_rate", "4000 to 384000", self.sample_rate)?;
@@ -180,8 +184,8 @@ impl FrontendConfig {
         }
     }
 
-    /// First 16 hexadecimal digits of the SHA-256 over all fields in a fixed order and notation. Two configurations
-    /// with the same hash give the same features.
+    /// First 16 hexadecimal digits of the SHA-256 over all fields in a fixed order and notation.
+    /// Two configurations with the same hash give the same features.
     pub fn hash(&self) -> String {
         let text = format!(
             "log-mel 1;{};{};{};{};{};{:?};{:?};{:?};{:?};{};{:?};{};{:?};{:?}",
@@ -203,8 +207,9 @@ impl FrontendConfig {
         Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The hash of the features as they are before the normalisation, as a number: that of the same fields with mean 0 and standard
-    /// deviation 1. A microcontroller that computes features says which with it.
+    /// The hash of the features as they are before the normalisation, as a number: that of the same
+    /// fields with mean 0 and standard deviation 1. A microcontroller that computes features says
+    /// which with it.
     pub fn raw_hash(&self) -> u64 {
         let raw = Self { mean: 0.0, std: 1.0, ..self.clone() };
         // Sixteen hexadecimal digits are a number of 64 bits.
@@ -227,8 +232,8 @@ impl FrontendConfig {
         self.hop_length as f64 / f64::from(self.sample_rate)
     }
 
-    /// The frames in `ms` milliseconds, at least 1, where that is a whole number: to a hundredth, for a hop need not be a decimal
-    /// number of milliseconds.
+    /// The frames in `ms` milliseconds, at least 1, where that is a whole number: to a hundredth,
+    /// for a hop need not be a decimal number of milliseconds.
     pub fn whole_frames(&self, ms: f64) -> Option<usize> {
         let n_frames = ms / 1e3 / self.hop_seconds();
         let whole = n_frames.round();
@@ -242,7 +247,8 @@ impl FrontendConfig {
         ((self.log_offset as f32).ln() - self.mean) / self.std
     }
 
-    /// Zeros that come before the first sample of a stream: frame 0 begins so many samples before it.
+    /// Zeros that come before the first sample of a stream: frame 0 begins this many samples before
+    /// it.
     pub fn n_lead(&self) -> usize {
         if self.centre_padding { self.n_fft / 2 - (self.n_fft - self.win_length) / 2 } else { 0 }
     }

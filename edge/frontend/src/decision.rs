@@ -1,4 +1,5 @@
-//! From logits to events in numbers: the `[decision]` table of a manifest enters, checked values of each class leave.
+//! From logits to events in numbers: the `[decision]` table of a manifest enters, checked values of
+//! each class leave.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,8 @@ use crate::error::expect;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
-    /// The network's logits are divided by this before anything else, so that posteriors say how often they are right
-    /// (Guo et al. 2017, section 4.2).
+    /// The network's logits are divided by this before anything else, so that posteriors say how
+    /// often they are right (Guo et al. 2017, section 4.2).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub temperature: f32,
     /// Always the mean. Read because manifests name it, not written any more.
@@ -20,8 +21,9 @@ pub struct Decision {
     pub smoothing: Smoothing,
     /// Span that a score is the mean of.
     pub window_ms: u32,
-    /// With softmax: no event begins while the free energy of the window, the logarithm of the sum of the exponentials of the logits but
-    /// the background's, is below this (Liu et al. 2020, eq. 4, with the sign turned).
+    /// With softmax: no event begins while the free energy of the window, the logarithm of the sum
+    /// of the exponentials of the logits but the background's, is below this (Liu et al. 2020, eq.
+    /// 4, with the sign turned).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_energy: Option<f32>,
     /// An event begins when the score reaches this.
@@ -34,7 +36,8 @@ pub struct Decision {
     pub min_gap_ms: u32,
     /// Time after an offset in which the class cannot begin again.
     pub cooldown_ms: u32,
-    /// An event that lasts this long is ended, and the class cannot begin again before its score has fallen.
+    /// An event that lasts this long is ended, and the class cannot begin again before its score
+    /// has fallen.
     #[serde(default = "one_hour_ms")]
     pub max_duration_ms: u32,
     /// Differing values for single classes, by label.

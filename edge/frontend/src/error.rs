@@ -23,7 +23,8 @@ pub enum Error {
         /// What was given.
         actual: String,
     },
-    /// The manifest's text is not TOML, lacks a field, or has an unknown one; the message names line and field.
+    /// The manifest's text is not TOML, lacks a field, or has an unknown one; the message names
+    /// line and field.
     #[error("manifest: {message}")]
     Syntax {
         /// The parser's message with line and column.

@@ -1,5 +1,5 @@
-//! Streaming log-mel frames. Enters: mono samples at the model's rate in blocks of any size; leaves: one frame of
-//! `n_mels` values a hop. Runs on the worker thread.
+//! Streaming log-mel frames. Enters: mono samples at the model's rate in blocks of any size;
+//! leaves: one frame of `n_mels` values per hop. Runs on the worker thread.
 //!
 //! The frames are those of `librosa.feature.melspectrogram` followed by `ln(x + log_offset)`; see
 //! [`FrontendConfig::centre_padding`] for which samples a frame covers.
@@ -15,8 +15,8 @@ use crate::{Error, FrontendConfig, Power};
 
 /// Turns a stream of samples into log-mel frames.
 ///
-/// The split of the stream into blocks never matters: every frame is computed from the same samples by the same
-/// operations, so the results are equal bit for bit.
+/// The split of the stream into blocks never matters: every frame is computed from the same samples
+/// by the same operations, so the results are equal bit for bit.
 pub struct LogMel {
     config: FrontendConfig,
     window: Vec<f32>,
@@ -71,8 +71,8 @@ impl LogMel {
         &self.config
     }
 
-    /// Takes the next samples of the stream and calls `on_frame` with each frame (`n_mels`, lowest band first) that
-    /// they complete.
+    /// Takes the next samples of the stream and calls `on_frame` with each frame (`n_mels`, lowest
+    /// band first) that they complete.
     ///
     /// # Real-time
     ///
@@ -82,8 +82,8 @@ impl LogMel {
         self.advance(samples, usize::MAX, &mut on_frame);
     }
 
-    /// Ends the stream: with centre padding, emits the frames that reach past its end over zeros; without, there are
-    /// none. Then [resets](Self::reset).
+    /// Ends the stream: with centre padding, emits the frames that reach past its end over zeros;
+    /// without, there are none. Then [resets](Self::reset).
     ///
     /// # Real-time
     ///
@@ -131,7 +131,8 @@ impl LogMel {
         }
     }
 
-    /// `history` to `frame`. The window starts the transform's input: its place there changes the phase only.
+    /// `history` to `frame`. The window starts the transform's input: its place there changes the
+    /// phase only.
     fn compute_frame(&mut self) {
         let (windowed, padding) = self.fft_input.split_at_mut(self.config.win_length);
         for ((value, sample), weight) in windowed.iter_mut().zip(&self.history).zip(&self.window) {
@@ -156,7 +157,8 @@ impl LogMel {
     }
 }
 
-/// Log-mel frames of a whole clip, `(n_frames, n_mels)` row-major, with `n_frames` = [`FrontendConfig::n_frames`].
+/// Log-mel frames of a whole clip, `(n_frames, n_mels)` row-major, with `n_frames` =
+/// [`FrontendConfig::n_frames`].
 ///
 /// # Errors
 ///

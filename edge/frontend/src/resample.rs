@@ -1,9 +1,10 @@
-//! Conversion to the model's sample rate. Enters: mono samples at the device's rate in blocks of any size; leaves:
-//! samples at the model's rate, aligned in time. Runs on the worker thread.
+//! Conversion to the model's sample rate. Enters: mono samples at the device's rate in blocks of
+//! any size; leaves: samples at the model's rate, aligned in time. Runs on the worker thread.
 //!
-//! The conversion is rubato's synchronous FFT resampler: linear phase, a Blackman-Harris windowed sinc against
-//! aliasing. Between 48 kHz or 44.1 kHz and 24 kHz everything above 12 kHz is rejected by more than 80 dB and the
-//! ripple below 11 kHz is under 0.1 dB (`tests/resample.rs` measures both).
+//! The conversion is rubato's synchronous FFT resampler: linear phase, a Blackman-Harris windowed
+//! sinc against aliasing. Between 48 kHz or 44.1 kHz and 24 kHz everything above 12 kHz is rejected
+//! by more than 80 dB and the ripple below 11 kHz is under 0.1 dB (`tests/resample.rs` measures
+//! both).
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
@@ -15,8 +16,9 @@ const BLOCK_SECONDS: f64 = 0.02;
 
 /// Converts a stream of samples from one rate to another.
 ///
-/// The filter's delay is dropped at the start of the stream, so output sample `k` lies at time `k / to_hz`; what
-/// remains is latency ([`delay_seconds`](Self::delay_seconds)). Equal rates pass through untouched.
+/// The filter's delay is dropped at the start of the stream, so output sample `k` lies at time `k /
+/// to_hz`; what remains is latency ([`delay_seconds`](Self::delay_seconds)). Equal rates pass
+/// through untouched.
 pub struct Resampler {
     converter: Option<Converter>,
     n_in: u64,
@@ -39,8 +41,8 @@ impl Resampler {
     ///
     /// # Errors
     ///
-    /// [`Error::Resample`] if a rate lies outside 4-384 kHz, or if the rates' ratio is so odd (such as 44,101 to
-    /// 24,000) that their smallest common block is longer than a quarter of a second.
+    /// [`Error::Resample`] if a rate lies outside 4-384 kHz, or if the rates' ratio is so odd (such
+    /// as 44,101 to 24,000) that their smallest common block is longer than a quarter of a second.
     pub fn new(from_hz: u32, to_hz: u32) -> Result<Self, Error> {
         let failed = |reason: String| Error::Resample { from_hz, to_hz, reason };
         if let Some(hz) = [from_hz, to_hz].into_iter().find(|hz| !(4_000..=384_000).contains(hz)) {
@@ -66,8 +68,8 @@ impl Resampler {
         };
     }
 
-    /// Ends the stream: emits what is still under way, so that `n` samples have become `round(n * to_hz / from_hz)`,
-    /// then [resets](Self::reset).
+    /// Ends the stream: emits what is still under way, so that `n` samples have become `round(n *
+    /// to_hz / from_hz)`, then [resets](Self::reset).
     ///
     /// # Real-time
     ///

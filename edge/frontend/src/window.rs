@@ -2,7 +2,8 @@
 
 use std::f64::consts::TAU;
 
-/// Periodic Hann window of `length` samples: `0.5 - 0.5 cos(2 pi n / length)` (scipy's `fftbins=True`).
+/// Periodic Hann window of `length` samples: `0.5 - 0.5 cos(2 pi n / length)` (scipy's
+/// `fftbins=True`).
 pub fn hann_periodic(length: usize) -> Vec<f32> {
     (0..length).map(|n| (0.5 - 0.5 * (TAU * n as f64 / length as f64).cos()) as f32).collect()
 }

@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(mut reader) = AudioReader::open(&path) else { return };
         assert!(reader.sample_rate() > 0 && reader.n_channels() > 0);
         let mut block = Vec::new();
-        // What is small on disk may be long: that it goes on is enough.
+        // What is small on disk may be long: that it continues is enough.
         for _ in 0..100 {
             match reader.next_block(&mut block) {
                 Ok(true) => assert!(block.len() < 1 << 24),

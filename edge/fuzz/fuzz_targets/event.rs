@@ -1,4 +1,5 @@
-//! An event as the spool or the broker has it, of any text: what is accepted is written and read again alike.
+//! An event as the spool or the broker has it, of any text: what is accepted is written and read
+//! again alike.
 #![no_main]
 
 use edge::event::Event;

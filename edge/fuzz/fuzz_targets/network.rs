@@ -1,4 +1,5 @@
-//! A network file of any bytes, with a manifest that promises just these: an engine that runs, or an error.
+//! A network file of any bytes, with a manifest that promises just these: an engine that runs, or
+//! an error.
 #![no_main]
 
 use std::fs;

@@ -1,4 +1,5 @@
-//! Samples of any value at any rate: the whole pipeline goes through, and events lie within the recording.
+//! Samples of any value at any rate: the whole pipeline goes through, and events lie within the
+//! recording.
 #![no_main]
 
 use std::path::Path;

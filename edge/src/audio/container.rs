@@ -109,7 +109,7 @@ impl Samples {
     }
 }
 
-/// Where the sound begins: behind all tags of ID3 version 2 (id3.org), however large a picture they
+/// Where the sound begins: after all tags of ID3 version 2 (id3.org), however large a picture they
 /// hold. The decoder looks no further than 1 MiB.
 fn behind_tags(file: &mut File, len: u64) -> io::Result<u64> {
     let mut start = 0;
@@ -142,7 +142,7 @@ fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(n)
 }
 
-/// A part of a file behind a header of its own.
+/// A part of a file after a header of its own.
 struct Spliced {
     header: Vec<u8>,
     file: File,

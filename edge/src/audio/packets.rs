@@ -28,7 +28,7 @@ const MAX_LOST_S: f64 = 10.0;
 /// page is some hundred milliseconds long, a lost frame of FLAC 85 ms at 48 kHz.
 const TIME_STAMP_TOLERANCE_S: f64 = 0.04;
 
-/// Packets that an encoder of MP3 may put behind the end to fill its last block.
+/// Packets that an encoder of MP3 may put after the end to fill its last block.
 const MAX_PADDING: usize = 3;
 
 /// The packets of a file's audio track.
@@ -42,7 +42,7 @@ pub(super) struct Packets {
     track_id: u32,
     time_base: Option<TimeBase>,
     sample_rate: u32,
-    /// The packet behind the current one, where it had to be looked at.
+    /// The packet after the current one, where it had to be looked at.
     ahead: Option<Packet>,
     /// Whether another stream follows the packets so far (chained Ogg).
     chained: bool,
@@ -52,9 +52,9 @@ pub(super) struct Packets {
     failed: bool,
     /// Why the file ends before its end.
     cut_short: Option<String>,
-    /// Packets of MP3 behind the end that the header gives: padding, or another recording.
+    /// Packets of MP3 after the end that the header gives: padding, or another recording.
     beyond: VecDeque<Packet>,
-    /// Whether there is another recording behind the end.
+    /// Whether there is another recording after the end.
     joined: bool,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Packets {
 pub(super) enum Next {
     /// A packet, and the number of samples that are missing before it.
     Packet(Packet, usize),
-    /// Another stream: the decoder has to be made anew from [`Packets::track`].
+    /// Another stream: the decoder has to be made again from [`Packets::track`].
     Stream,
     /// The end, be it the intended one or where the damage begins.
     End,
@@ -210,7 +210,7 @@ impl Packets {
         None
     }
 
-    /// The packet, unless it is wholly behind the end that the header of an MP3 file gives. A few
+    /// The packet, unless it is wholly after the end that the header of an MP3 file gives. A few
     /// of those are padding; more are another recording that was appended to the file, and are
     /// taken.
     fn within(&mut self, mut packet: Packet) -> Option<Packet> {

@@ -121,7 +121,7 @@ fn ogg_checksum(page: &[u8]) -> u32 {
 fn an_inexact_page_position_does_not_tear_an_ogg_file_apart() {
     let intact = fs::read(testdata("pages.ogg")).unwrap();
     let starts: Vec<usize> = (0..intact.len()).filter(|&at| intact[at..].starts_with(b"OggS")).collect();
-    // Two pages of headers, then audio: the page behind the first, whose beginning is known by the
+    // Two pages of headers, then audio: the page after the first, whose beginning is known by the
     // end of that.
     let (from, to) = (starts[3], starts[4]);
     let wanted = decode_file(&testdata("pages.ogg")).unwrap().samples;

@@ -167,7 +167,7 @@ impl Layout {
             let is_name = chunk.id.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
             next = self.behind(&chunk);
             if !is_name || next > file_len + 1 {
-                // Tags and padding are little, and behind much more sound.
+                // Tags and padding are short, and come after much more sound.
                 return Ok(file_len - at <= MAX_JUNK && at > HEADER + MAX_JUNK);
             }
         }

@@ -1,4 +1,4 @@
-//! Where a node is and what it is to send, as written in a source behind `serial:`.
+//! Where a node is and what it is to send, as written in a source after `serial:`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub struct NodeSpec {
     pub address: Address,
     /// How its sound is to travel; `None` for the best that it has, of those that are sound.
     pub encoding: Option<NodeEncoding>,
-    /// Sound fainter than so many decibels below full scale need not be sent; 0: all is wanted.
+    /// Sound fainter than this many decibels below full scale need not be sent; 0: all is wanted.
     pub gate_db: u8,
 }
 
@@ -25,14 +25,14 @@ pub enum NodeEncoding {
     Pcm,
     /// 8-bit mu-law.
     MuLaw,
-    /// IMA ADPCM, half a byte a sample.
+    /// IMA ADPCM, half a byte per sample.
     Adpcm,
     /// Log-mel frames, which the node computes: no sound leaves it.
     Features,
 }
 
 impl NodeEncoding {
-    /// All of them, as a person is told of them.
+    /// The names of all of them, for messages.
     pub(super) const ALL: [Self; 4] = [Self::Pcm, Self::MuLaw, Self::Adpcm, Self::Features];
 
     /// As it is written in a source.
@@ -56,7 +56,7 @@ impl From<Address> for NodeSpec {
 impl FromStr for NodeSpec {
     type Err = String;
 
-    /// An [`Address`], and behind a question mark, joined by `&`,
+    /// An [`Address`], and after a question mark, joined by `&`,
     /// `encoding=pcm|mulaw|adpcm|features` and `gate=DECIBELS`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, options) = text.split_once('?').unwrap_or((text, ""));
@@ -66,7 +66,7 @@ impl FromStr for NodeSpec {
                 Some(("encoding", name)) => {
                     let encoding = NodeEncoding::ALL.into_iter().find(|encoding| encoding.name() == name);
                     let names = NodeEncoding::ALL.map(NodeEncoding::name).join(", ");
-                    spec.encoding = Some(encoding.ok_or(format!("encoding {name:?} is none of {names}"))?);
+                    spec.encoding = Some(encoding.ok_or(format!("encoding {name:?} is not one of {names}"))?);
                 }
                 Some(("gate", level)) => match level.parse() {
                     Ok(gate_db @ 1..) => spec.gate_db = gate_db,
@@ -125,7 +125,7 @@ impl FromStr for Address {
             None => (text, DEFAULT_BAUD),
             Some((path, baud)) => match baud.parse() {
                 Ok(baud @ 1..) => (path, baud),
-                _ => return Err(format!("{baud:?} is no rate in baud")),
+                _ => return Err(format!("{baud:?} is not a baud rate")),
             },
         };
         match path {
@@ -176,7 +176,7 @@ mod tests {
         let spec: NodeSpec = "/dev/x?gate=40&encoding=mulaw".parse().unwrap();
         assert_eq!((spec.encoding, spec.gate_db), (Some(NodeEncoding::MuLaw), 40));
         for (text, reason) in [
-            ("/dev/x?encoding=mp3", "encoding \"mp3\" is none of pcm, mulaw, adpcm, features"),
+            ("/dev/x?encoding=mp3", "encoding \"mp3\" is not one of pcm, mulaw, adpcm, features"),
             ("/dev/x?gate=-50", "gate \"-50\" is not 1 to 255"),
             ("/dev/x?gate=0", "gate \"0\""),
             ("/dev/x?loud", "\"loud\" is neither encoding=NAME nor gate=DECIBELS"),

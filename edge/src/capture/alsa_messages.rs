@@ -1,4 +1,4 @@
-//! What the ALSA library has to say: it writes its complaints to standard error unless told
+//! Messages of the ALSA library: it writes its complaints to standard error unless told
 //! otherwise.
 //!
 //! A missing device makes it print a dozen lines about its own configuration, in the middle of our

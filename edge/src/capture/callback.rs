@@ -28,7 +28,7 @@ pub(super) struct Callback {
     pub(super) status: Arc<Status>,
     /// Driver overruns that have been accounted for.
     pub(super) n_xruns: u64,
-    /// When the first sample behind the last block was captured.
+    /// When the first sample after the last block was captured.
     pub(super) next_capture: Option<StreamInstant>,
 }
 

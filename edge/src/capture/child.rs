@@ -83,7 +83,7 @@ impl Live for Listener {
         let (layout, start) = match found.map_err(Error::io(format!("read from {name}")))? {
             First::Sound(layout, start) => (layout, start),
             First::Foreign(what) => {
-                return Err(failed(fault::FOREIGN, format!("brings {what} where raw samples or WAV are expected")));
+                return Err(failed(fault::FOREIGN, format!("delivers {what}; raw samples or WAV are expected")));
             }
             First::End => return Err(failed(fault::UNOPENED, child.why_ended())),
             First::Late => {

@@ -39,7 +39,7 @@ impl Kind for CommandSpec {
 
     fn describe(&self, options: &Options) -> String {
         let command = redact(&self.0);
-        format!("what the command {command:?} writes: {}, or as its WAV header says", options.layout)
+        format!("the output of the command {command:?}: {}, or as its WAV header says", options.layout)
     }
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {

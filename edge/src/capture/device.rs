@@ -134,9 +134,9 @@ pub(super) fn choose_format(device: &cpal::Device, n_channels: u16) -> Result<Fo
         let name = id.split_once(':').map_or(id.as_str(), |(_, name)| name);
         let remedy = match name.strip_prefix("hw:") {
             Some(card) => format!("use plughw:{card}, which converts them"),
-            None => format!("give arecord a try: --source \"exec:arecord -D {name} -t raw -f S16_LE -r 48000\""),
+            None => format!("try arecord: --source \"exec:arecord -D {name} -t raw -f S16_LE -r 48000\""),
         };
-        let text = format!("its capture formats are not known here: {remedy}");
+        let text = format!("its capture formats are unknown: {remedy}");
         cpal::Error::with_message(cpal::ErrorKind::UnsupportedConfig, text)
     })
 }

@@ -33,7 +33,7 @@ const WAIT: Duration = TICK;
 /// A longer pause in a live stream is a gap in its time.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A writer that was not let write for so long was held up.
+/// A writer that could not write for this long was held up.
 const HELD_UP: Duration = Duration::from_millis(20);
 
 /// What waiting for the first bytes of a stream has brought.
@@ -100,7 +100,7 @@ pub(super) struct Flow {
 pub(super) enum Motion {
     /// Samples have come since the last look.
     Flows,
-    /// Nothing has come for so long.
+    /// Nothing has come for this long.
     Still(Duration),
     /// There are no more bytes.
     Ended(io::Result<()>),
@@ -253,12 +253,12 @@ impl Reading {
             Verdict::Live => {
                 self.shared.is_live.store(true, Relaxed);
                 let name = self.hearing.name();
-                tracing::info!(source = name, "{name}: comes at the pace of time and is taken for a live source");
+                tracing::info!(source = name, "{name}: samples arrive in real time; this is treated as a live source");
             }
             Verdict::Even => self.hearing.hint(Hint::Rate, None),
             Verdict::Odd(rate) => {
                 let said = self.layout.rate;
-                let text = format!("{rate:.0} samples come per second instead of {said}: is the rate right?");
+                let text = format!("{rate:.0} samples arrive per second instead of {said}: is the rate right?");
                 self.hearing.hint(Hint::Rate, Some(Fault::new("wrong-rate", text)));
             }
         }

@@ -81,7 +81,7 @@ pub(super) fn head(bytes: &[u8], is_all: bool) -> Head {
 fn text(bytes: &[u8]) -> Option<&str> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
-        // The last letter may go on behind these bytes.
+        // The last letter may go on after these bytes.
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?,
         Err(_) => return None,
     };
@@ -103,7 +103,7 @@ fn is_mp3(bytes: &[u8]) -> bool {
     frame_len(0).and_then(frame_len).is_some()
 }
 
-/// Layout of the samples behind a WAV header and the header's length; `None` while it is
+/// Layout of the samples after a WAV header and the header's length; `None` while it is
 /// unfinished. The sizes that it claims for the samples do not matter: a stream ends where it ends.
 fn wav(bytes: &[u8]) -> Result<Option<(Layout, usize)>, String> {
     let u16_at = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));

@@ -91,7 +91,7 @@ pub(crate) enum Hint {
     NoSound,
 }
 
-/// How often a fault that goes on, and that the log kept for later, is offered to it again.
+/// How often a fault that continues, and that the log kept for later, is offered to it again.
 const OFFER: Duration = Duration::from_secs(60);
 
 /// How one source is doing.
@@ -194,7 +194,7 @@ impl Hearing {
     pub(crate) fn ended(&self, error: Option<&Error>) {
         let fault = match error {
             None => Fault::new(fault::ENDED, "the recording has ended"),
-            Some(error) => Fault::new(fault::FAILED, format!("{error}; it is not listened to any more")),
+            Some(error) => Fault::new(fault::FAILED, format!("{error}; it is no longer listened to")),
         };
         self.set(Condition::Ended, Some(fault));
     }

@@ -167,8 +167,8 @@ impl Hints {
         let top_hz = top as f64 * f64::from(sample_rate) / N_FFT as f64;
         let fault = (top_hz < NARROW_HZ).then(|| {
             let text = format!(
-                "there is no sound above {:.1} kHz, as over a telephone: many sounds are recognised by what is higher; \
-                 if the source can do better, set it to 16 kHz or more",
+                "there is no sound above {:.1} kHz, as over a telephone: many sounds are recognised by higher \
+                 frequencies; if the source can do better, set it to 16 kHz or more",
                 top_hz / 1000.0
             );
             Fault::new("narrow-band", text)

@@ -79,7 +79,7 @@ pub(super) fn card_of<'a>(wanted: &str, cards: &'a [UsbCard]) -> Result<&'a str,
         [card] => Ok(&card.card),
         [] if cards.is_empty() => Err("no USB sound card is plugged in".into()),
         [] => Err(format!("no such USB sound card; there are {}", list(&cards.iter().collect::<Vec<_>>()))),
-        several => Err(format!("several USB sound cards are meant, name the socket, too: {}", list(several))),
+        several => Err(format!("several USB sound cards fit; name the socket, too: {}", list(several))),
     }
 }
 

@@ -46,7 +46,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 const N_FAULTS: usize = 16;
 
 /// Devices that did not close, each with its threads and descriptors, after which no other is
-/// opened: a new process gets rid of them all, and this one ends before the system refuses it
+/// opened: a new process removes them all, and this one ends before the system refuses it
 /// threads.
 const MAX_ABANDONED: u64 = 6;
 
@@ -82,7 +82,7 @@ impl Live for Microphone {
         self.choose_block();
         let n_abandoned = self.hearing.snapshot().n_abandoned;
         if n_abandoned >= MAX_ABANDONED {
-            let reason = format!("{n_abandoned} times it did not close; only a restart of the daemon gets rid of that");
+            let reason = format!("{n_abandoned} times it did not close; only a restart of the daemon helps");
             self.hearing.ask_to_restart();
             let error = Error::device(self.wanted.as_deref().unwrap_or("default"), reason);
             return Err(Failure { is_final: true, ..Failure::new(fault::FAILED, error) });
@@ -148,7 +148,7 @@ impl Microphone {
         let fixed = BufferSize::Fixed((u64::from(format.sample_rate) * u64::from(ms) / 1000) as u32);
         let (parts, reader, balance) = build(&device, format, fixed, mono(), status)
             .or_else(|error| {
-                tracing::debug!("{name}: blocks of {ms} ms refused ({error}), taking the device's default");
+                tracing::debug!("{name}: blocks of {ms} ms refused ({error}), using the device's default");
                 build(&device, format, BufferSize::Default, mono(), status)
             })
             .map_err(failed)?;

@@ -60,11 +60,11 @@ impl SourceOption {
     pub fn purpose(self) -> &'static str {
         match self {
             SourceOption::Device => "only for --source mic",
-            SourceOption::Fast => "only for --source file:PATH; what is live cannot be read faster than real time",
-            SourceOption::Layout => "only for --source stdin, exec:COMMAND and FIFOs, which bring raw samples",
+            SourceOption::Fast => "only for --source file:PATH; a live source cannot be read faster than real time",
+            SourceOption::Layout => "only for --source stdin, exec:COMMAND and FIFOs, which deliver raw samples",
             SourceOption::Channels => "not for microcontrollers, which send one channel",
             SourceOption::Gain => "for any source",
-            SourceOption::Live => "only for --source stdin and FIFOs; of other sources it is known",
+            SourceOption::Live => "only for --source stdin and FIFOs; for other sources it is known",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a live source delivers at the rate that it claims: sample counts and times enter, a
 //! complaint leaves. Runs on the capture thread.
 //!
-//! | fault | told after |
+//! | fault | reported after |
 //! |---|---|
 //! | nothing comes | 2 s; 5 s after opening, for Bluetooth and network devices take their time to wake |
 //! | a fifth too many or too few samples | 2 s |

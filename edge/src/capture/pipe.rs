@@ -122,15 +122,16 @@ impl Live for Pipe {
                 First::Sound(layout, start) => break (layout, start),
                 First::Foreign(what) => {
                     let reason = format!(
-                        "brings {what}: decode it first, as in ffmpeg -i FILE -f wav - | earwitness run --source stdin"
+                        "delivers {what}: decode it first, as in ffmpeg -i FILE -f wav - | earwitness run --source \
+                         stdin"
                     );
                     return Err(self.failure(fault::FOREIGN, reason));
                 }
-                First::End => return Err(self.failure(fault::ENDED, "has ended, and no audio has come")),
+                First::End => return Err(self.failure(fault::ENDED, "has ended without any audio")),
                 // There is nothing to do but to wait on, and to say so.
                 First::Late => {
                     patience = None;
-                    let what = format!("nothing has come for {} s: does its writer run?", PATIENCE.as_secs());
+                    let what = format!("nothing has arrived for {} s: is its writer running?", PATIENCE.as_secs());
                     watch.waits(&self.failure(fault::STALLED, what));
                 }
                 First::Stopped => return Err(Failure::none()),
@@ -159,12 +160,12 @@ impl Opened for OpenPipe {
         match self.flow.look() {
             Motion::Flows => Ok(Look::Delivers),
             Motion::Still(time) if time > PATIENCE => {
-                let reason = format!("nothing has come for {} s: its writer has paused", PATIENCE.as_secs());
+                let reason = format!("nothing has arrived for {} s: its writer has paused", PATIENCE.as_secs());
                 Ok(Look::Waits(failure(fault::STALLED, &reason)))
             }
             Motion::Still(_) => Ok(Look::Nothing),
             Motion::Ended(Ok(())) if self.flow.n_samples() == 0 => {
-                Err(Failure { is_final: true, ..failure(fault::ENDED, "has ended, and no audio has come") })
+                Err(Failure { is_final: true, ..failure(fault::ENDED, "has ended without any audio") })
             }
             Motion::Ended(Ok(())) if self.flow.is_live() => {
                 let reason = "was live and has ended: its writer has closed it";

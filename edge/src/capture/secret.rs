@@ -1,7 +1,7 @@
 //! Texts that a person may read: addresses enter, the same without the secrets in them leave.
 //!
 //! Cameras take their password in an address, before the host (`rtsp://user:password@host/`) or
-//! behind the question mark (`?user=admin&password=x`).
+//! after the question mark (`?user=admin&password=x`).
 
 /// What stands for a secret.
 const HIDDEN: &str = "***";

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn what_cannot_be_heard_is_refused_with_a_reason() {
         let error = |text: &str| text.parse::<SourceSpec>().unwrap_err().to_string();
-        assert!(error("serial:/dev/ttyUSB0@fast").contains("\"fast\" is no rate"));
+        assert!(error("serial:/dev/ttyUSB0@fast").contains("\"fast\" is not a baud rate"));
         assert!(error("file:").contains("path"));
         assert!(error("exec: ").contains("needs a command"));
         assert!(error("rtsp://").contains("needs a host"));

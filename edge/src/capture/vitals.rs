@@ -4,7 +4,7 @@
 //! | condition | in each of two seconds |
 //! |---|---|
 //! | dead | all samples have the same value, zero for example |
-//! | garbage | one sample in twenty is no number, or far beyond full scale |
+//! | garbage | one sample in twenty is not a number, or far beyond full scale |
 //! | dc | the mean is at least a tenth of full scale, -20 dBFS |
 //! | clipped | one sample in twenty is at full scale |
 //!
@@ -142,7 +142,8 @@ impl Window {
         let mean = self.sum / n_samples;
         let share = |n: u64| n as f64 / n_samples;
         let (condition, kind, text) = if share(self.n_garbage) >= MAX_GARBAGE {
-            let text = "the samples make no sense: many are no numbers, or far beyond full scale; is the format right?";
+            let text = "the samples make no sense: many are not numbers, or far beyond full scale; is the format \
+                        right?";
             (Condition::Garbage, "no-sound", text.to_string())
         } else if self.least == self.most {
             let what =

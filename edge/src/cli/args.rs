@@ -25,27 +25,27 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Listen and report events until interrupted or until the recording ends
     ///
-    /// Events are written to standard output, one JSON object a line, and nothing else; logs go to
-    /// standard error. The environment variable EARWITNESS_LOG overrides the configuration's log
-    /// level.
+    /// Events are written to standard output, one JSON object per line, and nothing else. Logs are
+    /// written to standard error. The environment variable EARWITNESS_LOG overrides the log level of
+    /// the configuration.
     Run(RunArgs),
-    /// Say what recordings as a whole sound like
+    /// Print the most likely labels of whole recordings
     Classify(ClassifyArgs),
-    /// Measure how well recordings are recognised whose sounds are known
+    /// Measure how well sounds are recognised in recordings with known truth
     ///
-    /// Runs the daemon's own pipeline over each recording and compares its events with the truth, a
-    /// CSV file with the header onset_s,offset_s,label. A header alone says that nothing in the
-    /// recording is to be reported: then only false alarms count. What is measured is in
-    /// docs/evaluation.md.
+    /// Runs the pipeline of the daemon over each recording and compares its events with the truth, a
+    /// CSV file with the header onset_s,offset_s,label. A file with the header alone says that
+    /// nothing in the recording is to be reported, so that only false alarms count.
+    /// docs/evaluation.md explains the figures.
     #[cfg(feature = "evaluate")]
     Evaluate(EvaluateArgs),
     /// List the capture devices of this machine
     Devices(DevicesArgs),
-    /// Measure how fast this machine recognises
+    /// Measure how fast the model runs on this machine
     Bench(BenchArgs),
-    /// Validate a configuration and say what it means
+    /// Validate a configuration and describe what it does
     Check(CheckArgs),
-    /// Write the manual and the shells' completions, for packages
+    /// Write manual pages and shell completions, for packages
     #[command(hide = true)]
     Generate(GenerateArgs),
 }
@@ -60,51 +60,51 @@ pub(super) struct RunArgs {
     // Not parsed here: the parser's complaints quote it, and there may be a password in it.
     #[arg(long, value_name = "SOURCE")]
     source: Option<OsString>,
-    /// Which microphone: its id, its name or a part of its name [default: the system's]
+    /// The microphone: its id, its name or a part of its name [default: the system's]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     device: Option<String>,
-    /// Samples per second of raw sound on standard input, in a FIFO or of a command [default:
-    /// 48000]
+    /// Sample rate of raw samples from standard input, a FIFO or a command [default: 48000]
     #[arg(long, value_name = "HZ")]
     rate: Option<u32>,
-    /// Sample type of raw sound: s16le, s24le, s32le, f32le, u8 and others; or as arecord has it,
-    /// S16_LE [default: s16le]
+    /// Sample type of raw samples: s16le, s24le, s32le, f32le, u8 and others; or as arecord spells
+    /// it, S16_LE [default: s16le]
     #[arg(long, value_name = "FORMAT")]
     format: Option<RawFormat>,
-    /// Interleaved channels of raw sound [default: 1]
+    /// Number of interleaved channels of raw samples [default: 1]
     #[arg(long, value_name = "N")]
     raw_channels: Option<u16>,
-    /// Which channels to hear: mean, loudest, one such as 1, or several such as 1,3; a number for
-    /// raw sound says how many there are, unless --raw-channels does [default: mean]
+    /// The channels to use: mean, loudest, one such as 1, or several such as 1,3. For raw samples
+    /// without --raw-channels, a number is the number of channels [default: mean]
     #[arg(long, value_name = "CHANNELS")]
     channels: Option<ChannelChoice>,
-    /// How much louder to make the sound, dB [default: 0]
+    /// Gain applied to the sound, dB [default: 0]
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     gain_db: Option<f32>,
-    /// A pipe's sound comes as it is recorded (or not: --live=false) [default: its pace tells]
+    /// Treat a pipe as live: its samples arrive as they are recorded (--live=false: they do not)
+    /// [default: decided by their pace]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     live: Option<bool>,
     /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
     /// program]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Which of the model's files to run: auto (the faster one), f32 or int8 [default: auto]
+    /// Which of the model's network files to run: auto (the faster one), f32 or int8 [default: auto]
     #[arg(long, value_name = "PRECISION")]
     precision: Option<PrecisionChoice>,
     /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
-    /// model's own]
+    /// model's]
     #[arg(long, value_name = "MS")]
     hop_ms: Option<f64>,
-    /// Broker to report to as well: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
+    /// Broker to report to, in addition: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
     #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
-    /// The only labels to report, instead of the configuration's allow and deny; may be repeated
+    /// The only labels to report; replaces allow and deny of the configuration; may be repeated
     #[arg(long, value_name = "LABEL,..", conflicts_with = "deny")]
     allow: Option<Vec<String>>,
-    /// Labels not to report, instead of the configuration's allow and deny; may be repeated
+    /// Labels not to report; replaces allow and deny of the configuration; may be repeated
     #[arg(long, value_name = "LABEL,..")]
     deny: Option<Vec<String>>,
-    /// Read a file as fast as possible instead of in real time
+    /// Read a recording as fast as possible and not in real time
     #[arg(long)]
     fast: bool,
 }
@@ -115,17 +115,17 @@ pub(super) struct ClassifyArgs {
     /// program]
     #[arg(long, value_name = "DIR")]
     pub(super) model: Option<PathBuf>,
-    /// Which of the model's files to run: auto (the faster one), f32 or int8
+    /// Which of the model's network files to run: auto (the faster one), f32 or int8
     #[arg(long, value_name = "PRECISION", default_value_t)]
     pub(super) precision: PrecisionChoice,
     /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
-    /// model's own]
+    /// model's]
     #[arg(long, value_name = "MS")]
     pub(super) hop_ms: Option<f64>,
-    /// How many labels to show, the likeliest first
+    /// Number of labels to show, the most likely first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) top: u16,
-    /// One JSON object a line: {"file": .., "top": [{"label": .., "score": ..}, ..]}
+    /// One JSON object per line: {"file": .., "top": [{"label": .., "score": ..}, ..]}
     #[arg(long)]
     pub(super) json: bool,
     /// Recordings: WAV, FLAC, Ogg Vorbis, MP3, m4a or AIFF
@@ -139,39 +139,39 @@ pub(super) struct EvaluateArgs {
     /// Recordings, or folders of recordings: WAV, FLAC, Ogg Vorbis, MP3, m4a or AIFF
     #[arg(long, value_name = "FILE|DIR", required = true, num_args = 1..)]
     pub(super) audio: Vec<PathBuf>,
-    /// What is in each of them, in the same order [default: the .csv, .tsv or .txt of the same name
-    /// beside the recording]
+    /// The truth of each recording, in the same order [default: the .csv, .tsv or .txt file of the
+    /// same name beside the recording]
     #[arg(long, value_name = "CSV", num_args = 1..)]
     pub(super) truth: Vec<PathBuf>,
-    /// Leave sounds out whose label the model does not know, instead of refusing them
+    /// Ignore sounds whose label the model does not know, instead of failing
     #[arg(long)]
     pub(super) ignore_unknown: bool,
-    /// Configuration file of the daemon, whose model and decision values hold; the options below
-    /// override it
+    /// Configuration file of the daemon: its model and its decision values are used; the options
+    /// below override it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
     /// program]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Which of the model's files to run: auto (the faster one), f32 or int8 [default: auto]
+    /// Which of the model's network files to run: auto (the faster one), f32 or int8 [default: auto]
     #[arg(long, value_name = "PRECISION")]
     precision: Option<PrecisionChoice>,
     /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
-    /// model's own]
+    /// model's]
     #[arg(long, value_name = "MS")]
     hop_ms: Option<f64>,
-    /// One JSON document instead of a table
+    /// Print one JSON document instead of a table
     #[arg(long)]
     pub(super) json: bool,
-    /// Draw into this folder: curves, the confusion matrix, and each recording's timeline; SVG
+    /// Draw curves, the confusion matrix and the timeline of each recording into this folder, as SVG
     #[arg(long, value_name = "DIR")]
     pub(super) plot: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct DevicesArgs {
-    /// One JSON document: a list of {"id", "name", "usb", "is_default", "format", "error"}
+    /// Print one JSON document: a list of {"id", "name", "usb", "is_default", "format", "error"}
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -182,14 +182,14 @@ pub(super) struct BenchArgs {
     /// program]
     #[arg(long, value_name = "DIR")]
     pub(super) model: Option<PathBuf>,
-    /// Which of the model's files to run: auto (the faster one), f32 or int8
+    /// Which of the model's network files to run: auto (the faster one), f32 or int8
     #[arg(long, value_name = "PRECISION", default_value_t)]
     pub(super) precision: PrecisionChoice,
     /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
-    /// model's own]
+    /// model's]
     #[arg(long, value_name = "MS")]
     pub(super) hop_ms: Option<f64>,
-    /// One JSON object instead of a table
+    /// Print one JSON object instead of a table
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -199,20 +199,19 @@ pub(super) struct CheckArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
-    /// One JSON object instead of lines: the same words by the same names, "source" a list
+    /// Print one JSON object instead of lines, with the same names; "source" is a list
     #[arg(long)]
     pub(super) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct GenerateArgs {
-    /// Folder to write into; made if need be
+    /// Folder to write into; it is created if it does not exist
     #[arg(value_name = "DIR")]
     pub(super) dir: PathBuf,
 }
 
-/// A source as typed. The name of a file may be any bytes, and `~/` in front of it is the home
-/// folder.
+/// A source as typed. The name of a file may be any bytes, and a leading `~/` is the home folder.
 fn source(typed: &OsStr) -> Result<SourceSpec> {
     match typed.as_bytes().strip_prefix(b"file:") {
         Some(path) if !path.is_empty() => {

@@ -1,5 +1,6 @@
-//! `earwitness bench`: measures the worker's path on this machine: samples at the model's rate through log-mel front end, network
-//! and decisions, a pulse at a time, in one thread. Of a network that takes whole patches, a pulse is a hop.
+//! `earwitness bench`: measures the worker's path on this machine: samples at the model's rate
+//! through log-mel front end, network and decisions, a pulse at a time, in one thread. Of a network
+//! that takes whole patches, a pulse is a hop.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -12,11 +13,12 @@ use serde::Serialize;
 use super::args::BenchArgs;
 use super::stdout_error;
 
-/// Outputs before the measurement, for caches and clock rates to settle: so many or for so long. At least one.
+/// Outputs before the measurement, for caches and clock rates to settle: this many or for this
+/// long. At least one.
 const N_WARM_UP: usize = 200;
 const WARM_UP_TIME: Duration = Duration::from_secs(1);
 
-/// The measurement ends after so many pulses or so much time.
+/// The measurement ends after this many pulses or so much time.
 const N_PULSES: usize = 5_000;
 const MAX_TIME: Duration = Duration::from_secs(10);
 
@@ -51,7 +53,8 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
     let mut logits = vec![0.0; engine.n_classes()];
     let mut noise = Noise(1);
     let mut samples = vec![0.0; engine.pulse_frames() * frontend.hop_length];
-    // The first frame needs a whole window, so that from then on every block of a pulse's hops gives a pulse of frames.
+    // The first frame needs a whole window, so that from then on every block of a pulse's hops
+    // gives a pulse of frames.
     let lead = vec![0.0; frontend.win_length - frontend.hop_length.min(frontend.win_length)];
     log_mel.process(&lead, |_| {});
 
@@ -117,8 +120,8 @@ fn json(report: &Report) -> String {
 
 fn table(report: &Report, n_pulses: usize) -> String {
     format!(
-        "time a pulse      {:.1} us median, {:.1} us at the 99th percentile ({n_pulses} pulses of {} ms)\n\
-         of it network     {:.1} us median\n\
+        "time per pulse    {:.1} us median, {:.1} us at the 99th percentile ({n_pulses} pulses of {} ms)\n\
+         of which network  {:.1} us median\n\
          load              {:.3} % of one core\n\
          precision         {}\n\
          peak memory       {:.1} MB\n\

@@ -23,7 +23,8 @@ struct Guess<'a> {
     score: f32,
 }
 
-/// A file that cannot be classified is reported and does not keep the others from it; then the exit code is 1.
+/// A file that cannot be classified is reported and does not keep the others from it; then the exit
+/// code is 1.
 pub(super) fn classify(args: &ClassifyArgs) -> Result<ExitCode> {
     edge::logging::start("warn")?;
     let (model, engine) = super::load(args.model.as_deref(), args.precision, super::with_hop(args.hop_ms))?;

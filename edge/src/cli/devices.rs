@@ -37,7 +37,7 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
     }
     if devices.iter().any(|device| device.is_default) {
         super::say(format_args!(
-            "* is the default; --device takes an id, a name or a part of a name, or what begins with usb:"
+            "* is the default; --device takes an id, a name or a part of a name, or a text that begins with usb:"
         ));
     }
     Ok(())

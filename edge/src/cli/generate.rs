@@ -1,4 +1,5 @@
-//! `earwitness generate`: the command line's definition enters, a manual page a command and a completion a shell leave, as files.
+//! `earwitness generate`: the command line's definition enters, a manual page a command and a
+//! completion a shell leave, as files.
 //!
 //! For those who make packages. The files say the same whichever machine they are written on.
 

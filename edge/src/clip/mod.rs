@@ -1,4 +1,4 @@
-//! A recording as a whole: its samples enter, one posterior a class leaves. Runs on the caller's
+//! A recording as a whole: its samples enter, one posterior per class leaves. Runs on the caller's
 //! thread.
 
 mod outputs;

@@ -1,9 +1,10 @@
-//! The configuration: a TOML file and the command line enter, validated settings leave. Read once,
-//! before anything starts.
+//! The configuration: reads a TOML file and the command line, and makes validated settings of them,
+//! once, before anything starts.
 //!
 //! [`Config`] is the file as written: every key is optional, unknown keys are errors. [`Settings`]
 //! is what the daemon runs by: defaults filled in, the command line's overrides applied, values
-//! that contradict each other refused. `earwitness.example.toml` lists every key with its default.
+//! that contradict each other refused. `earwitness.example.toml` lists every key with its default,
+//! and docs/configuration.md is written from the comments of the sections below.
 
 mod file;
 mod labels;
@@ -33,26 +34,26 @@ use crate::quiet::QuietRange;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Name of this device in events and topics; the host name if absent.
+    /// Name of this device in events and MQTT topics.
     #[serde(deserialize_with = "values::topic_level")]
     pub name: Option<String>,
     /// What to listen to.
     pub source: SourceSection,
-    /// Several sources at once, instead.
+    /// Several sources at once, in place of the one.
     pub sources: Vec<SourceSection>,
-    /// What to recognise by.
+    /// The model.
     pub model: ModelSection,
     /// How scores become events.
     pub decide: DecideSection,
-    /// When events are not reported.
+    /// Hours in which no event is reported.
     pub quiet_hours: QuietHoursSection,
     /// Where events are kept.
     pub journal: JournalSection,
-    /// Where to report events besides standard output.
+    /// The broker, if there is one.
     pub mqtt: MqttSection,
     /// HTTP servers that events are posted to.
     pub webhook: Vec<WebhookSection>,
-    /// Who may ask for figures.
+    /// The listener for Prometheus, if there is one.
     pub metrics: MetricsSection,
     /// What to log.
     pub log: LogSection,
@@ -62,35 +63,38 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceSection {
-    /// Its name in events and topics; each of `[[sources]]` needs one, and `[source]` has the
-    /// device's if absent.
+    /// Name of the source in events and MQTT topics. Required in `[[sources]]`.
     #[serde(deserialize_with = "values::topic_level")]
     pub name: Option<String>,
-    /// `mic`, `file:PATH`, `stdin`, `rtsp://..` and so on.
+    /// What to listen to: `mic`, `rtsp://USER:PASSWORD@HOST/PATH`, `https://HOST/PATH`,
+    /// `exec:COMMAND`, `serial:PATH`, `stdin` or `file:PATH` ([all forms](sources.md)).
     #[serde(deserialize_with = "values::parsed")]
     pub input: Option<SourceSpec>,
-    /// Which microphone: its id, its name or a part of its name; the default device if absent.
+    /// The microphone: its id, its name, a part of its name, or its USB identity or socket, as
+    /// `earwitness devices` lists them.
     #[serde(deserialize_with = "values::filled")]
     pub device: Option<String>,
-    /// Read a file as fast as the machine can instead of in real time.
+    /// Whether a recording is read as fast as the machine can and not in real time.
     pub fast: Option<bool>,
-    /// Samples per second in a raw stream.
+    /// Sample rate of raw samples that have no WAV header.
     #[serde(deserialize_with = "values::rate")]
     pub rate: Option<u32>,
-    /// Sample type of a raw stream.
+    /// Sample type of raw samples, such as `s16le`, `s24le` or `f32le`
+    /// ([all types](sources.md#raw-samples)).
     #[serde(deserialize_with = "values::parsed")]
     pub format: Option<RawFormat>,
-    /// Interleaved channels of a raw stream.
+    /// Number of interleaved channels of raw samples.
     #[serde(deserialize_with = "values::raw_channels")]
     pub raw_channels: Option<u16>,
-    /// Which channels are heard. A number alone says of a raw stream how many it has, unless
-    /// `raw_channels` does.
+    /// The channels that are used: `"mean"`, `"loudest"`, one such as `1`, or the mean of several
+    /// such as `[1, 3]`. For raw samples without `raw_channels` an integer is their number.
     #[serde(deserialize_with = "values::channels")]
     pub channels: Option<ChannelChoice>,
-    /// How much louder the sound is made, dB.
+    /// Gain that is applied to the sound.
     #[serde(deserialize_with = "values::gain_db")]
     pub gain_db: Option<f32>,
-    /// Whether a pipe's sound comes as it happens; its pace tells if absent.
+    /// Whether the samples of a pipe arrive as they are recorded, so that events carry the time of
+    /// the clock and the end of the pipe is a failure.
     pub live: Option<bool>,
 }
 
@@ -119,12 +123,12 @@ impl std::str::FromStr for ChannelChoice {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSection {
-    /// The model's folder.
+    /// Folder of the model.
     pub dir: Option<PathBuf>,
-    /// Which of its files to run.
+    /// Which of the network files to run; `auto` measures both and runs the faster one.
     pub precision: Option<PrecisionChoice>,
-    /// Milliseconds from one patch to the next, for a model that takes whole patches; the model's
-    /// own if absent.
+    /// Time from one patch to the next, for a model of the kind `window`: a whole number of its
+    /// log-mel frames. Half the hop is twice the load.
     #[serde(deserialize_with = "values::hop_ms")]
     pub hop_ms: Option<f64>,
 }
@@ -136,33 +140,38 @@ pub struct ModelSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecideSection {
-    /// The only labels that are reported. Not together with `deny`.
+    /// The only labels that are reported; not together with `deny`. Labels that the model does not
+    /// report by itself (`reported = false` in its manifest) are reported if they are listed here.
     pub allow: Option<Vec<String>>,
-    /// Labels that are not reported.
+    /// Labels that are not reported; not together with `allow`.
     pub deny: Option<Vec<String>>,
-    /// No event begins while the sound is quieter than this, dBFS.
+    /// No event begins in sound that is quieter than this: root mean square of the loudest pulse
+    /// (80 ms) that the network has in view.
     #[serde(deserialize_with = "values::level_dbfs")]
     pub level_gate_dbfs: Option<f32>,
     /// Always the mean; accepted because older configurations name it.
     pub smoothing: Option<Smoothing>,
-    /// Span that a score is made of, milliseconds.
+    /// Time over which the outputs of the network are averaged: longer is steadier, shorter is
+    /// quicker.
     #[serde(deserialize_with = "values::window_ms")]
     pub window_ms: Option<u32>,
-    /// No event begins while the network's free energy is below this.
+    /// No event begins while the free energy of the network's logits is below this, which is the
+    /// case for sounds unlike any that it was trained on.
     pub min_energy: Option<f32>,
     /// An event begins when the score reaches this.
     #[serde(deserialize_with = "values::probability")]
     pub threshold_on: Option<f32>,
-    /// It ends when the score falls below this.
+    /// An event ends when the score falls below this; below `threshold_on`.
     #[serde(deserialize_with = "values::probability")]
     pub threshold_off: Option<f32>,
-    /// A shorter event is not reported, milliseconds.
+    /// Shorter events are not reported.
     pub min_duration_ms: Option<u32>,
-    /// A shorter pause does not end an event, milliseconds.
+    /// Shorter pauses do not end an event.
     pub min_gap_ms: Option<u32>,
-    /// Time after an event in which the class is not reported again, milliseconds.
+    /// Time after an event in which the same class is not reported again.
     pub cooldown_ms: Option<u32>,
-    /// An event that lasts this long is ended, milliseconds.
+    /// An event that lasts this long is ended, and the class is not reported again before its score
+    /// has fallen.
     pub max_duration_ms: Option<u32>,
     /// Values for single classes, by label.
     pub classes: BTreeMap<String, ClassSection>,
@@ -189,7 +198,7 @@ pub struct ClassSection {
     pub cooldown_ms: Option<u32>,
     /// See [`DecideSection::max_duration_ms`].
     pub max_duration_ms: Option<u32>,
-    /// The label's own quiet hours, instead of those of [`QuietHoursSection`]; empty for none.
+    /// Quiet hours of this label, in place of those of `[quiet_hours]`; `[]` for none.
     pub quiet_hours: Option<Vec<QuietRange>>,
 }
 
@@ -197,14 +206,15 @@ pub struct ClassSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QuietHoursSection {
-    /// Ranges of local time.
+    /// Ranges of local time such as `"mon-fri 22:00-06:30"`, over midnight if need be; without
+    /// weekdays a range holds every day. An event that begins in one is not reported.
     pub ranges: Vec<QuietRange>,
-    /// Their time zone, and that of the labels' own quiet hours; the machine's if absent.
+    /// Time zone of all quiet hours.
     #[serde(deserialize_with = "values::time_zone")]
     pub time_zone: Option<TimeZone>,
-    /// The labels for which these hold; all if absent. Not together with `except`.
+    /// The labels for which the ranges hold; not together with `except`.
     pub labels: Option<Vec<String>>,
-    /// Labels for which they do not hold.
+    /// Labels for which the ranges do not hold; not together with `labels`.
     pub except: Option<Vec<String>>,
 }
 
@@ -212,39 +222,39 @@ pub struct QuietHoursSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MqttSection {
-    /// `mqtt://HOST[:PORT]`, or `mqtts://` for TLS. No MQTT if absent.
+    /// The broker: `mqtt://HOST[:PORT]`, or `mqtts://HOST[:PORT]` for TLS.
     #[serde(deserialize_with = "values::parsed")]
     pub url: Option<BrokerUrl>,
-    /// How the broker knows this device; `earwitness-<name>` if absent.
+    /// Client identifier at the broker. Two clients with the same one disconnect each other.
     #[serde(deserialize_with = "values::filled")]
     pub client_id: Option<String>,
     /// User name at the broker.
     #[serde(deserialize_with = "values::filled")]
     pub user: Option<String>,
-    /// Its password.
+    /// Password at the broker; needs `user`.
     pub password: Option<String>,
-    /// A file whose first line is the password.
+    /// File whose first line is the password; not together with `password`.
     pub password_file: Option<PathBuf>,
-    /// Root certificates to trust instead of the system's, PEM.
+    /// Certificates that are trusted in place of the system's, PEM or DER; needs `mqtts://`.
     pub ca_file: Option<PathBuf>,
-    /// Certificate by which this device identifies itself, PEM.
+    /// Certificate by which this device identifies itself, PEM; needs `key_file`.
     pub cert_file: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// Private key of the certificate, PEM.
     pub key_file: Option<PathBuf>,
-    /// First part of all topics.
+    /// First part of all topics: `<topic>/<name>/event` and so on.
     #[serde(deserialize_with = "values::topic")]
     pub topic: Option<String>,
-    /// Seconds between two signs of life.
+    /// Time between two signs of life to the broker.
     #[serde(deserialize_with = "values::keep_alive_s")]
     pub keep_alive_s: Option<u16>,
-    /// Seconds between two messages on the health topic; 0 for none.
+    /// Time between two messages on `<topic>/<name>/health`; 0 for none.
     pub health_s: Option<u32>,
-    /// Whether Home Assistant is told of this device.
+    /// Whether the device is announced to Home Assistant (MQTT discovery).
     pub home_assistant: Option<bool>,
-    /// First part of the topics on which it is told.
+    /// First part of the topics of MQTT discovery.
     #[serde(deserialize_with = "values::topic")]
     pub home_assistant_prefix: Option<String>,
-    /// What is `[journal]` today; accepted because older configurations have it.
+    /// The section `[journal]` of today; accepted because older configurations have it.
     pub spool: Option<JournalSection>,
 }
 
@@ -252,14 +262,15 @@ pub struct MqttSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JournalSection {
-    /// The file; one in the machine's usual place, named after this device, if absent.
+    /// File of the journal, which keeps events until every sink has acknowledged them.
     pub file: Option<PathBuf>,
-    /// Most megabytes of events; 0 to keep events in memory only.
+    /// Largest size of the journal; the oldest events are dropped and counted. 0: events are kept
+    /// in memory only and are lost when the daemon ends.
     pub max_mb: Option<u32>,
-    /// Most days that an event waits for a sink.
+    /// Longest time that an event waits for a sink; after it the event is dropped and counted.
     #[serde(deserialize_with = "values::max_age_days")]
     pub max_age_days: Option<u32>,
-    /// Days that an event is kept after every sink has it; 0 for none.
+    /// Time that events are kept after every sink has acknowledged them, within `max_mb`.
     #[serde(deserialize_with = "values::keep_days")]
     pub keep_days: Option<u32>,
 }
@@ -268,17 +279,17 @@ pub struct JournalSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebhookSection {
-    /// `http://HOST/..` or `https://HOST/..`
+    /// Address to which each event is posted, `http://` or `https://`. Logs show its host only.
     #[serde(deserialize_with = "values::parsed")]
     pub url: Option<WebhookUrl>,
     /// The only labels whose events are posted.
     pub labels: Option<Vec<String>>,
-    /// Phases that are posted; both if absent.
+    /// Phases that are posted.
     pub phases: Option<Vec<Phase>>,
-    /// Names and values of headers.
+    /// HTTP headers; fields of the event such as `{{label}}` are filled in.
     #[serde(deserialize_with = "values::headers")]
     pub headers: BTreeMap<String, Template>,
-    /// The body; the event's JSON object if absent.
+    /// Body of the request; fields of the event such as `{{label}}` are filled in.
     #[serde(deserialize_with = "values::parsed")]
     pub template: Option<Template>,
 }
@@ -287,9 +298,9 @@ pub struct WebhookSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsSection {
-    /// Port on which figures are given to Prometheus; none if absent.
+    /// Port on which `/metrics` is served for Prometheus.
     pub port: Option<u16>,
-    /// Address of this machine on which that port is; only this machine can reach it if absent.
+    /// Address of this machine on which the port listens; other machines cannot reach the default.
     pub address: Option<IpAddr>,
 }
 
@@ -297,8 +308,8 @@ pub struct MetricsSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSection {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or a list of directives such as
-    /// `edge=debug,warn`.
+    /// What is logged to standard error: `error`, `warn`, `info`, `debug`, `trace`, or a list of
+    /// directives such as `edge=debug,warn`.
     #[serde(deserialize_with = "values::log_filter")]
     pub level: Option<String>,
 }

@@ -211,4 +211,6 @@ fn host_name() -> Result<String> {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

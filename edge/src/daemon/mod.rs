@@ -92,7 +92,7 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if !publisher.is_open() {
-            tracing::info!("nobody reads the events any more");
+            tracing::info!("standard output is closed; stopping");
             signals.stop.store(true, Ordering::Relaxed);
         }
         tell_who_listens(&mut ears, &mut publisher);

@@ -40,7 +40,7 @@ impl Reloader {
         let (settings, rules, hours) = match self.read(model) {
             Ok(read) => read,
             Err(error) => {
-                tracing::error!("the configuration is refused, the old one stays: {error}");
+                tracing::error!("the configuration is refused, and the old one stays in force: {error}");
                 return;
             }
         };
@@ -52,7 +52,7 @@ impl Reloader {
         super::log_quiet_hours(&hours);
         ears.iter_mut().for_each(|ear| ear.set_quiet_hours(&hours));
         for part in self.settings.take_over(settings) {
-            tracing::warn!(part, "{part} has changed, which wants a restart: until then the old value holds");
+            tracing::warn!(part, "{part} has changed and needs a restart; until then the old value stays in force");
         }
         tracing::info!(config = %path.display(), "configuration {} read again", path.display());
     }

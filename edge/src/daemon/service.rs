@@ -61,9 +61,9 @@ impl Service {
         }
         let Some(period) = self.watchdog.filter(|period| self.fed.elapsed() >= *period) else { return };
         // Also when it is not fed: then the next look is only after another period, so that a slow
-        // pulse is no hang.
+        // pulse is not a hang.
         self.fed = Instant::now();
-        // Each is looked at, also behind one that is stuck: the look is what the next one is
+        // Each is looked at, also after one that is stuck: the look is what the next one is
         // compared with.
         let progress = ears.iter_mut().map(|ear| (advances(ear), ear.name.as_str()));
         let stuck: Vec<&str> = progress.filter(|(advances, _)| !advances).map(|(_, name)| name).collect();
@@ -96,6 +96,6 @@ fn tell(states: &[NotifyState]) {
     // Where nobody listens this does nothing, and where systemd does not, it cannot be told that
     // either.
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd cannot be told");
+        tracing::debug!(%error, "cannot notify systemd");
     }
 }

@@ -9,11 +9,12 @@
 //!                  min gap below off (offset)
 //! ```
 //!
-//! An event that reaches its longest duration is reported as over; the class is then *spent* until its score has stayed below
-//! `threshold_off` for the least gap.
+//! An event that reaches its longest duration is reported as over; the class is then *spent* until
+//! its score has stayed below `threshold_off` for the least gap.
 //!
-//! The span of an event reaches from its onset frame to its last dominating frame; an onset is reported only once the span is
-//! as long as the shortest event that is to be reported, so no offset can come out shorter than that.
+//! The span of an event reaches from its onset frame to its last dominating frame; an onset is
+//! reported only once the span is as long as the shortest event that is to be reported, so no
+//! offset can come out shorter than that.
 
 use super::window::Window;
 use super::{ClassRules, Phase, Transition};
@@ -37,7 +38,7 @@ pub(super) struct Frame {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ClassState {
     stage: Stage,
-    /// First frame that a new event may contain: behind the previous event and its cooldown.
+    /// First frame that a new event may contain: after the previous event and its cooldown.
     earliest: u64,
 }
 
@@ -56,7 +57,8 @@ enum Stage {
     },
 }
 
-/// An event in the making. Frames are kept with their times because an event may outlive the window.
+/// An event in the making. Frames are kept with their times because an event may outlive the
+/// window.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     first: u64,
@@ -146,7 +148,8 @@ impl ClassState {
 }
 
 impl Span {
-    /// The run of dominating frames that ends nearest to `frame`, within the window and not before `earliest`.
+    /// The run of dominating frames that ends nearest to `frame`, within the window and not before
+    /// `earliest`.
     fn begin(rules: &ClassRules, frame: &Frame, window: &Window, earliest: u64) -> Self {
         let dominates = |index: &u64| window.posterior(*index, frame.class_id) > rules.threshold_off;
         let recent = window.newest_frames(rules.window_frames).start.max(earliest);
@@ -167,8 +170,8 @@ impl Span {
 
     /// With another frame at which the score holds.
     ///
-    /// The score may outlast the last dominating frame for as long as the other classes are low, too: an event reaches at
-    /// least as far as the oldest frame of a window that speaks for it.
+    /// The score may outlast the last dominating frame for as long as the other classes are low,
+    /// too: an event reaches at least as far as the oldest frame of a window that speaks for it.
     fn extended(mut self, rules: &ClassRules, frame: &Frame, window: &Window, frame_period_s: f64) -> Self {
         self.peak_score = self.peak_score.max(frame.score);
         let last = if frame.dominates { frame.index } else { window.newest_frames(rules.window_frames).start };

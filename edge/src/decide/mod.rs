@@ -1,28 +1,33 @@
-//! From frame logits to events: frames of logits enter, onsets and offsets leave. Runs on the worker thread.
+//! From frame logits to events: frames of logits enter, onsets and offsets leave. Runs on the
+//! worker thread.
 //!
 //! 1. The logits of a class's window, the last `window_ms`, are averaged and become its **score**,
 //!    the posterior of the window as a whole: mean and linear head commute, so this is what the
 //!    network would say of the window. Of a network that takes whole patches, it is the posteriors
 //!    that are averaged ([`Average`]).
-//! 2. The same function of a frame's own logits is the frame's posterior. A frame *dominates* for a class when its posterior
-//!    exceeds the class's `threshold_off`. Scores decide *whether* there is an event, dominating frames *when* it was.
-//! 3. Each class runs through a state machine of its own (`machine`), whatever the others do. Nothing begins while the level is
-//!    below the gate, or the window's energy below `min_energy`.
+//! 2. The same function of a frame's own logits is the frame's posterior. A frame *dominates* for a
+//!    class when its posterior exceeds the class's `threshold_off`. Scores decide *whether* there
+//!    is an event, dominating frames *when* it was.
+//! 3. Each class runs through a state machine of its own (`machine`), whatever the others do.
+//!    Nothing begins while the level is below the gate, or the window's energy below `min_energy`.
 //!
 //! # Times
 //!
-//! A frame of logits stands for a slot one frame period long (80 ms) around the centre of its receptive field. (Where patches
-//! of two seconds are evaluated every 200 ms, it is the middle 200 ms.) An event's onset
-//! is the start of the slot of the earliest frame of the run of dominating frames that ends nearest the frame at which the score
-//! reached `threshold_on`; the run is followed back no further than a second or the window, whichever is longer, and never into
-//! the previous event of the class or its cooldown; where no frame of the window dominates it is the frame that crossed. The offset
-//! is the end of the slot of the last dominating frame before the score fell below `threshold_off`, or of the oldest frame of the last
-//! window before that, whichever is later; and never later than `max_duration_ms` after the onset.
+//! A frame of logits stands for a slot one frame period long (80 ms) around the centre of its
+//! receptive field. (Where patches of two seconds are evaluated every 200 ms, it is the middle 200
+//! ms.) An event's onset is the start of the slot of the earliest frame of the run of dominating
+//! frames that ends nearest the frame at which the score reached `threshold_on`; the run is
+//! followed back no further than a second or the window, whichever is longer, and never into the
+//! previous event of the class or its cooldown; where no frame of the window dominates it is the
+//! frame that crossed. The offset is the end of the slot of the last dominating frame before the
+//! score fell below `threshold_off`, or of the oldest frame of the last window before that,
+//! whichever is later; and never later than `max_duration_ms` after the onset.
 //!
 //! # Real-time
 //!
-//! Nothing is allocated after construction. The mean is recomputed from the window for every frame (a dozen additions a class),
-//! so a score depends on the window's frames alone and not on how long the stream has been running.
+//! Nothing is allocated after construction. The mean is recomputed from the window for every frame
+//! (a dozen additions a class), so a score depends on the window's frames alone and not on how long
+//! the stream has been running.
 
 mod machine;
 mod rules;
@@ -42,7 +47,7 @@ use window::Window;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// The sound was recognised and goes on.
+    /// The sound was recognised and continues.
     Onset,
     /// The sound is over.
     Offset,
@@ -116,12 +121,13 @@ impl Decider {
         &self.rules
     }
 
-    /// Takes the next frame of logits and hands what follows from it to `on_transition`, in the order of the classes. No event of a
-    /// class begins before its window has filled for the first time.
+    /// Takes the next frame of logits and hands what follows from it to `on_transition`, in the
+    /// order of the classes. No event of a class begins before its window has filled for the first
+    /// time.
     ///
     /// # Panics
     ///
-    /// When `output.logits` does not have one value a class.
+    /// When `output.logits` does not have one value per class.
     pub fn push(&mut self, output: &Output, mut on_transition: impl FnMut(Transition)) {
         let Decider { rules, window, scorer, scores, energies, states } = self;
         window.push(output.t_start_s + rules.slot_offset_s, output.logits);
@@ -150,9 +156,11 @@ impl Decider {
         &self.scores
     }
 
-    /// Closes the open events and forgets the window: for the end of the stream, and for a gap in it.
+    /// Closes the open events and forgets the window: for the end of the stream, and for a gap in
+    /// it.
     ///
-    /// Frames pushed afterwards start afresh. What was not confirmed is dropped. A second flush has nothing left to close.
+    /// Frames pushed afterwards start afresh. What was not confirmed is dropped. A second flush has
+    /// nothing left to close.
     pub fn flush(&mut self, mut on_transition: impl FnMut(Transition)) {
         for (class_id, state) in self.states.iter_mut().enumerate() {
             if let Some(transition) = state.close(class_id, self.rules.frame_period_s) {

@@ -1,5 +1,6 @@
-//! What the decide stage decides by: the manifest's decision values (perhaps overridden by the configuration) enter in
-//! milliseconds, rules in frames of logits leave. Built once, before the stream starts.
+//! What the decide stage decides by: the manifest's decision values (perhaps overridden by the
+//! configuration) enter in milliseconds, rules in frames of logits leave. Built once, before the
+//! stream starts.
 
 use edge_frontend::{Activation, Decision, Manifest, NetworkKind};
 
@@ -17,10 +18,11 @@ pub struct Rules {
     pub temperature: f32,
     /// Time from one frame of logits to the next, seconds.
     pub frame_period_s: f64,
-    /// Time from a frame's place in the stream, `frame_period_s` times its index, to the start of the slot that it stands for,
-    /// seconds.
+    /// Time from a frame's place in the stream, `frame_period_s` times its index, to the start of
+    /// the slot that it stands for, seconds.
     pub slot_offset_s: f64,
-    /// Frames before the newest one in which the beginning of an event is looked for; a class's own window, where it is longer.
+    /// Frames before the newest one in which the beginning of an event is looked for; a class's own
+    /// window, where it is longer.
     pub lookback_frames: usize,
     /// No event begins while the level is below this, dBFS.
     pub level_gate_dbfs: Option<f32>,
@@ -28,16 +30,19 @@ pub struct Rules {
     pub min_energy: Option<f32>,
     /// The class that stands for none of the others; it has no part in the energy.
     pub background: Option<usize>,
-    /// By class; `None` for what takes part in the softmax and never is an event: the background, and labels that nobody wants.
+    /// By class; `None` for what takes part in the softmax and never is an event: the background,
+    /// and labels that nobody wants.
     pub classes: Vec<Option<ClassRules>>,
 }
 
 /// What is averaged over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Average {
-    /// Logits: mean and linear head commute, so this is what a streaming network would say of the whole span.
+    /// Logits: mean and linear head commute, so this is what a streaming network would say of the
+    /// whole span.
     Logits,
-    /// Posteriors, as the EPIC-SOUNDS recipe adds up the scores of a clip's views: nothing is known of a windowed network's end.
+    /// Posteriors, as the EPIC-SOUNDS recipe adds up the scores of a clip's views: nothing is known
+    /// of a windowed network's end.
     Posteriors,
 }
 
@@ -71,8 +76,8 @@ pub struct ClassRules {
 }
 
 impl Rules {
-    /// The rules for a model under `decision`, which is the manifest's own or an overridden one. Both must be valid. There is no level
-    /// gate.
+    /// The rules for a model under `decision`, which is the manifest's own or an overridden one.
+    /// Both must be valid. There is no level gate.
     pub fn new(manifest: &Manifest, decision: &Decision) -> Self {
         let frontend = &manifest.frontend;
         let sample_rate = f64::from(frontend.sample_rate);
@@ -99,7 +104,8 @@ impl Rules {
             average: Average::of(manifest.network.kind),
             temperature: decision.temperature,
             frame_period_s,
-            // A hop longer than the receptive field would let the first slot begin before the stream.
+            // A hop longer than the receptive field would let the first slot begin before the
+            // stream.
             slot_offset_s: (slot_centre_s - frame_period_s / 2.0).max(0.0),
             lookback_frames: ((LOOKBACK_S / frame_period_s).round() as usize).max(1),
             level_gate_dbfs: None,

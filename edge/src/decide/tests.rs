@@ -38,8 +38,8 @@ fn push(decider: &mut Decider, t_start_s: f64, logits: &[f32], on_transition: im
     decider.push(&Output { t_start_s, level_dbfs: -30.0, logits }, on_transition);
 }
 
-/// Runs a decider over frames of logits; each transition comes with the frame at which it was reported (the number of frames
-/// for those of the flush).
+/// Runs a decider over frames of logits; each transition comes with the frame at which it was
+/// reported (the number of frames for those of the flush).
 fn decide(rules: &Rules, frames: &[Vec<f32>]) -> Vec<(usize, Transition)> {
     let mut decider = Decider::new(rules.clone());
     let mut transitions = Vec::new();
@@ -51,7 +51,7 @@ fn decide(rules: &Rules, frames: &[Vec<f32>]) -> Vec<(usize, Transition)> {
     transitions
 }
 
-/// One class, one logit a frame.
+/// One class, one logit per frame.
 fn decide_one(class: ClassRules, window_frames: usize, logits: &[f32]) -> Vec<(usize, Phase, usize)> {
     let frames: Vec<Vec<f32>> = logits.iter().map(|logit| vec![*logit]).collect();
     let slot = |t_s: f64| ((t_s - SLOT_OFFSET_S) / PERIOD_S).round() as usize;
@@ -71,7 +71,8 @@ const LOW: f32 = -4.0;
 fn onset_and_offset_fall_on_the_first_and_last_dominating_frame() {
     let mut logits = [LOW; 24];
     logits[8..14].fill(HIGH);
-    // The mean of four logits is as likely as not (0.5) with two high ones, at frame 9, and again at frame 15.
+    // The mean of four logits is as likely as not (0.5) with two high ones, at frame 9, and again
+    // at frame 15.
     let events = decide_one(class(0.5, 0.5), 4, &logits);
     assert_eq!(events, [(9, Phase::Onset, 8), (16, Phase::Offset, 13)]);
 }
@@ -153,7 +154,7 @@ fn after_a_flush_the_stream_begins_anew() {
 fn an_event_is_cut_at_its_longest_and_the_class_must_fall_before_the_next() {
     let rules = ClassRules { max_duration_frames: 4, min_gap_frames: 2, ..class(0.5, 0.3) };
     let mut logits = [HIGH; 16];
-    // One low frame is no gap; two are.
+    // One low frame is not a gap; two are.
     logits[7] = LOW;
     logits[10..12].fill(LOW);
     let events = decide_one(rules, 1, &logits);
@@ -193,7 +194,8 @@ fn nothing_begins_below_the_least_energy() {
     assert_eq!(seen, [(2, Phase::Onset), (3, Phase::Offset)]);
 }
 
-/// The module documentation's rules for one class, by searching in the whole history instead of keeping a state.
+/// The module documentation's rules for one class, by searching in the whole history instead of
+/// keeping a state.
 fn reference(
     class_id: usize,
     class: &ClassRules,
@@ -242,7 +244,8 @@ fn reference(
             peak_score: peak_until(confirmed + 1),
         };
         transitions.push((confirmed, onset));
-        // The first frame of the gap that ends the event, or of the silence at the end of the stream.
+        // The first frame of the gap that ends the event, or of the silence at the end of the
+        // stream.
         let ends = |&at: &usize| at + min_gap <= n && (at..at + min_gap).all(|at| !holds(&at));
         let gap = (confirmed + 1..n).find(ends);
         let is_spent = |at: &usize| holds(at) && last_at(*at) + 1 - first >= max_duration;

@@ -1,10 +1,12 @@
-//! The last frames of logits: frames enter one by one, posteriors of single frames and scores of the whole window leave.
+//! The last frames of logits: frames enter one by one, posteriors of single frames and scores of
+//! the whole window leave.
 
 use edge_frontend::Activation;
 
 use super::{Average, Rules};
 
-/// A ring of the last `capacity` frames, addressed by their index since the start (or the last [`clear`](Window::clear)).
+/// A ring of the last `capacity` frames, addressed by their index since the start (or the last
+/// [`clear`](Window::clear)).
 #[derive(Debug)]
 pub(super) struct Window {
     capacity: usize,
@@ -103,7 +105,8 @@ impl Window {
     }
 }
 
-/// Logits to posteriors, in place; the engine hands on the logarithm of what is a posterior already. A NaN among the logits gives NaN, which reaches no threshold.
+/// Logits to posteriors, in place; the engine hands on the logarithm of what is a posterior
+/// already. A NaN among the logits gives NaN, which reaches no threshold.
 pub(super) fn activate(activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Softmax | Activation::Posterior => {
@@ -119,7 +122,8 @@ pub(super) fn activate(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// Posteriors of all `logits` together, `(n_frames, n_classes)` row-major: what the network says of a clip as a whole.
+/// Posteriors of all `logits` together, `(n_frames, n_classes)` row-major: what the network says of
+/// a clip as a whole.
 ///
 /// Returns one value a class in [0, 1]; NaN where there is no frame.
 pub fn clip_posteriors(

@@ -1,5 +1,5 @@
-//! The network over a whole clip: all log-mel frames enter, all frames of logits leave. For tests, evaluation and export checks;
-//! runs on the caller's thread.
+//! The network over a whole clip: all log-mel frames enter, all frames of logits leave. For tests,
+//! evaluation and export checks; runs on the caller's thread.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use super::stream::failed;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// The network of a model without state: the reference for what [`StreamEngine`](super::StreamEngine) or
-/// [`WindowEngine`](super::WindowEngine) must yield.
+/// The network of a model without state: the reference for what
+/// [`StreamEngine`](super::StreamEngine) or [`WindowEngine`](super::WindowEngine) must yield.
 pub struct BatchEngine {
     whole: Whole,
     n_mels: usize,
@@ -50,14 +50,14 @@ impl BatchEngine {
         })
     }
 
-    /// The logits of a clip, `(n_frames_out, n_classes)` row-major, from its `frames`, `(n_frames, n_mels)` row-major. Empty where
-    /// the clip is shorter than the receptive field.
+    /// The logits of a clip, `(n_frames_out, n_classes)` row-major, from its `frames`, `(n_frames,
+    /// n_mels)` row-major. Empty where the clip is shorter than the receptive field.
     ///
     /// Memory grows with the clip: all activations of a layer of a streaming network exist at once.
     ///
     /// # Errors
     ///
-    /// When `frames` is no whole number of frames or the network fails.
+    /// When `frames` is not a whole number of frames or the network fails.
     pub fn run(&self, frames: &[f32]) -> Result<Vec<f32>> {
         let n_frames = frames.len() / self.n_mels;
         if n_frames * self.n_mels != frames.len() {

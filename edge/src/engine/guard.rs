@@ -1,4 +1,5 @@
-//! Panics of the inference library: work of its enters, its result or an error leaves. Runs on the thread that calls it.
+//! Panics of the inference library: work of its enters, its result or an error leaves. Runs on the
+//! thread that calls it.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
@@ -6,7 +7,8 @@ use std::sync::Once;
 
 use tract_onnx::tract_core::internal::{TractResult, format_err};
 
-/// The inference library asserts here and there on what it finds in a file; to us that is a bad file like any other.
+/// The inference library asserts here and there on what it finds in a file; to us that is a bad
+/// file like any other.
 pub(super) fn guard<T>(read: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
     be_silent_when_guarded();
     let outer = GUARDED.replace(true);

@@ -1,13 +1,18 @@
-//! Networks: a pulse of log-mel frames enters, one frame of logits leaves. Runs on the worker thread.
+//! Networks: a pulse of log-mel frames enters, one frame of logits leaves. Runs on the worker
+//! thread.
 //!
-//! The only module that knows tract. The manifest says which engine runs a model: [`StreamEngine`] keeps the state of one stream
-//! and computes the new frames only; [`WindowEngine`] takes any network of a fixed shape and computes a whole patch of frames anew
-//! for every hop. [`BatchEngine`] runs the same networks over a whole clip at once, and gives the same numbers, bit for bit.
+//! The only module that knows tract. The manifest says which engine runs a model: [`StreamEngine`]
+//! keeps the state of one stream and computes the new frames only; [`WindowEngine`] takes any
+//! network of a fixed shape and computes a whole patch of frames again for every hop.
+//! [`BatchEngine`] runs the same networks over a whole clip at once, and gives the same numbers,
+//! bit for bit.
 //!
-//! Output frame `j` covers the log-mel frames `[pulse_frames * j, pulse_frames * j + receptive_field_frames)`. The first
-//! [`Network::output_delay`](edge_frontend::Network) outputs of a pulsed network cover frames from before the stream began;
-//! they are swallowed here, so that the first frame of logits handed out is frame 0. Of outputs that are posteriors already
-//! ([`Activation::Posterior`](edge_frontend::Activation)) the logarithms are handed out, whose softmax they are.
+//! Output frame `j` covers the log-mel frames `[pulse_frames * j, pulse_frames * j +
+//! receptive_field_frames)`. The first [`Network::output_delay`](edge_frontend::Network) outputs of
+//! a pulsed network cover frames from before the stream began; they are swallowed here, so that the
+//! first frame of logits handed out is frame 0. Of outputs that are posteriors already
+//! ([`Activation::Posterior`](edge_frontend::Activation)) the logarithms are handed out, whose
+//! softmax they are.
 
 mod batch;
 mod guard;
@@ -42,21 +47,23 @@ pub trait Engine: Send {
     /// Pulses that [`push`](Engine::push) swallows after construction and after a reset.
     fn output_delay(&self) -> usize;
 
-    /// Takes the next `frames`, `(pulse_frames, n_mels)` row-major, and writes the next frame of logits, `(n_classes)`.
-    /// Returns whether `logits` was written: `false` during warm-up.
+    /// Takes the next `frames`, `(pulse_frames, n_mels)` row-major, and writes the next frame of
+    /// logits, `(n_classes)`. Returns whether `logits` was written: `false` during warm-up.
     ///
     /// # Errors
     ///
-    /// When a slice has the wrong length or the network fails; the stream should be [`reset`](Engine::reset) then.
+    /// When a slice has the wrong length or the network fails; the stream should be
+    /// [`reset`](Engine::reset) then.
     ///
     /// # Real-time
     ///
     /// Not for the audio callback: the inference library allocates.
     fn push(&mut self, frames: &[f32], logits: &mut [f32]) -> Result<bool>;
 
-    /// The logits, `(n_out, n_classes)` row-major, of a clip that begins and ends with its `frames`, `(n_frames, n_mels)` row-major:
-    /// those of which the clip's posteriors are the average. Apart from the stream, which has to be [`reset`](Engine::reset) before
-    /// it goes on.
+    /// The logits, `(n_out, n_classes)` row-major, of a clip that begins and ends with its
+    /// `frames`, `(n_frames, n_mels)` row-major: those of which the clip's posteriors are the
+    /// average. Apart from the stream, which has to be [`reset`](Engine::reset) before it
+    /// continues.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Reading a windowed network's file: a model folder enters, a network of a fixed shape that keeps what the manifest promises
-//! leaves: a patch of log-mel frames to one output.
+//! Reading a windowed network's file: a model folder enters, a network of a fixed shape that keeps
+//! what the manifest promises leaves: a patch of log-mel frames to one output.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,14 +16,15 @@ use super::stream::failed;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// Posteriors below this count as this: the logarithm of 0 is no logit. The smallest number that single precision holds in
-/// full, so that softmax makes of it what it was.
+/// Posteriors below this count as this: the logarithm of 0 is not a logit. The smallest number that
+/// single precision holds in full, so that softmax makes of it what it was.
 const MIN_POSTERIOR: f32 = f32::MIN_POSITIVE;
 
 /// Largest difference from 1 that the sum of posteriors may have.
 const SUM_TOLERANCE: f32 = 1e-3;
 
-/// A network without state: `log_mel` f32 `[1, 1, n_frames, n_mels]`, or with fewer leading axes, to f32 `[1, n_classes]`.
+/// A network without state: `log_mel` f32 `[1, 1, n_frames, n_mels]`, or with fewer leading axes,
+/// to f32 `[1, n_classes]`.
 pub(super) struct Patch {
     plan: Arc<TypedRunnableModel>,
     /// Of the input, with as many leading ones as the file has.
@@ -35,7 +36,8 @@ pub(super) struct Patch {
 }
 
 impl Patch {
-    /// Reads the model's file for `precision`, checks its shapes against the manifest, and runs silence through it.
+    /// Reads the model's file for `precision`, checks its shapes against the manifest, and runs
+    /// silence through it.
     pub(super) fn read(model: &Model, precision: Precision) -> Result<Self> {
         let (path, onnx) = read_file(model, precision)?;
         let manifest = &model.manifest;
@@ -54,12 +56,12 @@ impl Patch {
         Ok(patch)
     }
 
-    /// Writes the logits, `(n_classes)`, of `frames`, `(n_frames, n_mels)` row-major: the network's own outputs, or the logarithms
-    /// of those that are posteriors already.
+    /// Writes the logits, `(n_classes)`, of `frames`, `(n_frames, n_mels)` row-major: the network's
+    /// own outputs, or the logarithms of those that are posteriors already.
     pub(super) fn run(&self, frames: &[f32], logits: &mut [f32]) -> Result<()> {
         self.outputs(frames, logits).map_err(|error| failed(&error))?;
         if self.activation == Activation::Posterior {
-            // What is no number stays so, and reaches no threshold.
+            // What is not a number stays so, and reaches no threshold.
             let clamp = |p: f32| if p < MIN_POSTERIOR { MIN_POSTERIOR } else { p };
             logits.iter_mut().for_each(|value| *value = clamp(*value).ln());
         }
@@ -75,8 +77,8 @@ impl Patch {
         Ok(())
     }
 
-    /// Layers that cannot run on this machine show here and not two seconds into the stream; so does a network whose outputs are
-    /// no posteriors although the manifest says so.
+    /// Layers that cannot run on this machine show here and not two seconds into the stream; so
+    /// does a network whose outputs are no posteriors although the manifest says so.
     fn try_out(&self, path: &Path, silence: f32) -> Result<()> {
         let silence = vec![silence; self.n_frames * self.n_mels];
         let mut values = vec![0.0; self.n_classes];
@@ -93,8 +95,8 @@ impl Patch {
 }
 
 impl Checker<'_> {
-    /// The shape of the input: `[.., n_frames, n_mels]` with none to two leading ones. Axes that the file leaves open are taken to
-    /// fit.
+    /// The shape of the input: `[.., n_frames, n_mels]` with none to two leading ones. Axes that
+    /// the file leaves open are taken to fit.
     fn patch(&self, onnx: &InferenceModel, n_frames: usize, n_mels: usize) -> Result<Vec<usize>> {
         let fact = onnx.input_fact(0).map_err(|error| unreadable(self.path, &error))?;
         if let Some(datum_type) = fact.datum_type.concretize().filter(|datum_type| *datum_type != f32::datum_type()) {
@@ -123,7 +125,7 @@ impl Checker<'_> {
         Ok(shape)
     }
 
-    /// An output of one value a label, whatever its leading and trailing ones.
+    /// An output of one value per label, whatever its leading and trailing ones.
     fn posteriors(&self, typed: &TypedModel, n_labels: usize) -> Result<()> {
         let fact = typed.output_fact(0).map_err(|error| unreadable(self.path, &error))?;
         let one = TDim::Val(1);

@@ -1,4 +1,5 @@
-//! Which of a model's files runs: the user's choice and, for `auto`, a short measurement enter; an engine leaves.
+//! Which of a model's files runs: the user's choice and, for `auto`, a short measurement enter; an
+//! engine leaves.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -65,19 +66,20 @@ impl FromStr for PrecisionChoice {
 
 /// Loads the engine of a model: the one that the manifest's `network.kind` asks for.
 ///
-/// `Auto` takes the faster file: 8-bit arithmetic is several times faster than single precision on some processors and fifty
-/// times slower on others. The choice is logged. So is a patch that takes longer than its hop.
+/// `Auto` takes the faster file: 8-bit arithmetic is several times faster than single precision on
+/// some processors and fifty times slower on others. The choice is logged. So is a patch that takes
+/// longer than its hop.
 ///
 /// # Errors
 ///
-/// As [`StreamEngine::load`] and [`WindowEngine::load`]; among them a precision that is asked for by name and that the model does
-/// not have.
+/// As [`StreamEngine::load`] and [`WindowEngine::load`]; among them a precision that is asked for
+/// by name and that the model does not have.
 pub fn load_engine(model: &Model, choice: PrecisionChoice) -> Result<Box<dyn Engine>> {
     let mut engine = match choice {
         PrecisionChoice::F32 => load(model, Precision::F32)?,
         PrecisionChoice::Int8 => load(model, Precision::Int8)?,
         PrecisionChoice::Auto if model.network_file(Precision::Int8).is_none() => {
-            tracing::debug!(model = %model.id(), "{} has no int8 file, taking f32", model.id());
+            tracing::debug!(model = %model.id(), "{} has no int8 file, using f32", model.id());
             load(model, Precision::F32)?
         }
         PrecisionChoice::Auto => faster(model)?,
@@ -102,7 +104,8 @@ fn faster(model: &Model) -> Result<Box<dyn Engine>> {
     let int8_us = us_per_output(int8.as_mut())?;
     let chosen = if int8_us < f32_us { int8 } else { f32 };
     let precision = chosen.precision();
-    tracing::info!(%precision, f32_us, int8_us, "{precision} is the faster one: {f32_us} us a pulse as f32, {int8_us} us as int8");
+    tracing::info!(%precision, f32_us, int8_us, "{precision} is faster: {f32_us} us per pulse as f32, {int8_us} us \
+                                                 as int8");
     Ok(chosen)
 }
 
@@ -120,7 +123,8 @@ fn warn_if_slow(model: &Model, engine: &mut dyn Engine) -> Result<()> {
     Ok(())
 }
 
-/// The fastest output in a short trial: other load on the machine makes them slower, never faster. At least one output.
+/// The fastest output in a short trial: other load on the machine makes them slower, never faster.
+/// At least one output.
 fn us_per_output(engine: &mut dyn Engine) -> Result<u64> {
     // Not zeros: denormal or constant activations could be atypically fast or slow.
     let frames: Vec<f32> =

@@ -1,4 +1,5 @@
-//! The network as a stream: a pulse of log-mel frames enters, one frame of logits leaves. Runs on the worker thread.
+//! The network as a stream: a pulse of log-mel frames enters, one frame of logits leaves. Runs on
+//! the worker thread.
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use super::{Engine, Precision};
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// A network that keeps, between pulses, what its layers need of the past, and computes the new frames only.
+/// A network that keeps, between pulses, what its layers need of the past, and computes the new
+/// frames only.
 pub struct StreamEngine {
     plan: Arc<TypedRunnableModel>,
     state: TypedSimpleState,
@@ -25,11 +27,13 @@ pub struct StreamEngine {
 }
 
 impl StreamEngine {
-    /// Reads the network of `model` in `precision`, checks it against the manifest and runs one pulse of silence through it.
+    /// Reads the network of `model` in `precision`, checks it against the manifest and runs one
+    /// pulse of silence through it.
     ///
     /// # Errors
     ///
-    /// When the model has no such file, or the file cannot be run or is not what the manifest says; the message names the field.
+    /// When the model has no such file, or the file cannot be run or is not what the manifest says;
+    /// the message names the field.
     pub fn load(model: &Model, precision: Precision) -> Result<Self> {
         let network = Network::read(model, precision)?;
         let plan = network.pulsed()?;
@@ -92,8 +96,8 @@ impl Engine for StreamEngine {
         Ok(warm)
     }
 
-    /// All outputs whose receptive field lies within the clip; none where the clip is shorter than that. The stream is at its
-    /// beginning again afterwards.
+    /// All outputs whose receptive field lies within the clip; none where the clip is shorter than
+    /// that. The stream is at its beginning again afterwards.
     fn clip_logits(&mut self, frames: &[f32]) -> Result<Vec<f32>> {
         let pulse_len = self.pulse_frames * self.n_mels;
         let n_frames = frames.len() / self.n_mels;
@@ -101,7 +105,8 @@ impl Engine for StreamEngine {
             Some(n_left) => n_left / self.pulse_frames + 1,
             None => 0,
         };
-        // The last outputs may need a pulse that the clip does not fill; what it is filled with lies behind their field.
+        // The last outputs may need a pulse that the clip does not fill; what it is filled with
+        // lies after their field.
         let mut frames = frames.to_vec();
         frames.resize(frames.len().next_multiple_of(pulse_len), 0.0);
         let mut outputs = Vec::with_capacity(n_out * self.n_classes);

@@ -37,8 +37,8 @@ fn frames(n_frames: usize, n_mels: usize) -> Vec<f32> {
     (0..n_frames * n_mels).map(|_| next() * 20.0 - 14.0).collect()
 }
 
-/// Everything that the engine yields for `frames`, `(n_out, n_classes)`; what is missing from the last pulse is filled with
-/// `filling`.
+/// Everything that the engine yields for `frames`, `(n_out, n_classes)`; what is missing from the
+/// last pulse is filled with `filling`.
 fn stream(engine: &mut dyn Engine, frames: &[f32], filling: f32) -> Vec<f32> {
     let mut outputs = Vec::new();
     let mut logits = vec![0.0; engine.n_classes()];
@@ -238,7 +238,8 @@ fn damaged(mut model: Model, load: impl Fn(&Model) -> Option<Error>) {
     };
     assert!(load(&whole).is_none());
     for n_bytes in (0..whole.len()).step_by(97) {
-        // The protobuf of the last few bytes holds versions only: cut off, the rest may still be a whole network.
+        // The protobuf of the last few bytes holds versions only: cut off, the rest may still be a
+        // whole network.
         if let Some(error) = load(&whole[..n_bytes]) {
             assert_eq!(error.kind(), ErrorKind::Model);
             let message = error.to_string();

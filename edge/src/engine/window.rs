@@ -1,10 +1,11 @@
-//! The network as a window that slides over the stream: a hop of log-mel frames enters, one frame of logits leaves. Runs on the
-//! worker thread.
+//! The network as a window that slides over the stream: a hop of log-mel frames enters, one frame
+//! of logits leaves. Runs on the worker thread.
 //!
-//! Any network of a fixed shape will do: the fused teacher, someone else's model. Its whole cost is paid anew for every hop:
-//! computing takes `patch / hop` times as long as the same network would take over the sound once. The hop is the manifest's
-//! `pulse_frames`, or what the configuration says instead. Where the patch is no whole number of hops, an output is computed when
-//! the hop in which its patch ends is complete.
+//! Any network of a fixed shape will do: the fused teacher, someone else's model. Its whole cost is
+//! paid again for every hop: computing takes `patch / hop` times as long as the same network would
+//! take over the sound once. The hop is the manifest's `pulse_frames`, or what the configuration
+//! says instead. Where the patch is not a whole number of hops, an output is computed when the hop
+//! in which its patch ends is complete.
 
 use super::patch::Patch;
 use super::{Engine, Precision};
@@ -17,18 +18,21 @@ pub struct WindowEngine {
     precision: Precision,
     pulse_frames: usize,
     output_delay: usize,
-    /// `(n_held, n_mels)`: the last `output_delay + 1` pulses, oldest first; the patch is at its beginning.
+    /// `(n_held, n_mels)`: the last `output_delay + 1` pulses, oldest first; the patch is at its
+    /// beginning.
     frames: Box<[f32]>,
     /// Pulses still to come before the first patch is complete.
     n_warm_up: usize,
 }
 
 impl WindowEngine {
-    /// Reads the network of `model` in `precision`, checks it against the manifest and runs a patch of silence through it.
+    /// Reads the network of `model` in `precision`, checks it against the manifest and runs a patch
+    /// of silence through it.
     ///
     /// # Errors
     ///
-    /// When the model has no such file, or the file cannot be run or is not what the manifest says; the message names the field.
+    /// When the model has no such file, or the file cannot be run or is not what the manifest says;
+    /// the message names the field.
     pub fn load(model: &Model, precision: Precision) -> Result<Self> {
         let patch = Patch::read(model, precision)?;
         let network = &model.manifest.network;
@@ -79,8 +83,9 @@ impl Engine for WindowEngine {
         Ok(true)
     }
 
-    /// Evenly spaced patches at the hop, and one that ends with the clip where they do not. A clip shorter than a patch is filled
-    /// up with its last frame, as the training views of the EPIC-SOUNDS recipe are.
+    /// Evenly spaced patches at the hop, and one that ends with the clip where they do not. A clip
+    /// shorter than a patch is filled up with its last frame, as the training views of the
+    /// EPIC-SOUNDS recipe are.
     fn clip_logits(&mut self, frames: &[f32]) -> Result<Vec<f32>> {
         let (n_mels, n_field) = (self.patch.n_mels, self.patch.n_frames);
         let n_frames = frames.len() / n_mels;

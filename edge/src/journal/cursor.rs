@@ -46,7 +46,7 @@ impl Progress {
         }
     }
 
-    /// The file says that the sink goes on after `seq`, and what waits for it there.
+    /// The file says that the sink continues after `seq`, and what waits for it there.
     pub(super) fn attached(&mut self, seq: i64, n_events: u64, n_bytes: u64) {
         (self.position, self.acked_to, self.is_starved) = (seq, seq, false);
         self.n_pending += n_events;
@@ -233,7 +233,7 @@ impl Cursor {
 }
 
 impl Drop for Cursor {
-    /// Nothing waits for a sink that is gone, unless the next process goes on with it.
+    /// Nothing waits for a sink that is gone, unless the next process continues with it.
     fn drop(&mut self) {
         self.shared.lock().leave(self.sink);
     }

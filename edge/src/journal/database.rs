@@ -60,8 +60,8 @@ impl Database {
                 let found = rescue::set_aside(path)?;
                 tracing::error!(
                     journal = %path.display(), kept_as = %found.kept_as.display(), n_rescued = found.records.len(),
-                    "the journal is damaged ({}): a new one is begun, with what could be read of the old one: \
-                     {} events; it is kept as {}",
+                    "the journal is damaged ({}): a new one is begun with the events that could be read, {}; the \
+                     damaged file is kept as {}",
                     crate::error::one_line(&error),
                     found.records.len(),
                     found.kept_as.display()

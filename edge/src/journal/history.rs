@@ -1,4 +1,4 @@
-//! What the journal holds, on the disk and in memory, for who asks the daemon.
+//! What the journal holds, on the disk and in memory, for anyone who asks the daemon.
 
 use super::database::Draft;
 use super::store::{Place, Store};

@@ -58,7 +58,7 @@ pub(super) fn prepare(connection: &mut Connection, sink: &str) -> Result<()> {
         };
         let before = rows.first().map_or(0, |(seq, ..)| seq - 1);
         for (seq, at_ms, payload) in rows {
-            // What is no event would be none for its reader, either.
+            // What is not an event would be none for its reader, either.
             let Ok(event) = Event::from_json(&payload) else { continue };
             let query = "INSERT INTO event VALUES (?1, ?2, 0, 0, ?3, ?4, ?5)";
             transaction.execute(query, params![seq, at_ms, event.device, event.label, payload])?;

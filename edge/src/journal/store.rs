@@ -51,7 +51,7 @@ pub(super) enum Place {
 
 impl Store {
     /// Opens the place of `settings`. `sinks` are the names of those that will take part; what the
-    /// file knows of others is forgotten. A file that does not open is no error: events stay in
+    /// file knows of others is forgotten. A file that does not open is not an error: events stay in
     /// memory until it does.
     pub(super) fn open(settings: JournalSettings, sinks: &[&str]) -> Self {
         let mut store = Store {
@@ -128,7 +128,7 @@ impl Store {
                 sink.forget(seq);
             }
             if is_lost {
-                self.say_dropped(1, "there is no room for more in memory");
+                self.say_dropped(1, "no more events fit into memory");
             }
         }
     }
@@ -164,7 +164,7 @@ impl Store {
         if let Place::Closed { was_open } = self.place {
             let mut database = Database::open(&file(&self.settings), super::MQTT, false)?;
             if was_open {
-                // A new file may have taken the place of a damaged one: it goes on with the old
+                // A new file may have taken the place of a damaged one: it continues with the old
                 // numbers.
                 self.sinks.iter_mut().for_each(Progress::look_again);
             } else {
@@ -345,7 +345,7 @@ fn file(settings: &JournalSettings) -> PathBuf {
     }
 }
 
-/// A sink that the file may know: where it goes on, and what waits for it.
+/// A sink that the file may know: where it continues, and what waits for it.
 fn attach(database: &mut Database, sink: &mut Progress, last_seq: i64) -> Result<()> {
     let known = database.cursors()?.into_iter().find(|(name, _)| *name == sink.name);
     let seq = known.map_or(last_seq, |(_, seq)| seq);
@@ -363,7 +363,7 @@ fn forget_others(mut database: Database, sinks: &[&str]) -> Result<Database> {
             if n_waiting > 0 {
                 tracing::warn!(
                     n_waiting,
-                    "{n_waiting} events waited for the sink {name}, which is not configured any more"
+                    "{n_waiting} events waited for the sink {name}, which is no longer configured"
                 );
             }
             database.remove_cursor(&name)?;

@@ -1,5 +1,6 @@
-//! Log-mel frames that come without their samples: a frame before the normalisation enters, the network's frame and how loud it is leave. On
-//! the worker thread. Allocates nothing after construction.
+//! Log-mel frames that come without their samples: a frame before the normalisation enters, the
+//! network's frame and how loud it is leave. On the worker thread. Allocates nothing after
+//! construction.
 
 use edge_frontend::FrontendConfig;
 

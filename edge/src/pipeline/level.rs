@@ -1,22 +1,25 @@
-//! How loud the sound is that an output of the network speaks of: samples at the model's rate enter and leave again, with a level.
-//! Runs on the worker thread.
+//! How loud the sound is that an output of the network speaks of: samples at the model's rate enter
+//! and leave again, with a level. Runs on the worker thread.
 //!
-//! The samples of a pulse are the `pulse_frames * hop_length` newest ones when its last frame is complete; their level is the root
-//! mean square in dB of 1.0, as the [status](crate::status) has it of blocks. So a square wave of full scale has 0 dBFS, a sine
-//! -3.01 dBFS, and digital silence is taken as -120 dBFS. What lies above half the model's rate does not count: the network does
+//! The samples of a pulse are the `pulse_frames * hop_length` newest ones when its last frame is
+//! complete; their level is the root mean square in dB of 1.0, as the [status](crate::status) has
+//! it of blocks. So a square wave of full scale has 0 dBFS, a sine -3.01 dBFS, and digital silence
+//! is taken as -120 dBFS. What lies above half the model's rate does not count: the network does
 //! not hear it either.
 //!
-//! The level of an **output** is that of the loudest pulse that its receptive field reaches into. The newest pulse alone would not
-//! do: a bark may be over before the score that speaks for it has risen. What stands for missing samples, behind the end of a
-//! stream or in a short gap, is silence here, too.
+//! The level of an **output** is that of the loudest pulse that its receptive field reaches into.
+//! The newest pulse alone would not do: a bark may be over before the score that speaks for it has
+//! risen. What stands for missing samples, after the end of a stream or in a short gap, is silence
+//! here, too.
 //!
-//! Where log-mel frames come instead of samples, the level is that of their bands ([`BandLevel`]): what the taper and the filter bank let
-//! through, within a decibel for sound that lies in the bands.
+//! Where log-mel frames come instead of samples, the level is that of their bands ([`BandLevel`]):
+//! what the taper and the filter bank let through, within a decibel for sound that lies in the
+//! bands.
 //!
 //! # Real-time
 //!
-//! Allocates nothing after construction. Squares are added one by one in double precision, so that the division of the stream into
-//! blocks does not change a bit.
+//! Allocates nothing after construction. Squares are added one by one in double precision, so that
+//! the division of the stream into blocks does not change a bit.
 
 use edge_frontend::mel::centres_hz;
 use edge_frontend::window::hann_periodic;
@@ -44,7 +47,7 @@ pub(super) struct LevelMeter {
 }
 
 impl LevelMeter {
-    /// A meter for the pulses of `network` behind `frontend`.
+    /// A meter for the pulses of `network` after `frontend`.
     pub(super) fn new(frontend: &FrontendConfig, network: &Network) -> Self {
         let n_pulse = network.pulse_frames * frontend.hop_length;
         // The window of the first frame begins `n_lead` samples before the stream.
@@ -65,10 +68,11 @@ impl LevelMeter {
         meter
     }
 
-    /// Takes the next samples of the stream and hands them on in pieces, none of which reaches beyond the end of a pulse.
+    /// Takes the next samples of the stream and hands them on in pieces, none of which reaches
+    /// beyond the end of a pulse.
     ///
-    /// With a piece that ends a pulse comes the level in dBFS of the output that this pulse may give; with any other piece, that of
-    /// the output before.
+    /// With a piece that ends a pulse comes the level in dBFS of the output that this pulse may
+    /// give; with any other piece, that of the output before.
     pub(super) fn process(&mut self, samples: &[f32], mut on_piece: impl FnMut(&[f32], f32)) {
         let mut rest = samples;
         while !rest.is_empty() {
@@ -102,8 +106,8 @@ impl LevelMeter {
         }
     }
 
-    /// Takes a log-mel frame's mean square instead of its samples, and returns the level in dBFS of the output that the pulse may give
-    /// which the frame ends, or of the output before.
+    /// Takes a log-mel frame's mean square instead of its samples, and returns the level in dBFS of
+    /// the output that the pulse may give which the frame ends, or of the output before.
     pub(super) fn process_frame(&mut self, mean_square: f64) -> f32 {
         self.energy += mean_square;
         self.n_measured += 1;
@@ -123,8 +127,9 @@ impl LevelMeter {
     }
 }
 
-/// The mean square of the samples under a log-mel frame's window, from its bands: by Parseval's theorem the power spectrum's sum over all
-/// bins, those of negative frequencies too, is `n_fft` times the windowed samples' energy.
+/// The mean square of the samples under a log-mel frame's window, from its bands: by Parseval's
+/// theorem the power spectrum's sum over all bins, those of negative frequencies too, is `n_fft`
+/// times the windowed samples' energy.
 #[derive(Debug)]
 pub(super) struct BandLevel {
     log_offset: f64,
@@ -178,7 +183,8 @@ mod tests {
         network.with_pulse(pulse_frames)
     }
 
-    /// Levels of the outputs as the front end sees them come, `samples` fed in blocks of the lengths `lens`.
+    /// Levels of the outputs as the front end sees them come, `samples` fed in blocks of the
+    /// lengths `lens`.
     fn levels(frontend: &FrontendConfig, network: &Network, samples: &[f32], lens: &[usize]) -> Vec<f32> {
         let mut meter = LevelMeter::new(frontend, network);
         let mut log_mel = LogMel::new(frontend).unwrap();

@@ -1,5 +1,5 @@
-//! The chain, and in `worker` the worker, with an engine of a few lines, whose answer can be calculated by hand: a pulse is "loud" or
-//! it is not.
+//! The chain, and in `worker` the worker, with an engine of a few lines, whose answer can be
+//! calculated by hand: a pulse is "loud" or it is not.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -331,12 +331,14 @@ fn the_engine_must_fit_the_manifest() {
 
 #[test]
 fn the_level_gate_lets_pass_what_is_loud_enough() {
-    // White noise between -0.5 and 0.5 has -10.8 dBFS; half of its band is left at the model's rate.
+    // White noise between -0.5 and 0.5 has -10.8 dBFS; half of its band is left at the model's
+    // rate.
     let samples = scene(48_000, 6.0, &[(2.0, 3.5), (4.8, 5.2)]);
     let all = recognise(48_000, &samples);
     assert_eq!(recognise_gated(48_000, Some(-14.5), &samples), all);
     assert_eq!(recognise_gated(48_000, Some(-13.0), &samples), []);
-    // Only the beginning has to be loud, and a sound that ends with the stream is judged by itself, not by the silence behind it.
+    // Only the beginning has to be loud, and a sound that ends with the stream is judged by itself,
+    // not by the silence after it.
     let mut fading = samples.clone();
     fading[(2.8 * 48_000.0) as usize..].iter_mut().for_each(|x| *x *= 0.25);
     let faded = events(&recognise_gated(48_000, Some(-14.5), &fading));
@@ -360,7 +362,8 @@ fn a_long_gap_takes_the_level_before_it_away() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Bit for bit: the division into blocks changes nothing, with a gate that lies anywhere around the sounds' level.
+    /// Bit for bit: the division into blocks changes nothing, with a gate that lies anywhere around
+    /// the sounds' level.
     #[test]
     fn streamed_equals_batch(
         lens in proptest::collection::vec(1_usize..9_000, 1..40),

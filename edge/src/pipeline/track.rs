@@ -1,16 +1,19 @@
-//! What a stream's time is in the world's: arrivals of samples enter, the moment of stream time 0 leaves.
+//! What a stream's time is in the world's: arrivals of samples enter, the moment of stream time 0
+//! leaves.
 //!
-//! A device's crystal is off by up to a hundred parts in a million, which are nine seconds a day. Samples come when they have been
-//! captured, or later, never earlier: so the least delay of the last minute tells where stream time stands, and its change is
-//! the drift. What comes late by more than half a second for two seconds on end was lost somewhere: that is a gap, and stream
-//! time is told to pass it.
+//! A device's crystal is off by up to a hundred parts in a million, which are nine seconds a day.
+//! Samples come when they have been captured, or later, never earlier: so the least delay of the
+//! last minute tells where stream time stands, and its change is the drift. What comes late by more
+//! than half a second for two seconds on end was lost somewhere: that is a gap, and stream time is
+//! told to pass it.
 //!
-//! Time here is the machine's uptime, which goes on while the machine sleeps and which nobody sets.
+//! Time here is the machine's uptime, which continues while the machine sleeps and which nobody
+//! sets.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The delays of so many seconds make one minimum.
+/// The delays of this many seconds make one minimum.
 const BUCKET_S: f64 = 2.0;
 
 /// Minima that are remembered: a minute. At a hundred parts in a million the oldest is 6 ms off.
@@ -22,7 +25,7 @@ const MIN_ARRIVALS: u32 = 10;
 /// Delays above the usual one by this much, for a whole bucket, are a gap. Seconds.
 const LOST_S: f64 = 0.5;
 
-/// Drift is told once it could be measured for so long. Seconds.
+/// Drift is reported once it could be measured for this long. Seconds.
 const DRIFT_S: f64 = 600.0;
 
 /// Follows one stream.
@@ -43,8 +46,9 @@ struct Bucket {
 }
 
 impl Tracker {
-    /// At `uptime_s` the stream's newest sample, at stream time `t_s`, had arrived. Returns how much of the stream is missing before
-    /// it, if something is, in seconds; the caller passes that gap, and later stream times contain it.
+    /// At `uptime_s` the stream's newest sample, at stream time `t_s`, had arrived. Returns how
+    /// much of the stream is missing before it, if something is, in seconds; the caller passes that
+    /// gap, and later stream times contain it.
     pub(super) fn arrival(&mut self, t_s: f64, uptime_s: f64) -> Option<f64> {
         let delay_s = uptime_s - t_s;
         let bucket = self.bucket.get_or_insert(Bucket { begin_s: uptime_s, delay_s, n_arrivals: 0 });
@@ -72,21 +76,24 @@ impl Tracker {
         None
     }
 
-    /// The uptime at stream time 0: what to add to stream time to have uptime. `None` before the first arrival.
+    /// The uptime at stream time 0: what to add to stream time to have uptime. `None` before the
+    /// first arrival.
     pub(super) fn delay_s(&self) -> Option<f64> {
         let current = self.bucket.as_ref().map(|bucket| bucket.delay_s);
         self.buckets.iter().copied().chain(current).reduce(f64::min)
     }
 
-    /// How much faster the stream's clock is than the machine's, parts in a million; `None` until that could be measured.
+    /// How much faster the stream's clock is than the machine's, parts in a million; `None` until
+    /// that could be measured.
     pub(super) fn drift_ppm(&self, uptime_s: f64) -> Option<f64> {
         let (since_s, delay_s) = self.reference?;
         let elapsed_s = uptime_s - since_s;
         (elapsed_s >= DRIFT_S).then(|| (delay_s - self.delay_s().unwrap_or(delay_s)) / elapsed_s * 1e6)
     }
 
-    /// A new session begins, whose first sample was captured at `first_s` (uptime). Returns how much of the stream is missing
-    /// before it, seconds, if the stream's time was `t_s` until then. What is known of the old device is forgotten.
+    /// A new session begins, whose first sample was captured at `first_s` (uptime). Returns how
+    /// much of the stream is missing before it, seconds, if the stream's time was `t_s` until then.
+    /// What is known of the old device is forgotten.
     pub(super) fn resume(&mut self, t_s: f64, first_s: f64) -> f64 {
         let missing_s = self.delay_s().map_or(0.0, |delay_s| (first_s - (t_s + delay_s)).max(0.0));
         *self = Tracker::default();
@@ -134,7 +141,8 @@ impl Uptime {
     }
 }
 
-/// Seconds since the machine was started, asleep or not (CLOCK_BOOTTIME; proc(5), `/proc/uptime`). Other systems have none.
+/// Seconds since the machine was started, asleep or not (CLOCK_BOOTTIME; proc(5), `/proc/uptime`).
+/// Other systems have none.
 fn kernel_uptime_s() -> Option<f64> {
     std::fs::read_to_string("/proc/uptime").ok()?.split(' ').next()?.parse().ok()
 }
@@ -143,7 +151,8 @@ fn kernel_uptime_s() -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// Jitter of deliveries in seconds, from a generator that repeats: mostly small, now and then a second.
+    /// Jitter of deliveries in seconds, from a generator that repeats: mostly small, now and then a
+    /// second.
     fn jitter(state: &mut u32) -> f64 {
         *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let x = f64::from(*state >> 8) / f64::from(1 << 24);

@@ -86,7 +86,7 @@ impl Shared {
     fn failed(&self, error: io::Error) {
         // The reader went away, as `head` does: that is its way of saying that it has had enough.
         if error.kind() != ErrorKind::BrokenPipe {
-            tracing::error!(%error, "event lines cannot be written any more: {error}");
+            tracing::error!(%error, "event lines can no longer be written: {error}");
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     }

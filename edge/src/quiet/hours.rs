@@ -1,4 +1,5 @@
-//! When it is quiet: moments enter, whether they lie in quiet hours leaves, and when those begin and end. No clock is read here.
+//! When it is quiet: moments enter, whether they lie in quiet hours leaves, and when those begin
+//! and end. No clock is read here.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -45,7 +46,7 @@ impl QuietHours {
     pub fn why_unknown(&self) -> Option<String> {
         let wanted = || std::env::var_os("TZ").filter(|zone| !zone.is_empty());
         self.zone.is_unknown().then(|| match wanted() {
-            Some(zone) => format!("the environment variable TZ is {zone:?}, which is no time zone"),
+            Some(zone) => format!("the environment variable TZ is {zone:?}, which is not a time zone"),
             None => "this machine has no time zone".to_string(),
         })
     }
@@ -55,7 +56,8 @@ impl QuietHours {
         self.end_of_range(time).is_some()
     }
 
-    /// When the quiet hours end in which `time` lies; `None` if it lies in none or they last for longer than a week.
+    /// When the quiet hours end in which `time` lies; `None` if it lies in none or they last for
+    /// longer than a week.
     pub fn end(&self, time: Timestamp) -> Option<Timestamp> {
         let horizon = self.date(time)?.checked_add(HORIZON_DAYS.days()).ok()?;
         let mut end = self.end_of_range(time)?;
@@ -69,7 +71,8 @@ impl QuietHours {
         Some(end)
     }
 
-    /// When it is going to be quiet after `time`; `None` if it is quiet already, and if it never is.
+    /// When it is going to be quiet after `time`; `None` if it is quiet already, and if it never
+    /// is.
     pub fn next_begin(&self, time: Timestamp) -> Option<Timestamp> {
         if self.is_quiet(time) {
             return None;
@@ -79,12 +82,14 @@ impl QuietHours {
 
     /// The latest end among the ranges in which `time` lies.
     fn end_of_range(&self, time: Timestamp) -> Option<Timestamp> {
-        // Yesterday's range may reach into today; a change of the clock at midnight may turn today into tomorrow.
+        // Yesterday's range may reach into today; a change of the clock at midnight may turn today
+        // into tomorrow.
         let spans = self.spans(self.date(time)?, -1, 1);
         spans.filter(|(begin, end)| (*begin..*end).contains(&time)).map(|(_, end)| end).max()
     }
 
-    /// Beginnings and ends of all ranges that begin on the days from `first` to `last`, counted from `date`.
+    /// Beginnings and ends of all ranges that begin on the days from `first` to `last`, counted
+    /// from `date`.
     fn spans(&self, date: Date, first: i32, last: i32) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let dates = (first..=last).filter_map(move |n_days| date.checked_add(n_days.days()).ok());
         dates.flat_map(move |date| self.ranges.iter().filter_map(move |range| range.on(date, &self.zone)))
@@ -99,8 +104,8 @@ impl QuietHours {
 mod tests {
     use super::*;
 
-    /// Berlin's rules since 1996, without a database: 2 o'clock becomes 3 on the last Sunday of March, 3 becomes 2 on that of
-    /// October.
+    /// Berlin's rules since 1996, without a database: 2 o'clock becomes 3 on the last Sunday of
+    /// March, 3 becomes 2 on that of October.
     fn berlin() -> TimeZone {
         TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
     }
@@ -113,7 +118,8 @@ mod tests {
         time.parse().unwrap()
     }
 
-    /// The moments from `first` on for `n_hours`, every ten minutes, at which it is quiet; as spans of UTC time.
+    /// The moments from `first` on for `n_hours`, every ten minutes, at which it is quiet; as spans
+    /// of UTC time.
     fn spans(hours: &QuietHours, first: &str, n_hours: i64) -> Vec<String> {
         let mut spans: Vec<(Timestamp, Timestamp)> = Vec::new();
         for n in 0..n_hours * 6 {
@@ -194,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_change_of_the_clock_at_midnight_is_nothing_special() {
-        // The Azores: an hour behind UTC in winter; the clock goes from 0:00 to 1:00 and from 1:00 back to 0:00.
+        // The Azores: an hour behind UTC in winter; the clock goes from 0:00 to 1:00 and from 1:00
+        // back to 0:00.
         let zone = TimeZone::posix("<-01>1<+00>,M3.5.0/0,M10.5.0/1").unwrap();
         let hours = QuietHours::new(vec!["sun 00:00-00:30".parse().unwrap()], zone);
         assert_eq!(spans(&hours, "2026-03-28T12:00:00Z", 24), [""; 0]);

@@ -1,9 +1,10 @@
-//! Quiet hours: onsets and offsets with their wall-clock times enter, those that are to be reported leave. Runs on the thread that
-//! hands events to the publisher; recognition goes on as ever.
+//! Quiet hours: onsets and offsets with their wall-clock times enter, those that are to be reported
+//! leave. Runs on the thread that hands events to the publisher; recognition continues as ever.
 //!
-//! An event belongs to the moment at which it began. One that began in the quiet hours of its class is not reported: neither
-//! its onset nor its offset, also when it lasts beyond them. One that began before is reported in full, its offset during quiet hours,
-//! too: whoever was told that a sound began is told that it ended.
+//! An event belongs to the moment at which it began. One that began in the quiet hours of its class
+//! is not reported: neither its onset nor its offset, also when it lasts beyond them. One that
+//! began before is reported in full, its offset during quiet hours, too: whoever received the onset
+//! receives the offset.
 
 mod hours;
 mod range;
@@ -29,7 +30,8 @@ pub struct QuietFilter {
 }
 
 impl QuietFilter {
-    /// A filter with the quiet hours of each class, in the order of the labels. Counts in `status` what it holds back.
+    /// A filter with the quiet hours of each class, in the order of the labels. Counts in `status`
+    /// what it holds back.
     pub fn new(hours: Vec<Option<QuietHours>>, status: Arc<Status>) -> Self {
         QuietFilter { muted: vec![false; hours.len()], hours, status }
     }
@@ -39,7 +41,8 @@ impl QuietFilter {
         self.hours = hours;
     }
 
-    /// Whether `transition` is to be reported; `wall_time` turns stream time in seconds into wall-clock time.
+    /// Whether `transition` is to be reported; `wall_time` turns stream time in seconds into
+    /// wall-clock time.
     ///
     /// What holds for an onset holds for its offset, even where the clock was corrected in between.
     pub fn passes(&mut self, transition: &Transition, wall_time: impl Fn(f64) -> Timestamp) -> bool {
@@ -74,7 +77,8 @@ mod tests {
         (QuietFilter::new(vec![None, Some(hours)], Arc::clone(&status)), status)
     }
 
-    /// The events (class, onset, offset) that are reported, onset and offset each; all onsets come first, in order.
+    /// The events (class, onset, offset) that are reported, onset and offset each; all onsets come
+    /// first, in order.
     fn reported(events: &[(usize, f64, f64)]) -> (Vec<(usize, f64, Phase)>, u64) {
         let (mut filter, status) = filter();
         let mut edges: Vec<(f64, Transition)> = Vec::new();
@@ -93,7 +97,7 @@ mod tests {
     #[test]
     fn an_event_belongs_to_the_moment_at_which_it_began() {
         use Phase::{Offset, Onset};
-        // Ends in quiet hours; within them; begins in them and outlasts them; begins behind them.
+        // Ends in quiet hours; within them; begins in them and outlasts them; begins after them.
         let events = [(1, 50.0, 70.0), (1, 75.0, 80.0), (1, 119.9, 130.0), (1, 140.0, 150.0)];
         let (passed, n_suppressed) = reported(&events);
         assert_eq!(passed, [(1, 50.0, Onset), (1, 50.0, Offset), (1, 140.0, Onset), (1, 140.0, Offset)]);

@@ -1,4 +1,5 @@
-//! A range of quiet hours as it is written: text such as `mon-fri 22:00-06:30` enters, spans of time on given days leave.
+//! A range of quiet hours as it is written: text such as `mon-fri 22:00-06:30` enters, spans of
+//! time on given days leave.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +13,8 @@ const SYNTAX: &str = "a range such as \"22:00-07:00\" or \"mon-fri,sun 22:00-06:
 
 const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
-/// From one local time to another on given days of the week; over midnight where the second is not later than the first.
+/// From one local time to another on given days of the week; over midnight where the second is not
+/// later than the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct QuietRange {
@@ -24,10 +26,11 @@ pub struct QuietRange {
 }
 
 impl QuietRange {
-    /// The range that begins on `date`, if one does: its first moment, and the first one behind it.
+    /// The range that begins on `date`, if one does: its first moment, and the first one after it.
     ///
-    /// The clock's changes make it no shorter than the local times can be understood: of a time that comes twice, the beginning
-    /// takes the first and the end the second; a time that is left out is the moment of the change.
+    /// The clock's changes make it no shorter than the local times can be understood: of a time
+    /// that comes twice, the beginning takes the first and the end the second; a time that is left
+    /// out is the moment of the change.
     pub(super) fn on(&self, date: Date, zone: &TimeZone) -> Option<(Timestamp, Timestamp)> {
         if !self.days[index(date.weekday())] {
             return None;
@@ -43,7 +46,8 @@ impl QuietRange {
 fn moment(time: DateTime, zone: &TimeZone, last: bool) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(time);
     match ambiguous.offset() {
-        // The earlier reading is the time as if the clock had not been changed before it, so the change comes next.
+        // The earlier reading is the time as if the clock had not been changed before it, so the
+        // change comes next.
         AmbiguousOffset::Gap { .. } => {
             let before = ambiguous.earlier().ok()?;
             zone.following(before).next().map(|change| change.timestamp())

@@ -126,8 +126,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Sample number n has the value n, so a stream is right when each of its places holds its own index or is
-    /// missing.
+    /// Sample number n has the value n, so a stream is right when each of its places holds its own
+    /// index or is missing.
     #[test]
     fn stream_time_is_exact_whatever_happens(capacity in 1_usize..64, steps in steps()) {
         let (mut writer, mut reader, status) = new(capacity);

@@ -1,4 +1,5 @@
-//! Any bytes, cut anywhere, are frames or counts; what is delivered is written alike again, and whole frames are read alike in one piece.
+//! Any bytes, cut anywhere, are frames or counts; what is delivered is written alike again, and
+//! whole frames are read alike in one piece.
 #![no_main]
 
 use firmware_bridge::frame::{self, DELIMITER};

@@ -58,7 +58,8 @@ fn frontend() -> FrontendConfig {
     }
 }
 
-/// A node with a microphone, its daemon, and what the daemon has heard in each place of the stream: `None` where that was nothing.
+/// A node with a microphone, its daemon, and what the daemon has heard in each place of the stream:
+/// `None` where that was nothing.
 struct Bench<const TX: usize> {
     microphone: Microphone<LogMel<'static>, N, PRE>,
     node: Node<'static, TX, 64>,

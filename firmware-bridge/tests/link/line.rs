@@ -1,4 +1,5 @@
-//! One direction of a serial line: so many bytes a millisecond, a driver's buffer at its end, and faults.
+//! One direction of a serial line: this many bytes per millisecond, a driver's buffer at its end,
+//! and faults.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,6 @@
-//! Node and host over a line that fails in every way, in both directions: what the host hands on is exactly what the node's
-//! microphone heard, with exactly what is missing named, and after the faults everything is as before.
+//! Node and host over a line that fails in every way, in both directions: what the host hands on is
+//! exactly what the node's microphone heard, with exactly what is missing named, and after the
+//! faults everything is as before.
 //!
 //! Time is simulated, a millisecond a step: nothing here depends on the machine's speed.
 // Minutes of simulated time are hours to Miri.
@@ -61,7 +62,8 @@ proptest! {
             world.suffer(incident);
             world.run(pause_ms);
         }
-        // The longest way back: a node that has not noticed yet that its daemon is away, and one word lost.
+        // The longest way back: a node that has not noticed yet that its daemon is away, and one
+        // word lost.
         world.run(5_000);
         world.check_recovered();
         // No restart: everything is exact to the sample and to the frame.

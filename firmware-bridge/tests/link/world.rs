@@ -30,7 +30,7 @@ pub enum Incident {
     Stall { ms: u32 },
     /// The two ends run at different rates.
     WrongRate { ms: u32 },
-    /// The host opens its port anew.
+    /// The host opens its port again.
     Reopened,
     /// The node begins from nothing.
     NodeRestarts,
@@ -57,7 +57,7 @@ pub struct World {
     sound_ms: u32,
     /// Numbers of the frames that arrived, read a second time.
     witness: FrameReader<N_BODY>,
-    /// Until a hello: the host knows a port that was opened anew only from there on.
+    /// Until a hello: the host knows a port that was opened again only from there on.
     witness_waits: bool,
     seqs: Vec<u16>,
 }
@@ -215,7 +215,8 @@ impl World {
         assert!(now_ms - self.missing_ms >= 100, "a gap {} ms ago", now_ms - self.missing_ms);
     }
 
-    /// Everything up to what is still on its way, at most a block, has been handed on or named missing.
+    /// Everything up to what is still on its way, at most a block, has been handed on or named
+    /// missing.
     pub fn check_complete(&self) {
         let n_missing = self.node.stamp().wrapping_sub(self.heard_to.unwrap());
         assert!(n_missing <= BLOCK_LEN as u32, "{n_missing} samples behind");

@@ -83,10 +83,10 @@ impl Head {
     ///
     /// # Errors
     ///
-    /// If it cannot be read or is no head.
+    /// If it cannot be read or is not a head.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let no_head = |what: String| Error::content(path, format!("is no head: {what}"));
+        let no_head = |what: String| Error::content(path, format!("is not a head: {what}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| no_head(e.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| no_head(e.to_string()))?;
         let [patch_steps, lookahead_steps, context_steps] = KEYS.map(|key| {
@@ -183,7 +183,7 @@ mod tests {
         spoilt.output.weight.dims = vec![2, 3];
         spoilt.write(&path).unwrap();
         let message = Head::load(&path).unwrap_err().to_string();
-        assert!(message.contains("is no head: weights of [2, 768] and [2, 3] do not fit"), "{message}");
+        assert!(message.contains("is not a head: weights of [2, 768] and [2, 3] do not fit"), "{message}");
         for (shape, word) in [((0, 0, 1), "patch_steps"), ((6, 1, 2), "odd"), ((6, 0, 3), "lookahead_steps")] {
             let (patch_steps, lookahead_steps, context_steps) = shape;
             let message = HeadShape { patch_steps, lookahead_steps, context_steps }.check().unwrap_err();

@@ -1,4 +1,5 @@
-//! `make-scene`: writes the demonstration scene with its truth file, or a single sound, as 16-bit wav.
+//! `make-scene`: writes the demonstration scene with its truth file, or a single sound, as 16-bit
+//! wav.
 
 use std::path::PathBuf;
 

@@ -1,12 +1,15 @@
-//! A USB microphone for a machine that has none: the kernel's USB/IP host controller (vhci-hcd) takes this program for a device that is
-//! plugged into one of its sockets, and the kernel's own sound driver does the rest. The program's end is the plug being pulled.
+//! A USB microphone for a machine that has none: the kernel's USB/IP host controller (vhci-hcd)
+//! takes this program for a device that is plugged into one of its sockets, and the kernel's own
+//! sound driver does the rest. The program's end is the plug being pulled.
 //!
-//! USB Audio Class 1.0 (usb.org, "Universal Serial Bus Device Class Definition for Audio Devices", release 1.0), one channel of 16 bits at
-//! 24 kHz; USB/IP as in the kernel's Documentation/usb/usbip_protocol.rst. Needs root and the module vhci-hcd.
+//! USB Audio Class 1.0 (usb.org, "Universal Serial Bus Device Class Definition for Audio Devices",
+//! release 1.0), one channel of 16 bits at 24 kHz; USB/IP as in the kernel's
+//! Documentation/usb/usbip_protocol.rst. Needs root and the module vhci-hcd.
 //!
-//! Usage: usb_microphone SOCKET SERIAL SOUND.wav FAULT. SOCKET is the socket's number from 0, SOUND.wav a file of 24 kHz, one channel, 16
-//! bits, heard over and over. FAULT is a file that is read twenty times a second and names what is wrong with the microphone: `zeros`,
-//! `dc`, `clipped`, `stalled`, `fast` (a third too many samples), or nothing.
+//! Usage: usb_microphone SOCKET SERIAL SOUND.wav FAULT. SOCKET is the socket's number from 0,
+//! SOUND.wav a file of 24 kHz, one channel, 16 bits, heard over and over. FAULT is a file that is
+//! read twenty times per second and names what is wrong with the microphone: `zeros`, `dc`,
+//! `clipped`, `stalled`, `fast` (a third too many samples), or nothing.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -126,7 +129,8 @@ impl Microphone {
         Some(match (kind, number) {
             (0x01, _) => descriptor(
                 0x01,
-                // USB 1.1; maker 1, product 2 and serial number 3 of the strings; one configuration.
+                // USB 1.1; maker 1, product 2 and serial number 3 of the strings; one
+                // configuration.
                 &[&[0x10, 0x01, 0, 0, 0, 64], &VENDOR.to_le_bytes(), &PRODUCT.to_le_bytes(), &[0, 1, 1, 2, 3, 1]],
             ),
             (0x02, _) => configuration(),
@@ -165,7 +169,8 @@ fn configuration() -> Vec<u8> {
         units,
         descriptor(INTERFACE, &[&[1, 0, 0, 0x01, 0x02, 0, 0]]),
         descriptor(INTERFACE, &[&[1, 1, 1, 0x01, 0x02, 0, 0]]),
-        // What leaves terminal 2 is PCM; format type I, one channel of two bytes, 16 bits, one rate.
+        // What leaves terminal 2 is PCM; format type I, one channel of two bytes, 16 bits, one
+        // rate.
         descriptor(AUDIO_INTERFACE, &[&[0x01, 2, 1, 0x01, 0x00]]),
         descriptor(AUDIO_INTERFACE, &[&[0x02, 1, 1, 2, 16, 1], &RATE.to_le_bytes()[..3]]),
         // Isochronous and asynchronous, every millisecond.

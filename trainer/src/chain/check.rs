@@ -84,7 +84,7 @@ impl Checked {
         let checkpoints = checkpoints(recipe, root);
         for CheckpointReport { key, path: file, .. } in checkpoints.iter().filter(|c| !c.found) {
             self.problem(format!(
-                "{}: {key}: {} does not exist; put the file there: docs/training.md says where to get it",
+                "{}: {key}: {} does not exist; put the file there: docs/data-sets.md says where to get it",
                 path.display(),
                 file.display()
             ));

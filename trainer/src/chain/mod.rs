@@ -2,9 +2,10 @@
 //!
 //! [`fit`](mod@fit) trains the stages of a recipe on one fold; [`student`], [`slowfast`] and
 //! [`head`] say what a stage is for each network and what follows the last one; [`scenes`] makes
-//! the scenes of a stage; [`teachers`] lets a student learn from SlowFast. [`crossval`](mod@crossval) does all folds, and [`distill`](mod@distill) the
-//! whole way: teachers, student, model folder. [`check`](mod@check) says what a training would
-//! find. Whatever is finished is taken as it is, and what was interrupted resumes.
+//! the scenes of a stage; [`teachers`] lets a student learn from SlowFast.
+//! [`crossval`](mod@crossval) does all folds, and [`distill`](mod@distill) the whole way: teachers,
+//! student, model folder. [`check`](mod@check) says what a training would find. Whatever is
+//! finished is taken as it is, and what was interrupted resumes.
 
 pub mod check;
 pub mod crossval;

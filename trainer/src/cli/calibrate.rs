@@ -16,33 +16,33 @@ use std::path::{Path, PathBuf};
 /// Arguments of `calibrate`.
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
-    /// Model folder to calibrate. Its scenes must be of recordings that it has not heard.
+    /// Model folder to calibrate. The scenes must consist of recordings that it was not trained on.
     #[arg(long, value_name = "DIR", conflicts_with = "runs", required_unless_present = "runs")]
     model: Option<PathBuf>,
-    /// Run folders of held-out folds (or folders of them): the values are chosen on all folds'
-    /// scenes, each heard by the model that has not heard its clips, and tested on each fold with
-    /// values chosen on the others.
+    /// Run folders of held-out folds (or folders of them): the values are chosen on the scenes of
+    /// all folds, each run through the model that was not trained on its clips, and tested on each
+    /// fold with values chosen on the others.
     #[arg(long, num_args = 1.., value_name = "RUNS")]
     runs: Vec<PathBuf>,
-    /// Folders of recordings with a truth CSV beside each. With --runs: folders that hold one for
-    /// each run, of its name.
+    /// Folders of recordings with a truth CSV beside each. With --runs: folders that have a folder
+    /// for each run, of its name.
     #[arg(long, num_args = 1.., required = true, value_name = "DIR")]
     scenes: Vec<PathBuf>,
     /// Further recordings, laid out like --scenes, that take no part in the choice; the figures of
     /// held-out folds are measured on them.
     #[arg(long, num_args = 1.., value_name = "DIR")]
     test: Vec<PathBuf>,
-    /// Most false alarms an hour, of all classes together, in recordings without any of the
-    /// classes.
+    /// Largest number of false alarms per hour, all classes together, in recordings without any of
+    /// the classes.
     #[arg(long, default_value_t = 1.0, value_name = "N")]
     max_false_alarms: f64,
     /// Longest window that may be chosen.
     #[arg(long, default_value_t = 960, value_name = "MS")]
     max_window_ms: u32,
-    /// Which of a model's files listens.
+    /// Which of a model's network files runs.
     #[arg(long, value_enum, default_value = "f32")]
     precision: PrecisionArg,
-    /// Write the values into the manifests of these model folders; --model alone writes nothing.
+    /// Write the values into the manifests of these model folders; without it nothing is written.
     #[arg(long, num_args = 1.., value_name = "DIR")]
     out: Vec<PathBuf>,
     /// Print one JSON document.
@@ -88,7 +88,8 @@ pub fn calibrate(args: &CalibrateArgs) -> Result<()> {
     eprintln!("calibrating on {:.2} h with and {quiet:.2} h without sounds", hours(|m| m.scenes.hours()));
     if quiet * args.max_false_alarms < 1.0 {
         eprintln!(
-            "note: {quiet:.2} h without sounds cannot show {} false alarms an hour; more of them make the thresholds surer",
+            "note: {quiet:.2} h without sounds cannot show {} false alarms per hour; with more of them the \
+             thresholds are more reliable",
             args.max_false_alarms
         );
     }
@@ -179,7 +180,7 @@ fn table(calibration: &Calibration) -> String {
         let of = |value: fn(&Measured) -> f64| Spread::of(held_out.iter().map(|(_, m)| value(m)));
         let [f1, alarms] = [of(|m| m.event_f1), of(|m| m.false_alarms)];
         text += &format!(
-            "{:<24} F1 {:.3} +- {:.3}, false alarms an hour {:.2} +- {:.2}\n",
+            "{:<24} F1 {:.3} +- {:.3}, false alarms per hour {:.2} +- {:.2}\n",
             "held out, mean", f1.mean, f1.std, alarms.mean, alarms.std
         );
     }

@@ -99,7 +99,7 @@ fn fused(args: &ExportArgs) -> Result<()> {
     let (recipe, members) = (&networks.recipe, networks.members());
     let frame_ms = recipe.frontend.hop_seconds() * 1e3;
     let hop_frames = recipe.frontend.whole_frames(args.hop_ms).ok_or_else(|| {
-        Error::Usage(format!("--hop-ms: {} ms is no whole number of frames of {frame_ms} ms", args.hop_ms))
+        Error::Usage(format!("--hop-ms: {} ms is not a whole number of frames of {frame_ms} ms", args.hop_ms))
     })?;
     let fusion = Fusion {
         name: &recipe.name,

@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use edge::engine::Precision;
 use std::path::PathBuf;
 
-/// Which of a model's files.
+/// Which of a model's network files.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum PrecisionArg {
     F32,
@@ -45,21 +45,22 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train one model: by a recipe, or with --data of a folder of recordings a label.
+    /// Train one model: from a recipe, or with --data from a folder that has a folder of recordings
+    /// for each label.
     Fit(Box<train::FitArgs>),
     /// Train and evaluate every fold of a recipe.
     Crossval(train::CrossvalArgs),
-    /// Train a small network with all that its recipe names: teachers where they are missing, the
-    /// student, its 8-bit form, model folders.
+    /// Train a small network and all that its recipe names: missing teachers, the student, its
+    /// 8-bit form, model folders.
     Distill(train::DistillArgs),
-    /// Look at the data sets of a recipe.
+    /// Examine the data sets of a recipe.
     Data(data::DataArgs),
-    /// Choose temperature, thresholds, windows, durations and gaps on scenes, under a limit of
-    /// false alarms an hour.
+    /// Choose temperature, thresholds, windows, durations and gaps on scenes, with at most a given
+    /// number of false alarms per hour.
     Calibrate(calibrate::CalibrateArgs),
     /// Compose long recordings with exact truth from the clips of a fold or a folder.
     Scenes(Box<scenes::ScenesArgs>),
-    /// Score segments with a model: posteriors of each, summed over views.
+    /// Score segments with a model: posteriors of each segment, summed over views.
     Predict(predict::PredictArgs),
     /// Average the weights of several models of one network.
     Average(predict::AverageArgs),
@@ -73,7 +74,7 @@ enum Command {
     Submit(scores::SubmitArgs),
     /// Show a finished training on one self-contained HTML page.
     Report(report::ReportArgs),
-    /// Gather the results of finished runs into one table.
+    /// Print the results of finished runs as one table.
     Summary {
         /// Run folders; folders of run folders are searched.
         #[arg(required = true)]

@@ -16,8 +16,8 @@ use tch::Device;
 pub(super) struct Common {
     /// Recipe, a TOML file.
     recipe: Option<PathBuf>,
-    /// What folds are: the tables' own, or regrouped so that no source is in two. Default: the
-    /// recipe's.
+    /// Kind of folds: those of the tables, or regrouped so that no source is in two folds. Default:
+    /// the recipe's.
     #[arg(long)]
     folds: Option<FoldsArg>,
     /// Where to compute.
@@ -29,31 +29,31 @@ pub(super) struct Common {
     /// Run folder [default: runs/<recipe>/<folds>-<fold>].
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Folder of the runs of other recipes, which fused teachers are taken from.
+    /// Folder with the runs of other recipes, from which fused teachers are taken.
     #[arg(long, default_value = "runs")]
     runs: PathBuf,
-    /// Continue where the run folder's checkpoint stands.
+    /// Continue from the checkpoint in the run folder.
     #[arg(long)]
     resume: bool,
     /// Folder of the feature cache.
     #[arg(long, default_value = "runs/cache")]
     cache: PathBuf,
-    /// Folder of the data sets, instead of EARWITNESS_DATA and the recipe's.
+    /// Folder of the data sets; replaces EARWITNESS_DATA and the recipe's.
     #[arg(long)]
     data_root: Option<PathBuf>,
-    /// Epochs (of each stage), instead of the recipe's.
+    /// Epochs of each stage; replaces the recipe's.
     #[arg(long)]
     epochs: Option<u64>,
-    /// Checkpoint that the first stage starts from, instead of the recipe's.
+    /// Checkpoint from which the first stage starts; replaces the recipe's.
     #[arg(long)]
     init: Option<PathBuf>,
-    /// Seed, instead of the recipe's.
+    /// Seed; replaces the recipe's.
     #[arg(long)]
     seed: Option<u64>,
     /// Set a value of the recipe, such as augment.mixup=0.0 or stage.0.lr=1e-3; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Leave a table of the recipe out, such as teacher; may be repeated.
+    /// Ignore a table of the recipe, such as teacher; may be repeated.
     #[arg(long, value_name = "TABLE")]
     without: Vec<String>,
 }

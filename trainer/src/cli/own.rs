@@ -16,14 +16,15 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Own sounds")]
 pub(super) struct OwnArgs {
-    /// Folder with a folder of recordings for each label, instead of a recipe. A folder called
-    /// background or negatives holds none.
+    /// Folder with a folder of recordings for each label, in place of a recipe. A folder called
+    /// background or negatives holds sounds without a label.
     #[arg(long, value_name = "DIR", conflicts_with = "recipe")]
     data: PathBuf,
     /// Model to start from.
     #[arg(long, value_name = "DIR", requires = "data", default_value = "models/home")]
     from: PathBuf,
-    /// Leave out the classes of the model that the training starts from.
+    /// Make a model of your classes alone, without those of the model that the training starts
+    /// from.
     #[arg(long, requires = "data")]
     only_own: bool,
     /// Name of a generated sound that resembles one of yours, such as beep or door, and so must not

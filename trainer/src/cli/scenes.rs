@@ -26,22 +26,22 @@ pub struct ScenesArgs {
     /// Fold whose held-out clips are used.
     #[arg(long, requires = "recipe")]
     fold: Option<u32>,
-    /// What folds are: the tables' own, or regrouped so that no source is in two. Default: the
-    /// recipe's.
+    /// Kind of folds: those of the tables, or regrouped so that no source is in two folds. Default:
+    /// the recipe's.
     #[arg(long, requires = "recipe")]
     folds: Option<FoldsArg>,
-    /// Folder of the data sets, instead of EARWITNESS_DATA and the recipe's.
+    /// Folder of the data sets; replaces EARWITNESS_DATA and the recipe's.
     #[arg(long, requires = "recipe")]
     data_root: Option<PathBuf>,
-    /// Instead of a recipe: a folder that holds a folder of recordings for each class.
+    /// In place of a recipe: a folder that has a folder of recordings for each class.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Background recordings, or folders of them, instead of the recipe's; generated room noise
-    /// without both.
+    /// Background recordings, or folders of them; replaces the recipe's. Without either, room noise
+    /// is generated.
     #[arg(long, num_args = 1.., value_name = "PATH")]
     background: Vec<PathBuf>,
-    /// Folders of recordings of sounds without a label, beside the generated ones and the recipe's.
-    /// Each folder's sounds come up equally often.
+    /// Folders of recordings of sounds without a label, in addition to the generated ones and the
+    /// recipe's. All folders are equally likely.
     #[arg(long, num_args = 1.., value_name = "DIR")]
     unknown: Vec<PathBuf>,
 
@@ -65,7 +65,7 @@ pub struct ScenesArgs {
     #[arg(long)]
     threads: Option<usize>,
 
-    /// Background and sounds without a label alone: the truth is an empty table.
+    /// Only background and sounds without a label: the truth is an empty table.
     #[arg(long)]
     negative: bool,
     /// Labelled sounds per minute; with --negative, unlabelled sounds per minute (0 for background
@@ -75,30 +75,30 @@ pub struct ScenesArgs {
     /// Unlabelled sounds per minute, in addition to the labelled ones.
     #[arg(long, default_value_t = 0.0, conflicts_with = "negative")]
     unknown_a_minute: f64,
-    /// Of the generated sounds without a label, those that trainings may use.
+    /// Generated sounds without a label: only kinds that trainings may use.
     #[arg(long, conflicts_with_all = ["unseen", "recorded"])]
     seen: bool,
-    /// Of the generated sounds without a label, those that no training uses.
+    /// Generated sounds without a label: only kinds that no training uses.
     #[arg(long, conflicts_with = "recorded")]
     unseen: bool,
-    /// Of the sounds without a label, the recordings of the recipe and of --unknown alone.
+    /// Sounds without a label: only recordings of the recipe and of --unknown, no generated ones.
     #[arg(long)]
     recorded: bool,
     /// Share of sounds that overlap another one, of another class.
     #[arg(long, default_value_t = 0.0)]
     overlap: f64,
-    /// Level of each sound over the background there; as all ranges, one number or LOW..HIGH to
-    /// draw from.
+    /// Level of each sound over the background; like all ranges one number, or LOW..HIGH to draw
+    /// from.
     #[arg(long, default_value = "10", allow_hyphen_values = true, value_name = "DB")]
     snr_db: Span,
-    /// Sounds of a clip that are closer are one event.
+    /// Sounds of a clip with shorter pauses between them are one event.
     #[arg(long, default_value_t = 1.0)]
     gap_s: f64,
     /// Longest sound in seconds; longer ones are cut.
     #[arg(long, default_value_t = 10.0)]
     max_event_s: f64,
-    /// Of the recipe's recordings of the world, those that thresholds are chosen on instead of those
-    /// that are reserved for tests.
+    /// Use the recordings on which thresholds are chosen, in place of those that are reserved for
+    /// tests.
     #[arg(long, requires = "recipe")]
     validation: bool,
     /// Share of the scenes in a measured room, where the recipe has any.
@@ -134,8 +134,8 @@ pub struct ScenesArgs {
 ///
 /// # Errors
 ///
-/// As [`Listing::of_data`], [`Pool::of_folder`] and [`compose`]; if the folder holds scenes already,
-/// or cannot be written.
+/// As [`Listing::of_data`], [`Pool::of_folder`] and [`compose`]; if the folder holds scenes
+/// already, or cannot be written.
 pub fn scenes(args: &ScenesArgs) -> Result<()> {
     let settings = args.settings()?;
     settings.check(args.sample_rate)?;

@@ -159,7 +159,7 @@ fn search_weights(sets: &[Scores], given: &[f64], truth: &Truth, redact: &Redact
     for set in sets {
         if let Some(at) = set.scores.iter().position(|&score| score < 0.0) {
             let id = &set.annotation_id[at / n_classes];
-            let message = format!("{id:?}: score {} of class {} is no posterior", set.scores[at], at % n_classes);
+            let message = format!("{id:?}: score {} of class {} is not a posterior", set.scores[at], at % n_classes);
             return Err(Error::content(&set.path, message));
         }
     }
@@ -180,7 +180,7 @@ fn search_weights(sets: &[Scores], given: &[f64], truth: &Truth, redact: &Redact
         print_search(sets, &alone, &found, redact);
     }
     let held_out = if found.held_out.is_some() { "; held_out is not" } else { "" };
-    eprintln!("warning: found weights are measured on the rows that they suit, which is optimistic{held_out}");
+    eprintln!("warning: the weights are measured on the rows on which they were found, which is optimistic{held_out}");
     Ok(found.found.weights)
 }
 
@@ -248,7 +248,8 @@ fn warn_of_scales(sets: &[Scores]) {
         let (a, b) = (of.path.display(), other.path.display());
         let (a_sum, b_sum) = (scale(of), scale(other));
         eprintln!(
-            "warning: a row of {a} adds up to {a_sum:.3}, of {b} to {b_sum:.3}, on average; weights do not even this out"
+            "warning: a row of {a} adds up to {a_sum:.3}, of {b} to {b_sum:.3}, on average; the weights do not \
+             compensate for this"
         );
     }
 }

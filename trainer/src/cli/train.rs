@@ -24,10 +24,10 @@ pub struct FitArgs {
     /// Fold to hold out; without it, everything is trained on.
     #[arg(long)]
     fold: Option<u32>,
-    /// Train this stage of the recipe alone.
+    /// Train only this stage of the recipe.
     #[arg(long)]
     stage: Option<String>,
-    /// Save and stop after this many steps (of a stage).
+    /// Save and stop after this many steps of a stage.
     #[arg(long)]
     stop_after: Option<u64>,
 }
@@ -38,7 +38,7 @@ pub struct FitArgs {
 pub struct CrossvalArgs {
     #[command(flatten)]
     common: Common,
-    /// Folds to train, instead of all.
+    /// Folds to train; default: all.
     #[arg(long, num_args = 1..)]
     only: Option<Vec<u32>>,
     /// Print the summary as one JSON document.
@@ -58,7 +58,7 @@ pub struct DistillArgs {
     /// Train and evaluate every fold first, then train on everything.
     #[arg(long)]
     crossval: bool,
-    /// Write the model and those of its subsets into this folder, each into a folder of its name.
+    /// Write the model and its subsets into this folder, each into a folder of its name.
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,
     /// Save and stop after this many steps of a stage of the student.

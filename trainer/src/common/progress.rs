@@ -13,7 +13,7 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Time until the first of them: it says how long the training will take.
 const FIRST_LINE: Duration = Duration::from_secs(5);
 
-/// A bar of `len` things; hidden if standard error is no terminal.
+/// A bar of `len` things; hidden if standard error is not a terminal.
 pub fn bar(len: u64, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(len), target());
     bar.with_style(style("{prefix:.bold} {bar:32} {pos}/{len} {msg} {eta} left")).with_prefix(what)

@@ -53,7 +53,7 @@ pub fn check(set: &DataSet, root: &Path, frontend: &FrontendConfig, options: &Op
         parts(set, opened, root, frontend, options)
     });
     let failure = read.map(|parts| report.parts = parts).err();
-    // Opening neither decodes the recordings of a folder with annotations nor goes on after the
+    // Opening neither decodes the recordings of a folder with annotations nor continues after the
     // first mistake.
     let folder_of_videos = matches!(set.tables, Tables::EpicSounds(_)) && root.join(&set.audio).is_dir();
     if failure.is_none() && !folder_of_videos {
@@ -91,17 +91,17 @@ fn wrong(set: &DataSet, root: &Path, frontend: &FrontendConfig, options: &Option
 fn with_remedy(error: &Error) -> String {
     let text = error.to_string();
     let remedy = match error {
-        Error::Input { message, .. } if message.contains("--data-root") => "docs/training.md says where to get it",
+        Error::Input { message, .. } if message.contains("--data-root") => "docs/data-sets.md says where to get it",
         Error::Input { message, .. } if message.starts_with("video_id") => {
-            "add the recording to the audio, or take its rows out of the table"
+            "add the recording to the audio, or remove its rows from the table"
         }
         Error::Input { message, .. } if message.starts_with("file") => {
-            "put a recording there that can be decoded, or take the row out of the table"
+            "put a recording there that can be decoded, or remove the row from the table"
         }
         Error::Input { message, .. } if message.starts_with("column") => {
-            "write the header with this column; docs/training.md lists the columns of each table"
+            "write the header with this column; docs/data-sets.md lists the columns of each table"
         }
-        Error::Input { line: Some(_), .. } => "correct the row or its recording, or take the row out of the table",
+        Error::Input { line: Some(_), .. } => "correct the row or its recording, or remove the row from the table",
         _ => "replace the file",
     };
     format!("{text}; {remedy}")
@@ -204,13 +204,13 @@ mod tests {
         let error = |line, message: &str| with_remedy(&Error::input(Path::new("t.csv"), line, message));
         assert!(
             error(Some(2), "fold must be a whole number from 1")
-                .ends_with("; correct the row or its recording, or take the row out of the table")
+                .ends_with("; correct the row or its recording, or remove the row from the table")
         );
         assert!(
             error(Some(2), "file a.wav does not exist").contains("t.csv:2: file a.wav does not exist; put a recording")
         );
         assert!(error(Some(2), "video_id: missing").contains("add the recording"));
-        assert!(error(Some(1), "column \"file\" is missing").contains("docs/training.md"));
+        assert!(error(Some(1), "column \"file\" is missing").contains("docs/data-sets.md"));
         assert!(error(None, "table has no rows").ends_with("; replace the file"));
     }
 

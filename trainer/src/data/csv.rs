@@ -32,7 +32,7 @@ pub struct Row {
 /// # Errors
 ///
 /// If the table cannot be read, lacks a column, is empty, or a row has an empty field, a fold that
-/// is no positive number, or a file that does not exist.
+/// is not a positive number, or a file that does not exist.
 pub fn read_table(csv: &Path, audio: &Path, negatives: bool) -> Result<Vec<Row>> {
     read_rows(csv, Some(audio), negatives)?.into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! Which class was taken for which: counts enter, a matrix of shaded cells leaves.
+//! Confusion of classes: counts enter, a matrix of shaded cells leaves.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -37,8 +37,8 @@ pub fn confusion_matrix(labels: &[String], matrix: &[Vec<usize>]) -> Result<Stri
     let (width, height) = ((margin + side + 40).max(620), TOP + side + margin);
     svg(width as u32, height as u32, |canvas| {
         canvas.fill(&WHITE).map_err(failed)?;
-        write_text(canvas, "Which class was taken for which", (16, 14), &style(TITLE, &INK, (HPos::Left, VPos::Top)))?;
-        let note = "rows: what is there; columns: what was reported; shade: share of the row";
+        write_text(canvas, "Confusion of classes", (16, 14), &style(TITLE, &INK, (HPos::Left, VPos::Top)))?;
+        let note = "rows: true class; columns: reported class; shade: share of the row";
         write_text(canvas, note, (16, 44), &style(SMALL, &INK, (HPos::Left, VPos::Top)))?;
         let row_label = style(TEXT, &INK, (HPos::Right, VPos::Center));
         // Turned, so that what is left of the text is below its place.

@@ -32,7 +32,7 @@ pub type Place = (f64, f64);
 /// The curves of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curves {
-    /// False alarms an hour, and the share of sounds that were not found at all, in [0, 1].
+    /// False alarms per hour, and the share of sounds that were not found at all, in [0, 1].
     pub detection_error: Vec<Series>,
     /// Recall and precision of the event-based measures, in [0, 1], where there are hits.
     pub precision_recall: Vec<Series>,
@@ -89,8 +89,8 @@ impl Curves {
     }
 }
 
-/// Missed sounds by false alarms an hour, which are drawn on a logarithmic scale. No false alarm at
-/// all is drawn as half of one in the `hours` of the recordings.
+/// Missed sounds by false alarms per hour, which are drawn on a logarithmic scale. No false alarm
+/// at all is drawn as half of one in the `hours` of the recordings.
 ///
 /// # Errors
 ///
@@ -104,7 +104,7 @@ pub fn detection_error(series: &[Series], hours: f64) -> Result<String> {
     let place = |(alarms, missed): &Place| (alarms.max(half), 100.0 * missed);
     let axes = Axes {
         title: "Detection error: what is missed at which rate of false alarms",
-        x: "false alarms an hour: events that overlap no sound of their class",
+        x: "false alarms per hour: events that overlap no sound of their class",
         y: "sounds not found, %",
         x_format: &|value| if *value >= 1.0 { format!("{value:.0}") } else { value.to_string() },
         note: &["no false alarm is drawn as", "half of one in all recordings"],

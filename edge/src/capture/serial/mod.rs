@@ -35,7 +35,7 @@ use crate::status::Status;
 /// How long a node may take to answer: two of its hellos, one of which may get lost.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// A node that says nothing for so long is gone: three of its reports.
+/// A node that says nothing for this long is gone: three of its reports.
 const STALLED: Duration = Duration::from_secs(3);
 
 /// Begins to listen to the node of `spec`, and to tell it of events.
@@ -147,7 +147,7 @@ impl Opened for Listening {
             self.n_seen = n_heard;
             self.heard = Instant::now();
         } else if self.heard.elapsed() > STALLED {
-            let reason = format!("no word from the node for {} s", STALLED.as_secs());
+            let reason = format!("no message from the node for {} s", STALLED.as_secs());
             return Err(Failure::new(fault::STALLED, Error::device(&self.name, reason)));
         }
         Ok(if is_new { Look::Delivers } else { Look::Nothing })

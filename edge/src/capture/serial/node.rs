@@ -130,7 +130,7 @@ impl Node {
             (_, 1..) => format!("a node of another version than {} of the protocol", frame::VERSION),
             (n_bytes, 0) => {
                 format!(
-                    "no node answers; {n_bytes} bytes came, {} damaged frames among them: is the rate right?",
+                    "no node answers; {n_bytes} bytes arrived, {} damaged frames among them: is the rate right?",
                     counts.damaged
                 )
             }
@@ -173,8 +173,7 @@ impl Node {
                     Heard::Started { start, .. } => {
                         began_anew = true;
                         if (start.rate_hz, self::content(start.encoding, &frontend)) != (rate_hz, content) {
-                            other =
-                                Some(format!("the node comes with {} Hz now, or with another encoding", start.rate_hz));
+                            other = Some(format!("the node now sends {} Hz, or another encoding", start.rate_hz));
                         }
                     }
                     Heard::Unusable(_) => {}

@@ -116,7 +116,7 @@ impl Firmware {
     }
 }
 
-/// With the options of a source behind its address.
+/// With the options of a source after its address.
 fn listen(options: &str) -> (TcpListener, Source, Arc<Hearing>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let spec = format!("tcp://{}{options}", listener.local_addr().unwrap()).parse().unwrap();
@@ -225,7 +225,7 @@ fn noise_is_taken_for_a_wrong_rate() {
         assert!(Instant::now() < deadline, "no reason is given");
         thread::sleep(Duration::from_millis(20));
     };
-    assert!(reason.contains("9 bytes came, 2 damaged frames among them: is the rate right?"), "{reason}");
+    assert!(reason.contains("9 bytes arrived, 2 damaged frames among them: is the rate right?"), "{reason}");
     drop(source);
 }
 

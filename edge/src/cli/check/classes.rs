@@ -1,4 +1,5 @@
-//! The rules of the labels in words: one sentence where they are the same for all, a table where they differ.
+//! The rules of the labels in words: one sentence where they are the same for all, a table where
+//! they differ.
 
 use std::fmt::Write as _;
 

@@ -76,7 +76,7 @@ fn network(manifest: &Manifest) -> String {
     match manifest.network.kind {
         NetworkKind::Stream => format!("streaming, one output every {pulse_ms} ms"),
         NetworkKind::Window if pulse_ms > field_ms => {
-            format!("a patch of {field_ms} ms every {pulse_ms} ms; what lies between two patches is not heard")
+            format!("a patch of {field_ms} ms every {pulse_ms} ms; sound between two patches is not recognised")
         }
         NetworkKind::Window => format!("a patch of {field_ms} ms every {pulse_ms} ms"),
     }
@@ -102,7 +102,7 @@ fn spoken(source: &SourceSettings) -> String {
     let kind = match source.spec.is_live(&source.options) {
         Some(true) => "live",
         Some(false) => "a recording",
-        None => "live if it comes at the pace of time",
+        None => "live if samples arrive in real time",
     };
     format!("{} ({kind})", source.spec.describe(&source.options))
 }
@@ -148,7 +148,7 @@ fn broker(mqtt: &MqttSettings, name: &str) -> String {
         text.push_str(&format!(", identified by {}", cert_file.display()));
     }
     if let Some(prefix) = &mqtt.home_assistant {
-        text.push_str(&format!("; Home Assistant is told below {prefix}/"));
+        text.push_str(&format!("; announced to Home Assistant below {prefix}/"));
     }
     text
 }

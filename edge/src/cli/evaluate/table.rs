@@ -9,7 +9,7 @@ use super::document::Document;
 /// Name, and how a class's value is written.
 type Column = (&'static str, fn(&ClassFigures) -> String);
 
-/// The columns of the table by class behind the label.
+/// The columns of the table by class after the label.
 const COLUMNS: [Column; 11] = [
     ("sounds", |c| c.n_sounds.to_string()),
     ("found", |c| c.found.n.to_string()),
@@ -57,7 +57,7 @@ fn summary(document: &Document) -> String {
     }
     let alarms = &figures.false_alarms;
     let events = if alarms.n == 1 { "event that overlaps" } else { "events that overlap" };
-    line("false alarms", format!("{} an hour ({} {events} no sound of their class)", per_hour(alarms), alarms.n));
+    line("false alarms", format!("{} per hour ({} {events} no sound of their class)", per_hour(alarms), alarms.n));
     if figures.n_sounds > 0 {
         measures(figures, &mut line);
     }
@@ -69,7 +69,7 @@ fn measures(figures: &Figures, line: &mut impl FnMut(&str, String)) {
     line("latency", format!("{} median, {} at 95 %, of {n} sounds found", seconds(median_s), seconds(p95_s)));
     let event = &figures.event;
     line("event F1", format!("{}; onset within 200 ms, offset within 200 ms or 50 % of the length", scores(event)));
-    line("", format!("{} false positives an hour by these limits", per_hour(&figures.event_false_positives)));
+    line("", format!("{} false positives per hour by these limits", per_hour(&figures.event_false_positives)));
     line("segment F1", format!("{}; seconds", scores(&figures.segment)));
     let psds = &figures.psds;
     line(

@@ -25,13 +25,12 @@ pub(super) fn journal(
 ) -> Result<(JournalSettings, Option<String>)> {
     let (section, key) = match &config.mqtt.spool {
         Some(_) if config.journal != JournalSection::default() => {
-            return Err(file.error("mqtt.spool", "[journal] is given, too, which [mqtt.spool] is called today"));
+            return Err(file.error("mqtt.spool", "[journal] is given, too; it is the new name of [mqtt.spool]"));
         }
         Some(spool) => (spool, "mqtt.spool"),
         None => (&config.journal, "journal"),
     };
-    let notice =
-        (key == "mqtt.spool").then(|| "[mqtt.spool] is called [journal] today, with the same keys".to_string());
+    let notice = (key == "mqtt.spool").then(|| "[mqtt.spool] is now called [journal], with the same keys".to_string());
     let settings = JournalSettings {
         place: place(section, name, client_id, is_needed, file),
         max_bytes: u64::from(section.max_mb.unwrap_or(MAX_MB)) * 1_000_000,

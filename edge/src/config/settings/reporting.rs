@@ -39,9 +39,14 @@ fn select(
     file: &Source,
 ) -> Result<Option<Selection>> {
     match (allow, deny) {
-        (Some(_), Some(_)) => {
-            Err(file.error(keys[1], format!("{} is given, too: name what is reported or what is not", keys[0])))
-        }
+        (Some(_), Some(_)) => Err(file.error(
+            keys[1],
+            format!(
+                "{} is given, too: list the labels that are reported or those that are \
+                                             not",
+                keys[0]
+            ),
+        )),
         (Some(labels), None) => Ok(Some(Selection { key: keys[0], allow: true, labels: labels.clone() })),
         (None, Some(labels)) => Ok(Some(Selection { key: keys[1], allow: false, labels: labels.clone() })),
         (None, None) => Ok(None),
@@ -157,7 +162,7 @@ impl Settings {
             let refuse = |reason: String| self.file.error(&format!("decide.classes.{label}"), reason);
             let class_id = labels::class_of(label, manifest).map_err(refuse)?;
             if classes.insert(manifest.labels[class_id].clone(), section.clone()).is_some() {
-                return Err(refuse("the label is given twice, with its letters put together in two ways".into()));
+                return Err(refuse("the label is given twice, in two Unicode spellings".into()));
             }
         }
         Ok(classes)
@@ -183,7 +188,7 @@ impl Settings {
         match error {
             edge_frontend::Error::Manifest { field, expected, actual } => {
                 let key = field.replacen("decision", "decide", 1);
-                let reason = format!("with the model's {MANIFEST_FILE} beneath: expected {expected}, actual {actual}");
+                let reason = format!("together with the model's {MANIFEST_FILE}: expected {expected}, actual {actual}");
                 self.file.error(&key, reason)
             }
             other => self.file.error("decide", other),

@@ -31,9 +31,7 @@ pub(super) fn sources(
         return Ok(vec![settings(name, &config.source, file, overrides)?]);
     }
     if config.source != SourceSection::default() {
-        return Err(
-            file.error("source", "[[sources]] is given, too: the one source is described here, or all of them there")
-        );
+        return Err(file.error("source", "[[sources]] is given, too: describe one source here, or all of them there"));
     }
     if overrides.source.is_some() {
         return Ok(vec![settings(name, &SourceSection::default(), file, overrides)?]);

@@ -320,7 +320,8 @@ impl Shared {
         tracing::warn!(
             peer = self.peer,
             topic,
-            "{} hangs up on {how} of {n_bytes} bytes on {topic}: {what} left out for an hour; the broker may limit the \
+            "{} disconnects when it receives {how} of {n_bytes} bytes on {topic}: {what} left out for an hour; the \
+             broker may limit the \
              size of messages, forbid the topic, or retain nothing",
             self.peer
         );

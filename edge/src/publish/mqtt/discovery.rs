@@ -1,4 +1,4 @@
-//! What Home Assistant is to know: a device enters, one retained configuration an entity leaves
+//! The discovery of Home Assistant: a device enters, one retained configuration per entity leaves
 //! (<https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>).
 //!
 //! A binary sensor a label, without `off_delay`: an event says itself when it ends. A sensor for
@@ -227,7 +227,7 @@ fn spoken(label: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What Home Assistant is told of the device `name` of the daemon `hub`.
+    /// The messages that announce the device `name` of the daemon `hub`.
     fn messages_of(name: &str) -> Vec<(String, String)> {
         let device = Device { name: name.into(), model: "home-2.0.0".into() };
         let labels = [("crying_baby", true), ("water-flowing", true), ("dog", false)];

@@ -29,7 +29,7 @@ pub(super) fn fault(error: &ConnectionError, url: &BrokerUrl) -> Fault {
         error => match (source::<io::Error>(error), error) {
             (Some(error), _) => io(error, url),
             (None, ConnectionError::MqttState(StateError::Deserialization(error))) => {
-                Fault::new("broker-protocol", format!("{url} does not keep to the protocol: {error}"))
+                Fault::new("broker-protocol", format!("{url} violates the protocol: {error}"))
             }
             _ => Fault::new("broker-failed", format!("the connection to {url} fails: {}", one_line(error))),
         },
@@ -53,9 +53,11 @@ fn refused(code: ConnectReturnCode) -> Fault {
         ConnectReturnCode::BadClientId => {
             Fault::new("client-id-refused", "the broker refuses the client id: set another one with mqtt.client_id")
         }
-        ConnectReturnCode::RefusedProtocolVersion => {
-            Fault::new("protocol-refused", "the broker does not take MQTT 3.1.1: allow that version there")
-        }
+        ConnectReturnCode::RefusedProtocolVersion => Fault::new(
+            "protocol-refused",
+            "the broker does not accept MQTT 3.1.1: allow that version in its \
+                        configuration",
+        ),
         code => Fault::new("broker-unavailable", format!("the broker is not available ({code:?})")),
     }
 }
@@ -73,7 +75,7 @@ fn io(error: &io::Error, url: &BrokerUrl) -> Fault {
         | ErrorKind::NotConnected => closed(url),
         ErrorKind::TimedOut => silent(url),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
-            Fault::new("broker-unreachable", format!("there is no way to {host}: {error}"))
+            Fault::new("broker-unreachable", format!("there is no route to {host}: {error}"))
         }
         _ if error.to_string().contains("lookup address") => {
             let remedy = if host.is_mdns() {
@@ -105,7 +107,8 @@ fn tls(error: &rustls::Error, url: &BrokerUrl) -> Fault {
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Fault::new(
                 "certificate-unknown",
                 format!(
-                    "the broker's certificate is signed by nobody whom this device trusts: {pin}, or that of its authority"
+                    "the broker's certificate is signed by no authority that this device trusts: {pin}, or that of \
+                     its authority"
                 ),
             ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Fault::new(
@@ -117,14 +120,15 @@ fn tls(error: &rustls::Error, url: &BrokerUrl) -> Fault {
             ),
             _ if text.contains("UnsupportedCertVersion") => Fault::new(
                 "certificate-version",
-                "the broker's certificate is of X.509 version 1, which is not taken any more: make a new one, for example \
+                "the broker's certificate is of X.509 version 1, which is no longer accepted: make a new one, for \
+                 example \
                  with openssl req -x509",
             ),
             _ if text.contains("CaUsedAsEndEntity") => Fault::new(
                 "certificate-of-authority",
                 format!("the broker shows an authority's certificate (CA:TRUE) as its own: {pin}"),
             ),
-            _ => Fault::new("certificate-refused", format!("the broker's certificate is not good: {text}; {pin}")),
+            _ => Fault::new("certificate-refused", format!("the broker's certificate is not valid: {text}; {pin}")),
         },
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired
@@ -143,7 +147,7 @@ fn tls(error: &rustls::Error, url: &BrokerUrl) -> Fault {
         rustls::Error::InvalidMessage(_) => Fault::new(
             "no-tls",
             format!(
-                "what answers at {host}:{} does not speak TLS: use mqtt://, or the port for TLS, often 8883",
+                "the server at {host}:{} does not speak TLS: use mqtt://, or the port for TLS, often 8883",
                 url.port
             ),
         ),

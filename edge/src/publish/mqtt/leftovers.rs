@@ -14,7 +14,7 @@ use crate::journal::Journal;
 /// The journal's memo.
 const MEMO: &str = "mqtt.retained";
 
-/// A broker has sent what it has after so long.
+/// A broker has sent what it has after this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// More than this is not what a daemon leaves.
@@ -56,7 +56,7 @@ impl Leftovers {
         if self.topics.len() >= MAX || self.topics.iter().any(|known| known == topic) {
             return None;
         }
-        tracing::info!(topic, "{topic} is left from an earlier configuration: taken away");
+        tracing::info!(topic, "{topic} is left from an earlier configuration: removed");
         self.topics.push(topic.to_string());
         self.cleared.push(false);
         Some(Self::kind(topic))
@@ -89,7 +89,7 @@ impl Leftovers {
         self.asked = Some(Instant::now());
     }
 
-    /// Whether the broker has told by now, if it was asked; once.
+    /// Whether the broker has answered by now, if it was asked; once.
     pub(super) fn is_through(&mut self) -> bool {
         self.asked.take_if(|since| since.elapsed() >= PATIENCE).is_some()
     }

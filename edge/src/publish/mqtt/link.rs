@@ -26,7 +26,7 @@ pub struct Link {
 pub struct LinkSnapshot {
     /// Whether there is a connection.
     pub connected: bool,
-    /// Connections lost and made anew.
+    /// Connections lost and made again.
     pub n_reconnects: u64,
     /// Events that the broker has not acknowledged.
     pub spool_events: u64,

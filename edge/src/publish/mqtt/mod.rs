@@ -92,7 +92,7 @@ impl MqttSink {
     /// # Errors
     ///
     /// For certificates that cannot be read, and when the system refuses a thread. A broker that
-    /// cannot be reached is no error: it is logged and tried again.
+    /// cannot be reached is not an error: it is logged and tried again.
     pub fn start(
         settings: &MqttSettings,
         name: &str,

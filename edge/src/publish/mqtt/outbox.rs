@@ -60,7 +60,7 @@ struct Retained {
 
 #[derive(Debug)]
 struct InFlight {
-    /// The library's packet identifier, once it has told it.
+    /// The library's packet identifier, once it is known.
     packet_id: Option<u16>,
     item: Item,
     since: Instant,

@@ -13,7 +13,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// For so long an item is left out.
+/// For this long an item is left out.
 const ASIDE: Duration = Duration::from_secs(3600);
 
 /// Ends of connections that make an item a culprit.
@@ -98,8 +98,8 @@ impl Refusal {
         self.culprits.remove(&key.kind());
     }
 
-    /// The broker has ended the connection while these were on their way, each for so long. Returns
-    /// what is left out because of that.
+    /// The broker has ended the connection while these were on their way, each for this long.
+    /// Returns what is left out because of that.
     pub(super) fn hung_up(&mut self, in_flight: &[(Key, Duration)], now: Instant) -> Option<Aside> {
         match in_flight {
             [] => return None,

@@ -88,7 +88,7 @@ impl ServerCertVerifier for Trust {
             Err(error) if self.pinned.iter().any(|pinned| pinned == end_entity) => {
                 if !self.has_said.swap(true, Ordering::Relaxed) {
                     tracing::info!(
-                        "the broker has the certificate of mqtt.ca_file, which is enough, although: {error}"
+                        "the broker presents the certificate of mqtt.ca_file and is trusted, although: {error}"
                     );
                 }
                 Ok(ServerCertVerified::assertion())

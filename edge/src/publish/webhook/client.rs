@@ -13,7 +13,7 @@ use super::settings::WebhookSettings;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 
-/// A server has so long to answer, from the name's look-up to the end of its headers.
+/// A server has this long to answer, from the name's look-up to the end of its headers.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A server that asks for patience gets so much at most.
@@ -102,7 +102,7 @@ impl Client {
                         let to = header("location").unwrap_or("elsewhere");
                         fault("webhook-redirected", &format!(": the address is now {to}, give that as url"))
                     }
-                    401 | 403 | 407 => fault("webhook-login", ": are the headers right that say who may post?"),
+                    401 | 403 | 407 => fault("webhook-login", ": are the headers right that authorise the request?"),
                     404 | 405 | 410 => fault("webhook-not-found", ": is the address right?"),
                     429 => fault("webhook-too-many", ": too many events"),
                     _ => fault("webhook-error", ""),

@@ -82,7 +82,7 @@ impl WebhookSink {
     /// # Errors
     ///
     /// When there are no root certificates for TLS, and when the system refuses a thread. A server
-    /// that cannot be reached is no error.
+    /// that cannot be reached is not an error.
     pub fn start(settings: &WebhookSettings, name: &str, journal: &Journal) -> Result<Self> {
         let client = Client::new(settings)?;
         let cursor = journal.reader(name, Start::Kept);
@@ -249,7 +249,7 @@ impl Worker {
         self.link.set_fault(None);
         self.backoff.reset();
         if self.faults.recovered() {
-            tracing::info!("webhook: {} takes events again", self.link.url);
+            tracing::info!("webhook: {} accepts events again", self.link.url);
         }
     }
 

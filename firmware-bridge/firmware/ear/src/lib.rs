@@ -19,7 +19,7 @@ use firmware_bridge::pace::Pace;
 /// Samples a block: 20 ms at 24 kHz.
 pub const BLOCK_LEN: usize = 480;
 
-/// Blocks that the gate holds, which are sent with the sound behind them, and for how many it stays open: 0.1 s and 1 s.
+/// Blocks that the gate holds, which are sent with the sound after them, and for how many it stays open: 0.1 s and 1 s.
 const PRE_BLOCKS: usize = 5;
 const HOLD_BLOCKS: u32 = 50;
 
@@ -77,7 +77,7 @@ impl<'a, L: Lamp, F: FrontEnd> Ear<'a, L, F> {
     ///
     /// # Errors
     ///
-    /// The port's or the lamp's; the next call goes on.
+    /// The port's or the lamp's; the next call continues.
     pub fn poll<P: Read + ReadReady + Write + WriteReady>(
         &mut self,
         now_ms: u32,
@@ -108,7 +108,7 @@ impl<'a, L: Lamp, F: FrontEnd> Ear<'a, L, F> {
         self.microphone.capture(&mut self.node, block)
     }
 
-    /// The board was too late for so many samples.
+    /// The board was too late for this many samples.
     pub fn overrun(&mut self, n_samples: usize) {
         self.microphone.overrun(&mut self.node, n_samples);
     }

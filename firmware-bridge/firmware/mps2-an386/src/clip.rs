@@ -18,7 +18,7 @@ impl<const N: usize> Clip<N> {
     ///
     /// # Panics
     ///
-    /// When the clip is no whole number of blocks.
+    /// When the clip is not a whole number of blocks.
     pub fn start(now_ms: u32) -> Self {
         assert!(CLIP.len().is_multiple_of(N));
         Self { place: 0, n_samples: 0, last_ms: now_ms, elapsed_ms: 0 }

@@ -48,7 +48,7 @@ fn registers() -> &'static Registers {
     unsafe { &*(0x4000_4000 as *const Registers) }
 }
 
-/// The runtime's handler of all interrupts, for this board has no device crate that would name them.
+/// The runtime's handler of all interrupts, because this board has no device crate that would name them.
 ///
 /// # Safety
 ///
@@ -57,7 +57,7 @@ fn registers() -> &'static Registers {
 unsafe fn DefaultHandler(irq: i16) {
     assert!(irq == RX_IRQ, "interrupt {irq} was never enabled");
     let uart = registers();
-    // Before the receiver is emptied: a byte that comes behind the last look raises it again. Cleared afterwards, that byte would stay
+    // Before the receiver is emptied: a byte that comes after the last look raises it again. Cleared afterwards, that byte would stay
     // where it is for ever, and no other could come.
     // SAFETY: writing this bit clears the interrupt and nothing else.
     unsafe { uart.intclear.write(INT_RX) };

@@ -26,7 +26,7 @@ impl<'a> Constants<'a> {
     ///
     /// If they are no ONNX file.
     pub fn decode(file: &[u8], path: &'a Path) -> Result<Self> {
-        let model = ModelProto::decode(file).map_err(|e| Error::content(path, format!("no ONNX file: {e}")))?;
+        let model = ModelProto::decode(file).map_err(|e| Error::content(path, format!("not an ONNX file: {e}")))?;
         let graph = model.graph.ok_or_else(|| Error::content(path, "holds no graph"))?;
         let outputs = |(i, node): (usize, &NodeProto)| node.output.clone().into_iter().map(move |name| (name, i));
         let producers = graph.node.iter().enumerate().flat_map(outputs).collect();
@@ -72,7 +72,7 @@ impl<'a> Constants<'a> {
     /// the axis that it names.
     fn value(&self, name: &str) -> Result<Array> {
         let Some(node) = self.producer(name) else { return self.constant(name) };
-        let [q, scale, zero] = &node.input[..] else { return Err(self.wrong(&format!("{name} is no constant"))) };
+        let [q, scale, zero] = &node.input[..] else { return Err(self.wrong(&format!("{name} is not a constant"))) };
         if node.op_type != "DequantizeLinear" {
             return Err(self.wrong(&format!("{name} is computed by {}, not a constant", node.op_type)));
         }

@@ -32,7 +32,8 @@ const DRY_S: f64 = 0.05;
 /// the air's loss in the uppermost.
 const BY_OCTAVE: [f64; 7] = [1.2, 1.1, 1.0, 1.0, 0.9, 0.75, 0.5];
 const LOWEST_OCTAVE_HZ: f64 = 125.0;
-/// Distance at which a measured response is taken as it is, and the range of the factors for others.
+/// Distance at which a measured response is taken as it is, and the range of the factors for
+/// others.
 const MEASURED_AT_M: f64 = 2.0;
 const MEASURED_GAIN: (f64, f64) = (0.25, 2.0);
 /// Distance kept from the walls.
@@ -219,7 +220,7 @@ mod tests {
     /// doubled (M. Schroeder 1965).
     fn decay_s(response: &[f32]) -> f64 {
         let mut rest: Vec<f64> = response.iter().map(|&x| f64::from(x) * f64::from(x)).collect();
-        // Without the direct sound, which is no part of the decay.
+        // Without the direct sound, which is not part of the decay.
         rest[0] = 0.0;
         for i in (1..rest.len()).rev() {
             rest[i - 1] += rest[i];

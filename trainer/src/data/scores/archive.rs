@@ -23,7 +23,7 @@ impl<'a> Arrays<'a> {
     pub(crate) fn open(path: &'a Path) -> Result<Self> {
         let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
         let archive = zip::ZipArchive::new(file)
-            .map_err(|e| Error::content(path, format!("is no .npz file, or cut off: {e}")))?;
+            .map_err(|e| Error::content(path, format!("is not a .npz file, or is cut off: {e}")))?;
         Ok(Self { archive, path })
     }
 

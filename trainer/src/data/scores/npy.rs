@@ -77,7 +77,7 @@ impl Array {
             v if v.starts_with("False") => false,
             _ => return Err("header: fortran_order is neither True nor False".to_owned()),
         };
-        let shape = parse_shape(value(&header, "shape")?).ok_or("header: shape is no tuple of sizes")?;
+        let shape = parse_shape(value(&header, "shape")?).ok_or("header: shape is not a tuple of sizes")?;
         let too_large = || format!("shape {shape:?} is too large");
         let n = shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size)).ok_or_else(too_large)?;
         let expected = kind.size().and_then(|size| size.checked_mul(n)).ok_or_else(too_large)?;
@@ -109,7 +109,7 @@ impl Array {
         }
         let texts = self.elements().enumerate().map(|(row, bytes)| {
             let text = self.text(bytes)?;
-            text.ok_or_else(|| format!("row {row} is no Unicode text"))
+            text.ok_or_else(|| format!("row {row} is not a Unicode text"))
         });
         texts.collect()
     }
@@ -155,7 +155,7 @@ fn read_header(reader: &mut impl Read) -> Result<String, String> {
     let mut start = [0; 8];
     reader.read_exact(&mut start).map_err(cut)?;
     if start[..6] != *b"\x93NUMPY" {
-        return Err("is no numpy array".to_owned());
+        return Err("is not a numpy array".to_owned());
     }
     let mut length = [0; 4];
     let n_length = match start[6] {
@@ -170,7 +170,7 @@ fn read_header(reader: &mut impl Read) -> Result<String, String> {
     }
     let mut header = vec![0; length];
     reader.read_exact(&mut header).map_err(cut)?;
-    String::from_utf8(header).map_err(|_| "header is no text".to_owned())
+    String::from_utf8(header).map_err(|_| "header is not a text".to_owned())
 }
 
 /// What follows `'key':` in the header's dict.
@@ -293,7 +293,7 @@ mod tests {
         assert!(with("'<f4'", "(-3,)").contains("shape"));
         assert!(with("'<f4'", "(4294967296, 4294967296)").contains("too large"));
         assert!(with("'<f4'", "(1000000000000,)").contains("4000000000000 bytes expected, 0 found"));
-        assert!(read(b"PK\x03\x04....").contains("no numpy array"));
+        assert!(read(b"PK\x03\x04....").contains("not a numpy array"));
         assert!(read(b"\x93NUMPY\x09\x00\x00\x00").contains("format 9.0"));
         assert!(read(b"\x93NUMPY\x02\x00\xff\xff\xff\xff").contains("too long"));
         assert!(read(&header("<f4", &[1])[..50]).contains("truncated"));

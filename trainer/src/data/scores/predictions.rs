@@ -53,7 +53,7 @@ impl Predictions {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, is no scores file, lacks an array, or arrays do not fit each other.
+    /// If it cannot be read, is not a scores file, lacks an array, or arrays do not fit each other.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |message: String| Error::content(path, message);
         let mut arrays = Arrays::open(path)?;

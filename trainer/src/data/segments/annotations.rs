@@ -102,7 +102,7 @@ impl Columns {
         let sample = |at: usize, name: &str| {
             let text = field(at, name)?;
             let (seconds, ms) =
-                timestamp(text).ok_or_else(|| format!("{name}: {text:?} is no time of the form HH:MM:SS.mmm"))?;
+                timestamp(text).ok_or_else(|| format!("{name}: {text:?} is not a time of the form HH:MM:SS.mmm"))?;
             Ok::<_, String>(to_sample(seconds, ms, sample_rate))
         };
         let annotation_id = field(self.annotation_id, "annotation_id")?.to_owned();
@@ -153,7 +153,7 @@ struct Classes {
 
 impl Classes {
     fn add(&mut self, name: &str, id: &str, line: usize) -> Result<usize, String> {
-        let number: usize = id.parse().map_err(|_| format!("class_id: {id:?} is no whole number"))?;
+        let number: usize = id.parse().map_err(|_| format!("class_id: {id:?} is not a whole number"))?;
         if let Some(n) = self.n_classes.filter(|n| number >= *n) {
             return Err(format!("class_id: {number} is unknown; there are {n} classes, from 0"));
         }
@@ -245,7 +245,7 @@ mod tests {
     fn unknown_and_contradicting_classes() {
         let two = |a, b| message(&(row("a", a) + &row("b", b)));
         assert!(two("x,0", "y,44").contains("t.csv:3: class_id: 44 is unknown"));
-        assert!(two("x,0", "y,-1").contains("t.csv:3: class_id: \"-1\" is no whole number"));
+        assert!(two("x,0", "y,-1").contains("t.csv:3: class_id: \"-1\" is not a whole number"));
         assert!(two("x,0", "y,").contains("t.csv:3: class_id is empty"));
         assert!(two("x,0", "y,0").contains("t.csv:3: class_id: 0 is \"y\" here, but \"x\" in line 2"));
         assert!(two("x,0", "x,1").contains("t.csv:3: class: \"x\" has class_id 1 here, but 0 in line 2"));

@@ -31,11 +31,11 @@ impl Hdf5 {
     ///
     /// # Errors
     ///
-    /// A message, if it is no HDF5 file or is truncated.
+    /// A message, if it is not an HDF5 file or is truncated.
     pub fn open(path: &Path) -> Result<Self, String> {
         // The library's own message for a missing file is long and says less.
         std::fs::File::open(path).map_err(|e| e.to_string())?;
-        let file = File::open(path).map_err(|e| format!("no HDF5 file that can be read: {e}"))?;
+        let file = File::open(path).map_err(|e| format!("not a readable HDF5 file: {e}"))?;
         Ok(Self { path: path.to_owned(), file: Mutex::new(file), lengths: HashMap::new() })
     }
 

@@ -134,9 +134,9 @@ impl SegmentSet {
     ///
     /// # Errors
     ///
-    /// If the table is wrong, the file is no HDF5 file, a row's data set is missing or is not of
-    /// float32 and one dimension, a segment begins at or past its recording's end (unless allowed),
-    /// or an option does not hold.
+    /// If the table is wrong, the file is not an HDF5 file, a row's data set is missing or is not
+    /// of float32 and one dimension, a segment begins at or past its recording's end (unless
+    /// allowed), or an option does not hold.
     pub fn epic_sounds(csv: &Path, hdf5: &Path, frontend: &FrontendConfig, options: &Options) -> Result<Self> {
         let (segments, labels) = annotations::read(csv, frontend.sample_rate, options.n_classes)?;
         let mut file = Hdf5::open(hdf5).map_err(|message| Error::input(hdf5, None, message))?;

@@ -39,8 +39,8 @@ impl ViewLength {
     ///
     /// # Errors
     ///
-    /// If `seconds` is no positive number or the front end does not pad: then a short segment may
-    /// have no frame at all.
+    /// If `seconds` is not a positive number or the front end does not pad: then a short segment
+    /// may have no frame at all.
     pub fn new(seconds: f64, frontend: &FrontendConfig) -> Result<Self> {
         frontend.validate()?;
         if !frontend.centre_padding {

@@ -26,7 +26,7 @@ use serde::Serialize;
 /// The limits of the search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Goal {
-    /// Most false alarms an hour, of all classes together, where none of the classes is to be
+    /// Most false alarms per hour, of all classes together, where none of the classes is to be
     /// heard.
     pub max_false_alarms: f64,
     /// Longest windows that may be chosen, milliseconds.
@@ -55,7 +55,7 @@ pub struct Calibration {
 ///
 /// # Errors
 ///
-/// If the longest window is shorter than one output, or the result is no valid decision.
+/// If the longest window is shorter than one output, or the result is not a valid decision.
 pub fn calibrate(manifest: &Manifest, material: &[Material], tests: &[Material], goal: &Goal) -> Result<Calibration> {
     let period_ms = Rules::new(manifest, &manifest.decision).frame_period_s * 1e3;
     if f64::from(goal.max_window_ms) < period_ms.floor() {

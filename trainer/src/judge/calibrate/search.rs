@@ -56,7 +56,7 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
     };
     decision.classes = labels().map(started).collect();
     let period_ms = Rules::new(manifest, &decision).frame_period_s * 1e3;
-    // The least number of milliseconds that is so many frames.
+    // The least number of milliseconds that is this many frames.
     let frames_ms = |n: u32| (f64::from(n) * period_ms).floor() as u32;
     let windows: Vec<u32> = WINDOWS.iter().map(|n| frames_ms(*n)).filter(|ms| *ms <= goal.max_window_ms).collect();
 

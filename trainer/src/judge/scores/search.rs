@@ -148,7 +148,7 @@ impl Ensemble<'_> {
             }
             if let Some(at) = set.iter().position(|&p| !(p.is_finite() && p >= 0.0)) {
                 let (row, class, score) = (at / n_classes, at % n_classes, set[at]);
-                let message = format!("model {model}, row {row}: score {score} of class {class} is no posterior");
+                let message = format!("model {model}, row {row}: score {score} of class {class} is not a posterior");
                 return Err(Error::Usage(message));
             }
         }

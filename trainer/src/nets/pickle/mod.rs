@@ -33,7 +33,7 @@ const MAX_GROWTH: u64 = 8;
 ///
 /// The state dict is the entry `model_state` or `state_dict` of the file's dict if there is one
 /// that is a dict, and else the file's dict. Integers, such as the counters of batch norm, and what
-/// is no tensor are left out.
+/// is not a tensor are left out.
 ///
 /// # Errors
 ///

@@ -51,7 +51,7 @@ impl Layout<'_> {
     }
 }
 
-/// The tensor that a value is; none for what is no tensor.
+/// The tensor that a value is; none for what is not a tensor.
 ///
 /// # Errors
 ///

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn cost_counts_the_multiplications_of_each_layer() {
         let cost = cost(&layers(), 16, 3, 0.01);
-        // Rates 50, 25, 12.5 frames a second; bands 8, 4, 4; and the head.
+        // Rates 50, 25, 12.5 frames per second; bands 8, 4, 4; and the head.
         let expected = 50.0 * 8.0 * 80.0 + 25.0 * 4.0 * 216.0 + 12.5 * 4.0 * 432.0 + 12.5 * 24.0;
         assert!((cost.mmac_per_second * 1e6 - expected).abs() < 1.0, "{cost:?}");
         assert_eq!(cost.n_params, 80 + 4 + 216 + 6 + 432 + 8 + 27);

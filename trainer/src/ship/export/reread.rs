@@ -24,7 +24,7 @@ const HEAD: [&str; 2] = ["head.weight", "head.bias"];
 ///
 /// # Errors
 ///
-/// If the file is no such network: another program's, of 8 bits, or with other nodes than
+/// If the file is not such a network: another program's, of 8 bits, or with other nodes than
 /// convolutions.
 pub fn student(file: &[u8], path: &Path, n_mels: usize) -> Result<Student> {
     let graph = graph(file, path)?;
@@ -100,7 +100,7 @@ pub fn with_head(file: &[u8], path: &Path, (weight, bias): (&Tensor, &Tensor), n
 }
 
 fn decode(file: &[u8], path: &Path) -> Result<ModelProto> {
-    ModelProto::decode(file).map_err(|e| Error::content(path, format!("no ONNX file: {e}")))
+    ModelProto::decode(file).map_err(|e| Error::content(path, format!("not an ONNX file: {e}")))
 }
 
 fn graph(file: &[u8], path: &Path) -> Result<GraphProto> {
@@ -130,7 +130,7 @@ fn layer(node: &NodeProto, shape: &[i64]) -> std::result::Result<ConvLayer, Stri
     let (&[channels, _, kernel_t, kernel_f], Some(&[stride_t, stride_f]), Some(&[0, pad_f, 0, _])) =
         (shape, attribute("strides"), attribute("pads"))
     else {
-        return Err(format!("node {:?} is no convolution over time and frequency that is valid in time", node.name));
+        return Err(format!("node {:?} is not a convolution over time and frequency that is valid in time", node.name));
     };
     let dilation_t = match attribute("dilations") {
         None => 1,

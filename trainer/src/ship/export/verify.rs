@@ -15,7 +15,7 @@ use tch::Tensor;
 pub const TOLERANCE: f32 = 1e-4;
 /// Largest allowed root mean square of the differences of the 8-bit network's logits from those of
 /// fake quantization, as a share of the logits' own. The two round alike but for values half way
-/// between two steps, and each such step is carried on by the layers behind it.
+/// between two steps, and each such step is carried on by the layers after it.
 pub const INT8_TOLERANCE: f32 = 0.02;
 
 /// Largest absolute differences of a logit.

@@ -48,7 +48,7 @@ impl Grid {
                 let sorted = values.f_sort(0, false)?.0;
                 let last = sorted.size()[0] - 1;
                 let cut = ((1.0 - settings.percentile / 100.0) * last as f64).round() as i64;
-                // Where zero is the end of the range, as behind a ReLU, nothing is cut off there.
+                // Where zero is the end of the range, as after a ReLU, nothing is cut off there.
                 let low = if low >= 0.0 { low } else { sorted.f_double_value(&[cut])? };
                 Ok(Self::of_range(low, sorted.f_double_value(&[last - cut])?))
             }

@@ -111,10 +111,8 @@ impl Figures {
             writeln!(text, "{n_folds}; false alarms of {} clips of other sounds and your other classes", self.n_others);
         if let Some((n_same, n)) = self.unchanged {
             let share = 100.0 * n_same as f64 / n.max(1) as f64;
-            let _ = writeln!(
-                text,
-                "old classes: {share:.1} % of {n} windows of other sounds are called what they were before"
-            );
+            let _ =
+                writeln!(text, "old classes: {share:.1} % of {n} windows of other sounds keep the label that they had");
         }
         text
     }

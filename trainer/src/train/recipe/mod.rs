@@ -145,7 +145,7 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is no valid TOML, holds an unknown key (the line is named) or a
+    /// If the file cannot be read, is not valid TOML, holds an unknown key (the line is named) or a
     /// value out of range.
     pub fn load(path: &Path) -> Result<(Self, PathBuf)> {
         let (text, path) = read(path)?;

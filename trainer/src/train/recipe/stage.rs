@@ -5,7 +5,7 @@ use crate::train::loss::Loss;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// One training: where it starts and how it goes on.
+/// One training: where it starts and how it continues.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {

@@ -3,7 +3,7 @@
 //! Enters: how scenes are composed, of what, and the tagger. Leaves: [`Scene`]s by number, composed
 //! and heard by the tagger when they are first asked for, and kept in the cache. A scene depends on
 //! the settings, the recordings and its number alone, and its file is complete once it has its
-//! name: what was interrupted goes on where it stopped. The recordings are read when the first
+//! name: what was interrupted continues where it stopped. The recordings are read when the first
 //! scene has to be composed. Scenes are made on the threads that ask for them.
 
 use crate::common::random::{Purpose, rng_for};

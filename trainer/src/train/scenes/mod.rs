@@ -49,8 +49,8 @@ impl<'a> SceneLearner<'a> {
     ///
     /// # Errors
     ///
-    /// If it is no stage on scenes, a scene cannot be made, or libtorch cannot allocate the state
-    /// of the optimiser.
+    /// If it is not a stage on scenes, a scene cannot be made, or libtorch cannot allocate the
+    /// state of the optimiser.
     pub fn new(
         header: &Header,
         index: usize,

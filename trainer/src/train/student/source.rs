@@ -198,8 +198,8 @@ impl Source {
         Ok(())
     }
 
-    /// Writes the crop from frame `start` on, as it is. A background goes on: a recording too short
-    /// for the crop is repeated.
+    /// Writes the crop from frame `start` on, as it is. A background continues: a recording too
+    /// short for the crop is repeated.
     ///
     /// # Errors
     ///

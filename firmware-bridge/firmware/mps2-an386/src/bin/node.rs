@@ -42,7 +42,7 @@ fn main() -> ! {
             Ok(heard) => {
                 n_onsets += heard.n_onsets;
                 if heard.stopped {
-                    // What waits when the daemon says stop is let go of, and that is no loss.
+                    // What waits when the daemon says stop is let go of, and that is not a loss.
                     finish(&Stats { frames_dropped, ..ear.stats() }, n_onsets, port.n_lost());
                 }
             }

@@ -53,11 +53,11 @@ fn files_that_are_no_hdf5_or_are_cut() {
     let files = Files::new();
     let csv = files.annotations(&[("v", 0, 10)]);
     assert_holds(&message(&csv, &files.path("none.hdf5")), &["none.hdf5: No such file"]);
-    assert_holds(&message(&csv, &files.write("text.hdf5", "no audio")), &["text.hdf5: no HDF5 file"]);
+    assert_holds(&message(&csv, &files.write("text.hdf5", "no audio")), &["text.hdf5: not a readable HDF5 file"]);
     let path = files.hdf5(&[("v", &noise(50_000, 1))]);
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
-    assert_holds(&message(&csv, &path), &["audio.hdf5: no HDF5 file that can be read", "truncated file"]);
+    assert_holds(&message(&csv, &path), &["audio.hdf5: not a readable HDF5 file", "truncated file"]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Layer {
     }
 }
 
-/// Attention and hidden layer, each behind a norm and beside a shortcut.
+/// Attention and hidden layer, each after a norm and beside a shortcut.
 #[derive(Debug)]
 struct Block {
     norm1: Layer,

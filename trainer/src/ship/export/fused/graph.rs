@@ -160,7 +160,7 @@ impl Backbone<'_> {
         Ok(h)
     }
 
-    /// A convolution, padded so that a stride of 1 keeps the size, with the batch norm behind it;
+    /// A convolution, padded so that a stride of 1 keeps the size, with the batch norm after it;
     /// `names` are theirs.
     fn normalised(&mut self, names: &[String; 2], input: &str, stride: [i64; 2]) -> Result<String> {
         let [convolution, norm] = names;
