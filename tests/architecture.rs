@@ -111,8 +111,9 @@ fn a_daemon_without_evaluation_draws_nothing() {
 }
 
 #[test]
-fn only_audio_knows_the_decoders() {
+fn only_audio_knows_the_decoders_and_the_encoder() {
     assert_known_by("edge/src/audio", |name| name == "symphonia");
+    assert_known_by("edge/src/audio/flac.rs", |name| name == "flacenc");
 }
 
 #[test]

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use edge::Result;
 use edge::capture::Mono;
+use edge::clips::{ClipSettings, Clips};
 use edge::decide::Rules;
 use edge::engine::{Engine, Precision};
 use edge::model::Model;
@@ -44,6 +46,37 @@ fn storing_a_device_block_does_not_allocate_even_in_an_overrun() {
     });
     assert_eq!(n_allocations, 0);
     assert!(n_gaps >= 9 && status.snapshot().n_overruns >= 9, "{:?}", status.snapshot());
+}
+
+#[test]
+fn keeping_the_last_seconds_for_clips_does_not_allocate() {
+    let dir = tempfile::tempdir().unwrap();
+    let second = Duration::from_secs(1);
+    let settings = ClipSettings {
+        folder: dir.path().join("clips"),
+        pre_roll: second,
+        post_roll: second,
+        max_length: 5 * second,
+        max_bytes: 1_000_000,
+        max_age: 86_400 * second,
+    };
+    let clips = Clips::start(&settings).unwrap();
+    let recent = clips.listen_to("ear");
+    recent.begin(48_000, 0);
+    let block: Vec<f32> = (0..4096).map(|n| (n as f32 * 0.3).sin()).collect();
+    let n_allocations = count_allocations(|| {
+        // A minute, which is several times what is kept.
+        for turn in 0..700 {
+            recent.push(&block, None);
+            if turn % 5 == 4 {
+                recent.gap(17);
+                recent.expect();
+            }
+        }
+        recent.end();
+    });
+    assert_eq!(n_allocations, 0);
+    clips.finish(Instant::now() + second);
 }
 
 /// A network of a few lines: the last pulse's loudest value speaks for class 1.

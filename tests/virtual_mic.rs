@@ -280,6 +280,36 @@ fn final_status(stderr: &[String]) -> Value {
 }
 
 #[test]
+fn devices_says_what_a_microphone_brings() {
+    let tone =
+        |gain: f32| -> Vec<f32> { (0..48_000).map(|n| (gain * (n as f32 * 0.13).sin()).clamp(-1.0, 1.0)).collect() };
+    let listen = |config: &AlsaConfig, device: &str| {
+        let mut command = Command::new(earwitness_bin());
+        command.args(["devices", "--json", "--listen", device]);
+        config.configure(&mut command);
+        Process::start(&mut command).finish(Duration::from_secs(30))
+    };
+    for (gain, peak_dbfs, hint) in [
+        (0.1, -20.0, None),
+        (0.001, -60.0, Some("nothing was louder than -60 dBFS")),
+        (8.0, 0.0, Some("it clips: turn its gain down")),
+        (0.0, -120.0, Some("nothing but zeros")),
+    ] {
+        let output = listen(&AlsaConfig::unpaced(&tone(gain)), "virtmic");
+        assert!(output.status.success(), "{output:#?}");
+        let heard: Value = serde_json::from_str(&output.stdout[0]).unwrap();
+        assert_eq!(heard["peak_dbfs"], peak_dbfs, "{heard}");
+        assert!(heard["heard_s"].as_f64().unwrap() >= 3.0, "{heard}");
+        let hints = heard["hints"].as_array().unwrap();
+        assert_eq!(hints.len(), usize::from(hint.is_some()), "{heard}");
+        assert!(hint.is_none_or(|words| hints[0].as_str().unwrap().contains(words)), "{heard}");
+    }
+    let output = listen(&AlsaConfig::without_devices(), "kinect");
+    assert_eq!(output.status.code(), Some(1), "{output:#?}");
+    assert!(output.stderr.len() == 1 && output.stderr[0].contains("no capture device found"), "{output:#?}");
+}
+
+#[test]
 fn no_capture_device_is_one_clear_line_and_waited_for() {
     let config = AlsaConfig::without_devices();
     for device in [None, Some("kinect")] {

@@ -1,5 +1,6 @@
 //! Claim: events reach a real HTTP server at least once and in order, whatever the server and the
-//! daemon go through meanwhile, and a server that is away holds up nobody.
+//! daemon go through meanwhile, and a server that is away holds up nobody. Needs the Debian packages
+//! openssl and python3.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use tests::binary::{Output, Process};
+use tests::broker::openssl;
 use tests::daemon;
 use tests::http::{Behaviour, Request, Server};
 use tests::tiny::{Sound, TONE_AND_NOISE, events, names, tones};
@@ -161,6 +163,59 @@ fn a_daemon_that_is_killed_posts_everything_that_it_has_printed() {
     assert!(daemon.finish(10 * SECOND).status.success());
 }
 
+/// An authority of one's own in `ca.pem`, a certificate for 127.0.0.1 that it has signed in
+/// `signed.pem`, and one of nobody else's in `usual.pem`, for another name, as people make them.
+fn certificates(dir: &Path) {
+    let run = |args: &str| openssl(dir, &args.split(' ').collect::<Vec<_>>());
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    run(&format!("req -x509 {key} -days 30 -subj /CN=home -keyout ca.key -out ca.pem"));
+    run(&format!("req -x509 {key} -days 30 -subj /CN=localhost -keyout usual.key -out usual.pem"));
+    run(&format!("req -new {key} -keyout signed.key -out signed.csr -subj /CN=server"));
+    fs::write(dir.join("extensions"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    run(
+        "x509 -req -in signed.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out signed.pem",
+    );
+}
+
+/// TLS in front of `server`, and its port.
+fn tls_front(dir: &Path, certificate: &str, server: &Server) -> (Process, String) {
+    let mut command = Command::new("python3");
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls_front.py"));
+    command.args([dir.join(format!("{certificate}.pem")), dir.join(format!("{certificate}.key"))]);
+    let mut front = Process::start(command.arg(server.port.to_string()));
+    front.wait_until("the port", 10 * SECOND, |front| !front.stdout().is_empty());
+    let port = front.stdout()[0].clone();
+    (front, port)
+}
+
+#[test]
+fn a_server_of_ones_own_is_trusted_by_its_authority_or_by_its_own_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
+    let home = |at: usize| {
+        let home = dir.path().join(at.to_string());
+        fs::create_dir(&home).unwrap();
+        home
+    };
+    let trusted = [("signed", "ca.pem"), ("signed", "signed.pem"), ("usual", "usual.pem")];
+    for (at, (certificate, ca_file)) in trusted.into_iter().enumerate() {
+        let server = Server::start(OK);
+        let (_front, port) = tls_front(dir.path(), certificate, &server);
+        let config = format!("[[webhook]]\nurl = \"https://127.0.0.1:{port}/hook\"\nca_file = \"../{ca_file}\"");
+        let output = finish(&mut run(&home(at), TONE_AND_NOISE, true, &config));
+        assert_eq!(bodies(&server.taken()), output.stdout, "{certificate}: {:#?}", output.stderr);
+    }
+    for (at, more) in ["", "ca_file = \"../ca.pem\"\n"].into_iter().enumerate() {
+        let server = Server::start(OK);
+        let (_front, port) = tls_front(dir.path(), "usual", &server);
+        let config = format!("[[webhook]]\nurl = \"https://127.0.0.1:{port}/hook\"\n{more}");
+        let output = finish(&mut run(&home(10 + at), TONE_AND_NOISE, true, &config));
+        assert!(server.taken().is_empty() && output.stdout.len() == 4);
+        let said = output.stderr.iter().filter(|line| line.contains("is not trusted") && line.contains("with ca_file"));
+        assert_eq!(said.count(), 1, "{more}: {:#?}", output.stderr);
+    }
+}
+
 #[test]
 fn what_is_wrong_with_a_webhook_is_said_with_file_and_line() {
     let dir = tempfile::tempdir().unwrap();
@@ -176,6 +231,15 @@ fn what_is_wrong_with_a_webhook_is_said_with_file_and_line() {
         ),
         ("[[webhook]]\nurl = \"http://a\"\nheaders = { \"a b\" = \"c\" }", "ear.toml:12: webhook.headers"),
         ("[[webhook]]\nlabels = [\"tone\"]", "webhook"),
+        (
+            "[[webhook]]\nurl = \"http://a\"\nca_file = \"ear.toml\"",
+            "ear.toml:12: webhook.ca_file: a certificate is given but http://a/.. is not encrypted",
+        ),
+        (
+            "[[webhook]]\nurl = \"http://a\"\n[[webhook]]\nurl = \"https://a\"\nca_file = \"ear.toml\"",
+            "ear.toml: no certificate in it",
+        ),
+        ("[[webhook]]\nurl = \"https://a\"\nca_file = \"none.pem\"", "ear.toml:12: webhook.ca_file: "),
         ("[[webhook]]\nurl = \"http://a\"\nlabels = [\"tune\"]", "tune"),
     ];
     for (config, words) in cases {

@@ -15,6 +15,7 @@
 //! | [`event`] | main | onsets and offsets | JSON objects |
 //! | [`journal`] | main | events | records, in memory and on disk, at each sink's own pace |
 //! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
+//! | [`clips`] | `clips` | mono samples, events | FLAC files, where they are wanted |
 //!
 //! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
 //! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
@@ -68,6 +69,7 @@
 pub mod audio;
 pub mod capture;
 pub mod clip;
+pub mod clips;
 pub mod clock;
 pub mod config;
 pub mod daemon;

@@ -4,11 +4,14 @@
 //! Channels are mixed to their mean, unless others are chosen. Packets that cannot be decoded or
 //! found become silence of their length, so that what follows keeps its time; a file that ends too
 //! early yields what is intact. Both are reported by [`AudioReader::damage`]. A file from which
-//! nothing can be decoded is an error.
+//! nothing can be decoded is an error. [`write_flac`] is the way back.
 
 mod container;
+mod flac;
 mod packets;
 mod wav;
+
+pub use flac::{MAX_FLAC_RATE_HZ, to_16_bits, write_flac};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -16,11 +16,11 @@ use crate::fault::Fault;
 use crate::mono::Balance;
 
 /// Two steps of 16 bits.
-const MUTED: f32 = 2.5 / 32_768.0;
+pub(super) const MUTED: f32 = 2.5 / 32_768.0;
 const MUTED_S: u32 = 10;
 
 /// -40 dBFS.
-const LOW: f32 = 0.01;
+pub(super) const LOW: f32 = 0.01;
 const LOW_S: u32 = 60;
 
 /// A second counts as loud from this mean square on: -50 dBFS.

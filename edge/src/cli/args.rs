@@ -10,6 +10,8 @@ use edge::Result;
 use edge::capture::{FileSpec, RawFormat, SourceSpec};
 use edge::config::{ChannelChoice, Overrides, at_home};
 use edge::engine::PrecisionChoice;
+use jiff::Timestamp;
+use uuid::Uuid;
 
 /// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio
 /// never leaves the device.
@@ -41,6 +43,11 @@ pub(super) enum Command {
     Evaluate(EvaluateArgs),
     /// List the capture devices of this machine
     Devices(DevicesArgs),
+    /// List the sound that was kept of events, mark what is right and wrong, export it for training
+    ///
+    /// Clips are kept where the configuration has a folder for them, [clips] (docs/clips.md).
+    /// Without one of --mark, --delete and --export, they are listed.
+    Clips(ClipsArgs),
     /// Measure how fast the model runs on this machine
     Bench(BenchArgs),
     /// Validate a configuration and describe what it does
@@ -171,7 +178,52 @@ pub(super) struct EvaluateArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct DevicesArgs {
-    /// Print one JSON document: a list of {"id", "name", "usb", "is_default", "format", "error"}
+    /// Listen to one for three seconds instead, the default one or as --device names it, and say
+    /// how loud it is and what could be better: gain, clipping, offset
+    #[arg(long, value_name = "NAME", num_args = 0..=1)]
+    pub(super) listen: Option<Option<String>>,
+    /// One JSON document: a list of {"id", "name", "usb", "is_default", "format", "error"}; with
+    /// --listen, {"device", "heard_s", "level_dbfs", "peak_dbfs", "n_clipped", "hints"}
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ClipsArgs {
+    /// Configuration file of the daemon, which names the folder of the clips
+    #[arg(long, value_name = "FILE", required_unless_present = "folder", conflicts_with = "folder")]
+    pub(super) config: Option<PathBuf>,
+    /// The folder of the clips, instead
+    #[arg(long, value_name = "DIR")]
+    pub(super) folder: Option<PathBuf>,
+    /// Only of events since then: a time, or a span until now such as 90min, 24h or 7d
+    #[arg(long, value_name = "TIME", value_parser = super::time::since)]
+    pub(super) since: Option<Timestamp>,
+    /// Only of events of this label
+    #[arg(long, value_name = "LABEL")]
+    pub(super) label: Option<String>,
+    /// Only of events of this source
+    #[arg(long = "source", value_name = "NAME")]
+    pub(super) source_name: Option<String>,
+    /// Say what the clip of this event is, with one of the next three
+    #[arg(long, value_name = "ID", group = "action", requires = "verdict")]
+    pub(super) mark: Option<Uuid>,
+    /// It is what the event says
+    #[arg(long, group = "verdict", requires = "mark")]
+    pub(super) right: bool,
+    /// It is the sound of this label; "background" for none that has a label
+    #[arg(long, value_name = "LABEL", group = "verdict", requires = "mark")]
+    pub(super) wrong: Option<String>,
+    /// Take back what was said
+    #[arg(long, group = "verdict", requires = "mark")]
+    pub(super) unmark: bool,
+    /// Delete the clip of this event
+    #[arg(long, value_name = "ID", group = "action")]
+    pub(super) delete: Option<Uuid>,
+    /// Copy what is marked into this folder, for earwitness-train fit --data
+    #[arg(long, value_name = "DIR", group = "action")]
+    pub(super) export: Option<PathBuf>,
+    /// One JSON document: a list of clips, the clip that was marked or deleted, or what was exported
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -285,6 +337,20 @@ mod tests {
         assert_eq!(run.overrides().unwrap().source, Some(SourceSpec::File(FileSpec { path })));
         let empty = Args::try_parse_from(["earwitness", "run", "--device", ""]).unwrap_err().to_string();
         assert!(empty.contains("--device"), "{empty}");
+    }
+
+    #[test]
+    fn a_mark_needs_a_verdict_and_only_one_thing_is_done_at_a_time() {
+        let id = "01a2208b-e171-73e2-a1dc-52870e4c50ce";
+        let parses = |args: &[&str]| Args::try_parse_from([&["earwitness", "clips"], args].concat()).is_ok();
+        let folder = ["--folder", "clips"];
+        let with = |args: &[&str]| parses(&[&folder, args].concat());
+        assert!(with(&[]) && with(&["--since", "24h", "--label", "dog", "--source", "ear", "--json"]));
+        assert!(with(&["--mark", id, "--right"]) && with(&["--mark", id, "--wrong", "dog"]));
+        assert!(with(&["--mark", id, "--unmark"]) && with(&["--delete", id]) && with(&["--export", "out"]));
+        assert!(!with(&["--mark", id]) && !with(&["--right"]) && !with(&["--mark", "../etc", "--right"]));
+        assert!(!with(&["--mark", id, "--right", "--wrong", "dog"]) && !with(&["--delete", id, "--export", "out"]));
+        assert!(!parses(&[]) && !with(&["--config", "c.toml"]) && !with(&["--since", "yesterday evening"]));
     }
 
     #[test]

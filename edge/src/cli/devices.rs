@@ -1,4 +1,4 @@
-//! `earwitness devices`: lists what can be listened to.
+//! `earwitness devices`: lists what can be listened to, or says what one of them brings.
 
 use edge::Result;
 
@@ -11,6 +11,9 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
     use super::stdout_error;
 
     edge::logging::start("error")?;
+    if let Some(device) = &args.listen {
+        return listen(device.as_deref(), args.json);
+    }
     let devices = {
         let _quiet = quiet::Quiet::new();
         edge::capture::devices()?
@@ -41,6 +44,28 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What a device brings in so long.
+#[cfg(feature = "mic")]
+const LISTENING: std::time::Duration = std::time::Duration::from_secs(3);
+
+#[cfg(feature = "mic")]
+fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
+    use std::io::Write;
+
+    let heard = {
+        let _quiet = quiet::Quiet::new();
+        edge::capture::listen(device, LISTENING)?
+    };
+    let text = if as_json {
+        serde_json::to_string(&heard).unwrap_or_else(|error| unreachable!("it has only string keys: {error}")) + "\n"
+    } else {
+        let edge::capture::Impression { device, heard_s, level_dbfs, peak_dbfs, hints, .. } = &heard;
+        let hints: String = hints.iter().map(|hint| format!("hint    {hint}\n")).collect();
+        format!("device  {device}\nheard   {heard_s} s, level {level_dbfs} dBFS, peak {peak_dbfs} dBFS\n{hints}")
+    };
+    std::io::stdout().write_all(text.as_bytes()).map_err(super::stdout_error)
 }
 
 #[cfg(not(feature = "mic"))]

@@ -6,11 +6,13 @@ mod args;
 mod bench;
 mod check;
 mod classify;
+mod clips;
 mod devices;
 #[cfg(feature = "evaluate")]
 mod evaluate;
 mod generate;
 mod run;
+mod time;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -32,6 +34,7 @@ pub fn main() -> ExitCode {
         Command::Classify(args) => return finish(classify::classify(&args)),
         #[cfg(feature = "evaluate")]
         Command::Evaluate(args) => return finish(evaluate::evaluate(&args)),
+        Command::Clips(args) => clips::clips(&args),
         Command::Devices(args) => devices::devices(&args),
         Command::Bench(args) => bench::bench(&args, start),
         Command::Check(args) => check::check(&args),

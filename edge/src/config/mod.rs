@@ -53,6 +53,8 @@ pub struct Config {
     pub mqtt: MqttSection,
     /// HTTP servers that events are posted to.
     pub webhook: Vec<WebhookSection>,
+    /// Where the sound of events is kept.
+    pub clips: ClipsSection,
     /// The listener for Prometheus, if there is one.
     pub metrics: MetricsSection,
     /// What to log.
@@ -282,6 +284,8 @@ pub struct WebhookSection {
     /// Address to which each event is posted, `http://` or `https://`. Logs show its host only.
     #[serde(deserialize_with = "values::parsed")]
     pub url: Option<WebhookUrl>,
+    /// Certificates that are trusted in place of the system's, PEM or DER; needs `https://`.
+    pub ca_file: Option<PathBuf>,
     /// The only labels whose events are posted.
     pub labels: Option<Vec<String>>,
     /// Phases that are posted.
@@ -292,6 +296,29 @@ pub struct WebhookSection {
     /// Body of the request; fields of the event such as `{{label}}` are filled in.
     #[serde(deserialize_with = "values::parsed")]
     pub template: Option<Template>,
+}
+
+/// `[clips]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClipsSection {
+    /// Folder in which the sound of each event is kept, as FLAC ([Clips](clips.md)).
+    pub folder: Option<PathBuf>,
+    /// Sound before the onset.
+    #[serde(deserialize_with = "values::roll_s")]
+    pub pre_roll_s: Option<f64>,
+    /// Sound after the offset.
+    #[serde(deserialize_with = "values::roll_s")]
+    pub post_roll_s: Option<f64>,
+    /// Length of the longest clip, with the sound before and after the event.
+    #[serde(deserialize_with = "values::clip_length_s")]
+    pub max_length_s: Option<f64>,
+    /// Size of all clips together, above which the oldest are removed.
+    #[serde(deserialize_with = "values::clips_mb")]
+    pub max_mb: Option<u32>,
+    /// Age at which a clip is removed.
+    #[serde(deserialize_with = "values::max_age_days")]
+    pub max_age_days: Option<u32>,
 }
 
 /// `[metrics]`

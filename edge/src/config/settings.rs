@@ -1,6 +1,7 @@
 //! What the daemon runs by: a configuration file and the command line's overrides enter, complete
 //! and consistent settings leave. What they mean for a model's labels is in `reporting`.
 
+mod clips;
 mod journal;
 mod mqtt;
 mod reporting;
@@ -17,6 +18,7 @@ use self::reporting::Selection;
 use super::values::{TOPIC_LEVEL, is_topic_level};
 use super::{ChannelChoice, Config, MetricsSection, Source};
 use crate::capture::{RawFormat, SourceSpec};
+use crate::clips::ClipSettings;
 use crate::engine::PrecisionChoice;
 use crate::error::{Error, Result};
 use crate::journal::JournalSettings;
@@ -80,6 +82,8 @@ pub struct Settings {
     pub mqtt: Option<MqttSettings>,
     /// HTTP servers that events are posted to.
     pub webhooks: Vec<WebhookSettings>,
+    /// Which clips are kept, if any.
+    pub clips: Option<ClipSettings>,
     /// Where figures are given to who asks, if anywhere.
     pub metrics: Option<SocketAddr>,
     /// What to log, a filter of the tracing library.
@@ -131,6 +135,7 @@ impl Settings {
             journal,
             mqtt,
             webhooks,
+            clips: clips::clips(&config.clips, &file)?,
             notices: notice.into_iter().collect(),
             metrics: metrics(&config.metrics, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
@@ -153,11 +158,13 @@ impl Settings {
             ("journal", self.journal != newer.journal),
             ("mqtt", self.mqtt != newer.mqtt),
             ("webhook", self.webhooks != newer.webhooks),
+            ("clips", self.clips != newer.clips),
             ("metrics", self.metrics != newer.metrics),
         ];
         let old = std::mem::replace(self, newer);
         (self.name, self.sources, self.config.model) = (old.name, old.sources, old.config.model);
         (self.journal, self.mqtt, self.webhooks, self.metrics) = (old.journal, old.mqtt, old.webhooks, old.metrics);
+        self.clips = old.clips;
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
     }
 
@@ -173,6 +180,17 @@ impl Settings {
         match self.file.error(&key, &error) {
             located @ Error::Config { .. } if !self.source_is_typed => located,
             _ => error,
+        }
+    }
+
+    /// An error about the webhook at `index`, with the place where the configuration names it.
+    pub fn webhook_error(&self, index: usize, error: Error) -> Error {
+        match error {
+            Error::Usage { option, reason } => {
+                let key = option.strip_prefix("webhook.").map(|key| format!("webhook.{index}.{key}"));
+                self.file.error(&key.unwrap_or(option), reason)
+            }
+            other => other,
         }
     }
 

@@ -84,6 +84,19 @@ pub(super) fn keep_days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32
     checked(from, "0 to 3650 days", |value| (0..=3650).contains(value))
 }
 
+/// Sound before or after an event.
+pub(super) fn roll_s<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    checked(from, "0 to 60 seconds", |value: &f64| (0.0..=60.0).contains(value))
+}
+
+pub(super) fn clip_length_s<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    checked(from, "1 to 300 seconds", |value: &f64| (1.0..=300.0).contains(value))
+}
+
+pub(super) fn clips_mb<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    checked(from, "1 to 10000000 megabytes", |value| (1..=10_000_000).contains(value))
+}
+
 /// HTTP headers, whose names are tokens (RFC 9110, 5.6.2).
 pub(super) fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Template>, D::Error> {
     let texts = BTreeMap::<String, String>::deserialize(from)?;

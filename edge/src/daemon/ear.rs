@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use crate::capture::{self, Condition};
+use crate::clips::Clips;
 use crate::config::SourceSettings;
 use crate::decide::{Rules, Transition};
 use crate::engine::Engine;
@@ -33,6 +34,15 @@ pub(super) struct Ear {
     started: Instant,
 }
 
+/// What all ears have in common.
+pub(super) struct Common<'a> {
+    pub(super) model: &'a Model,
+    pub(super) rules: &'a Rules,
+    pub(super) quiet_hours: &'a [Option<QuietHours>],
+    pub(super) stop: &'a Arc<AtomicBool>,
+    pub(super) clips: Option<&'a Clips>,
+}
+
 /// A source that takes longer to open is not heard until it does.
 const OPENING: Duration = Duration::from_secs(1);
 
@@ -40,14 +50,13 @@ impl Ear {
     /// Begins to listen. Onsets and offsets go, with `index`, to the `sender`.
     pub(super) fn start(
         settings: &SourceSettings,
-        model: &Model,
         engine: Box<dyn Engine>,
-        rules: &Rules,
-        quiet_hours: &[Option<QuietHours>],
-        stop: &Arc<AtomicBool>,
+        common: &Common<'_>,
         (index, sender): (usize, SyncSender<(usize, Transition)>),
     ) -> Result<Self> {
-        let shared = Shared::of(&settings.name);
+        let &Common { model, rules, quiet_hours, stop, clips } = common;
+        let recent = clips.map(|clips| clips.listen_to(&settings.name));
+        let shared = Shared { recent: recent.clone(), ..Shared::of(&settings.name) };
         let frontend = &model.manifest.frontend;
         let source = capture::start(&settings.spec, &settings.options, frontend, &shared.status, &shared.hearing)?;
         #[cfg(feature = "serial")]
@@ -56,6 +65,9 @@ impl Ear {
         let chain =
             Chain::new(&model.manifest, rules.clone(), engine, frontend.sample_rate, Arc::clone(&shared.status))?;
         let worker = Worker::spawn(source, chain, shared.clone(), Arc::clone(stop), move |transition| {
+            if let Some(recent) = &recent {
+                recent.expect();
+            }
             // Nobody listens any more only when the program is about to end.
             let _ = sender.send((index, transition));
         })?;
@@ -76,7 +88,11 @@ impl Ear {
     /// The event of `transition`, unless it is one of quiet hours.
     pub(super) fn event(&mut self, transition: &Transition) -> Option<Event> {
         let wall_time = |t_s| self.shared.clock.wall_time(t_s);
-        self.quiet.passes(transition, wall_time).then(|| self.builder.build(transition, wall_time))
+        let event = self.quiet.passes(transition, wall_time).then(|| self.builder.build(transition, wall_time));
+        if let Some(recent) = &self.shared.recent {
+            recent.settle(event.as_ref());
+        }
+        event
     }
 
     /// Whether the source hears anything, if that has changed since the last call. At first it is

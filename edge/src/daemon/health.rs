@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::capture::HearingSnapshot;
+use crate::clips::{ClipsGauge, ClipsSnapshot};
 use crate::config::Settings;
 use crate::fault::Fault;
 use crate::pipeline::Shared;
@@ -47,6 +48,9 @@ pub(super) struct Report {
     pub(super) webhooks: Vec<crate::publish::webhook::WebhookSnapshot>,
     /// Why events are kept in memory that should be on the disk.
     pub(super) journal_fault: Option<Fault>,
+    /// The clips, if they are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) clips: Option<ClipsSnapshot>,
 }
 
 impl Health {
@@ -83,6 +87,7 @@ impl Reporter {
             #[cfg(feature = "webhook")]
             webhooks: self.links.webhooks.iter().map(|link| link.snapshot()).collect(),
             journal_fault: self.links.journal.fault(),
+            clips: self.links.clips.as_ref().map(ClipsGauge::snapshot),
         }
     }
 }

@@ -162,6 +162,7 @@ mod tests {
             #[cfg(feature = "webhook")]
             webhooks: Vec::new(),
             journal_fault: None,
+            clips: None,
         }
     }
 

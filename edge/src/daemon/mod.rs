@@ -22,15 +22,16 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::clips::Clips;
 use crate::config::{Overrides, Settings};
 use crate::engine::{PrecisionChoice, load_engine};
 use crate::error::Result;
 use crate::journal::QUEUE_EVENTS;
 use crate::logging;
-use crate::publish::Publisher;
+use crate::publish::{FINISH_TIMEOUT, Publisher};
 use crate::quiet::QuietHours;
 
-use self::ear::Ear;
+use self::ear::{Common, Ear};
 use self::health::Health;
 use self::service::Service;
 use self::signals::Signals;
@@ -64,13 +65,17 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     // The first engine was chosen by its speed; the others need not be timed again.
     let choice = PrecisionChoice::from(engine.precision());
     let engines = iter::once(Ok(engine)).chain(iter::repeat_with(|| load_engine(&model, choice)));
-    let sinks::Sinks { mut publisher, links, owed } = sinks::start(&settings, &rules, &model)?;
+    let sinks::Sinks { mut publisher, mut links, owed } = sinks::start(&settings, &rules, &model)?;
     publisher.publish(owed);
 
+    let clips = settings.clips.as_ref().map(Clips::start).transpose()?;
+    links.clips = clips.as_ref().map(Clips::gauge);
+    let (stop, clips_of_all) = (&signals.stop, clips.as_ref());
+    let common = Common { model: &model, rules: &rules, quiet_hours: &quiet_hours, stop, clips: clips_of_all };
     let (sender, transitions) = mpsc::sync_channel(QUEUE_EVENTS);
     let mut ears = Vec::new();
     for (index, (source, engine)) in settings.sources.iter().zip(engines).enumerate() {
-        ears.push(Ear::start(source, &model, engine?, &rules, &quiet_hours, &signals.stop, (index, sender.clone()))?);
+        ears.push(Ear::start(source, engine?, &common, (index, sender.clone()))?);
     }
     #[cfg(feature = "serial")]
     sinks::add_lamps(&mut publisher, &ears);
@@ -113,7 +118,11 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     }
     service.stopping();
     let ended = ears.into_iter().map(Ear::join).fold(Ok(()), Result::and);
-    ended.and(publisher.finish())
+    let published = publisher.finish();
+    if let Some(clips) = clips {
+        clips.finish(Instant::now() + FINISH_TIMEOUT);
+    }
+    ended.and(published)
 }
 
 /// The next onset or offset, if there is one within a moment. None is taken while the sinks are

@@ -8,6 +8,7 @@ use crate::engine::{Engine, load_engine};
 use crate::error::{Error, Result};
 use crate::model::{self, Model};
 use crate::publish::MqttSettings;
+use crate::publish::webhook::WebhookSettings;
 use crate::quiet::QuietHours;
 
 /// Everything that the daemon runs by.
@@ -42,6 +43,9 @@ impl Plan {
             let error = Error::usage("webhook", "this build has no webhooks (cargo feature `webhook`)");
             return Err(settings.locate(error));
         }
+        for (index, webhook) in settings.webhooks.iter().enumerate() {
+            check_webhook(webhook).map_err(|error| settings.webhook_error(index, error))?;
+        }
         for (index, source) in settings.sources.iter().enumerate() {
             source.spec.check().map_err(|error| settings.source_error(index, error))?;
         }
@@ -53,6 +57,17 @@ impl Plan {
         }
         Ok(Plan { settings, model, engine, rules, quiet_hours })
     }
+}
+
+#[cfg(feature = "webhook")]
+fn check_webhook(webhook: &WebhookSettings) -> Result<()> {
+    crate::publish::webhook::check(webhook)
+}
+
+/// That there are any is refused already.
+#[cfg(not(feature = "webhook"))]
+fn check_webhook(_: &WebhookSettings) -> Result<()> {
+    Ok(())
 }
 
 #[cfg(feature = "mqtt")]

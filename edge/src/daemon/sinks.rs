@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::clips::ClipsGauge;
 use crate::config::Settings;
 use crate::decide::Rules;
 use crate::error::Result;
@@ -30,7 +31,7 @@ pub(super) use crate::publish::webhook::WebhookLink;
 #[cfg(not(feature = "webhook"))]
 pub(super) enum WebhookLink {}
 
-/// How the journal and the sinks are doing.
+/// How the journal, the sinks and the clips are doing.
 #[derive(Clone)]
 pub(super) struct Links {
     pub(super) journal: Journal,
@@ -39,6 +40,8 @@ pub(super) struct Links {
     pub(super) mqtt: Option<Arc<Link>>,
     #[cfg_attr(not(feature = "webhook"), allow(dead_code))]
     pub(super) webhooks: Vec<Arc<WebhookLink>>,
+    /// The clips, if they are kept.
+    pub(super) clips: Option<ClipsGauge>,
 }
 
 /// The sinks of a daemon.
@@ -58,7 +61,7 @@ pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result
     let kept: Vec<&str> = mqtt.chain(webhooks.iter().map(String::as_str)).collect();
     let journal = Journal::open(settings.journal.clone(), &kept);
     let owed = journal.interrupted();
-    let links = Links { journal: journal.clone(), mqtt: None, webhooks: Vec::new() };
+    let links = Links { journal: journal.clone(), mqtt: None, webhooks: Vec::new(), clips: None };
     let mut sinks = Sinks { publisher: Publisher::new(journal.clone()), links, owed };
     add_mqtt(&mut sinks, &journal, settings, &labels(rules, model), model)?;
     add_webhooks(&mut sinks, &journal, settings, &webhooks)?;

@@ -136,6 +136,11 @@ impl Chain {
         self.recogniser.n_classes()
     }
 
+    /// Position in the stream in samples at the source's rate, gaps included: the end of what was pushed.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Position in the stream in seconds: the end of what was pushed.
     pub fn position_s(&self) -> f64 {
         self.position as f64 / f64::from(self.sample_rate)

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::capture::{Content, Heard, Hearing, Session, Source, Vitals};
+use crate::clips::Recent;
 use crate::clock::Clock;
 use crate::decide::{Rules, Transition};
 use crate::error::{Error, Result};
@@ -57,6 +58,8 @@ pub struct Shared {
     pub hearing: Arc<Hearing>,
     /// Rules that are to hold from now on; the worker takes them between two pulses.
     pub new_rules: Arc<Mutex<Option<Rules>>>,
+    /// The last seconds, where clips are kept.
+    pub recent: Option<Arc<Recent>>,
 }
 
 impl Shared {
@@ -67,6 +70,7 @@ impl Shared {
             status: Arc::default(),
             hearing: Arc::new(Hearing::of(name)),
             new_rules: Arc::default(),
+            recent: None,
         }
     }
 
@@ -142,6 +146,9 @@ pub fn run(
     while let (Ok(()), Some(session)) = (&result, source.next_session(stop)) {
         result = pump.session(session, &source, stop, on_transition);
         result = result.and(pump.chain.finish(on_transition));
+        if let Some(recent) = &shared.recent {
+            recent.end();
+        }
     }
     // The source is asked even if the network failed: its thread has to end.
     let result = result.and(source.finish());
@@ -242,6 +249,10 @@ impl<'a> Pump<'a> {
                     self.vitals.push(samples, heard, balance.as_deref(), hearing);
                     samples.iter_mut().for_each(|sample| *sample *= self.gain);
                     self.shared.status.add_block(samples, n_queued as u64);
+                    if let Some(recent) = &self.shared.recent {
+                        // A recording can wait for its clips.
+                        recent.push(samples, (!is_live).then_some(stop));
+                    }
                     self.chain.push(samples, on_transition)?;
                 }
                 Chunk::Gap(n) => {
@@ -250,7 +261,7 @@ impl<'a> Pump<'a> {
                         self.begin(&description, sample_rate, content, n as f64 / rate, on_transition)?;
                     }
                     self.gap_log.add(self.shared.hearing.name(), n as f64 / rate);
-                    self.chain.gap(content.n_samples(n), on_transition)?;
+                    gap(&mut self.chain, self.shared, content.n_samples(n), on_transition)?;
                 }
                 Chunk::Empty => thread::sleep(EMPTY_SLEEP),
                 Chunk::Ended => break,
@@ -283,7 +294,13 @@ impl<'a> Pump<'a> {
             // Why, and that it is over, is in the log already, as often as it is worth it.
             tracing::debug!(source = name, missing_s, "{name}: nothing was heard for {missing_s:.1} s");
         }
-        self.chain.resume(sample_rate, content != Content::Samples, missing_s, on_transition)
+        self.chain.resume(sample_rate, content != Content::Samples, missing_s, on_transition)?;
+        match &self.shared.recent {
+            Some(recent) if content == Content::Samples => recent.begin(sample_rate, self.chain.position()),
+            Some(recent) => recent.begin_without_sound(),
+            None => {}
+        }
+        Ok(())
     }
 
     /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has
@@ -302,7 +319,7 @@ impl<'a> Pump<'a> {
         if let Some(missing_s) = live.tracker.arrival(newest_s, uptime_s) {
             let n_missing = (missing_s * f64::from(self.chain.sample_rate())).round() as u64;
             self.gap_log.add(self.shared.hearing.name(), missing_s);
-            self.chain.gap(n_missing, on_transition)?;
+            gap(&mut self.chain, self.shared, n_missing, on_transition)?;
         }
         if live.anchored.is_none_or(|at| at.elapsed() >= ANCHOR)
             && let Some(delay_s) = live.tracker.delay_s()
@@ -317,6 +334,14 @@ impl<'a> Pump<'a> {
         }
         Ok(())
     }
+}
+
+/// Passes `n_samples` that are missing from the stream.
+fn gap(chain: &mut Chain, shared: &Shared, n_samples: u64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+    if let Some(recent) = &shared.recent {
+        recent.gap(n_samples);
+    }
+    chain.gap(n_samples, on_transition)
 }
 
 /// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can

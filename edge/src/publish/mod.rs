@@ -13,6 +13,8 @@ mod lamps;
 pub mod mqtt;
 mod settings;
 pub mod stdout;
+#[cfg(any(feature = "mqtt", feature = "webhook"))]
+mod tls;
 pub mod webhook;
 
 pub use address::{BrokerUrl, Host};

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use edge::Result;
+use edge::clips::{ClipFolder, ClipSettings};
 use edge::config::{Overrides, Settings, SourceSettings};
 use edge::daemon::Plan;
 use edge::decide::Rules;
@@ -47,6 +48,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     for webhook in &settings.webhooks {
         line("webhook", posted(webhook));
     }
+    line("clips", settings.clips.as_ref().map_or("no".into(), clips));
     line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
     line("log", format!("{} on standard error", settings.log));
     let text = if args.json {
@@ -126,11 +128,26 @@ fn journal(journal: &JournalSettings) -> String {
     }
 }
 
+fn clips(clips: &ClipSettings) -> String {
+    let (before, after, most) =
+        (clips.pre_roll.as_secs_f64(), clips.post_roll.as_secs_f64(), clips.max_length.as_secs_f64());
+    let (mb, days) = (clips.max_bytes / 1_000_000, clips.max_age.as_secs() / 86_400);
+    let mut text = format!(
+        "the sound of each event, with {before} s before and {after} s after it, at most {most} s, in {} (up to {mb} MB, {days} days)",
+        clips.folder.display()
+    );
+    if let Err(fault) = ClipFolder::new(&clips.folder).check() {
+        let _ = write!(text, "; not now: {fault}");
+    }
+    text
+}
+
 fn posted(webhook: &WebhookSettings) -> String {
     let labels = webhook.labels.as_ref().map_or("all labels".into(), |labels| labels.join(", "));
     let phases: Vec<&str> = webhook.phases.iter().map(|phase| phase.name()).collect();
     let body = if webhook.template.is_some() { "by a template" } else { "as JSON" };
-    format!("{}: {} of {labels}, {body}", webhook.url, phases.join(" and "))
+    let trusting = webhook.ca_file.as_ref().map(|path| format!(", trusting {}", path.display())).unwrap_or_default();
+    format!("{}: {} of {labels}, {body}{trusting}", webhook.url, phases.join(" and "))
 }
 
 fn broker(mqtt: &MqttSettings, name: &str) -> String {

@@ -243,11 +243,11 @@ mod tests {
     #[test]
     fn a_label_is_a_binary_sensor_that_its_device_and_its_daemon_make_available() {
         let messages = messages_of("cellar mic");
-        let baby = config(&messages, "homeassistant/binary_sensor/earwitness_cellar_mic/crying_baby/config");
+        let baby = config(&messages, "homeassistant/binary_sensor/earwitness_cellar_mic_b24be47b/crying_baby/config");
         assert_eq!(baby["name"], "Crying baby");
-        assert_eq!(baby["unique_id"], "earwitness_cellar_mic_crying_baby");
+        assert_eq!(baby["unique_id"], "earwitness_cellar_mic_b24be47b_crying_baby");
         assert_eq!(baby["state_topic"], "earwitness/cellar mic/state/crying_baby");
-        assert_eq!(baby["default_entity_id"], "binary_sensor.earwitness_cellar_mic_crying_baby");
+        assert_eq!(baby["default_entity_id"], "binary_sensor.earwitness_cellar_mic_b24be47b_crying_baby");
         assert!(baby.get("off_delay").is_none() && baby.get("object_id").is_none());
         let topics: Vec<&str> =
             baby["availability"].as_array().unwrap().iter().map(|a| a["topic"].as_str().unwrap()).collect();
@@ -260,7 +260,10 @@ mod tests {
     fn a_label_that_is_not_reported_is_taken_away() {
         let messages = messages_of("cellar mic");
         let dog = messages.iter().find(|(topic, _)| topic.contains("/dog/")).unwrap();
-        assert_eq!(*dog, ("homeassistant/binary_sensor/earwitness_cellar_mic/dog/config".to_string(), String::new()));
+        assert_eq!(
+            *dog,
+            ("homeassistant/binary_sensor/earwitness_cellar_mic_b24be47b/dog/config".to_string(), String::new())
+        );
     }
 
     #[test]
@@ -280,6 +283,34 @@ mod tests {
         };
         values("unique_id");
         assert!(values("default_entity_id").iter().all(|id| id.is_ascii()));
+    }
+
+    #[test]
+    fn the_entities_of_the_examples_are_announced() {
+        let manifest = include_str!("../../../../models/home/manifest.toml");
+        let labels = edge_frontend::Manifest::parse(manifest).unwrap().labels;
+        let labels: Vec<Label> = labels.into_iter().map(|name| Label { name, is_reported: true }).collect();
+        let device = Device { name: "kitchen-pi".into(), model: "home".into() };
+        let messages = messages("homeassistant", "earwitness", "kitchen-pi", (&device, "kitchen-pi"), &labels);
+        // As Home Assistant writes ids.
+        let id = |(_, payload): &(String, String)| -> String {
+            let config: Value = serde_json::from_str(payload).unwrap();
+            config["default_entity_id"].as_str().unwrap().replace('-', "_")
+        };
+        let announced: Vec<String> = messages.iter().map(id).collect();
+        for text in [
+            include_str!("../../../../deploy/home-assistant/dashboard.yaml"),
+            include_str!("../../../../deploy/home-assistant/packages/earwitness.yaml"),
+            include_str!("../../../../docs/home-assistant.md"),
+        ] {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+            let words = text.split(|c| !is_part(c)).map(|word| word.trim_matches('.'));
+            let named: Vec<&str> = words.filter(|word| word.contains(".earwitness_kitchen_pi")).collect();
+            assert!(!named.is_empty());
+            for entity in named {
+                assert!(announced.iter().any(|id| id == entity), "{entity} is not announced");
+            }
+        }
     }
 
     #[test]

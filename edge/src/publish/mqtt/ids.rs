@@ -9,18 +9,27 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     taken: HashSet<String>,
+    /// Whether other daemons give ids, too, of which this one knows nothing.
+    with_others: bool,
 }
 
 impl Ids {
     /// None of `reserved` will be given.
     pub(super) fn new<'a>(reserved: impl IntoIterator<Item = &'a str>) -> Self {
-        Ids { taken: reserved.into_iter().map(str::to_string).collect() }
+        Ids { taken: reserved.into_iter().map(str::to_string).collect(), with_others: false }
+    }
+
+    /// For names beside those of other daemons at the same broker: `a b` here and `a_b` there are
+    /// two devices.
+    pub(super) fn with_others() -> Self {
+        Ids { taken: HashSet::new(), with_others: true }
     }
 
     /// An id for each of `names`, in their order.
     ///
-    /// A name within the alphabet is its own id. Of others the rest becomes `_`, as always; where
-    /// that leaves too little, or is another's id, a check sum of the name follows.
+    /// A name within the alphabet is its own id. Of others the rest becomes `_`; where that leaves
+    /// too little, or is another's id or could be that of another daemon's device, a check sum of
+    /// the name follows.
     pub(super) fn of_all(mut self, names: &[&str]) -> Vec<String> {
         let is_plain = |name: &str| *name == replaced(name);
         let mut ids = vec![String::new(); names.len()];
@@ -29,7 +38,8 @@ impl Ids {
         for at in plain.into_iter().chain(others) {
             let name = names[at];
             let short = replaced(name);
-            let is_distinct = name.is_ascii() && !self.taken.contains(&short.to_ascii_lowercase());
+            let is_known = name.is_ascii() && (!self.with_others || is_plain(name));
+            let is_distinct = is_known && !self.taken.contains(&short.to_ascii_lowercase());
             ids[at] = if is_distinct { short } else { format!("{short}_{}", check_sum(name)) };
             self.taken.insert(ids[at].to_ascii_lowercase());
         }
@@ -37,10 +47,10 @@ impl Ids {
     }
 }
 
-/// The id of a single name.
+/// The id of the only device of a daemon.
 #[cfg(test)]
 pub(super) fn id(name: &str) -> String {
-    Ids::default().of_all(&[name]).remove(0)
+    Ids::with_others().of_all(&[name]).remove(0)
 }
 
 fn replaced(name: &str) -> String {
@@ -79,6 +89,15 @@ mod tests {
             all(&["level", "microphone_fault"], &["T_r", "Tür", "T ür", "a b", "a_b", "a.b", "Dog", "dog", "level"]);
         assert_eq!((ids[0].as_str(), ids[4].as_str()), ("T_r", "a_b"));
         assert_ne!(id("厨房"), id("客厅"));
+    }
+
+    #[test]
+    fn two_daemons_that_know_nothing_of_each_other_have_two_ids() {
+        let names = ["a_b", "a b", "a.b", "a-b", "Tür", "T_r"];
+        let ids: HashSet<String> = names.iter().map(|name| id(name)).collect();
+        assert_eq!(ids.len(), names.len(), "{ids:?}");
+        // Which are what they were where the name is plain.
+        assert_eq!((id("a_b"), id("a-b"), id("kitchen-pi")), ("a_b".into(), "a-b".into(), "kitchen-pi".into()));
     }
 
     #[test]

@@ -28,7 +28,6 @@ mod options;
 mod outbox;
 mod refusal;
 mod route;
-mod tls;
 mod topics;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

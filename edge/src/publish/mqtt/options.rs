@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 
 use crate::error::Result;
 use crate::publish::MqttSettings;
+use crate::publish::tls::{self, Peer};
 
 /// Largest packet in either direction, bytes. The library's default of 10 KiB is close to what
 /// discovery messages need.
@@ -28,7 +29,14 @@ impl Options {
     ///
     /// For certificates that cannot be read.
     pub(super) fn new(settings: &MqttSettings, will_topic: String, will: &'static str) -> Result<Self> {
-        let tls = if settings.url.tls { Some(Arc::new(super::tls::config(settings)?)) } else { None };
+        let peer = Peer {
+            what: "broker",
+            section: "mqtt",
+            host: settings.url.host.bare(),
+            ca_file: settings.ca_file.as_deref(),
+            client_cert: settings.client_cert.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path())),
+        };
+        let tls = if settings.url.tls { Some(Arc::new(tls::config(&peer)?)) } else { None };
         Ok(Options { settings: settings.clone(), tls, will_topic, will })
     }
 

@@ -34,7 +34,7 @@ impl Topics {
     /// The topics of the daemon `name`.
     pub(super) fn new(settings: &MqttSettings, name: &str, devices: &[Device], labels: &[Label]) -> Self {
         let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
-        let ids = Ids::default().of_all(&names);
+        let ids = Ids::with_others().of_all(&names);
         let mut topics = Topics {
             prefix: settings.topic.clone(),
             name: name.to_string(),

@@ -8,10 +8,13 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderName, HeaderValue, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
 
+use super::connector::Trusting;
 use super::settings::WebhookSettings;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
+use crate::publish::tls::{self, Peer};
 
 /// A server has this long to answer, from the name's look-up to the end of its headers.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -43,7 +46,7 @@ pub(super) struct Client {
 impl Client {
     /// # Errors
     ///
-    /// When the system has no root certificates for TLS.
+    /// When the certificates cannot be used by which the server is to be known.
     pub(super) fn new(settings: &WebhookSettings) -> Result<Self> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -54,10 +57,21 @@ impl Client {
             .max_idle_connections(0)
             .timeout_global(Some(TIMEOUT))
             .user_agent(concat!("earwitness/", env!("CARGO_PKG_VERSION")));
-        if settings.url.is_tls() {
-            config = config.tls_config(tls()?);
-        }
-        Ok(Client { agent: config.build().new_agent(), settings: settings.clone() })
+        let agent = match &settings.ca_file {
+            Some(ca_file) => {
+                let (section, host) = ("webhook", settings.url.host().to_string());
+                let peer = Peer { what: "server", section, host, ca_file: Some(ca_file), client_cert: None };
+                let connector = Trusting::new(tls::config(&peer)?);
+                Agent::with_parts(config.build(), connector.over_tcp(), DefaultResolver::default())
+            }
+            None => {
+                if settings.url.is_tls() {
+                    config = config.tls_config(by_the_system()?);
+                }
+                config.build().new_agent()
+            }
+        };
+        Ok(Client { agent, settings: settings.clone() })
     }
 
     /// Posts the event whose JSON object this is.
@@ -112,17 +126,27 @@ impl Client {
         }
     }
 
+    fn distrusted(&self, error: &rustls::Error) -> Fault {
+        let remedy = "if the server is yours, name its certificate, or that of its authority, with ca_file";
+        let url = &self.settings.url;
+        Fault::new("webhook-certificate", format!("the certificate of {url} is not trusted: {error}; {remedy}"))
+    }
+
     fn fault(&self, error: &ureq::Error) -> Fault {
         let url = &self.settings.url;
+        // What goes wrong while the connection is made may come as one of input and output.
+        if let ureq::Error::Io(error) = error
+            && let Some(error) = as_tls(error)
+        {
+            return self.distrusted(error);
+        }
         match error {
             ureq::Error::Timeout(_) => Fault::new("webhook-silent", format!("{url} does not answer in time")),
             ureq::Error::HostNotFound => Fault::new("webhook-unknown", format!("there is no address for {url}")),
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 Fault::new("webhook-down", format!("nothing listens at {url}: connection refused"))
             }
-            ureq::Error::Rustls(error) => {
-                Fault::new("webhook-certificate", format!("the certificate of {url} is not trusted: {error}"))
-            }
+            ureq::Error::Rustls(error) => self.distrusted(error),
             // Repeats the whole address.
             ureq::Error::BadUri(_) => Fault::new("webhook-address", format!("{url} is not an address")),
             error => Fault::new("webhook-failed", format!("{url} cannot be reached: {error}")),
@@ -130,7 +154,13 @@ impl Client {
     }
 }
 
-fn tls() -> Result<TlsConfig> {
+/// What TLS says is wrong, if it is that.
+fn as_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Trust in the authorities that the system trusts.
+fn by_the_system() -> Result<TlsConfig> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         return Err(Error::usage("webhook", "this system has no root certificates (package ca-certificates)"));

@@ -9,6 +9,8 @@
 
 #[cfg(feature = "webhook")]
 mod client;
+#[cfg(feature = "webhook")]
+mod connector;
 mod settings;
 #[cfg(feature = "webhook")]
 mod sink;
@@ -18,3 +20,13 @@ pub use settings::{WebhookSettings, WebhookUrl};
 #[cfg(feature = "webhook")]
 pub use sink::{WebhookLink, WebhookSink, WebhookSnapshot, sink_name};
 pub use template::Template;
+
+/// Whether events could be posted by `settings`: the file that they name is read.
+///
+/// # Errors
+///
+/// For certificates that cannot be used.
+#[cfg(feature = "webhook")]
+pub fn check(settings: &WebhookSettings) -> crate::error::Result<()> {
+    client::Client::new(settings).map(drop)
+}

@@ -2,6 +2,7 @@
 //! one without webhooks has to refuse them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::template::Template;
@@ -12,6 +13,8 @@ use crate::decide::Phase;
 pub struct WebhookSettings {
     /// The address.
     pub url: WebhookUrl,
+    /// Root certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
     /// Labels whose events are posted; all if `None`.
     pub labels: Option<Vec<String>>,
     /// Phases that are posted.
@@ -31,6 +34,16 @@ impl WebhookUrl {
     /// The whole address.
     pub fn secret(&self) -> &str {
         &self.0
+    }
+
+    /// The name or address of the server, without port and brackets.
+    pub fn host(&self) -> &str {
+        let (_, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split(':').next().unwrap_or_default(),
+        }
     }
 
     /// Whether the connection is encrypted.
@@ -79,6 +92,12 @@ mod tests {
         assert_eq!(url.secret(), "https://ntfy.sh/my-secret-topic?auth=x");
         assert_eq!(url.to_string(), "https://ntfy.sh/..");
         assert!(url.is_tls());
+        assert_eq!(url.host(), "ntfy.sh");
+        for (text, host) in
+            [("http://a:80", "a"), ("https://[fe80::1]:8443/x", "fe80::1"), ("http://1.2.3.4?a", "1.2.3.4")]
+        {
+            assert_eq!(text.parse::<WebhookUrl>().unwrap().host(), host);
+        }
         for text in ["ntfy.sh/topic", "ftp://a/b", "http://", "http:///a", "http://a b/c", "http://u:geheim@a/b"] {
             let error = text.parse::<WebhookUrl>().unwrap_err();
             assert!(!error.contains("geheim"), "{error}");

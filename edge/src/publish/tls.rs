@@ -1,8 +1,8 @@
 //! Whom the connection trusts: certificates of files enter, a TLS configuration leaves.
 //!
-//! The certificates of `mqtt.ca_file` are trusted in two ways: as authorities that sign others, and
-//! **pinned**: a broker that presents one of them is the right one, whatever else the certificate
-//! says. Home brokers have self-signed certificates, as the usual recipe makes them, which are
+//! The certificates of `ca_file` are trusted in two ways: as authorities that sign others, and
+//! **pinned**: a server that presents one of them is the right one, whatever else the certificate
+//! says. Servers at home have self-signed certificates, as the usual recipe makes them, which are
 //! neither good authorities nor good servers' certificates by the book (RFC 5280), but say just
 //! what is needed.
 
@@ -19,25 +19,50 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::error::{Error, Result};
-use crate::publish::MqttSettings;
 
-/// The configuration for `settings`.
-pub(super) fn config(settings: &MqttSettings) -> Result<ClientConfig> {
+/// A server, and what the configuration says of its certificate.
+pub(super) struct Peer<'a> {
+    /// What it is, in words: `broker`.
+    pub(super) what: &'static str,
+    /// The section of the configuration that names it: `mqtt`.
+    pub(super) section: &'static str,
+    /// Its name or address, without brackets.
+    pub(super) host: String,
+    /// Certificates to trust instead of the system's.
+    pub(super) ca_file: Option<&'a Path>,
+    /// Certificate and key by which this device identifies itself.
+    pub(super) client_cert: Option<(&'a Path, &'a Path)>,
+}
+
+/// The configuration for a connection to `peer`.
+///
+/// # Errors
+///
+/// For certificates and keys that cannot be used.
+pub(super) fn config(peer: &Peer<'_>) -> Result<ClientConfig> {
     // Named here and not taken from the process: a default provider would need cmake and a C
     // compiler for every target.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::usage("mqtt.url", error))?
+        .map_err(|error| Error::usage(peer.key("url"), error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trust::new(settings, provider)?));
-    let Some((cert_file, key_file)) = &settings.client_cert else {
+        .with_custom_certificate_verifier(Arc::new(Trust::new(peer, provider)?));
+    let Some((cert_file, key_file)) = peer.client_cert else {
         return Ok(builder.with_no_client_auth());
     };
-    let certificates = certificates("mqtt.cert_file", cert_file)?;
-    let key = PrivateKeyDer::from_pem_slice(&text(&read("mqtt.key_file", key_file)?))
-        .map_err(|error| file_error("mqtt.key_file", key_file, format!("no private key in it: {error}")))?;
-    builder.with_client_auth_cert(certificates, key).map_err(|error| file_error("mqtt.cert_file", cert_file, error))
+    let (cert_key, key_key) = (peer.key("cert_file"), peer.key("key_file"));
+    let certificates = certificates(&cert_key, cert_file)?;
+    let key = PrivateKeyDer::from_pem_slice(&text(&read(&key_key, key_file)?))
+        .map_err(|error| file_error(&key_key, key_file, format!("no private key in it: {error}")))?;
+    builder.with_client_auth_cert(certificates, key).map_err(|error| file_error(&cert_key, cert_file, error))
+}
+
+impl Peer<'_> {
+    /// The dotted name of a key of its section.
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.section)
+    }
 }
 
 /// Accepts pinned certificates and those that the authorities have signed for the broker's name.
@@ -45,32 +70,34 @@ pub(super) fn config(settings: &MqttSettings) -> Result<ClientConfig> {
 struct Trust {
     pinned: Vec<CertificateDer<'static>>,
     authorities: Arc<WebPkiServerVerifier>,
-    /// The broker's name as configured. A connection may have been made to one of its addresses.
+    /// The server's name as configured. A connection may have been made to one of its addresses.
     name: ServerName<'static>,
+    /// What it is, and the key that names the pinned certificates, for the log.
+    what: &'static str,
+    ca_key: String,
     has_said: AtomicBool,
 }
 
 impl Trust {
-    fn new(settings: &MqttSettings, provider: Arc<CryptoProvider>) -> Result<Self> {
-        let (roots, pinned) = match &settings.ca_file {
+    fn new(peer: &Peer<'_>, provider: Arc<CryptoProvider>) -> Result<Self> {
+        let ca_key = peer.key("ca_file");
+        let (roots, pinned) = match peer.ca_file {
             Some(path) => {
-                let certificates = certificates("mqtt.ca_file", path)?;
+                let certificates = certificates(&ca_key, path)?;
                 let mut roots = RootCertStore::empty();
                 for certificate in &certificates {
-                    let refused =
-                        |error| file_error("mqtt.ca_file", path, format!("not a usable certificate: {error}"));
+                    let refused = |error| file_error(&ca_key, path, format!("not a usable certificate: {error}"));
                     roots.add(certificate.clone()).map_err(refused)?;
                 }
                 (roots, certificates)
             }
-            None => (system_roots()?, Vec::new()),
+            None => (system_roots(peer)?, Vec::new()),
         };
         let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
-            .map_err(|error| Error::usage("mqtt.ca_file", error))?;
-        let host = settings.url.host.bare();
-        let name = ServerName::try_from(host).map_err(|error| Error::usage("mqtt.url", error))?;
-        Ok(Trust { pinned, authorities, name, has_said: AtomicBool::new(false) })
+            .map_err(|error| Error::usage(&ca_key, error))?;
+        let name = ServerName::try_from(peer.host.clone()).map_err(|error| Error::usage(peer.key("url"), error))?;
+        Ok(Trust { pinned, authorities, name, what: peer.what, ca_key, has_said: AtomicBool::new(false) })
     }
 }
 
@@ -87,9 +114,8 @@ impl ServerCertVerifier for Trust {
         match verdict {
             Err(error) if self.pinned.iter().any(|pinned| pinned == end_entity) => {
                 if !self.has_said.swap(true, Ordering::Relaxed) {
-                    tracing::info!(
-                        "the broker presents the certificate of mqtt.ca_file and is trusted, although: {error}"
-                    );
+                    let Trust { what, ca_key, .. } = self;
+                    tracing::info!("the {what} presents the certificate of {ca_key} and is trusted, although: {error}");
                 }
                 Ok(ServerCertVerified::assertion())
             }
@@ -120,14 +146,16 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-fn system_roots() -> Result<RootCertStore> {
+fn system_roots(peer: &Peer<'_>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let reason =
-            "this system has no root certificates (package ca-certificates): name the broker's with mqtt.ca_file";
-        return Err(Error::usage("mqtt.url", reason));
+        let (what, ca_key) = (peer.what, peer.key("ca_file"));
+        let reason = format!(
+            "this system has no root certificates (package ca-certificates): name the certificate of the {what} with {ca_key}"
+        );
+        return Err(Error::usage(peer.key("url"), reason));
     }
     Ok(roots)
 }
