@@ -15,6 +15,7 @@
 //! | [`quiet`] | main | onsets and offsets | those that are reported at their hour |
 //! | [`event`] | main | onsets and offsets | JSON objects |
 //! | [`journal`] | main | events | records, in memory and on disk, at each sink's own pace |
+//! | [`history`] | who asks | records | sounds of hours and days, counts, CSV |
 //! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
 //!
 //! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
@@ -79,6 +80,7 @@ pub mod event;
 pub mod fault;
 #[cfg(feature = "evaluate")]
 pub mod heard;
+pub mod history;
 pub mod journal;
 pub mod live;
 pub mod logging;
