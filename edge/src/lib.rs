@@ -18,7 +18,7 @@
 //! | [`history`] | who asks | records | sounds of hours and days, counts, CSV |
 //! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
 //!
-//! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
+//! [`audition`] tries a source out. [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
 //! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
 //! thread; [`model`] and [`config`] are what the daemon reads before it starts, and [`error`] says
 //! why it cannot start or go on; [`fault`] is for what may pass. [`daemon`] joins all of them, and
@@ -68,6 +68,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audio;
+pub mod audition;
 pub mod capture;
 pub mod clip;
 pub mod clock;

@@ -28,25 +28,30 @@ impl Options {
     ///
     /// For certificates that cannot be read.
     pub(super) fn new(settings: &MqttSettings, will_topic: String, will: &'static str) -> Result<Self> {
-        let tls = if settings.url.tls { Some(Arc::new(super::tls::config(settings)?)) } else { None };
+        let tls = if settings.url.tls { Some(Arc::new(super::tls::config(settings, &Arc::default())?)) } else { None };
         Ok(Options { settings: settings.clone(), tls, will_topic, will })
     }
 
     /// The library's options for a connection to `target`, a name or an address without brackets. A
     /// broker that keeps no messages takes no last will that is to be kept.
     pub(super) fn to(&self, target: &str, keep_will: bool) -> MqttOptions {
-        let settings = &self.settings;
-        let mut options = MqttOptions::new(&settings.client_id, target, settings.url.port);
+        let mut options = login(&self.settings, self.tls.as_ref(), target);
         options.set_clean_session(false);
-        options.set_keep_alive(Duration::from_secs(u64::from(settings.keep_alive_s)));
-        options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
         options.set_last_will(LastWill::new(&self.will_topic, self.will, QoS::AtLeastOnce, keep_will));
-        if let Some(user) = &settings.user {
-            options.set_credentials(user, settings.password.as_deref().unwrap_or_default());
-        }
-        if let Some(tls) = &self.tls {
-            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))));
-        }
         options
     }
+}
+
+/// The library's options for a connection to `target` that leaves nothing behind.
+pub(super) fn login(settings: &MqttSettings, tls: Option<&Arc<ClientConfig>>, target: &str) -> MqttOptions {
+    let mut options = MqttOptions::new(&settings.client_id, target, settings.url.port);
+    options.set_keep_alive(Duration::from_secs(u64::from(settings.keep_alive_s)));
+    options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
+    if let Some(user) = &settings.user {
+        options.set_credentials(user, settings.password.as_deref().unwrap_or_default());
+    }
+    if let Some(tls) = tls {
+        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))));
+    }
+    options
 }

@@ -8,8 +8,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -21,8 +21,11 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use crate::error::{Error, Result};
 use crate::publish::MqttSettings;
 
-/// The configuration for `settings`.
-pub(super) fn config(settings: &MqttSettings) -> Result<ClientConfig> {
+/// The certificate that a broker has presented.
+pub(super) type Presented = OnceLock<CertificateDer<'static>>;
+
+/// The configuration for `settings`; what the broker presents is in `presented` then.
+pub(super) fn config(settings: &MqttSettings, presented: &Arc<Presented>) -> Result<ClientConfig> {
     // Named here and not taken from the process: a default provider would need cmake and a C
     // compiler for every target.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -30,7 +33,7 @@ pub(super) fn config(settings: &MqttSettings) -> Result<ClientConfig> {
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::usage("mqtt.url", error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trust::new(settings, provider)?));
+        .with_custom_certificate_verifier(Arc::new(Trust::new(settings, provider, presented)?));
     let Some((cert_file, key_file)) = &settings.client_cert else {
         return Ok(builder.with_no_client_auth());
     };
@@ -48,10 +51,11 @@ struct Trust {
     /// The broker's name as configured. A connection may have been made to one of its addresses.
     name: ServerName<'static>,
     has_said: AtomicBool,
+    presented: Arc<Presented>,
 }
 
 impl Trust {
-    fn new(settings: &MqttSettings, provider: Arc<CryptoProvider>) -> Result<Self> {
+    fn new(settings: &MqttSettings, provider: Arc<CryptoProvider>, presented: &Arc<Presented>) -> Result<Self> {
         let (roots, pinned) = match &settings.ca_file {
             Some(path) => {
                 let certificates = certificates("mqtt.ca_file", path)?;
@@ -70,7 +74,8 @@ impl Trust {
             .map_err(|error| Error::usage("mqtt.ca_file", error))?;
         let host = settings.url.host.bare();
         let name = ServerName::try_from(host).map_err(|error| Error::usage("mqtt.url", error))?;
-        Ok(Trust { pinned, authorities, name, has_said: AtomicBool::new(false) })
+        let presented = Arc::clone(presented);
+        Ok(Trust { pinned, authorities, name, has_said: AtomicBool::new(false), presented })
     }
 }
 
@@ -83,6 +88,8 @@ impl ServerCertVerifier for Trust {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        // The first is as good as those of later connections.
+        let _ = self.presented.set(end_entity.clone().into_owned());
         let verdict = self.authorities.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now);
         match verdict {
             Err(error) if self.pinned.iter().any(|pinned| pinned == end_entity) => {
@@ -133,7 +140,7 @@ fn system_roots() -> Result<RootCertStore> {
 }
 
 /// The certificates of a file: PEM, with a byte order mark or without, or a single one as DER.
-fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let bytes = read(key, path)?;
     // A SEQUENCE with a length of two bytes, as every certificate of a practical size is.
     if bytes.starts_with(&[0x30, 0x82]) {
