@@ -22,7 +22,8 @@ use benches::STAGES;
 /// Counts may differ by this share from the committed ones.
 const TOLERANCE: f64 = 0.03;
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.toml");
-const HEADER: &str = "# Instructions of one piece of each stage's work, on x86-64 with AVX2: `make bench-instructions`.\n";
+const HEADER: &str =
+    "# Instructions of one piece of each stage's work, on x86-64 with AVX2: `make bench-instructions`.\n";
 
 type Counts = BTreeMap<String, u64>;
 type Outcome<T> = Result<T, String>;
@@ -82,7 +83,10 @@ fn compare() -> Outcome<bool> {
         println!("{name:<40} {before:>12} {now:>12} {:>+7.1} %", 100.0 * change);
     }
     if !all_within {
-        println!("A stage has changed by more than {:.0} %. If that is meant: `instructions --write`.", 100.0 * TOLERANCE);
+        println!(
+            "A stage has changed by more than {:.0} %. If that is meant: `instructions --write`.",
+            100.0 * TOLERANCE
+        );
     }
     Ok(all_within)
 }

@@ -127,14 +127,16 @@ impl Hints {
         });
         news(Hint::Quiet, self.n_low >= self.patience.low, &|| {
             let dbfs = 20.0 * (self.low_peak * heard.gain).log10();
-            let time = match self.patience.low {
-                60 => "a minute".to_string(),
-                seconds => format!("{seconds} seconds"),
+            let text = match self.patience.low {
+                60 => format!(
+                    "nothing has been louder than {dbfs:.0} dBFS for a minute; unless the room was quiet, turn the \
+                     source's gain up, or set gain_db"
+                ),
+                _ => format!(
+                    "nothing was louder than {dbfs:.0} dBFS; unless the room was quiet, turn the source's gain up, or set \
+                     gain_db"
+                ),
             };
-            let text = format!(
-                "nothing has been louder than {dbfs:.0} dBFS for {time}; unless the room was quiet, turn the \
-                 source's gain up, or set gain_db"
-            );
             Fault::new("level-too-low", text)
         });
         if let Some(balance) = balance {
