@@ -132,6 +132,12 @@ fn only_the_commands_of_edge_parse_a_command_line() {
 }
 
 #[test]
+fn only_the_commands_of_edge_draw_on_a_terminal() {
+    assert_known_in_edge_by("edge/src/cli/top", |name| name == "ratatui" || name == "crossterm");
+    assert_known_in_edge_by("edge/src/cli/setup", |name| name == "termios");
+}
+
+#[test]
 fn the_front_end_does_no_io_and_starts_no_threads() {
     let refused = ["fs", "io", "net", "os", "process", "thread"];
     let mut places = Vec::new();

@@ -11,13 +11,15 @@
 //! | `edge_frontend` | worker | samples | log-mel frames |
 //! | [`engine`] | worker | a pulse of frames | frame logits |
 //! | [`decide`] | worker | frame logits | onsets and offsets |
+//! | [`live`] | worker | pulses and scores | copies for who looks |
 //! | [`quiet`] | main | onsets and offsets | those that are reported at their hour |
 //! | [`event`] | main | onsets and offsets | JSON objects |
 //! | [`journal`] | main | events | records, in memory and on disk, at each sink's own pace |
+//! | [`history`] | who asks | records | sounds of hours and days, counts, CSV |
 //! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
 //! | [`clips`] | `clips` | mono samples, events | FLAC files, where they are wanted |
 //!
-//! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
+//! [`audition`] tries a source out. [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
 //! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
 //! thread; [`model`] and [`config`] are what the daemon reads before it starts, and [`error`] says
 //! why it cannot start or go on; [`fault`] is for what may pass. [`daemon`] joins all of them, and
@@ -67,6 +69,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audio;
+pub mod audition;
 pub mod capture;
 pub mod clip;
 pub mod clips;
@@ -80,7 +83,9 @@ pub mod event;
 pub mod fault;
 #[cfg(feature = "evaluate")]
 pub mod heard;
+pub mod history;
 pub mod journal;
+pub mod live;
 pub mod logging;
 pub mod model;
 mod mono;

@@ -13,5 +13,6 @@ pub mod modules;
 pub mod proxy;
 pub mod soak;
 pub mod source;
+pub mod terminal;
 pub mod tiny;
 pub mod virtual_mic;

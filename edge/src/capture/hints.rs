@@ -17,15 +17,12 @@ use crate::mono::Balance;
 
 /// Two steps of 16 bits.
 pub(super) const MUTED: f32 = 2.5 / 32_768.0;
-const MUTED_S: u32 = 10;
 
 /// -40 dBFS.
 pub(super) const LOW: f32 = 0.01;
-const LOW_S: u32 = 60;
 
 /// A second counts as loud from this mean square on: -50 dBFS.
 const LOUD: f32 = 1e-5;
-const N_LOUD: u32 = 20;
 
 /// What is fainter than the strongest band by this much is nothing: 70 dB.
 const NOTHING: f64 = 1e-7;
@@ -35,6 +32,25 @@ const NARROW_HZ: f64 = 6_000.0;
 
 /// Samples of which the spectrum of a second is made.
 const N_FFT: usize = 512;
+
+/// For how long sound is watched before something is said of it, seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// As good as silent.
+    muted: u32,
+    /// Faint.
+    low: u32,
+    /// Loud, for its spectrum.
+    loud: u32,
+}
+
+impl Patience {
+    /// Of a daemon, to which a night may be quiet.
+    pub(super) const DAEMON: Self = Patience { muted: 10, low: 60, loud: 20 };
+
+    /// Of somebody who makes sounds and waits.
+    pub(super) const TRIAL: Self = Patience { muted: 2, low: 4, loud: 2 };
+}
 
 /// What is known of samples besides their values.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +68,7 @@ pub(crate) struct Heard {
 /// Watches the sound of one source.
 #[derive(Debug)]
 pub(super) struct Hints {
+    patience: Patience,
     /// Of the second under way.
     peak: f32,
     energy: f32,
@@ -68,9 +85,10 @@ pub(super) struct Hints {
     n_loud: u32,
 }
 
-impl Default for Hints {
-    fn default() -> Self {
+impl Hints {
+    pub(super) fn new(patience: Patience) -> Self {
         Hints {
+            patience,
             peak: 0.0,
             energy: 0.0,
             n_samples: 0,
@@ -82,9 +100,7 @@ impl Default for Hints {
             n_loud: 0,
         }
     }
-}
 
-impl Hints {
     /// Takes the next samples.
     pub(super) fn add(&mut self, samples: &[f32]) {
         for &sample in samples {
@@ -106,15 +122,21 @@ impl Hints {
         self.n_low = count(self.n_low, peak > MUTED && peak * heard.gain < LOW);
         self.low_peak = if self.n_low > 1 { self.low_peak.max(peak) } else { peak };
         let news = |hint, holds: bool, fault: &dyn Fn() -> Fault| hearing.hint(hint, holds.then(fault));
-        news(Hint::Muted, self.n_muted >= MUTED_S, &|| {
+        news(Hint::Muted, self.n_muted >= self.patience.muted, &|| {
             Fault::new("looks-muted", "there is nothing but the noise of the last bit: is the source muted?")
         });
-        news(Hint::Quiet, self.n_low >= LOW_S, &|| {
+        news(Hint::Quiet, self.n_low >= self.patience.low, &|| {
             let dbfs = 20.0 * (self.low_peak * heard.gain).log10();
-            let text = format!(
-                "nothing has been louder than {dbfs:.0} dBFS for a minute; unless the room was quiet, turn the \
-                 source's gain up, or set gain_db"
-            );
+            let text = match self.patience.low {
+                60 => format!(
+                    "nothing has been louder than {dbfs:.0} dBFS for a minute; unless the room was quiet, turn the \
+                     source's gain up, or set gain_db"
+                ),
+                _ => format!(
+                    "nothing was louder than {dbfs:.0} dBFS; unless the room was quiet, turn the source's gain up, or set \
+                     gain_db"
+                ),
+            };
             Fault::new("level-too-low", text)
         });
         if let Some(balance) = balance {
@@ -134,7 +156,7 @@ impl Hints {
         }
         if mean_square > LOUD && self.head.len() == N_FFT {
             self.add_spectrum();
-            if self.n_loud >= N_LOUD {
+            if self.n_loud >= self.patience.loud {
                 self.end_spectrum(heard.sample_rate, hearing);
             }
         }
@@ -193,7 +215,7 @@ mod tests {
     /// Hints after `n_seconds` of mono sound.
     fn hints(n_seconds: usize, gain: f32, sample: impl Fn(usize) -> f32) -> Vec<String> {
         let rate = 16_000;
-        let (mut hints, hearing) = (Hints::default(), Hearing::of("ear"));
+        let (mut hints, hearing) = (Hints::new(Patience::DAEMON), Hearing::of("ear"));
         let heard = Heard { n_non_finite: 0, sample_rate: rate as u32, gain, is_live: true };
         for second in 0..n_seconds {
             let samples: Vec<f32> = (second * rate..(second + 1) * rate).map(&sample).collect();
@@ -239,7 +261,7 @@ mod tests {
         frames.chunks(500).for_each(|block| mono.mix(block, |_| {}));
         let hearing = Hearing::of("ear");
         let heard = Heard { n_non_finite: 0, sample_rate: 1_000, gain: 1.0, is_live: true };
-        Hints::default().end_second(heard, Some(&mono.balance()), &hearing);
+        Hints::new(Patience::DAEMON).end_second(heard, Some(&mono.balance()), &hearing);
         assert!(hearing.snapshot().capture_hints[0].contains("cancel each other"));
     }
 }

@@ -202,6 +202,11 @@ impl Source {
         None
     }
 
+    /// The next session, if there is one now.
+    pub(crate) fn try_session(&mut self) -> Option<Session> {
+        self.sessions.try_recv().ok()
+    }
+
     /// Whether sound comes as it happens, so that its time is the world's. Of a pipe that may
     /// become known later.
     pub fn is_live(&self) -> bool {

@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use super::hearing::Hint;
-use super::hints::{Heard, Hints};
+use super::hints::{Heard, Hints, Patience};
 use super::{Condition, Hearing};
 use crate::fault::Fault;
 use crate::mono::Balance;
@@ -62,13 +62,22 @@ struct Window {
 
 impl Vitals {
     pub(crate) fn new() -> Self {
+        Self::with(Patience::DAEMON)
+    }
+
+    /// For somebody who makes sounds and waits for what is said of them.
+    pub(crate) fn of_trial() -> Self {
+        Self::with(Patience::TRIAL)
+    }
+
+    fn with(patience: Patience) -> Self {
         Vitals {
             window: Window::default(),
             verdict: Condition::Listening,
             n_alike: 0,
             dead_s: 0,
             reopen_s: FIRST_REOPEN.as_secs() as u32,
-            hints: Hints::default(),
+            hints: Hints::new(patience),
         }
     }
 

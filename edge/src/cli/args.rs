@@ -1,5 +1,11 @@
 //! The command line as typed. What its values mean together is settled by [`edge::config`].
 
+mod terminal;
+
+#[cfg(feature = "top")]
+pub(super) use terminal::TopArgs;
+pub(super) use terminal::{DoctorArgs, EventsArgs, SetupArgs};
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +16,6 @@ use edge::Result;
 use edge::capture::{FileSpec, RawFormat, SourceSpec};
 use edge::config::{ChannelChoice, Overrides, at_home};
 use edge::engine::PrecisionChoice;
-use jiff::Timestamp;
 use uuid::Uuid;
 
 /// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio
@@ -52,6 +57,28 @@ pub(super) enum Command {
     Bench(BenchArgs),
     /// Validate a configuration and describe what it does
     Check(CheckArgs),
+    /// Set up a device: try the microphone and the broker, and write the configuration
+    ///
+    /// Asks one question after the other, each of which has an option. With --yes nothing is asked:
+    /// what the options do not set stays at its default.
+    Setup(SetupArgs),
+    /// Report what is wrong, and what to do about it
+    ///
+    /// Checks configuration, clock, model, sources, processor, journal, disk, certificates, broker
+    /// and service, and changes nothing. The exit code is 1 if there is a problem.
+    Doctor(DoctorArgs),
+    /// Show live in the terminal what is heard
+    ///
+    /// Spectrogram, level, the likely labels with their thresholds, events and health. Nothing is
+    /// reported or stored. Changed thresholds are printed at the end, as lines for the
+    /// configuration.
+    #[cfg(feature = "top")]
+    Top(TopArgs),
+    /// Show what was heard: events of the journal
+    ///
+    /// One line per sound, in local time, and how many sounds began in each hour of the day. The
+    /// daemon may be running. It keeps events for as long as keep_days in [journal] says.
+    Events(EventsArgs),
     /// Write manual pages and shell completions, for packages
     #[command(hide = true)]
     Generate(GenerateArgs),
@@ -196,9 +223,9 @@ pub(super) struct ClipsArgs {
     /// The folder of the clips, instead
     #[arg(long, value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,
-    /// Only of events since then: a time, or a span until now such as 90min, 24h or 7d
-    #[arg(long, value_name = "TIME", value_parser = super::time::since)]
-    pub(super) since: Option<Timestamp>,
+    /// Only of events since then: how long ago (24h, 7d), or when (2026-01-31, yesterday)
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
     /// Only of events of this label
     #[arg(long, value_name = "LABEL")]
     pub(super) label: Option<String>,
@@ -264,7 +291,7 @@ pub(super) struct GenerateArgs {
 }
 
 /// A source as typed. The name of a file may be any bytes, and a leading `~/` is the home folder.
-fn source(typed: &OsStr) -> Result<SourceSpec> {
+pub(super) fn source(typed: &OsStr) -> Result<SourceSpec> {
     match typed.as_bytes().strip_prefix(b"file:") {
         Some(path) if !path.is_empty() => {
             Ok(SourceSpec::File(FileSpec { path: at_home(Path::new(OsStr::from_bytes(path))) }))

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use edge::clips::{Clip, ClipError, ClipFolder, ClipQuery, Exported, Mark};
 use edge::config::{Overrides, Settings};
-use edge::{Error, Result};
+use edge::{Error, Result, history};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
@@ -34,8 +35,10 @@ pub(super) fn clips(args: &ClipsArgs) -> Result<()> {
     if let Some(to) = &args.export {
         return export(args, &folder, to);
     }
+    let since = |text: &String| history::parse_time(text, Timestamp::now(), &TimeZone::system());
+    let since = args.since.as_ref().map(since).transpose().map_err(|reason| Error::usage("--since", reason))?;
     let query = ClipQuery {
-        since: args.since,
+        since: since.flatten(),
         label: args.label.clone(),
         source: args.source_name.clone(),
         ..ClipQuery::default()

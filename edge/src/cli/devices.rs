@@ -76,7 +76,7 @@ pub(super) fn devices(_: &DevicesArgs) -> Result<()> {
 /// Standard error, kept from libraries that write to it themselves: each device is opened for a
 /// moment, and the one that leads to JACK says at length that no JACK server is running.
 #[cfg(feature = "mic")]
-mod quiet {
+pub(super) mod quiet {
     use std::fs::OpenOptions;
     use std::io;
     use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -84,13 +84,13 @@ mod quiet {
     use nix::unistd::dup2;
 
     /// While it lives, nothing is written to standard error.
-    pub(super) struct Quiet {
+    pub(in crate::cli) struct Quiet {
         /// Where standard error leads; `None` where it could not be led elsewhere.
         kept: Option<OwnedFd>,
     }
 
     impl Quiet {
-        pub(super) fn new() -> Self {
+        pub(in crate::cli) fn new() -> Self {
             let lead_away = || -> io::Result<OwnedFd> {
                 let kept = io::stderr().as_fd().try_clone_to_owned()?;
                 let nowhere = OpenOptions::new().write(true).open("/dev/null")?;

@@ -8,11 +8,16 @@ mod check;
 mod classify;
 mod clips;
 mod devices;
+mod doctor;
 #[cfg(feature = "evaluate")]
 mod evaluate;
+mod events;
 mod generate;
 mod run;
-mod time;
+mod screen;
+mod setup;
+#[cfg(feature = "top")]
+mod top;
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -26,6 +31,13 @@ use edge::{Error, Result};
 
 use args::{Args, Command};
 
+/// The configuration of the packages' service.
+const SERVICE_CONFIG: &str = "/etc/earwitness/earwitness.toml";
+
+/// What to do about the hum of the mains.
+const HUM_ADVICE: &str = "another power supply or USB socket, a shielded cable, or more distance to mains cables and \
+                          transformers help; recognition bears a faint hum";
+
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     let start = Instant::now();
@@ -38,6 +50,11 @@ pub fn main() -> ExitCode {
         Command::Devices(args) => devices::devices(&args),
         Command::Bench(args) => bench::bench(&args, start),
         Command::Check(args) => check::check(&args),
+        Command::Setup(args) => setup::setup(&args),
+        Command::Doctor(args) => return finish(doctor::doctor(&args)),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::top(&args),
+        Command::Events(args) => events::events(&args),
         Command::Generate(args) => generate::generate(&args),
     };
     finish(result.map(|()| ExitCode::SUCCESS))

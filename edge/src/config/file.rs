@@ -30,15 +30,22 @@ impl Source {
         Ok(Source { file: Some(path.to_path_buf()), text })
     }
 
+    /// A text that is in no file.
+    pub(super) fn of_text(text: &str) -> Self {
+        Source { file: None, text: text.to_string() }
+    }
+
     /// The text as `T`.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         toml::from_str(&self.text).map_err(|error| {
             let at = error.span().map(|span| span.start);
-            Error::Config {
-                file: self.file.clone().unwrap_or_default(),
-                line: at.map(|at| line_of(&self.text, at)),
-                key: at.map(|at| key_at(&self.text, at)).unwrap_or_default(),
-                reason: one_line(plain(error.message())),
+            let key = at.map(|at| key_at(&self.text, at)).unwrap_or_default();
+            let reason = one_line(plain(error.message()));
+            match &self.file {
+                Some(file) => {
+                    Error::Config { file: file.clone(), line: at.map(|at| line_of(&self.text, at)), key, reason }
+                }
+                None => Error::usage(key, reason),
             }
         })
     }

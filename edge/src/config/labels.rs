@@ -26,7 +26,7 @@ pub(super) fn class_of(label: &str, manifest: &Manifest) -> Result<usize, String
 }
 
 /// The label that resembles `typed` most, if one does.
-fn nearest<'a>(typed: &str, labels: impl Iterator<Item = &'a String>) -> Option<&'a str> {
+pub fn nearest<'a>(typed: &str, labels: impl Iterator<Item = &'a String>) -> Option<&'a str> {
     let rated = labels.map(|label| (likeness(typed, label), label.as_str()));
     let best = rated.max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(likeness, _)| *likeness >= MIN_LIKENESS).map(|(_, label)| label)

@@ -12,7 +12,8 @@ mod settings;
 mod values;
 
 pub use file::{Source, at_home};
-pub use settings::{Overrides, Settings, SourceSettings};
+pub use labels::nearest;
+pub use settings::{Overrides, Settings, SourceSettings, journal_files, journal_folders};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

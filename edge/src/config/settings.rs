@@ -8,6 +8,7 @@ mod reporting;
 mod source;
 mod webhook;
 
+pub use journal::{journal_files, journal_folders};
 pub use source::SourceSettings;
 
 use std::fs;
@@ -110,6 +111,16 @@ impl Settings {
             None => Default::default(),
         };
         Self::new(config, file, overrides)
+    }
+
+    /// The settings of a configuration that is no file yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn from_text(text: &str, overrides: &Overrides) -> Result<Self> {
+        let file = Source::of_text(text);
+        Self::new(file.parse()?, file, overrides)
     }
 
     fn new(config: Config, file: Source, overrides: &Overrides) -> Result<Self> {

@@ -91,6 +91,15 @@ pub struct Query {
     pub limit: Option<usize>,
 }
 
+/// What occurs in a journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The labels of its events, in order.
+    pub labels: Vec<String>,
+    /// The sources of its events, in order.
+    pub sources: Vec<String>,
+}
+
 /// What a sink has not acknowledged, and what it has lost since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
@@ -213,6 +222,15 @@ impl Waker {
 /// Why the file cannot be read.
 pub fn read(path: &Path, query: &Query) -> Result<Vec<Record>, Fault> {
     query::read(path, query).map_err(|trouble| trouble.fault(path))
+}
+
+/// The labels and the sources that occur in the journal's file at `path`.
+///
+/// # Errors
+///
+/// Why the file cannot be read.
+pub fn names(path: &Path) -> Result<Names, Fault> {
+    query::names(path).map_err(|trouble| trouble.fault(path))
 }
 
 /// Looks at what is at `path`, which need not exist, and changes nothing.

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::trouble::{Result, Trouble};
-use super::{Query, Record, schema};
+use super::{Names, Query, Record, schema};
+
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// The columns that make a [`Record`].
 pub(super) const COLUMNS: &str = "seq, device, label, payload";
@@ -20,14 +22,62 @@ pub(super) const COLUMNS: &str = "seq, device, label, payload";
 ///
 /// When the file cannot be read, or is of another version.
 pub(super) fn read(path: &Path, query: &Query) -> Result<Vec<Record>> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    select(&open(path)?, query)
+}
+
+/// The labels and the sources of the events in the file at `path`.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) fn names(path: &Path) -> Result<Names> {
+    let connection = open(path)?;
+    let all = |column: &str| -> rusqlite::Result<Vec<String>> {
+        let mut statement = connection.prepare(&format!("SELECT DISTINCT {column} FROM event ORDER BY 1"))?;
+        statement.query_map([], |row| row.get(0))?.collect()
+    };
+    Ok(Names { labels: all("label")?, sources: all("device")? })
+}
+
+/// The file at `path`, to be read alone.
+fn open(path: &Path) -> Result<Connection> {
+    match open_shared(path) {
+        // SQLite wants to write beside the file, for others who may read and write it. Where this
+        // user may not, and there is no log of a writer, nobody writes.
+        Err(trouble) if trouble.is_unopened() && !has_log(path) => open_alone(path).map_err(|_| trouble),
+        result => result,
+    }
+}
+
+fn open_shared(path: &Path) -> Result<Connection> {
+    checked(Connection::open_with_flags(path, FLAGS)?)
+}
+
+fn open_alone(path: &Path) -> Result<Connection> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::path::absolute(path)?;
+    let escaped = path.as_os_str().as_bytes().iter().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    let address = format!("file:{}?immutable=1", escaped.collect::<String>());
+    checked(Connection::open_with_flags(address, FLAGS | OpenFlags::SQLITE_OPEN_URI)?)
+}
+
+fn checked(connection: Connection) -> Result<Connection> {
     connection.busy_timeout(Duration::from_secs(2))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
-        schema::VERSION => select(&connection, query),
+        schema::VERSION => Ok(connection),
         _ => Err(Trouble::Newer { version }),
     }
+}
+
+/// Whether a writer's log lies beside the file.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_os_string();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0)
 }
 
 /// Looks at what is at `path`, which need not exist, and changes nothing.

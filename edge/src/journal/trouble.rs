@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use super::schema;
 use crate::fault::Fault;
 
 pub(super) type Result<T> = std::result::Result<T, Trouble>;
@@ -37,6 +38,11 @@ impl Trouble {
         matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
     }
 
+    /// Whether the file, or what belongs beside it, could not be opened at all.
+    pub(super) fn is_unopened(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+    }
+
     /// Cause and remedy for the file at `path`. That events wait in memory meanwhile is for the
     /// caller to say.
     pub(super) fn fault(&self, path: &Path) -> Fault {
@@ -67,6 +73,12 @@ impl Trouble {
                     "another earwitness uses the journal {file}: end it, or give each a name or journal.file of its own"
                 ),
             ),
+            (Trouble::Newer { version }, ..) if *version < schema::VERSION => Fault::new(
+                "journal-older",
+                format!(
+                    "{file} is no journal of this version of earwitness: a daemon that is started on it makes it one"
+                ),
+            ),
             (Trouble::Newer { .. }, ..) => Fault::new(
                 "journal-newer",
                 format!("the journal {file} was written by a newer version of earwitness: use that, or another file"),
@@ -88,6 +100,9 @@ impl Trouble {
                 "journal-no-permission",
                 format!("this user may not write the journal {file}: give it the folder, or set journal.file"),
             ),
+            _ if self.is_damage() => {
+                Fault::new("journal-damaged", format!("{file} is no journal of earwitness, or it is damaged"))
+            }
             _ => Fault::new("journal-failed", format!("the journal {file} fails: {self}")),
         }
     }

@@ -8,8 +8,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -34,12 +34,15 @@ pub(super) struct Peer<'a> {
     pub(super) client_cert: Option<(&'a Path, &'a Path)>,
 }
 
-/// The configuration for a connection to `peer`.
+/// The certificate that a server has presented.
+pub(super) type Presented = OnceLock<CertificateDer<'static>>;
+
+/// The configuration for a connection to `peer`; what it presents is in `presented` then.
 ///
 /// # Errors
 ///
 /// For certificates and keys that cannot be used.
-pub(super) fn config(peer: &Peer<'_>) -> Result<ClientConfig> {
+pub(super) fn config(peer: &Peer<'_>, presented: &Arc<Presented>) -> Result<ClientConfig> {
     // Named here and not taken from the process: a default provider would need cmake and a C
     // compiler for every target.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -47,7 +50,7 @@ pub(super) fn config(peer: &Peer<'_>) -> Result<ClientConfig> {
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::usage(peer.key("url"), error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trust::new(peer, provider)?));
+        .with_custom_certificate_verifier(Arc::new(Trust::new(peer, provider, presented)?));
     let Some((cert_file, key_file)) = peer.client_cert else {
         return Ok(builder.with_no_client_auth());
     };
@@ -76,10 +79,11 @@ struct Trust {
     what: &'static str,
     ca_key: String,
     has_said: AtomicBool,
+    presented: Arc<Presented>,
 }
 
 impl Trust {
-    fn new(peer: &Peer<'_>, provider: Arc<CryptoProvider>) -> Result<Self> {
+    fn new(peer: &Peer<'_>, provider: Arc<CryptoProvider>, presented: &Arc<Presented>) -> Result<Self> {
         let ca_key = peer.key("ca_file");
         let (roots, pinned) = match peer.ca_file {
             Some(path) => {
@@ -97,7 +101,8 @@ impl Trust {
             .build()
             .map_err(|error| Error::usage(&ca_key, error))?;
         let name = ServerName::try_from(peer.host.clone()).map_err(|error| Error::usage(peer.key("url"), error))?;
-        Ok(Trust { pinned, authorities, name, what: peer.what, ca_key, has_said: AtomicBool::new(false) })
+        let presented = Arc::clone(presented);
+        Ok(Trust { pinned, authorities, name, what: peer.what, ca_key, has_said: AtomicBool::new(false), presented })
     }
 }
 
@@ -110,6 +115,8 @@ impl ServerCertVerifier for Trust {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        // The first is as good as those of later connections.
+        let _ = self.presented.set(end_entity.clone().into_owned());
         let verdict = self.authorities.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now);
         match verdict {
             Err(error) if self.pinned.iter().any(|pinned| pinned == end_entity) => {
@@ -161,7 +168,7 @@ fn system_roots(peer: &Peer<'_>) -> Result<RootCertStore> {
 }
 
 /// The certificates of a file: PEM, with a byte order mark or without, or a single one as DER.
-fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let bytes = read(key, path)?;
     // A SEQUENCE with a length of two bytes, as every certificate of a practical size is.
     if bytes.starts_with(&[0x30, 0x82]) {

@@ -8,6 +8,9 @@ use crate::config::{Config, JournalSection, Source};
 use crate::error::Result;
 use crate::journal::{JournalPlace, JournalSettings};
 
+/// The service's folder, `StateDirectory=` of packaging/systemd/earwitness.service.
+const SERVICE_FOLDER: &str = "/var/lib/earwitness";
+
 const MAX_MB: u32 = 64;
 const MAX_AGE_DAYS: u32 = 30;
 
@@ -55,8 +58,37 @@ fn place(
         return JournalPlace::File { file: file.resolve(path), before: None };
     }
     let Some(folder) = state_folder(|name| env::var(name).ok()) else { return JournalPlace::Nowhere };
-    let named = |name: &str, suffix: &str| folder.join(format!("{}.{suffix}", name.replace(['/', '\0'], "_")));
+    let named = |name: &str, suffix: &str| folder.join(file_name(name, suffix));
     JournalPlace::File { file: named(name, "journal"), before: client_id.map(|client_id| named(client_id, "spool")) }
+}
+
+/// Where the daemon of the configuration at `path` would keep its journal: as a service, and
+/// started by this user.
+///
+/// # Errors
+///
+/// [`Error::Config`](crate::Error::Config) when the configuration cannot be read.
+pub fn journal_files(path: &Path) -> Result<Vec<PathBuf>> {
+    let (config, file) = Config::read(path)?;
+    let section = config.mqtt.spool.as_ref().unwrap_or(&config.journal);
+    if let Some(path) = &section.file {
+        return Ok(vec![file.resolve(path)]);
+    }
+    let name = match config.name {
+        Some(name) => name,
+        None => super::host_name()?,
+    };
+    Ok(journal_folders().into_iter().map(|folder| folder.join(file_name(&name, "journal"))).collect())
+}
+
+/// The folders in which daemons keep their journals unless they are configured otherwise.
+pub fn journal_folders() -> Vec<PathBuf> {
+    let own = state_folder(|name| env::var(name).ok());
+    own.into_iter().chain([PathBuf::from(SERVICE_FOLDER)]).collect()
+}
+
+fn file_name(name: &str, suffix: &str) -> String {
+    format!("{}.{suffix}", name.replace(['/', '\0'], "_"))
 }
 
 fn days(n: u32) -> Duration {

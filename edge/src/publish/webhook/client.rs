@@ -61,7 +61,7 @@ impl Client {
             Some(ca_file) => {
                 let (section, host) = ("webhook", settings.url.host().to_string());
                 let peer = Peer { what: "server", section, host, ca_file: Some(ca_file), client_cert: None };
-                let connector = Trusting::new(tls::config(&peer)?);
+                let connector = Trusting::new(tls::config(&peer, &Arc::default())?);
                 Agent::with_parts(config.build(), connector.over_tcp(), DefaultResolver::default())
             }
             None => {

@@ -1,0 +1,89 @@
+//! The broker: whether it is reached, lets this device in and lets it use its topics, and until when
+//! certificates hold.
+
+#[cfg(not(feature = "mqtt"))]
+use edge::config::Settings;
+
+use super::finding::Finding;
+
+#[cfg(not(feature = "mqtt"))]
+pub(super) fn certificates(_: &Settings) -> Vec<Finding> {
+    Vec::new()
+}
+
+#[cfg(not(feature = "mqtt"))]
+pub(super) fn connection(_: &Settings) -> Vec<Finding> {
+    vec![Finding::ok("broker", "this build has no MQTT support (cargo feature `mqtt`)")]
+}
+
+#[cfg(feature = "mqtt")]
+pub(super) use with_mqtt::{certificates, connection};
+
+#[cfg(feature = "mqtt")]
+mod with_mqtt {
+    use std::fmt::Display;
+    use std::time::Duration;
+
+    use edge::config::Settings;
+    use edge::publish::mqtt::{certificate_ends, probe};
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::Finding;
+
+    /// How long the broker may take.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// So long before its end a certificate is worth a word.
+    const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+    /// The certificates that the configuration names.
+    pub(crate) fn certificates(settings: &Settings) -> Vec<Finding> {
+        let Some(mqtt) = &settings.mqtt else { return Vec::new() };
+        match certificate_ends(mqtt) {
+            Err(error) => vec![Finding::problem("certificate", settings.locate(error))],
+            Ok(ends) => {
+                let of = |end: edge::publish::mqtt::CertificateEnd| {
+                    dated(&format!("{} ({})", end.file.display(), end.key), end.end)
+                };
+                ends.into_iter().map(of).collect()
+            }
+        }
+    }
+
+    /// Connects to the broker.
+    pub(crate) fn connection(settings: &Settings) -> Vec<Finding> {
+        let Some(mqtt) = &settings.mqtt else {
+            return vec![Finding::ok("broker", "none is configured: events go to standard output")];
+        };
+        let found = match probe(mqtt, &settings.name, PATIENCE) {
+            Ok(found) => found,
+            Err(error) => return vec![Finding::problem("broker", settings.locate(error))],
+        };
+        let mut findings = Vec::new();
+        if let Some(fault) = found.connection {
+            findings.push(Finding::problem("broker", format!("{}: {fault}", mqtt.url)));
+        } else {
+            let user = mqtt.user.as_ref().map_or("without a user name".into(), |user| format!("as {user:?}"));
+            findings.push(Finding::ok("broker", format!("{} lets this device in {user}", mqtt.url)));
+            findings.push(match found.topics {
+                Some(fault) => Finding::problem("topics", fault),
+                None => Finding::ok("topics", format!("{}/{}/.. can be written and read", mqtt.topic, settings.name)),
+            });
+        }
+        findings.extend(found.certificate_end.map(|end| dated(&"the broker's certificate", end)));
+        findings
+    }
+
+    fn dated(what: &dyn Display, end: Timestamp) -> Finding {
+        let day = end.strftime("%Y-%m-%d");
+        let now = Timestamp::now();
+        if end < now {
+            let finding = Finding::warning("certificate", format!("{what} has expired on {day}"));
+            finding.advise("renew it; the daemon trusts it only if mqtt.ca_file names the broker's own certificate")
+        } else if end.duration_since(now) < SOON {
+            Finding::warning("certificate", format!("{what} expires on {day}")).advise("renew it before that day")
+        } else {
+            Finding::ok("certificate", format!("{what} holds until {day}"))
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What a check has found: a state, a sentence, and what to do about it.
+
+use std::fmt::{Display, Write as _};
+
+use serde::Serialize;
+
+/// How it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    /// As it should be, or of no concern.
+    Ok,
+    /// It works, and could be better, or will not work for ever.
+    Warning,
+    /// It does not work.
+    Problem,
+}
+
+/// What a check has found.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Finding {
+    pub(super) check: &'static str,
+    pub(super) state: State,
+    pub(super) text: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) advice: Vec<String>,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            State::Ok => "ok",
+            State::Warning => "warning",
+            State::Problem => "problem",
+        }
+    }
+}
+
+impl Finding {
+    pub(super) fn ok(check: &'static str, text: impl Display) -> Self {
+        Self::new(check, State::Ok, text)
+    }
+
+    pub(super) fn warning(check: &'static str, text: impl Display) -> Self {
+        Self::new(check, State::Warning, text)
+    }
+
+    pub(super) fn problem(check: &'static str, text: impl Display) -> Self {
+        Self::new(check, State::Problem, text)
+    }
+
+    fn new(check: &'static str, state: State, text: impl Display) -> Self {
+        Finding { check, state, text: text.to_string(), advice: Vec::new() }
+    }
+
+    /// With what to do about it.
+    pub(super) fn advise(mut self, advice: impl Display) -> Self {
+        self.advice.push(advice.to_string());
+        self
+    }
+
+    /// A line, and one below it for each advice.
+    pub(super) fn lines(&self, name_width: usize, state_width: usize) -> String {
+        let mut text = format!("{:name_width$}  {:state_width$}  {}\n", self.check, self.state.name(), self.text);
+        for advice in &self.advice {
+            let _ = writeln!(text, "{:width$}  -> {advice}", "", width = name_width + 2 + state_width);
+        }
+        text
+    }
+}

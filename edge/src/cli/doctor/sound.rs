@@ -1,0 +1,131 @@
+//! The sources: whether this user may use them, whether they open, and what they sound like.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use edge::audition::Audition;
+use edge::capture::{Address, SourceSpec};
+use edge::config::{Settings, SourceSettings};
+use edge::model::Model;
+use nix::unistd::{AccessFlags, access};
+
+use super::finding::Finding;
+use crate::cli::HUM_ADVICE;
+
+/// Where the kernel has its sound devices.
+const SOUND_DEVICES: &str = "/dev/snd";
+
+/// How long a source may take to open, and how long it is listened to.
+const OPENING: Duration = Duration::from_secs(6);
+const LISTENING_S: f64 = 3.0;
+
+/// Whether this user may use the devices that the sources are.
+pub(super) fn permissions(settings: &Settings) -> Vec<Finding> {
+    let of_cards = settings.sources.iter().any(|source| matches!(source.spec, SourceSpec::Mic(_)));
+    let of_ports = settings.sources.iter().filter_map(|source| match &source.spec {
+        SourceSpec::Serial(node) => match &node.address {
+            Address::Device { path, .. } => Some(path.clone()),
+            Address::Tcp { .. } => None,
+        },
+        _ => None,
+    });
+    of_cards.then(cards).into_iter().chain(of_ports.map(|path| port(&path))).collect()
+}
+
+fn cards() -> Finding {
+    let entries = Path::new(SOUND_DEVICES).read_dir().into_iter().flatten().flatten();
+    let is_capture = |name: &str| name.starts_with("pcm") && name.ends_with('c');
+    let devices: Vec<PathBuf> =
+        entries.filter(|entry| is_capture(&entry.file_name().to_string_lossy())).map(|entry| entry.path()).collect();
+    let refused: Vec<&PathBuf> = devices.iter().filter(|path| !may_use(path)).collect();
+    match (devices.as_slice(), refused.first()) {
+        ([], _) => {
+            Finding::ok("permissions", "the kernel knows no sound card that records; a sound server may have one")
+        }
+        (all, None) => {
+            Finding::ok("permissions", format!("this user may record from the {} devices of the kernel", all.len()))
+        }
+        (_, Some(path)) => Finding::problem("permissions", format!("this user may not record from {}", path.display()))
+            .advise("sudo usermod -aG audio $USER, and log in again; the service has that group by itself"),
+    }
+}
+
+fn port(path: &Path) -> Finding {
+    let shown = path.display();
+    if !path.exists() {
+        return Finding::problem("permissions", format!("there is no serial port {shown}"))
+            .advise("plug the microcontroller in; `ls /dev/serial/by-id` shows names that stay the same");
+    }
+    match may_use(path) {
+        true => Finding::ok("permissions", format!("this user may use {shown}")),
+        false => Finding::problem("permissions", format!("this user may not use {shown}"))
+            .advise("sudo usermod -aG dialout $USER, and log in again; the service has that group by itself"),
+    }
+}
+
+fn may_use(path: &Path) -> bool {
+    access(path, AccessFlags::R_OK | AccessFlags::W_OK).is_ok()
+}
+
+/// Listens to a source for a moment.
+pub(super) fn source(
+    source: &SourceSettings,
+    is_named: bool,
+    model: Option<&Model>,
+    is_daemon_running: bool,
+) -> Vec<Finding> {
+    let name = if is_named { format!("{}: ", source.name) } else { String::new() };
+    let described = source.spec.describe(&source.options);
+    if matches!(source.spec, SourceSpec::Stdin(_)) {
+        return vec![Finding::ok("source", format!("{name}{described}: not tried here"))];
+    }
+    let problem = |text: &str| {
+        let finding = Finding::problem("source", format!("{name}{described}: {text}"));
+        if is_daemon_running {
+            finding.advise("the service is running and may have it: sudo systemctl stop earwitness, and try again")
+        } else if matches!(source.spec, SourceSpec::Mic(_)) {
+            finding.advise(
+                "plug a microphone in; `earwitness devices` lists what there is, and `earwitness setup` tries it",
+            )
+        } else {
+            finding
+        }
+    };
+    if let Err(error) = source.spec.check() {
+        return vec![problem(&error.to_string())];
+    }
+    let mut audition = match Audition::start(source, &super::frontend(model)) {
+        Ok(audition) => audition,
+        Err(error) => return vec![problem(&error.to_string())],
+    };
+    let (begin, stop) = (Instant::now(), AtomicBool::new(false));
+    loop {
+        audition.listen(&stop);
+        let sound = audition.sound();
+        let is_open = sound.description.is_some();
+        let is_late = begin.elapsed() > OPENING && (!is_open || sound.seconds == 0.0);
+        if sound.seconds >= LISTENING_S || audition.has_ended() || is_late || begin.elapsed() > OPENING * 2 {
+            break;
+        }
+    }
+    let (sound, fault, hints) = (audition.sound(), audition.fault(), audition.hints());
+    // What it says at its end is said by its fault.
+    let _ = audition.finish();
+    if let Some(fault) = fault {
+        return vec![problem(&fault)];
+    }
+    if sound.seconds == 0.0 {
+        return vec![problem("nothing comes from it")];
+    }
+    let description = sound.description.as_deref().unwrap_or(&described);
+    let levels =
+        format!("{:.0} to {:.0} dBFS, peak {:.0} dBFS", sound.faintest_dbfs, sound.loudest_dbfs, sound.peak_dbfs);
+    let mut findings = vec![Finding::ok("source", format!("{name}{description}: {levels}"))];
+    findings.extend(hints.into_iter().map(|hint| Finding::warning("source", format!("{name}{hint}"))));
+    if let Some(hum) = sound.hum {
+        let text = format!("{name}it hums with the mains, {:.0} Hz at {:.0} dBFS", hum.mains_hz, hum.level_dbfs);
+        findings.push(Finding::warning("source", text).advise(HUM_ADVICE));
+    }
+    findings
+}

@@ -1,0 +1,131 @@
+//! Questions at a terminal: a prompt and a default enter, an answer leaves. Without a terminal, or
+//! with `--yes`, the answer is the default.
+
+use std::fmt::Arguments;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use edge::{Error, Result};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use std::os::fd::AsRawFd as _;
+
+use crate::cli::stdout_error;
+
+/// Asks, if there is somebody to ask.
+pub(super) struct Asker {
+    asks: bool,
+}
+
+impl Asker {
+    /// With `yes` nothing is asked.
+    ///
+    /// # Errors
+    ///
+    /// When questions could not be answered.
+    pub(super) fn new(yes: bool) -> Result<Self> {
+        if !yes && !io::stdin().is_terminal() {
+            let reason = "standard input is no terminal, so that nothing can be asked: add --yes, and what is not to be left at \
+                          its default as options";
+            return Err(Error::usage("setup", reason));
+        }
+        Ok(Asker { asks: !yes })
+    }
+
+    /// Whether anything is asked.
+    pub(super) fn asks(&self) -> bool {
+        self.asks
+    }
+
+    /// A line for the person.
+    pub(super) fn say(&mut self, line: Arguments<'_>) -> Result<()> {
+        writeln!(io::stdout(), "{line}").map_err(stdout_error)
+    }
+
+    /// Whatever is typed; the default if nothing is.
+    pub(super) fn text(&mut self, question: &str, default: &str) -> Result<String> {
+        if !self.asks {
+            return Ok(default.to_string());
+        }
+        let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+        self.prompt(&format!("{question}{shown}: "))?;
+        let answer = self.line()?;
+        Ok(if answer.is_empty() { default.to_string() } else { answer })
+    }
+
+    /// A whole number.
+    pub(super) fn number(&mut self, question: &str, default: u32) -> Result<u32> {
+        loop {
+            match self.text(question, &default.to_string())?.parse() {
+                Ok(number) => return Ok(number),
+                Err(_) => self.say(format_args!("A whole number, please."))?,
+            }
+        }
+    }
+
+    /// Yes or no.
+    pub(super) fn confirm(&mut self, question: &str, default: bool) -> Result<bool> {
+        if !self.asks {
+            return Ok(default);
+        }
+        loop {
+            self.prompt(&format!("{question} [{}]: ", if default { "Y/n" } else { "y/N" }))?;
+            match self.line()?.to_lowercase().as_str() {
+                "" => return Ok(default),
+                "y" | "yes" => return Ok(true),
+                "n" | "no" => return Ok(false),
+                _ => self.say(format_args!("y or n, please."))?,
+            }
+        }
+    }
+
+    /// What is typed, without showing it.
+    pub(super) fn secret(&mut self, question: &str) -> Result<String> {
+        if !self.asks {
+            return Ok(String::new());
+        }
+        self.prompt(&format!("{question}: "))?;
+        let answer = {
+            let _hidden = Hidden::new();
+            self.line()
+        };
+        self.say(format_args!(""))?;
+        answer
+    }
+
+    fn prompt(&mut self, text: &str) -> Result<()> {
+        let mut out = io::stdout();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(stdout_error)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        match io::stdin().lock().read_line(&mut line).map_err(Error::io("standard input"))? {
+            0 => Err(Error::usage("setup", "the questions were not answered to the end; nothing was written")),
+            _ => Ok(line.trim().to_string()),
+        }
+    }
+}
+
+/// While it lives, the terminal does not show what is typed.
+struct Hidden(Option<Termios>);
+
+impl Hidden {
+    fn new() -> Self {
+        let terminal = io::stdin().as_raw_fd();
+        let kept = tcgetattr(terminal).ok();
+        if let Some(kept) = &kept {
+            let mut hidden = kept.clone();
+            hidden.local_flags.remove(LocalFlags::ECHO);
+            // Where that fails, what is typed is seen.
+            let _ = tcsetattr(terminal, SetArg::TCSANOW, &hidden);
+        }
+        Hidden(kept)
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(kept) = &self.0 {
+            let _ = tcsetattr(io::stdin().as_raw_fd(), SetArg::TCSANOW, kept);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `earwitness setup`: asks for the source while showing its level, tries the broker, writes the
+//! configuration and offers the service. What is not there is said, and left for later.
+//!
+//! Everything is said on standard output; nothing is changed before the configuration is written.
+
+mod ask;
+mod broker;
+mod service;
+mod sound;
+mod template;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use edge::config::{Overrides, Settings, at_home};
+use edge::{Error, Result};
+
+use self::ask::Asker;
+use self::template::Template;
+use super::SERVICE_CONFIG;
+use super::args::SetupArgs;
+
+/// Days that events are kept unless something else is asked for.
+const KEEP_DAYS: u32 = 30;
+
+pub(super) fn setup(args: &SetupArgs) -> Result<()> {
+    edge::logging::start("off")?;
+    let mut asker = Asker::new(args.yes)?;
+    let out = out(args);
+    let is_new = refuse_to_overwrite(args, &mut asker, &out)?;
+    let mut template = Template::new();
+
+    let default = Settings::load(None, &Overrides::default())?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => asker.text("Name of this device", &default.name)?,
+    };
+    if name != default.name {
+        template.set("", "name", name.as_str());
+    }
+    sound::choose(args, &mut asker, &mut template, &name)?;
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let secrets = broker::choose(args, &mut asker, &mut template, &name, folder)?;
+    let keep_days = match args.keep_days {
+        Some(days) => days,
+        None => asker.number("Days that events are kept, so that `earwitness events` can show them", KEEP_DAYS)?,
+    };
+    if keep_days > 0 {
+        template.set("journal", "keep_days", i64::from(keep_days));
+    }
+
+    write(&out, folder, &template, &secrets, is_new)?;
+    asker.say(format_args!("\nWritten: {}", out.display()))?;
+    for (file, _) in &secrets {
+        asker.say(format_args!("Written: {}, which only its owner can read", file.display()))?;
+    }
+    service::offer(args, &mut asker, &out)
+}
+
+/// Where the configuration goes: the service's file where it can be written, as with sudo.
+fn out(args: &SetupArgs) -> PathBuf {
+    if let Some(out) = &args.out {
+        return at_home(out);
+    }
+    let service = Path::new(SERVICE_CONFIG);
+    let is_ours = |file: &Path| nix::unistd::access(file, nix::unistd::AccessFlags::W_OK).is_ok();
+    if service.exists() && is_ours(service) {
+        return service.to_path_buf();
+    }
+    match std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()) {
+        Some(folder) => Path::new(&folder).join("earwitness/earwitness.toml"),
+        None => at_home(Path::new("~/.config/earwitness/earwitness.toml")),
+    }
+}
+
+/// Returns whether there is no such file yet. One that has nothing but comments, as the package
+/// brings it, is as good as none.
+fn refuse_to_overwrite(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Result<bool> {
+    let text = match fs::read_to_string(out) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(Error::usage("--out", format!("{}: {error}", out.display()))),
+        Ok(text) => text,
+    };
+    let is_empty = |line: &str| line.trim().is_empty() || line.trim_start().starts_with(['#', '[']);
+    if args.force || text.lines().all(is_empty) {
+        return Ok(false);
+    }
+    let shown = out.display();
+    if args.yes || !asker.confirm(&format!("{shown} exists. Overwrite it? It stays as {shown}.old"), false)? {
+        let reason = format!("{shown} exists and stays as it is: name another file, or overwrite it with --force");
+        return Err(Error::usage("--out", reason));
+    }
+    Ok(false)
+}
+
+/// Writes everything, but only if the daemon would take it.
+fn write(out: &Path, folder: &Path, template: &Template, secrets: &[(PathBuf, String)], is_new: bool) -> Result<()> {
+    let failed = |path: &Path| Error::io(format!("write {}", path.display()));
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    for (file, secret) in secrets {
+        write_private(file, secret).map_err(failed(file))?;
+    }
+    // In the same folder, as paths in it are relative to it, and renaming is all or nothing.
+    let mut draft = out.as_os_str().to_os_string();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    fs::write(&draft, template.text()).map_err(failed(&draft))?;
+    if let Err(error) = Settings::load(Some(&draft), &Overrides::default()) {
+        // The file that could not be used is not worth keeping.
+        let _ = fs::remove_file(&draft);
+        return Err(error);
+    }
+    if !is_new {
+        let mut old = out.as_os_str().to_os_string();
+        old.push(".old");
+        let old = PathBuf::from(old);
+        fs::copy(out, &old).map_err(failed(&old))?;
+    }
+    fs::rename(&draft, out).map_err(failed(out))
+}
+
+fn write_private(file: &Path, secret: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // Made anew, so that its rights are those asked for.
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    writeln!(file, "{secret}")
+}

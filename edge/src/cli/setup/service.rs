@@ -1,0 +1,59 @@
+//! What comes after the configuration: the service, or the command that runs the daemon.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use edge::{Error, Result};
+
+use super::ask::Asker;
+use crate::cli::SERVICE_CONFIG;
+use crate::cli::args::SetupArgs;
+
+const START: [&str; 3] = ["systemctl", "enable", "earwitness"];
+const RESTART: [&str; 3] = ["systemctl", "restart", "earwitness"];
+
+/// Offers to start the service where it is installed and runs by the file that was written.
+pub(super) fn offer(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Result<()> {
+    let of_service = out == Path::new(SERVICE_CONFIG);
+    let installed = is_installed();
+    let refused = match (of_service, installed) {
+        (false, _) => Some(format!("the service runs by {SERVICE_CONFIG}, which is another file")),
+        (true, false) => Some("the service is not installed here: the package brings it (docs/install.md)".to_string()),
+        (true, true) => None,
+    };
+    match refused {
+        Some(reason) if args.service == Some(true) => return Err(Error::usage("--service", reason)),
+        Some(_) => {}
+        None => {
+            let wanted = match args.service {
+                Some(wanted) => wanted,
+                None => asker.confirm("Start the service now and with the machine?", true)? && asker.asks(),
+            };
+            if wanted {
+                [START, RESTART].iter().try_for_each(|command| run(command))?;
+                asker.say(format_args!("The service is running: `journalctl -u earwitness -f` shows what it says."))?;
+                return Ok(());
+            }
+            asker.say(format_args!("Start it:   sudo systemctl enable --now earwitness"))?;
+            return Ok(());
+        }
+    }
+    let out = out.display();
+    asker.say(format_args!("Listen:     earwitness run --config {out}"))?;
+    asker.say(format_args!("If it does not work: earwitness doctor --config {out}"))
+}
+
+fn is_installed() -> bool {
+    let mut command = Command::new("systemctl");
+    command.args(["cat", "earwitness.service"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn run(command: &[&str]) -> Result<()> {
+    let shown = command.join(" ");
+    let status = Command::new(command[0]).args(&command[1..]).status().map_err(Error::io(shown.clone()))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::io(shown)(std::io::Error::other(format!("it failed ({status}), see above")))),
+    }
+}

@@ -1,0 +1,146 @@
+//! The sources that are looked at: each has a pipeline of its own, as in the daemon.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+
+use edge::Result;
+use edge::capture;
+use edge::config::SourceSettings;
+use edge::decide::{Rules, Transition};
+use edge::engine::{Engine, PrecisionChoice, load_engine};
+use edge::event::EventBuilder;
+use edge::live::{Feed, Viewer};
+use edge::model::Model;
+use edge::pipeline::{Chain, Shared, Worker};
+
+use super::view::View;
+
+/// All sources, of which one is looked at.
+pub(super) struct Ears {
+    ears: Vec<Ear>,
+    /// Which one.
+    at: usize,
+    viewer: Viewer,
+    transitions: Receiver<(usize, Transition)>,
+    stop: Arc<AtomicBool>,
+    model: String,
+}
+
+struct Ear {
+    name: String,
+    description: String,
+    shared: Shared,
+    builder: EventBuilder,
+    worker: Worker,
+}
+
+/// What there is to say of the source that is looked at.
+pub(super) struct Info {
+    /// Its name, and which one of how many.
+    pub(super) title: String,
+    /// Figures.
+    pub(super) health: String,
+    /// What is wrong, or could be better.
+    pub(super) complaint: Option<String>,
+}
+
+impl Ears {
+    /// Begins to listen to all of `sources`.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be opened at all, or the network not be loaded.
+    pub(super) fn start(
+        sources: &[SourceSettings],
+        model: &Model,
+        engine: Box<dyn Engine>,
+        rules: &Rules,
+    ) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, transitions) = mpsc::channel();
+        let choice = PrecisionChoice::from(engine.precision());
+        let mut engine = Some(engine);
+        let mut ears = Vec::new();
+        for (index, source) in sources.iter().enumerate() {
+            let engine = engine.take().map_or_else(|| load_engine(model, choice), Ok)?;
+            let shared = Shared::of(&source.name);
+            let (manifest, options) = (&model.manifest, &source.options);
+            let opened = capture::start(&source.spec, options, &manifest.frontend, &shared.status, &shared.hearing)?;
+            let rate = manifest.frontend.sample_rate;
+            let mut chain = Chain::new(manifest, rules.clone(), engine, rate, Arc::clone(&shared.status))?;
+            chain.show(Feed::new(&shared.tap, manifest));
+            let sender = sender.clone();
+            let worker = Worker::spawn(opened, chain, shared.clone(), Arc::clone(&stop), move |transition| {
+                // Nobody looks any more only when the program is about to end.
+                let _ = sender.send((index, transition));
+            })?;
+            ears.push(Ear {
+                name: source.name.clone(),
+                description: source.spec.describe(options),
+                builder: EventBuilder::new(&source.name, model.id(), &manifest.labels),
+                shared,
+                worker,
+            });
+        }
+        let viewer = ears[0].shared.tap.attach();
+        Ok(Ears { ears, at: 0, viewer, transitions, stop, model: model.id() })
+    }
+
+    /// Takes what has been heard since the last time.
+    pub(super) fn collect(&mut self, view: &mut View) {
+        while let Some(pulse) = self.viewer.try_next() {
+            if let Some(scale) = self.ears[self.at].shared.tap.scale() {
+                view.take(&pulse, scale);
+            }
+        }
+        for (index, transition) in self.transitions.try_iter() {
+            let ear = &mut self.ears[index];
+            let event = ear.builder.build(&transition, |t_s| ear.shared.clock.wall_time(t_s));
+            view.add(event);
+        }
+    }
+
+    /// Looks at the next source.
+    pub(super) fn next(&mut self) {
+        self.at = (self.at + 1) % self.ears.len();
+        self.viewer = self.ears[self.at].shared.tap.attach();
+    }
+
+    /// Has all of them go on under other rules.
+    pub(super) fn set_rules(&self, rules: &Rules) {
+        self.ears.iter().for_each(|ear| ear.shared.set_rules(rules.clone()));
+    }
+
+    pub(super) fn info(&self) -> Info {
+        let Ear { name, description, shared, .. } = &self.ears[self.at];
+        let status = shared.status.snapshot();
+        let hearing = shared.hearing.snapshot();
+        let which = match self.ears.len() {
+            1 => String::new(),
+            n => format!(" ({} of {n})", self.at + 1),
+        };
+        let us = status.us_per_pulse.map_or(String::new(), |us| format!(" ({us:.0} us a pulse)"));
+        Info {
+            title: format!("{name}{which}: {description}, {}", self.model),
+            health: format!(
+                "load {:.1} %{us}, gaps {}, dropped {}, clipped {}",
+                status.load * 100.0,
+                status.n_gaps,
+                status.n_dropped,
+                status.n_clipped
+            ),
+            complaint: hearing.capture_reason.or_else(|| hearing.capture_hints.into_iter().next()),
+        }
+    }
+
+    /// Ends all of them.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong with one of them.
+    pub(super) fn finish(self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.ears.into_iter().map(|ear| ear.worker.join()).fold(Ok(()), Result::and)
+    }
+}
