@@ -8,6 +8,7 @@ use edge::Result;
 use edge::capture::Mono;
 use edge::decide::Rules;
 use edge::engine::{Engine, Precision};
+use edge::live::{Feed, Tap};
 use edge::model::Model;
 use edge::pipeline::Chain;
 use edge::ring::{Chunk, ring};
@@ -90,6 +91,21 @@ impl Engine for Loudest {
 
 #[test]
 fn from_samples_to_transitions_the_worker_does_not_allocate() {
+    from_samples_to_transitions(None);
+}
+
+#[test]
+fn a_tap_that_nobody_looks_at_does_not_allocate_neither_before_nor_after_a_viewer() {
+    let tap = Tap::default();
+    from_samples_to_transitions(Some(&tap));
+    let viewer = tap.attach();
+    let n_allocations = count_allocations(|| drop(viewer));
+    assert_eq!(n_allocations, 0);
+    from_samples_to_transitions(Some(&tap));
+    assert!(tap.scale().is_some() && tap.history().is_none());
+}
+
+fn from_samples_to_transitions(tap: Option<&Tap>) {
     let mut manifest = Model::load(&tiny::model()).unwrap().manifest;
     manifest.decision.classes.insert("tone".into(), ClassDecision { window_ms: Some(960), ..Default::default() });
     let samples: Vec<f32> =
@@ -97,6 +113,9 @@ fn from_samples_to_transitions_the_worker_does_not_allocate() {
     let rules = Rules { level_gate_dbfs: Some(-20.0), ..Rules::new(&manifest, &manifest.decision) };
     let status = Arc::new(Status::default());
     let mut chain = Chain::new(&manifest, rules, Box::new(Loudest), 44_100, Arc::clone(&status)).unwrap();
+    if let Some(tap) = tap {
+        chain.show(Feed::new(tap, &manifest));
+    }
     let mut n_transitions = 0;
     let n_allocations = count_allocations(|| {
         let mut on_transition = |_| n_transitions += 1;

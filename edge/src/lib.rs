@@ -11,6 +11,7 @@
 //! | `edge_frontend` | worker | samples | log-mel frames |
 //! | [`engine`] | worker | a pulse of frames | frame logits |
 //! | [`decide`] | worker | frame logits | onsets and offsets |
+//! | [`live`] | worker | pulses and scores | copies for who looks |
 //! | [`quiet`] | main | onsets and offsets | those that are reported at their hour |
 //! | [`event`] | main | onsets and offsets | JSON objects |
 //! | [`journal`] | main | events | records, in memory and on disk, at each sink's own pace |
@@ -79,6 +80,7 @@ pub mod fault;
 #[cfg(feature = "evaluate")]
 pub mod heard;
 pub mod journal;
+pub mod live;
 pub mod logging;
 pub mod model;
 mod mono;

@@ -11,6 +11,7 @@ use crate::decide::{Rules, Transition};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventBuilder};
+use crate::live::Feed;
 use crate::model::Model;
 use crate::pipeline::{Chain, Shared, Worker};
 use crate::quiet::{QuietFilter, QuietHours};
@@ -53,8 +54,9 @@ impl Ear {
         #[cfg(feature = "serial")]
         let lamps = source.lamps.clone();
         // Until the source says at which rate it comes.
-        let chain =
+        let mut chain =
             Chain::new(&model.manifest, rules.clone(), engine, frontend.sample_rate, Arc::clone(&shared.status))?;
+        chain.show(Feed::new(&shared.tap, &model.manifest));
         let worker = Worker::spawn(source, chain, shared.clone(), Arc::clone(stop), move |transition| {
             // Nobody listens any more only when the program is about to end.
             let _ = sender.send((index, transition));

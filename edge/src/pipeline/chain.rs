@@ -26,6 +26,7 @@ use super::recogniser::{Observer, Recogniser, Work};
 use crate::decide::{Rules, Transition};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::live::Feed;
 use crate::status::Status;
 
 /// A gap up to this long is bridged by silence; behind a longer one recognition starts afresh. Seconds.
@@ -126,6 +127,11 @@ impl Chain {
         self.recogniser.observe(observer);
     }
 
+    /// Pulses, scores and outputs of what is pushed go to `feed` from now on.
+    pub fn show(&mut self, feed: Feed) {
+        self.recogniser.show(Some(feed));
+    }
+
     /// Samples a second at the source.
     pub fn sample_rate(&self) -> u32 {
         self.sample_rate
@@ -151,6 +157,9 @@ impl Chain {
         self.position += samples.len() as u64;
         let mut result = Ok(());
         let Chain { resampler, front_end, recogniser, .. } = self;
+        if let Some(feed) = recogniser.feed() {
+            feed.samples(samples);
+        }
         resampler.process(samples, |block| {
             front_end.process(block, |frame, level| recogniser.push_frame(frame, level, &mut result, on_transition));
         });
@@ -187,6 +196,9 @@ impl Chain {
         let Chain { features, front_end, recogniser, .. } = self;
         let (normalised, mean_square) = features.take(frame);
         let level_dbfs = front_end.level.process_frame(mean_square);
+        if let Some(feed) = recogniser.feed() {
+            feed.frame(mean_square);
+        }
         recogniser.push_frame(normalised, level_dbfs, result, on_transition);
         mean_square
     }
@@ -260,6 +272,8 @@ impl Chain {
             }
         };
         let mut result = Ok(());
+        // The silence after the end is not what the source hears.
+        let feed = self.recogniser.show(None);
         let mut n_left = self.n_flush;
         if self.features.come {
             self.push_silent_frames(n_left.div_ceil(self.geometry.hop_length), &mut result, &mut until_end);
@@ -274,6 +288,7 @@ impl Chain {
                 n_left -= n;
             }
         }
+        self.recogniser.show(feed);
         self.recogniser.flush(&mut until_end);
         self.restart();
         let reset = self.recogniser.reset_engine();

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::decide::{Rules, Transition};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, FaultLog};
+use crate::live::Tap;
 use crate::ring::Chunk;
 use crate::status::Status;
 use track::{Tracker, Uptime};
@@ -55,6 +56,8 @@ pub struct Shared {
     pub status: Arc<Status>,
     /// How the source is doing.
     pub hearing: Arc<Hearing>,
+    /// What is heard, for who looks.
+    pub tap: Tap,
     /// Rules that are to hold from now on; the worker takes them between two pulses.
     pub new_rules: Arc<Mutex<Option<Rules>>>,
 }
@@ -66,6 +69,7 @@ impl Shared {
             clock: Arc::new(Clock::starting_now()),
             status: Arc::default(),
             hearing: Arc::new(Hearing::of(name)),
+            tap: Tap::default(),
             new_rules: Arc::default(),
         }
     }

@@ -6,6 +6,7 @@ use edge_frontend::Manifest;
 use crate::decide::{Decider, Output, Rules, Transition};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::live::Feed;
 
 /// Is told what the network says before the decide stage is.
 pub type Observer = Box<dyn FnMut(&Output) + Send>;
@@ -14,6 +15,7 @@ pub type Observer = Box<dyn FnMut(&Output) + Send>;
 pub(super) struct Recogniser {
     engine: Box<dyn Engine>,
     observer: Option<Observer>,
+    feed: Option<Feed>,
     decider: Decider,
     /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are there.
     pulse: Box<[f32]>,
@@ -21,6 +23,8 @@ pub(super) struct Recogniser {
     logits: Box<[f32]>,
     /// Frames of logits since the last restart.
     n_outputs: u64,
+    /// Pulses since the last restart.
+    n_pulses: u64,
     /// Stream time of the last restart, seconds.
     t_restart_s: f64,
     frame_period_s: f64,
@@ -54,18 +58,31 @@ impl Recogniser {
             n_filled: 0,
             logits: vec![0.0; n_classes].into(),
             n_outputs: 0,
+            n_pulses: 0,
             t_restart_s: 0.0,
             frame_period_s: rules.frame_period_s,
             work: Work::default(),
             decider: Decider::new(rules),
             engine,
             observer: None,
+            feed: None,
         })
     }
 
     /// From now on `observer` is told of every output of the network.
     pub(super) fn observe(&mut self, observer: Observer) {
         self.observer = Some(observer);
+    }
+
+    /// Pulses, scores and outputs go to `feed` from now on, or to nobody. Returns where they went
+    /// before.
+    pub(super) fn show(&mut self, feed: Option<Feed>) -> Option<Feed> {
+        std::mem::replace(&mut self.feed, feed)
+    }
+
+    /// Where pulses go.
+    pub(super) fn feed(&mut self) -> Option<&mut Feed> {
+        self.feed.as_mut()
     }
 
     /// Length of a frame of logits.
@@ -100,11 +117,19 @@ impl Recogniser {
                 if let Some(observer) = &mut self.observer {
                     observer(&output);
                 }
+                if let Some(feed) = &mut self.feed {
+                    feed.output(&output);
+                }
                 self.decider.push(&output, on_transition);
             }
             Ok(false) => {}
             Err(error) => *result = Err(error),
         }
+        if let Some(feed) = &mut self.feed {
+            let t_s = self.t_restart_s + self.n_pulses as f64 * self.frame_period_s;
+            feed.pulse(t_s, &self.pulse, self.decider.scores());
+        }
+        self.n_pulses += 1;
     }
 
     /// Ends the open events.
@@ -122,6 +147,7 @@ impl Recogniser {
     pub(super) fn restart(&mut self, t_s: f64) {
         self.n_filled = 0;
         self.n_outputs = 0;
+        self.n_pulses = 0;
         self.t_restart_s = t_s;
     }
 
