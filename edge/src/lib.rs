@@ -16,6 +16,7 @@
 //! | [`event`] | main | onsets and offsets | JSON objects |
 //! | [`journal`] | main | events | records, in memory and on disk, at each sink's own pace |
 //! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
+//! | `web` | one of its own | what there is to see | the local page, over HTTP |
 //!
 //! [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
 //! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
@@ -89,6 +90,8 @@ pub mod publish;
 pub mod quiet;
 pub mod ring;
 pub mod status;
+#[cfg(feature = "web")]
+pub mod web;
 mod wording;
 
 pub use error::{Error, ErrorKind, Result};

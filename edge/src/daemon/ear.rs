@@ -37,18 +37,29 @@ pub(super) struct Ear {
 /// A source that takes longer to open is not heard until it does.
 const OPENING: Duration = Duration::from_secs(1);
 
+/// What all sources have in common.
+pub(super) struct Common<'a> {
+    pub(super) model: &'a Model,
+    pub(super) rules: &'a Rules,
+    pub(super) quiet_hours: &'a [Option<QuietHours>],
+    /// Whether the outputs of the last hour are kept.
+    pub(super) remembers: bool,
+    pub(super) stop: &'a Arc<AtomicBool>,
+}
+
 impl Ear {
     /// Begins to listen. Onsets and offsets go, with `index`, to the `sender`.
     pub(super) fn start(
         settings: &SourceSettings,
-        model: &Model,
         engine: Box<dyn Engine>,
-        rules: &Rules,
-        quiet_hours: &[Option<QuietHours>],
-        stop: &Arc<AtomicBool>,
+        common: &Common<'_>,
         (index, sender): (usize, SyncSender<(usize, Transition)>),
     ) -> Result<Self> {
+        let Common { model, rules, quiet_hours, remembers, stop } = *common;
         let shared = Shared::of(&settings.name);
+        if remembers {
+            shared.tap.remember();
+        }
         let frontend = &model.manifest.frontend;
         let source = capture::start(&settings.spec, &settings.options, frontend, &shared.status, &shared.hearing)?;
         #[cfg(feature = "serial")]

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use crate::capture::HearingSnapshot;
 use crate::config::Settings;
 use crate::fault::Fault;
+#[cfg(feature = "web")]
+use crate::journal::Journal;
 use crate::pipeline::Shared;
 use crate::publish::Publisher;
 use crate::status::Snapshot;
@@ -72,6 +74,12 @@ impl Health {
 }
 
 impl Reporter {
+    /// Where events are.
+    #[cfg(feature = "web")]
+    pub(super) fn journal(&self) -> Journal {
+        self.links.journal.clone()
+    }
+
     /// What is to be said now of a source.
     pub(super) fn report(&self, source: &Shared) -> Report {
         Report {

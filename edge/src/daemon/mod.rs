@@ -5,8 +5,12 @@
 //! journal's disk for all of them. Signals only set flags that it and the workers look at.
 
 mod ear;
+#[cfg(feature = "web")]
+mod findings;
 mod health;
 mod metrics;
+#[cfg(feature = "web")]
+mod page;
 mod plan;
 mod reload;
 mod service;
@@ -30,7 +34,7 @@ use crate::logging;
 use crate::publish::Publisher;
 use crate::quiet::QuietHours;
 
-use self::ear::Ear;
+use self::ear::{Common, Ear};
 use self::health::Health;
 use self::service::Service;
 use self::signals::Signals;
@@ -69,8 +73,15 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
 
     let (sender, transitions) = mpsc::sync_channel(QUEUE_EVENTS);
     let mut ears = Vec::new();
+    let common = Common {
+        model: &model,
+        rules: &rules,
+        quiet_hours: &quiet_hours,
+        remembers: settings.web.is_some(),
+        stop: &signals.stop,
+    };
     for (index, (source, engine)) in settings.sources.iter().zip(engines).enumerate() {
-        ears.push(Ear::start(source, &model, engine?, &rules, &quiet_hours, &signals.stop, (index, sender.clone()))?);
+        ears.push(Ear::start(source, engine?, &common, (index, sender.clone()))?);
     }
     #[cfg(feature = "serial")]
     sinks::add_lamps(&mut publisher, &ears);
@@ -79,6 +90,13 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
 
     let mut health = Health::new(&settings, links);
     serve_metrics(&settings, &ears, &health)?;
+    #[cfg(feature = "web")]
+    let page = {
+        let reread = page::Reread { config, overrides: &overrides, flag: signals.reload_flag() };
+        page::start(&settings, &common, &ears, &health.reporter, reread)?
+    };
+    #[cfg(feature = "web")]
+    page.iter().for_each(|page| publisher.add(page.sink()));
     let mut reloader = reload::Reloader::new(config.map(Path::to_path_buf), overrides, settings, rules, log);
     let mut service = Service::ready();
     let mut kept_alive = Instant::now();
@@ -102,6 +120,8 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
         if signals.take_reload() {
             service.reloading();
             reloader.reload(&model, &mut ears, &mut publisher);
+            #[cfg(feature = "web")]
+            page.iter().for_each(|page| page.set_rules(reloader.rules()));
             service.reloaded();
         }
         if kept_alive.elapsed() >= KEEP_ALIVE {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use edge::Result;
-use edge::config::{Overrides, Settings, SourceSettings};
+use edge::config::{Overrides, Settings, SourceSettings, WebSettings};
 use edge::daemon::Plan;
 use edge::decide::Rules;
 use edge::journal::{JournalPlace, JournalSettings};
@@ -48,6 +48,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
         line("webhook", posted(webhook));
     }
     line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
+    line("page", settings.web.as_ref().map_or("no".into(), page));
     line("log", format!("{} on standard error", settings.log));
     let text = if args.json {
         document(&args.config, lines)
@@ -131,6 +132,15 @@ fn posted(webhook: &WebhookSettings) -> String {
     let phases: Vec<&str> = webhook.phases.iter().map(|phase| phase.name()).collect();
     let body = if webhook.template.is_some() { "by a template" } else { "as JSON" };
     format!("{}: {} of {labels}, {body}", webhook.url, phases.join(" and "))
+}
+
+fn page(web: &WebSettings) -> String {
+    let who = match web.password {
+        Some(_) => "with a password",
+        None => "for who is on this machine",
+    };
+    let may = if web.write { "; it may change thresholds in this file" } else { "" };
+    format!("http://{}/, {who}{may}", web.listen)
 }
 
 fn broker(mqtt: &MqttSettings, name: &str) -> String {
