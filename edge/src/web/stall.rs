@@ -72,3 +72,40 @@ impl<T: Write + Unpin> Write for Stall<T> {
         self.limited(context, written)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    use super::*;
+
+    type Near = Stall<TokioIo<DuplexStream>>;
+
+    fn poll(stall: &mut Near, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Pin::new(stall).poll_write(context, &[1; 16])
+    }
+
+    #[test]
+    fn who_takes_nothing_is_cut_off_and_who_takes_something_is_waited_for_afresh() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (near, mut far) = duplex(16);
+            let mut stall = Stall::new(TokioIo::new(near), Duration::from_millis(20));
+            assert_eq!(poll_fn(|context| poll(&mut stall, context)).await.unwrap(), 16);
+            poll_fn(|context| {
+                assert!(poll(&mut stall, context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            assert!(stall.deadline.is_some());
+            far.read_exact(&mut [0; 16]).await.unwrap();
+            assert_eq!(poll_fn(|context| poll(&mut stall, context)).await.unwrap(), 16);
+            assert!(stall.deadline.is_none());
+            let error = poll_fn(|context| poll(&mut stall, context)).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        });
+    }
+}
