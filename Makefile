@@ -8,6 +8,7 @@
 #   make bench-training      training throughput compared with plain PyTorch; BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network compared with other engines; BENCH_FLAGS="--quick", --help for more
 #   make ced                 fetches CED-tiny, a network that the trainer learns from (7 MB, Apache-2.0)
+#   make axe                 fetches axe-core, by which the tests check that the page is accessible (npm, 0.5 MB, MPL-2.0)
 #   make home-large          puts models/home-large together from CED-tiny and a head: for a mini PC or a Jetson
 #   make trainer             builds the trainer, target/release/earwitness-train
 #   make soak                gives the daemon and its broker a day of sound with faults of all kinds; HOURS=24
@@ -44,7 +45,10 @@ FIRMWARE := env CARGO_TARGET_DIR="$(abspath $(BUILD))/firmware"
 # The trainer looks for CED-tiny there, too.
 export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 
-.PHONY: ablation book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference system-demo system-test torch
+# The test of the page checks accessibility by it.
+export EARWITNESS_AXE ?= $(CACHE)/axe.min.js
+
+.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -66,7 +70,7 @@ lint: system-test torch
 	systemd-analyze security --offline=true --threshold=$(MAX_EXPOSURE) --no-pager packaging/systemd/earwitness.service >/dev/null
 
 # The end-to-end tests use the daemon that was built here.
-tests: system-test torch reference ced
+tests: system-test torch reference ced axe
 	@echo "== building and testing everything" >&2
 	$(WITH_TORCH) cargo build --release --workspace
 	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" \
@@ -158,6 +162,9 @@ torch: system-test
 
 reference: system-test
 	@scripts/install-venv.sh $(REFERENCE_VENV) tests/reference/requirements.txt "what the evaluation is compared with (about 750 MB on disk)"
+
+axe: system-test
+	@scripts/get-axe.sh $(CACHE)
 
 # CED-tiny, 7 MB, which the trainer learns from.
 ced: system-test

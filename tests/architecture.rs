@@ -88,20 +88,27 @@ fn only_publish_knows_mqtt_and_http() {
 }
 
 #[test]
+fn only_the_page_knows_the_http_server() {
+    let server = ["hyper", "hyper_util", "http_body_util", "tokio", "toml_edit", "form_urlencoded"];
+    assert_known_by("edge/src/web", |name| server.contains(&name));
+}
+
+#[test]
+fn a_daemon_without_the_page_is_built_without_an_http_server() {
+    let without = packages(&["--no-default-features", "--features", "evaluate,mic,serial,webhook"]);
+    for name in ["hyper", "hyper-util", "http-body-util", "tokio", "toml_edit"] {
+        assert!(!without.contains(name), "a daemon without the page is built with {name}");
+        assert!(packages(&[]).contains(name), "{name} is not even used by the page");
+    }
+}
+
+#[test]
 fn only_the_journal_knows_the_database() {
     assert_known_by("edge/src/journal", |name| name == "rusqlite");
 }
 
 #[test]
 fn a_daemon_without_evaluation_draws_nothing() {
-    let packages = |features: &[&str]| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let tree = ["tree", "--offline", "--locked", "-p", "edge", "-e", "normal", "--prefix", "none"];
-        let output = Command::new(cargo).args(tree).args(features).current_dir(workspace()).output().expect("cargo");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).expect("names of packages");
-        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_string).collect::<BTreeSet<_>>()
-    };
     let (with, without) = (packages(&[]), packages(&["--no-default-features", "--features", "mic,mqtt,serial"]));
     let only_for_evaluation = ["base64", "colorous", "csv", "edge-evaluate", "plotters", "png"];
     for name in only_for_evaluation {
@@ -158,19 +165,30 @@ fn the_front_end_does_no_io_and_starts_no_threads() {
 }
 
 #[test]
-fn only_the_metrics_listen_on_a_network_port() {
-    // That they do so only where the configuration names a port is tested in `service`.
+fn only_the_metrics_and_the_page_listen_on_a_network_port() {
+    // That they do so only where the configuration names a port is tested in `service` and
+    // `page_server`.
     let listeners = ["TcpListener", "UdpSocket", "UnixListener"];
     let mut places = Vec::new();
     for (file, tokens) in CRATES.iter().flat_map(|(src, _)| sources(src)) {
         let is_test = file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
-        if is_test || file.ends_with("daemon/metrics.rs") {
+        if is_test || file.ends_with("daemon/metrics.rs") || file.ends_with("web/server.rs") {
             continue;
         }
         let found = source::without_tests(&tokens).into_iter().filter(|token| listeners.contains(&token.text.as_str()));
         places.extend(found.map(|token| format!("{}:{}: {}", file.display(), token.line, token.text)));
     }
     assert!(places.is_empty(), "{}", places.join("\n"));
+}
+
+/// The packages that the daemon is built of with `features`.
+fn packages(features: &[&str]) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = ["tree", "--offline", "--locked", "-p", "edge", "-e", "normal", "--prefix", "none"];
+    let output = Command::new(cargo).args(tree).args(features).current_dir(workspace()).output().expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("names of packages");
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_string).collect()
 }
 
 /// Reads one of [`CRATES`].

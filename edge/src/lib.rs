@@ -18,6 +18,7 @@
 //! | [`history`] | who asks | records | sounds of hours and days, counts, CSV |
 //! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
 //! | [`clips`] | `clips` | mono samples, events | FLAC files, where they are wanted |
+//! | `web` | one of its own | what there is to see | the local page, over HTTP |
 //!
 //! [`audition`] tries a source out. [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
 //! keeps what they said of one whose sounds are known; [`status`] and [`clock`] are read by any
@@ -94,6 +95,8 @@ pub mod publish;
 pub mod quiet;
 pub mod ring;
 pub mod status;
+#[cfg(feature = "web")]
+pub mod web;
 mod wording;
 
 pub use error::{Error, ErrorKind, Result};

@@ -5,6 +5,7 @@ pub mod alloc_counter;
 pub mod binary;
 pub mod board;
 pub mod broker;
+pub mod browser;
 pub mod commands;
 pub mod daemon;
 pub mod http;

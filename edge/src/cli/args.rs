@@ -141,6 +141,13 @@ pub(super) struct RunArgs {
     /// Read a recording as fast as possible and not in real time
     #[arg(long)]
     fast: bool,
+    /// Serve the local page: what is heard now, events, thresholds, health [default:
+    /// 127.0.0.1:8420]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    web: Option<String>,
+    /// Let the page change thresholds in the configuration file
+    #[arg(long)]
+    web_write: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -328,6 +335,8 @@ impl RunArgs {
             mqtt: self.mqtt.clone(),
             allow: self.allow.clone(),
             deny: self.deny.clone(),
+            web: self.web.clone(),
+            web_write: self.web_write,
         })
     }
 }

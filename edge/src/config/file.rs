@@ -70,6 +70,11 @@ impl Source {
         }
     }
 
+    /// Whether there is a file.
+    pub(super) fn is_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// `path` as seen from the folder of the configuration file; `~/` is the user's home folder.
     pub(super) fn resolve(&self, path: &Path) -> PathBuf {
         let path = at_home(path);

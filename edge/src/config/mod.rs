@@ -13,10 +13,10 @@ mod values;
 
 pub use file::{Source, at_home};
 pub use labels::nearest;
-pub use settings::{Overrides, Settings, SourceSettings, journal_files, journal_folders};
+pub use settings::{DEFAULT_LISTEN, Overrides, Settings, SourceSettings, WebSettings, journal_files, journal_folders};
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use edge_frontend::Smoothing;
@@ -58,6 +58,8 @@ pub struct Config {
     pub clips: ClipsSection,
     /// The listener for Prometheus, if there is one.
     pub metrics: MetricsSection,
+    /// The local page, if there is one.
+    pub web: WebSection,
     /// What to log.
     pub log: LogSection,
 }
@@ -330,6 +332,24 @@ pub struct MetricsSection {
     pub port: Option<u16>,
     /// Address of this machine on which the port listens; other machines cannot reach the default.
     pub address: Option<IpAddr>,
+}
+
+/// `[web]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSection {
+    /// Address and port at which [the local page](page.md) is served.
+    #[serde(deserialize_with = "values::listen")]
+    pub listen: Option<SocketAddr>,
+    /// Password of the page; needed where other machines can reach the address.
+    #[serde(deserialize_with = "values::filled")]
+    pub password: Option<String>,
+    /// File whose first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// Further host names under which the page is served, such as that of a proxy.
+    pub hosts: Vec<String>,
+    /// Whether the page may change thresholds in the configuration file.
+    pub write: Option<bool>,
 }
 
 /// `[log]`

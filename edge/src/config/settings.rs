@@ -5,11 +5,14 @@ mod clips;
 mod journal;
 mod mqtt;
 mod reporting;
+mod secret;
 mod source;
+mod web;
 mod webhook;
 
 pub use journal::{journal_files, journal_folders};
 pub use source::SourceSettings;
+pub use web::{DEFAULT_LISTEN, WebSettings};
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -64,6 +67,10 @@ pub struct Overrides {
     pub allow: Option<Vec<String>>,
     /// `--deny`
     pub deny: Option<Vec<String>>,
+    /// `--web`: an address, or an empty text for the configuration's or the usual one.
+    pub web: Option<String>,
+    /// `--web-write`
+    pub web_write: bool,
 }
 
 /// Complete settings.
@@ -87,6 +94,8 @@ pub struct Settings {
     pub clips: Option<ClipSettings>,
     /// Where figures are given to who asks, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// The local page, if there is one.
+    pub web: Option<WebSettings>,
     /// What to log, a filter of the tracing library.
     pub log: String,
     /// What is to be said of how the configuration is written.
@@ -149,6 +158,7 @@ impl Settings {
             clips: clips::clips(&config.clips, &file)?,
             notices: notice.into_iter().collect(),
             metrics: metrics(&config.metrics, &file)?,
+            web: web::page(&config.web, &file, overrides)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
             hop_ms: overrides.hop_ms,
             source_is_typed: overrides.source.is_some(),
@@ -171,11 +181,12 @@ impl Settings {
             ("webhook", self.webhooks != newer.webhooks),
             ("clips", self.clips != newer.clips),
             ("metrics", self.metrics != newer.metrics),
+            ("web", self.web != newer.web),
         ];
         let old = std::mem::replace(self, newer);
         (self.name, self.sources, self.config.model) = (old.name, old.sources, old.config.model);
-        (self.journal, self.mqtt, self.webhooks, self.metrics) = (old.journal, old.mqtt, old.webhooks, old.metrics);
-        self.clips = old.clips;
+        (self.journal, self.mqtt, self.webhooks) = (old.journal, old.mqtt, old.webhooks);
+        (self.clips, self.metrics, self.web) = (old.clips, old.metrics, old.web);
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
@@ -128,6 +129,21 @@ pub(super) fn channels<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Chan
         Written::Numbers(numbers) => Channels::only(&numbers).map(ChannelChoice::Channels),
     };
     channels.map(Some).map_err(D::Error::custom)
+}
+
+/// An address of this machine with a port.
+pub(super) fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    listen_address(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
+}
+
+/// As [`listen`], of the command line.
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_string(),
+    };
+    let expected = || format!("expected an address and a port such as \"127.0.0.1:8420\", actual {text:?}");
+    numeric.parse().map_err(|_| expected())
 }
 
 pub(super) fn gain_db<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {

@@ -35,17 +35,19 @@ pub(super) struct Ear {
     started: Instant,
 }
 
-/// What all ears have in common.
+/// A source that takes longer to open is not heard until it does.
+const OPENING: Duration = Duration::from_secs(1);
+
+/// What all sources have in common.
 pub(super) struct Common<'a> {
     pub(super) model: &'a Model,
     pub(super) rules: &'a Rules,
     pub(super) quiet_hours: &'a [Option<QuietHours>],
+    /// Whether the outputs of the last hour are kept.
+    pub(super) remembers: bool,
     pub(super) stop: &'a Arc<AtomicBool>,
     pub(super) clips: Option<&'a Clips>,
 }
-
-/// A source that takes longer to open is not heard until it does.
-const OPENING: Duration = Duration::from_secs(1);
 
 impl Ear {
     /// Begins to listen. Onsets and offsets go, with `index`, to the `sender`.
@@ -55,9 +57,12 @@ impl Ear {
         common: &Common<'_>,
         (index, sender): (usize, SyncSender<(usize, Transition)>),
     ) -> Result<Self> {
-        let &Common { model, rules, quiet_hours, stop, clips } = common;
+        let &Common { model, rules, quiet_hours, remembers, stop, clips } = common;
         let recent = clips.map(|clips| clips.listen_to(&settings.name));
         let shared = Shared { recent: recent.clone(), ..Shared::of(&settings.name) };
+        if remembers {
+            shared.tap.remember();
+        }
         let frontend = &model.manifest.frontend;
         let source = capture::start(&settings.spec, &settings.options, frontend, &shared.status, &shared.hearing)?;
         #[cfg(feature = "serial")]

@@ -7,6 +7,8 @@ use crate::capture::HearingSnapshot;
 use crate::clips::{ClipsGauge, ClipsSnapshot};
 use crate::config::Settings;
 use crate::fault::Fault;
+#[cfg(feature = "web")]
+use crate::journal::Journal;
 use crate::pipeline::Shared;
 use crate::publish::Publisher;
 use crate::status::Snapshot;
@@ -76,6 +78,12 @@ impl Health {
 }
 
 impl Reporter {
+    /// Where events are.
+    #[cfg(feature = "web")]
+    pub(super) fn journal(&self) -> Journal {
+        self.links.journal.clone()
+    }
+
     /// What is to be said now of a source.
     pub(super) fn report(&self, source: &Shared) -> Report {
         Report {

@@ -5,8 +5,12 @@
 //! journal's disk for all of them. Signals only set flags that it and the workers look at.
 
 mod ear;
+#[cfg(feature = "web")]
+mod findings;
 mod health;
 mod metrics;
+#[cfg(feature = "web")]
+mod page;
 mod plan;
 mod reload;
 mod service;
@@ -70,10 +74,16 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
 
     let clips = settings.clips.as_ref().map(Clips::start).transpose()?;
     links.clips = clips.as_ref().map(Clips::gauge);
-    let (stop, clips_of_all) = (&signals.stop, clips.as_ref());
-    let common = Common { model: &model, rules: &rules, quiet_hours: &quiet_hours, stop, clips: clips_of_all };
     let (sender, transitions) = mpsc::sync_channel(QUEUE_EVENTS);
     let mut ears = Vec::new();
+    let common = Common {
+        model: &model,
+        rules: &rules,
+        quiet_hours: &quiet_hours,
+        remembers: settings.web.is_some(),
+        stop: &signals.stop,
+        clips: clips.as_ref(),
+    };
     for (index, (source, engine)) in settings.sources.iter().zip(engines).enumerate() {
         ears.push(Ear::start(source, engine?, &common, (index, sender.clone()))?);
     }
@@ -84,6 +94,13 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
 
     let mut health = Health::new(&settings, links);
     serve_metrics(&settings, &ears, &health)?;
+    #[cfg(feature = "web")]
+    let page = {
+        let reread = page::Reread { config, overrides: &overrides, flag: signals.reload_flag() };
+        page::start(&settings, &common, &ears, &health.reporter, reread)?
+    };
+    #[cfg(feature = "web")]
+    page.iter().for_each(|page| publisher.add(page.sink()));
     let mut reloader = reload::Reloader::new(config.map(Path::to_path_buf), overrides, settings, rules, log);
     let mut service = Service::ready();
     let mut kept_alive = Instant::now();
@@ -107,6 +124,8 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
         if signals.take_reload() {
             service.reloading();
             reloader.reload(&model, &mut ears, &mut publisher);
+            #[cfg(feature = "web")]
+            page.iter().for_each(|page| page.set_rules(reloader.rules()));
             service.reloaded();
         }
         if kept_alive.elapsed() >= KEEP_ALIVE {

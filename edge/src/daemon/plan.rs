@@ -2,7 +2,7 @@
 //! and `check` build the same.
 
 use super::metrics;
-use crate::config::Settings;
+use crate::config::{Settings, WebSettings};
 use crate::decide::Rules;
 use crate::engine::{Engine, load_engine};
 use crate::error::{Error, Result};
@@ -55,6 +55,9 @@ impl Plan {
         if let Some(address) = settings.metrics {
             metrics::check(address).map_err(|error| settings.locate(error))?;
         }
+        if let Some(web) = &settings.web {
+            check_page(web).map_err(|error| settings.locate(error))?;
+        }
         Ok(Plan { settings, model, engine, rules, quiet_hours })
     }
 }
@@ -68,6 +71,16 @@ fn check_webhook(webhook: &WebhookSettings) -> Result<()> {
 #[cfg(not(feature = "webhook"))]
 fn check_webhook(_: &WebhookSettings) -> Result<()> {
     Ok(())
+}
+
+#[cfg(feature = "web")]
+fn check_page(web: &WebSettings) -> Result<()> {
+    crate::web::check(web)
+}
+
+#[cfg(not(feature = "web"))]
+fn check_page(_: &WebSettings) -> Result<()> {
+    Err(Error::usage("web.listen", "this build has no page (cargo feature `web`)"))
 }
 
 #[cfg(feature = "mqtt")]

@@ -31,6 +31,12 @@ impl Reloader {
         Reloader { path, overrides, settings, rules, log }
     }
 
+    /// What holds now.
+    #[cfg(feature = "web")]
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Takes over what has changed.
     pub(super) fn reload(&mut self, model: &Model, ears: &mut [Ear], publisher: &mut Publisher) {
         let Some(path) = &self.path else {

@@ -37,6 +37,12 @@ impl Signals {
         Ok(signals)
     }
 
+    /// What SIGHUP sets, for others who want the configuration to be read again.
+    #[cfg(feature = "web")]
+    pub(super) fn reload_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.reload)
+    }
+
     /// Whether SIGHUP has asked for the configuration to be read again.
     pub(super) fn take_reload(&self) -> bool {
         self.reload.swap(false, Ordering::Relaxed)

@@ -65,8 +65,8 @@ impl Feed {
         self.sum.n_samples += 1;
     }
 
-    /// Takes a pulse of normalised log-mel frames, `(pulse_frames, n_mels)`, that begins at `t_s` of
-    /// the stream, and the scores that follow from it.
+    /// Takes a pulse of normalised log-mel frames, `(pulse_frames, n_mels)`, that begins at `t_s`
+    /// of the stream, and the scores that follow from it.
     pub fn pulse(&mut self, t_s: f64, frames: &[f32], scores: &[f32]) {
         self.seq += 1;
         if !self.shared.is_watched() {

@@ -30,9 +30,10 @@ impl Scale {
             Power::Magnitude => 20.0,
         } / std::f64::consts::LN_10;
         let floor_db = db_per_e * frontend.log_offset.ln();
-        // A Hann window lets half of its length through, and half of that is at the positive
-        // frequency.
-        let full_scale_db = 20.0 * (frontend.win_length as f64 / 4.0).log10();
+        // The energy of the sine's half of the spectrum, by Parseval's theorem: squares of a Hann
+        // window are 3/8 on average, those of a sine 1/2.
+        let energy = frontend.n_fft as f64 * frontend.win_length as f64 * (3.0 / 8.0) / 4.0;
+        let full_scale_db = 10.0 * energy.log10();
         Scale {
             pulse_frames: network.pulse_frames,
             n_mels: frontend.n_mels,

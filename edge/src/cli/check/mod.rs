@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use edge::Result;
 use edge::clips::{ClipFolder, ClipSettings};
-use edge::config::{Overrides, Settings, SourceSettings};
+use edge::config::{Overrides, Settings, SourceSettings, WebSettings};
 use edge::daemon::Plan;
 use edge::decide::Rules;
 use edge::journal::{JournalPlace, JournalSettings};
@@ -50,6 +50,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     }
     line("clips", settings.clips.as_ref().map_or("no".into(), clips));
     line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
+    line("page", settings.web.as_ref().map_or("no".into(), page));
     line("log", format!("{} on standard error", settings.log));
     let text = if args.json {
         document(&args.config, lines)
@@ -148,6 +149,15 @@ fn posted(webhook: &WebhookSettings) -> String {
     let body = if webhook.template.is_some() { "by a template" } else { "as JSON" };
     let trusting = webhook.ca_file.as_ref().map(|path| format!(", trusting {}", path.display())).unwrap_or_default();
     format!("{}: {} of {labels}, {body}{trusting}", webhook.url, phases.join(" and "))
+}
+
+fn page(web: &WebSettings) -> String {
+    let who = match web.password {
+        Some(_) => "with a password",
+        None => "for who is on this machine",
+    };
+    let may = if web.write { "; it may change thresholds in this file" } else { "" };
+    format!("http://{}/, {who}{may}", web.listen)
 }
 
 fn broker(mqtt: &MqttSettings, name: &str) -> String {

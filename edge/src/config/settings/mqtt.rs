@@ -1,8 +1,8 @@
 //! How to reach a broker: the section `[mqtt]` enters, complete settings leave.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::secret;
 use crate::config::{MqttSection, Source};
 use crate::error::Result;
 use crate::publish::MqttSettings;
@@ -19,7 +19,7 @@ pub(super) fn broker(section: MqttSection, name: &str, file: &Source) -> Result<
     };
     let password = match (section.password, &section.password_file) {
         (Some(_), Some(_)) => return Err(file.error("mqtt.password_file", "mqtt.password is given, too")),
-        (None, Some(path)) => Some(first_line(&file.resolve(path), file)?),
+        (None, Some(path)) => Some(secret::first_line(path, "mqtt.password_file", file)?),
         (password, None) => password,
     };
     if password.is_some() && section.user.is_none() {
@@ -68,16 +68,4 @@ fn without_broker(section: &MqttSection) -> Option<&'static str> {
         ("mqtt.home_assistant_prefix", section.home_assistant_prefix.is_some()),
     ];
     given.into_iter().find(|(_, given)| *given).map(|(key, _)| key)
-}
-
-fn first_line(path: &Path, file: &Source) -> Result<String> {
-    let refused = |reason: &str| file.error("mqtt.password_file", format!("{}: {reason}", path.display()));
-    let bytes = fs::read(path).map_err(|error| refused(&error.to_string()))?;
-    // Some editors begin a file with a byte order mark, which is not part of the password.
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-    let text = std::str::from_utf8(bytes).map_err(|_| refused("not a text file in UTF-8: save it as such"))?;
-    match text.lines().next() {
-        None | Some("") => Err(refused("its first line, which is the password, is empty")),
-        Some(password) => Ok(password.to_string()),
-    }
 }

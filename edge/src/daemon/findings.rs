@@ -1,0 +1,239 @@
+//! What a health message means, in words: a report enters, findings leave, each with what to do
+//! about it.
+
+use serde::Serialize;
+
+use super::health::Report;
+use crate::capture::Condition;
+
+/// A share of the time above which computing may not keep up.
+const HIGH_LOAD: f64 = 0.7;
+
+/// Boards slow down from about here on, degrees.
+const HOT_CELSIUS: f64 = 80.0;
+
+/// A clock that is further off is worth a word, parts in a million.
+const MAX_DRIFT_PPM: f64 = 300.0;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Weight {
+    /// Nothing to do.
+    Good,
+    /// It could be better.
+    Note,
+    /// Something does not work.
+    Problem,
+}
+
+/// Something that the report says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Finding {
+    weight: Weight,
+    /// What there is.
+    words: String,
+    /// What to do about it; empty if nothing is to be done.
+    advice: String,
+}
+
+/// What `report` says, the worst first.
+pub(super) fn findings(report: &Report) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut add = |weight, words: String, advice: &str| found.push(Finding { weight, words, advice: advice.into() });
+    of_source(report, &mut add);
+    of_stream(report, &mut add);
+    of_sinks(report, &mut add);
+    if found.iter().all(|finding| finding.weight == Weight::Good) && report.hearing.capture == Condition::Listening {
+        let words = "Listening, and everything works.".into();
+        found.insert(0, Finding { weight: Weight::Good, words, advice: String::new() });
+    }
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.weight as u8));
+    found
+}
+
+fn of_source(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
+    let hearing = &report.hearing;
+    let reason = hearing.capture_reason.as_deref().unwrap_or("the reason is not known");
+    let advice = match hearing.capture {
+        Condition::Listening => None,
+        Condition::Opening => Some((Weight::Note, "Being opened", "Wait a moment.")),
+        Condition::Ended => Some((Weight::Note, "At its end", "")),
+        Condition::Lost => Some((
+            Weight::Problem,
+            "Nothing is heard",
+            "Check the plug, the cable and the power, and whether another program uses the device; `earwitness devices` \
+             lists what there is. It is tried again all the time.",
+        )),
+        Condition::Dead => Some((
+            Weight::Problem,
+            "Only silence comes",
+            "Unmute the microphone (alsamixer, F4) and look whether it has a switch. It is opened again from time to time.",
+        )),
+        Condition::Garbage => Some((
+            Weight::Problem,
+            "What comes is no sound",
+            "Set rate, format and raw_channels of the source to what is really sent.",
+        )),
+        Condition::Clipped => Some((
+            Weight::Problem,
+            "Too loud",
+            "Turn the microphone down (alsamixer, F4), or move it away from what is loud: what is clipped is hard to \
+             recognise. gain_db does not help, it comes after.",
+        )),
+        Condition::Dc => Some((
+            Weight::Note,
+            "The sound has a large constant part",
+            "That is a fault of the sound card or its cable. Recognition goes on.",
+        )),
+    };
+    if let Some((weight, words, advice)) = advice {
+        add(weight, format!("{words}: {reason}."), advice);
+    }
+    for hint in &hearing.capture_hints {
+        add(Weight::Note, sentence(hint), "");
+    }
+    if hearing.n_reopened > 0 {
+        let words = format!("The source was opened again {}.", times(hearing.n_reopened));
+        add(Weight::Good, words, "If that goes on, look at the cable, the plug and the power supply.");
+    }
+}
+
+fn of_stream(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
+    let stream = &report.stream;
+    if stream.load > HIGH_LOAD {
+        let words = format!("Computing takes {:.0} % of the time.", stream.load * 100.0);
+        let advice =
+            "It may soon not keep up: use the model's 8-bit file (model.precision), a smaller model, or fewer sources.";
+        add(Weight::Problem, words, advice);
+    }
+    if stream.n_dropped > 0 {
+        let words = format!("Samples were lost {} because computing did not keep up.", times(stream.n_overruns));
+        add(Weight::Note, words, "See what else this machine does, and whether it gets too hot.");
+    }
+    if stream.n_xruns > 0 {
+        let words = format!("The sound card lost samples {}.", times(stream.n_xruns));
+        add(Weight::Note, words, "A few are harmless. Many point at a USB hub or a machine that is too busy.");
+    }
+    if let Some(ppm) = stream.drift_ppm.filter(|ppm| ppm.abs() > MAX_DRIFT_PPM) {
+        let words = format!("The source's clock is off by {ppm:.0} parts in a million.");
+        add(Weight::Note, words, "Times of events are corrected for it. Of a pipe, check the rate.");
+    }
+    if let Some(celsius) = report.board_celsius.filter(|celsius| *celsius >= HOT_CELSIUS) {
+        add(Weight::Problem, format!("The board is at {celsius} °C."), "Give it air or a heat sink: it slows down.");
+    }
+    if stream.n_suppressed > 0 {
+        let words = format!("Not reported because of quiet hours: {}.", events(stream.n_suppressed));
+        add(Weight::Good, words, "");
+    }
+}
+
+fn of_sinks(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
+    if let Some(fault) = &report.journal_fault {
+        let advice = "Events are kept in memory meanwhile, and would be lost with the power. See that the disk has room \
+                      and can be written.";
+        add(Weight::Problem, format!("Events cannot be written to the disk: {}.", fault.text()), advice);
+    }
+    if let Some(fault) = report.clips.as_ref().and_then(|clips| clips.fault.as_ref()) {
+        let advice =
+            "Events are reported all the same. See that the folder of clips.folder can be written and has room.";
+        add(Weight::Problem, format!("The sound of events cannot be kept: {}.", fault.text()), advice);
+    }
+    #[cfg(feature = "mqtt")]
+    if let Some(mqtt) = &report.mqtt {
+        if !mqtt.connected {
+            let why = mqtt.fault.as_ref().map(|fault| format!(": {}", fault.text())).unwrap_or_default();
+            let waiting = format!("Waiting for it, to be sent then: {}.", events(mqtt.spool_events));
+            add(Weight::Problem, format!("The broker is not reached{why}."), &waiting);
+        }
+        if mqtt.n_spool_dropped > 0 {
+            let words = format!("Dropped before the broker had them: {}.", events(mqtt.n_spool_dropped));
+            add(
+                Weight::Problem,
+                words,
+                "Raise journal.max_mb or max_age_days, and see why the broker is away so long.",
+            );
+        }
+    }
+    #[cfg(feature = "webhook")]
+    for webhook in &report.webhooks {
+        if let Some(fault) = &webhook.fault {
+            let waiting = format!("Waiting for it, to be posted then: {}.", events(webhook.waiting_events));
+            add(Weight::Problem, format!("{} does not take events: {}.", webhook.url, fault.text()), &waiting);
+        }
+    }
+}
+
+/// `hint` with a capital and a stop.
+fn sentence(hint: &str) -> String {
+    let mut letters = hint.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if hint.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
+}
+
+fn times(n: u64) -> String {
+    if n == 1 { "once".into() } else { format!("{n} times") }
+}
+
+fn events(n: u64) -> String {
+    if n == 1 { "1 event".into() } else { format!("{n} events") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Hearing;
+    use crate::fault::Fault;
+    use crate::status::Status;
+
+    fn report(hearing: &Hearing, status: &Status) -> Report {
+        Report {
+            stream: status.snapshot(),
+            hearing: hearing.snapshot(),
+            board_celsius: Some(50.0),
+            #[cfg(feature = "mqtt")]
+            mqtt: None,
+            #[cfg(feature = "webhook")]
+            webhooks: Vec::new(),
+            journal_fault: None,
+            clips: None,
+        }
+    }
+
+    #[test]
+    fn where_all_is_well_that_is_what_is_said() {
+        let hearing = Hearing::of("ear");
+        hearing.listening();
+        let found = findings(&report(&hearing, &Status::default()));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].weight, found[0].words.as_str()), (Weight::Good, "Listening, and everything works."));
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_each_says_what_to_do() {
+        let (hearing, status) = (Hearing::of("ear"), Status::default());
+        status.add_suppressed();
+        status.add_xrun();
+        hearing.lost(Fault::new("does-not-open", "no such device"));
+        let report = Report {
+            journal_fault: Some(Fault::new("full", "the disk is full")),
+            board_celsius: Some(85.0),
+            ..report(&hearing, &status)
+        };
+        let found = findings(&report);
+        let words: Vec<&str> = found.iter().map(|finding| finding.words.as_str()).collect();
+        assert_eq!(
+            words,
+            [
+                "Nothing is heard: no such device.",
+                "The board is at 85 °C.",
+                "Events cannot be written to the disk: the disk is full.",
+                "The sound card lost samples once.",
+                "Not reported because of quiet hours: 1 event.",
+            ]
+        );
+        let advised = found.iter().filter(|finding| finding.weight != Weight::Good);
+        assert!(advised.clone().count() == 4 && advised.clone().all(|finding| !finding.advice.is_empty()), "{found:?}");
+    }
+}

@@ -1,0 +1,85 @@
+//! The local page: taps, events and health enter; HTTP leaves, to who asks, if the configuration
+//! has it so.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | `site` | what there is to show |
+//! | `recent` | the last events, in memory, and the sink that brings them |
+//! | `live` | pulses of all sources as server-sent events |
+//! | `history` | events by day, as JSON and CSV |
+//! | `thresholds` | what other thresholds would have reported, and writing them down |
+//! | `files` | HTML, CSS and scripts, part of the program |
+//! | `guard` | who may ask for what |
+//! | `answer` | answers and their headers |
+//! | `routes` | from a request to an answer |
+//! | `stall` | a connection that does not move ends |
+//! | `server` | listens, within limits |
+//!
+//! All of it runs on one thread with a scheduler of its own, and on at most two more for what takes
+//! longer, such as reading the journal. No other thread ever waits for it. HTTP itself is hyper's.
+//!
+//! Nothing is computed while nobody looks: pulses are taken from the [taps](crate::live) only while
+//! a browser shows them.
+
+mod answer;
+mod files;
+mod guard;
+mod history;
+mod live;
+mod recent;
+mod routes;
+mod server;
+mod site;
+mod stall;
+mod thresholds;
+
+pub use recent::PageSink;
+pub use server::check;
+pub use site::{Site, Source, Writable};
+
+use std::sync::Arc;
+
+use crate::config::WebSettings;
+use crate::decide::Rules;
+use crate::error::Result;
+
+use self::live::Live;
+use self::recent::Recent;
+
+/// The running page.
+#[derive(Clone)]
+pub struct Page {
+    shared: Arc<Shared>,
+}
+
+/// What every request is answered from.
+struct Shared {
+    site: Site,
+    recent: Recent,
+    live: Live,
+}
+
+impl Page {
+    /// Serves `site` as `settings` say. Where another program has the port, that is logged, and it
+    /// is tried again from time to time.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on for another reason.
+    pub fn start(settings: &WebSettings, site: Site) -> Result<Self> {
+        let shared = Arc::new(Shared { site, recent: Recent::default(), live: Live::new() });
+        server::start(settings, Arc::clone(&shared))?;
+        Ok(Page { shared })
+    }
+
+    /// The sink that brings events to the page.
+    pub fn sink(&self) -> PageSink {
+        PageSink::new(self.clone())
+    }
+
+    /// Other rules hold from now on.
+    pub fn set_rules(&self, rules: &Rules) {
+        self.shared.site.set_rules(rules);
+        self.shared.live.send("rules", "{}");
+    }
+}

@@ -1,0 +1,77 @@
+//! From a request to an answer.
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode, Uri, header};
+
+use super::answer::{Answer, error, json, messages, text};
+use super::guard::Guard;
+use super::thresholds::{self, Thresholds};
+use super::{Shared, files, history};
+
+/// Longest body of a request, bytes.
+const MAX_BODY: usize = 4096;
+
+/// A body has this long to come.
+const BODY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Answers `request`, unless it may not be answered.
+pub(super) async fn answer(request: Request<Incoming>, guard: &Guard, shared: Arc<Shared>) -> Answer {
+    if let Err(refusal) = guard.check(&request).await {
+        return refusal;
+    }
+    let path = request.uri().path().to_string();
+    match (request.method(), path.as_str()) {
+        (&Method::GET | &Method::HEAD, path) => get(path, request.uri(), &request, shared).await,
+        (&Method::POST, "/api/thresholds") => write(request, shared).await,
+        _ => {
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "This can only be looked at.\n");
+            answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
+            answer
+        }
+    }
+}
+
+async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Shared>) -> Answer {
+    match path {
+        "/api/about" => json(&shared.site.about()),
+        "/api/health" => aside(move || json(&(shared.site.health)())).await,
+        "/api/live" => match shared.live.watch() {
+            Some(body) => messages(body),
+            None => error(StatusCode::SERVICE_UNAVAILABLE, "too many browsers look at once"),
+        },
+        "/api/events" | "/api/events.csv" | "/api/events.json" => {
+            let (path, query) = (path.to_string(), uri.query().unwrap_or_default().to_string());
+            aside(move || history::answer(&path, &query, &shared)).await
+        }
+        "/api/preview" => {
+            let query = uri.query().unwrap_or_default().to_string();
+            aside(move || thresholds::preview(&query, &shared.site)).await
+        }
+        _ => files::answer(path, request.headers()),
+    }
+}
+
+/// What takes a while, on a thread of its own, so that the messages go on.
+async fn aside(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+    let failed = || error(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made: the log may say more");
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed())
+}
+
+async fn write(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
+    let body = tokio::time::timeout(BODY_PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await;
+    let bytes = match body {
+        Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the request did not come to its end"),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => {
+            return error(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long");
+        }
+        Ok(Err(_)) => return error(StatusCode::BAD_REQUEST, "the request did not come to its end"),
+        Ok(Ok(body)) => body.to_bytes(),
+    };
+    match serde_json::from_slice::<Thresholds>(&bytes) {
+        Ok(wanted) => aside(move || thresholds::write(&wanted, &shared.site)).await,
+        Err(cause) => error(StatusCode::BAD_REQUEST, format!("this is not understood: {cause}")),
+    }
+}
