@@ -54,7 +54,7 @@ pub fn listen(device: Option<&str>, duration: Duration) -> Result<Impression> {
     let setup = Setup { options: &options, frontend: &frontend, status: &status, hearing: &hearing };
     let source = MicSpec { device: device.map(str::to_string) }.start(&setup)?;
     let heard = match source.sessions.recv_timeout(OPENING) {
-        Ok(session) => hear(session, duration, &hearing),
+        Ok(session) => hear(session, duration),
         Err(_) => None,
     };
     let reason = hearing.snapshot().capture_reason;
@@ -64,10 +64,13 @@ pub fn listen(device: Option<&str>, duration: Duration) -> Result<Impression> {
 }
 
 /// What comes of `session` within `duration`, if anything does.
-fn hear(session: Session, duration: Duration, hearing: &Hearing) -> Option<Impression> {
+fn hear(session: Session, duration: Duration) -> Option<Impression> {
     let Session { sample_rate, description, mut reader, balance, .. } = session;
     let n_wanted = duration.as_secs_f64() * f64::from(sample_rate);
     let deadline = Instant::now() + duration + OPENING;
+    // Apart from the hearing of the source, which its own thread takes note of, too.
+    let hearing = Hearing::of(description.as_str());
+    hearing.listening();
     let (mut vitals, mut buffer) = (Vitals::new(), vec![0.0; 4096]);
     let (mut n_samples, mut n_clipped, mut energy, mut peak) = (0_u64, 0_u64, 0.0_f64, 0.0_f32);
     while (n_samples as f64) < n_wanted && Instant::now() < deadline {
@@ -77,7 +80,7 @@ fn hear(session: Session, duration: Duration, hearing: &Hearing) -> Option<Impre
                 let strange = samples.iter_mut().filter(|sample| !sample.is_finite());
                 let n_non_finite = strange.map(|sample| *sample = 0.0).count() as u64;
                 let heard = Heard { n_non_finite, sample_rate, gain: 1.0, is_live: true };
-                vitals.push(samples, heard, balance.as_deref(), hearing);
+                vitals.push(samples, heard, balance.as_deref(), &hearing);
                 n_samples += n as u64;
                 n_clipped += samples.iter().filter(|sample| sample.abs() >= CLIPPED).count() as u64;
                 energy += samples.iter().map(|sample| f64::from(sample * sample)).sum::<f64>();

@@ -16,7 +16,8 @@ use edge::Result;
 use edge::capture::{FileSpec, RawFormat, SourceSpec};
 use edge::config::{ChannelChoice, Overrides, at_home};
 use edge::engine::PrecisionChoice;
-use uuid::Uuid;
+
+use super::clips::ClipsArgs;
 
 /// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio
 /// never leaves the device.
@@ -223,46 +224,6 @@ pub(super) struct DevicesArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(super) struct ClipsArgs {
-    /// Configuration file of the daemon, which names the folder of the clips
-    #[arg(long, value_name = "FILE", required_unless_present = "folder", conflicts_with = "folder")]
-    pub(super) config: Option<PathBuf>,
-    /// The folder of the clips, instead
-    #[arg(long, value_name = "DIR")]
-    pub(super) folder: Option<PathBuf>,
-    /// Only of events since then: how long ago (24h, 7d), or when (2026-01-31, yesterday)
-    #[arg(long, value_name = "TIME")]
-    pub(super) since: Option<String>,
-    /// Only of events of this label
-    #[arg(long, value_name = "LABEL")]
-    pub(super) label: Option<String>,
-    /// Only of events of this source
-    #[arg(long = "source", value_name = "NAME")]
-    pub(super) source_name: Option<String>,
-    /// Say what the clip of this event is, with one of the next three
-    #[arg(long, value_name = "ID", group = "action", requires = "verdict")]
-    pub(super) mark: Option<Uuid>,
-    /// It is what the event says
-    #[arg(long, group = "verdict", requires = "mark")]
-    pub(super) right: bool,
-    /// It is the sound of this label; "background" for none that has a label
-    #[arg(long, value_name = "LABEL", group = "verdict", requires = "mark")]
-    pub(super) wrong: Option<String>,
-    /// Take back what was said
-    #[arg(long, group = "verdict", requires = "mark")]
-    pub(super) unmark: bool,
-    /// Delete the clip of this event
-    #[arg(long, value_name = "ID", group = "action")]
-    pub(super) delete: Option<Uuid>,
-    /// Copy what is marked into this folder, for earwitness-train fit --data
-    #[arg(long, value_name = "DIR", group = "action")]
-    pub(super) export: Option<PathBuf>,
-    /// One JSON document: a list of clips, the clip that was marked or deleted, or what was exported
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(super) struct BenchArgs {
     /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
     /// program]
@@ -386,7 +347,7 @@ mod tests {
         assert!(with(&["--mark", id, "--unmark"]) && with(&["--delete", id]) && with(&["--export", "out"]));
         assert!(!with(&["--mark", id]) && !with(&["--right"]) && !with(&["--mark", "../etc", "--right"]));
         assert!(!with(&["--mark", id, "--right", "--wrong", "dog"]) && !with(&["--delete", id, "--export", "out"]));
-        assert!(!parses(&[]) && !with(&["--config", "c.toml"]) && !with(&["--since", "yesterday evening"]));
+        assert!(!parses(&[]) && !with(&["--config", "c.toml"]));
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! `earwitness clips`: what was kept of the sound of events, what a listener says of it, and that as
-//! a folder for the trainer.
+//! `earwitness clips`: what was kept of the sound of events, what a listener says of it, and that
+//! as a folder for the trainer.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use edge::clips::{Clip, ClipError, ClipFolder, ClipQuery, Exported, Mark};
 use edge::config::{Overrides, Settings};
 use edge::{Error, Result, history};
@@ -11,9 +12,49 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
+use uuid::Uuid;
 
-use super::args::ClipsArgs;
 use super::{say, stdout_error};
+
+#[derive(Debug, Args)]
+pub(super) struct ClipsArgs {
+    /// Configuration file of the daemon, which names the folder of the clips
+    #[arg(long, value_name = "FILE", required_unless_present = "folder", conflicts_with = "folder")]
+    config: Option<PathBuf>,
+    /// The folder of the clips, instead
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Only of events since then: how long ago (24h, 7d), or when (2026-01-31, yesterday)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only of events of this label
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
+    /// Only of events of this source
+    #[arg(long = "source", value_name = "NAME")]
+    source_name: Option<String>,
+    /// Say what the clip of this event is, with one of the next three
+    #[arg(long, value_name = "ID", group = "action", requires = "verdict")]
+    mark: Option<Uuid>,
+    /// It is what the event says
+    #[arg(long, group = "verdict", requires = "mark")]
+    right: bool,
+    /// It is the sound of this label; "background" for none that has a label
+    #[arg(long, value_name = "LABEL", group = "verdict", requires = "mark")]
+    wrong: Option<String>,
+    /// Take back what was said
+    #[arg(long, group = "verdict", requires = "mark")]
+    unmark: bool,
+    /// Delete the clip of this event
+    #[arg(long, value_name = "ID", group = "action")]
+    delete: Option<Uuid>,
+    /// Copy what is marked into this folder, for earwitness-train fit --data
+    #[arg(long, value_name = "DIR", group = "action")]
+    export: Option<PathBuf>,
+    /// One JSON document: a list of clips, the clip that was marked or deleted, or what was exported
+    #[arg(long)]
+    json: bool,
+}
 
 pub(super) fn clips(args: &ClipsArgs) -> Result<()> {
     edge::logging::start("warn")?;

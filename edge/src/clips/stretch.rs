@@ -1,5 +1,6 @@
 //! The last seconds of one session of a source: samples and gaps enter on the worker thread, what
-//! lies between two samples leaves. A ring of a fixed size, which allocates nothing once it is made.
+//! lies between two samples leaves. A ring of a fixed size, which allocates nothing once it is
+//! made.
 
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! TLS for the HTTP client with our own judgement of certificates: a TCP connection enters, one that
-//! is encrypted and trusted leaves. The client's own TLS takes authorities, but pins no
+//! TLS for the HTTP client with our own judgement of certificates: a TCP connection enters, one
+//! that is encrypted and trusted leaves. The client's own TLS takes authorities, but pins no
 //! certificates, which is what servers at home need.
 
 use std::io::{Read as _, Write as _};
