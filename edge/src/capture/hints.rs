@@ -16,10 +16,10 @@ use crate::fault::Fault;
 use crate::mono::Balance;
 
 /// Two steps of 16 bits.
-pub(super) const MUTED: f32 = 2.5 / 32_768.0;
+const MUTED: f32 = 2.5 / 32_768.0;
 
 /// -40 dBFS.
-pub(super) const LOW: f32 = 0.01;
+const LOW: f32 = 0.01;
 
 /// A second counts as loud from this mean square on: -50 dBFS.
 const LOUD: f32 = 1e-5;

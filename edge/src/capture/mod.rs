@@ -38,8 +38,6 @@ mod hints;
 mod identity;
 mod kind;
 #[cfg(feature = "mic")]
-mod listen;
-#[cfg(feature = "mic")]
 mod mic;
 mod microphone;
 mod network;
@@ -66,8 +64,6 @@ pub use device::{DeviceInfo, devices};
 pub use file::FileSpec;
 pub use hearing::{Condition, Hearing, HearingSnapshot};
 pub(crate) use hints::Heard;
-#[cfg(feature = "mic")]
-pub use listen::{Impression, listen};
 pub use microphone::MicSpec;
 pub use network::StreamSpec;
 pub use options::{Options, SourceOption};

@@ -213,12 +213,13 @@ pub(super) struct EvaluateArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct DevicesArgs {
-    /// Listen to one for three seconds instead, the default one or as --device names it, and say
-    /// how loud it is and what could be better: gain, clipping, offset
+    /// Listen to one for five seconds instead, the default one or as --device names it, and say
+    /// how loud it is and what could be better: gain, clipping, offset, hum
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
     pub(super) listen: Option<Option<String>>,
     /// One JSON document: a list of {"id", "name", "usb", "is_default", "format", "error"}; with
-    /// --listen, {"device", "heard_s", "level_dbfs", "peak_dbfs", "n_clipped", "hints"}
+    /// --listen, {"device", "heard_s", "faintest_dbfs", "loudest_dbfs", "peak_dbfs", "clipped",
+    /// "advised_gain_db", "hints"}
     #[arg(long)]
     pub(super) json: bool,
 }

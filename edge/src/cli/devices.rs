@@ -46,24 +46,71 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
     Ok(())
 }
 
-/// What a device brings in so long.
+/// How long a device is listened to, and how long it may take to open.
 #[cfg(feature = "mic")]
-const LISTENING: std::time::Duration = std::time::Duration::from_secs(3);
+const LISTENING_S: f64 = 5.0;
+#[cfg(feature = "mic")]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(12);
 
+/// Says what a device brings.
 #[cfg(feature = "mic")]
 fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
     use std::io::Write;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Instant;
 
-    let heard = {
+    use edge::audition::Audition;
+    use edge::config::{Overrides, Settings};
+
+    let overrides = Overrides { device: device.map(str::to_string), ..Overrides::default() };
+    let settings = Settings::load(None, &overrides)?;
+    let (sound, fault, hints) = {
         let _quiet = quiet::Quiet::new();
-        edge::capture::listen(device, LISTENING)?
+        // Only a microcontroller asks for the front end.
+        let mut audition = Audition::start(&settings.sources[0], &edge_frontend::FrontendConfig::epic_sounds())?;
+        let (begin, stop) = (Instant::now(), AtomicBool::new(false));
+        while audition.sound().seconds < LISTENING_S && !audition.has_ended() && begin.elapsed() < PATIENCE {
+            audition.listen(&stop);
+        }
+        let heard = (audition.sound(), audition.fault(), audition.hints());
+        // What it says at its end is said by its fault.
+        let _ = audition.finish();
+        heard
     };
+    if sound.seconds == 0.0 {
+        let reason = fault.unwrap_or_else(|| "it brings no sound".to_string());
+        return Err(edge::Error::device(device.unwrap_or("default"), reason));
+    }
+    let mut hints: Vec<String> = fault.into_iter().chain(hints).collect();
+    if hints.is_empty() && sound.clipped > 0.0 {
+        hints.push("there are samples at full scale: turn its gain down".to_string());
+    } else if hints.is_empty() && sound.loudest_dbfs == sound.faintest_dbfs && sound.peak_dbfs <= -120.0 {
+        hints.push("there is nothing but silence: is it muted?".to_string());
+    }
+    if let Some(hum) = sound.hum {
+        hints.push(format!("it hums with the mains, {:.0} Hz at {:.0} dBFS", hum.mains_hz, hum.level_dbfs));
+    }
+    let described = sound.description.clone().unwrap_or_default();
+    let round = |value: f32| (f64::from(value) * 10.0).round() / 10.0;
+    let (faintest, loudest, peak) = (round(sound.faintest_dbfs), round(sound.loudest_dbfs), round(sound.peak_dbfs));
+    let gain_db = sound.advised_gain_db();
     let text = if as_json {
-        serde_json::to_string(&heard).unwrap_or_else(|error| unreachable!("it has only string keys: {error}")) + "\n"
+        let document = serde_json::json!({
+            "device": described,
+            "heard_s": (sound.seconds * 10.0).round() / 10.0,
+            "faintest_dbfs": faintest,
+            "loudest_dbfs": loudest,
+            "peak_dbfs": peak,
+            "clipped": sound.clipped,
+            "advised_gain_db": gain_db,
+            "hints": hints,
+        });
+        format!("{document}\n")
     } else {
-        let edge::capture::Impression { device, heard_s, level_dbfs, peak_dbfs, hints, .. } = &heard;
-        let hints: String = hints.iter().map(|hint| format!("hint    {hint}\n")).collect();
-        format!("device  {device}\nheard   {heard_s} s, level {level_dbfs} dBFS, peak {peak_dbfs} dBFS\n{hints}")
+        let mut text = format!("device  {described}\nlevel   {faintest} to {loudest} dBFS, peak {peak} dBFS\n");
+        text.extend(hints.iter().map(|hint| format!("hint    {hint}\n")));
+        text.extend(gain_db.map(|gain_db| format!("advice  gain_db = {gain_db:.1}, unless the room was quiet\n")));
+        text
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(super::stdout_error)
 }

@@ -29,7 +29,7 @@ mod trouble;
 mod writer;
 
 pub use export::Exported;
-pub use folder::{Clip, ClipFolder, ClipQuery};
+pub use folder::{Clip, ClipFolder, ClipQuery, Facts};
 pub use mark::Mark;
 pub use recent::Recent;
 pub use settings::ClipSettings;

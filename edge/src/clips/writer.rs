@@ -128,7 +128,7 @@ impl ClipsGauge {
 impl Shared {
     fn run(&self) {
         let mut log = FaultLog::default();
-        self.report(self.folder.prepare().and_then(|()| self.tidy()), &mut log);
+        self.report_failure(self.folder.prepare().and_then(|()| self.tidy()), &mut log);
         let mut tidied = Instant::now();
         loop {
             let is_ending = self.is_ending.load(Relaxed);
@@ -144,7 +144,7 @@ impl Shared {
             }
             if tidied.elapsed() >= TIDY {
                 tidied = Instant::now();
-                self.report(self.tidy(), &mut log);
+                self.report_failure(self.tidy(), &mut log);
             }
             thread::park_timeout(LOOK);
         }
@@ -173,6 +173,13 @@ impl Shared {
         let n_removed = self.folder.make_room(&self.settings, 0, Timestamp::now())?;
         self.gauge.0.n_removed.fetch_add(n_removed, Relaxed);
         Ok(())
+    }
+
+    /// As [`Shared::report`], of what succeeds on a full disk, too.
+    fn report_failure(&self, result: std::io::Result<()>, log: &mut FaultLog) {
+        if result.is_err() {
+            self.report(result, log);
+        }
     }
 
     /// Says that clips are lost, and that they are kept again.
