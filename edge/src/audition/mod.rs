@@ -28,7 +28,10 @@ const BLOCK_LEN: usize = 4096;
 /// How long an empty ring is waited for.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A level is that of so much sound.
+/// How long a source may take to open.
+const OPENING: Duration = Duration::from_secs(6);
+
+/// A level is that of this much sound.
 const LEVEL: Duration = Duration::from_millis(100);
 
 /// A source that is being tried.
@@ -138,6 +141,28 @@ impl Audition {
             heard.faintest_dbfs = heard.faintest_dbfs.min(self.level.rms_dbfs);
         }
         self.level
+    }
+
+    /// Listens until there are `seconds` of sound, the source has ended, or too little has come of it
+    /// for too long. `show` gets the level of each tenth of a second.
+    ///
+    /// # Errors
+    ///
+    /// Those of `show`.
+    pub fn hear(&mut self, seconds: f64, mut show: impl FnMut(Level) -> Result<()>) -> Result<()> {
+        let (begin, never) = (Instant::now(), AtomicBool::new(false));
+        let patience = OPENING + 2 * Duration::from_secs_f64(seconds);
+        loop {
+            let level = self.listen(&never);
+            let heard_s = self.heard.seconds;
+            if heard_s > 0.0 {
+                show(level)?;
+            }
+            let is_late = heard_s == 0.0 && begin.elapsed() > OPENING || begin.elapsed() > patience;
+            if heard_s >= seconds || self.ended || is_late {
+                return Ok(());
+            }
+        }
     }
 
     /// Takes the next samples, if there are some, into the buffer: how many and of which rate.

@@ -46,18 +46,14 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
     Ok(())
 }
 
-/// How long a device is listened to, and how long it may take to open.
+/// How long a device is listened to, seconds: long enough to say that its level is too low.
 #[cfg(feature = "mic")]
 const LISTENING_S: f64 = 5.0;
-#[cfg(feature = "mic")]
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(12);
 
 /// Says what a device brings.
 #[cfg(feature = "mic")]
 fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
     use std::io::Write;
-    use std::sync::atomic::AtomicBool;
-    use std::time::Instant;
 
     use edge::audition::Audition;
     use edge::config::{Overrides, Settings};
@@ -68,10 +64,7 @@ fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
         let _quiet = quiet::Quiet::new();
         // Only a microcontroller asks for the front end.
         let mut audition = Audition::start(&settings.sources[0], &edge_frontend::FrontendConfig::epic_sounds())?;
-        let (begin, stop) = (Instant::now(), AtomicBool::new(false));
-        while audition.sound().seconds < LISTENING_S && !audition.has_ended() && begin.elapsed() < PATIENCE {
-            audition.listen(&stop);
-        }
+        audition.hear(LISTENING_S, |_| Ok(()))?;
         let heard = (audition.sound(), audition.fault(), audition.hints());
         // What it says at its end is said by its fault.
         let _ = audition.finish();

@@ -1,8 +1,6 @@
 //! The sources: whether this user may use them, whether they open, and what they sound like.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 use edge::audition::Audition;
 use edge::capture::{Address, SourceSpec};
@@ -16,8 +14,7 @@ use crate::cli::HUM_ADVICE;
 /// Where the kernel has its sound devices.
 const SOUND_DEVICES: &str = "/dev/snd";
 
-/// How long a source may take to open, and how long it is listened to.
-const OPENING: Duration = Duration::from_secs(6);
+/// How long a source is listened to.
 const LISTENING_S: f64 = 3.0;
 
 /// Whether this user may use the devices that the sources are.
@@ -99,15 +96,8 @@ pub(super) fn source(
         Ok(audition) => audition,
         Err(error) => return vec![problem(&error.to_string())],
     };
-    let (begin, stop) = (Instant::now(), AtomicBool::new(false));
-    loop {
-        audition.listen(&stop);
-        let sound = audition.sound();
-        let is_open = sound.description.is_some();
-        let is_late = begin.elapsed() > OPENING && (!is_open || sound.seconds == 0.0);
-        if sound.seconds >= LISTENING_S || audition.has_ended() || is_late || begin.elapsed() > OPENING * 2 {
-            break;
-        }
+    if let Err(error) = audition.hear(LISTENING_S, |_| Ok(())) {
+        return vec![problem(&error.to_string())];
     }
     let (sound, fault, hints) = (audition.sound(), audition.fault(), audition.hints());
     // What it says at its end is said by its fault.

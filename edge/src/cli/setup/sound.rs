@@ -2,8 +2,6 @@
 //! it is said.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 use edge::audition::{Audition, Level, Sound};
 use edge::capture::SourceSpec;
@@ -16,9 +14,6 @@ use super::ask::Asker;
 use super::template::Template;
 use crate::cli::args::{self, SetupArgs};
 use crate::cli::{HUM_ADVICE, screen, stdout_error};
-
-/// How long a source may take to open.
-const OPENING: Duration = Duration::from_secs(6);
 
 /// Places of the level meter, and the level of its first.
 const METER_WIDTH: usize = 40;
@@ -159,19 +154,9 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
             return Ok(None);
         }
     };
-    let (begin, stop) = (Instant::now(), AtomicBool::new(false));
-    loop {
-        let level = audition.listen(&stop);
-        let seconds = audition.sound().seconds;
-        if io::stdout().is_terminal() && seconds > 0.0 {
-            show(level)?;
-        }
-        let is_late = seconds == 0.0 && begin.elapsed() > OPENING;
-        if seconds >= f64::from(args.listen) || audition.has_ended() || is_late || begin.elapsed() > patience(args) {
-            break;
-        }
-    }
-    if io::stdout().is_terminal() {
+    let is_terminal = io::stdout().is_terminal();
+    audition.hear(f64::from(args.listen), |level| if is_terminal { show(level) } else { Ok(()) })?;
+    if is_terminal {
         asker.say(format_args!(""))?;
     }
     let (sound, fault, hints) = (audition.sound(), audition.fault(), audition.hints());
@@ -179,10 +164,6 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
     let _ = audition.finish();
     report(asker, &sound, fault, hints)?;
     Ok((sound.seconds > 0.0).then_some(sound))
-}
-
-fn patience(args: &SetupArgs) -> Duration {
-    OPENING + 2 * Duration::from_secs(u64::from(args.listen))
 }
 
 fn report(asker: &mut Asker, sound: &Sound, fault: Option<String>, hints: Vec<String>) -> Result<()> {
