@@ -62,6 +62,8 @@ pub(super) struct Tally {
     pub counts: Vec<Counts>,
     /// The same with a wider collar.
     pub wide: Vec<Counts>,
+    /// Sounds of which some part was reported, and reports of what is not there at all, in scenes.
+    pub found: Vec<Counts>,
     /// In quiet recordings.
     pub alarms: Vec<usize>,
 }
@@ -111,16 +113,25 @@ pub(super) fn tally(rules: &Rules, parts: &[&Material]) -> Tally {
     let n_classes = rules.classes.len();
     let of_part = |part: &&Material| {
         let found = detections(rules, &part.scenes.heard);
-        let counts =
+        let [counts, wide] =
             [Collar::default(), WIDE].map(|collar| event_based(&part.scenes.truth, &found, &collar, n_classes));
+        let late = latency(&part.scenes.truth, &found, n_classes);
+        let invented = false_alarms(&part.scenes.truth, &found, n_classes);
+        let touched = counts.iter().zip(late.iter().zip(invented)).map(|(counts, (late, fp))| Counts {
+            tp: late.len(),
+            fp,
+            fn_: counts.n_truth() - late.len(),
+        });
+        let touched = touched.collect::<Vec<_>>();
         let found = detections(rules, &part.quiet.heard);
-        (counts, false_alarms(&part.quiet.truth, &found, n_classes))
+        ([counts, wide, touched], false_alarms(&part.quiet.truth, &found, n_classes))
     };
     let none = || vec![Counts::default(); n_classes];
-    let mut sum = Tally { counts: none(), wide: none(), alarms: vec![0; n_classes] };
-    for ([counts, wide], alarms) in parts.par_iter().map(of_part).collect::<Vec<_>>() {
+    let mut sum = Tally { counts: none(), wide: none(), found: none(), alarms: vec![0; n_classes] };
+    for ([counts, wide, found], alarms) in parts.par_iter().map(of_part).collect::<Vec<_>>() {
         sum.counts.iter_mut().zip(counts).for_each(|(sum, counts)| *sum += counts);
         sum.wide.iter_mut().zip(wide).for_each(|(sum, counts)| *sum += counts);
+        sum.found.iter_mut().zip(found).for_each(|(sum, counts)| *sum += counts);
         sum.alarms.iter_mut().zip(alarms).for_each(|(sum, alarms)| *sum += alarms);
     }
     sum

@@ -1,18 +1,18 @@
 //! The search for decision values.
 //!
-//! Enters: material and a decision to start from. Leaves: the decision with the best event-based F1
-//! (of the usual collar and of a wider one) under the constraint.
+//! Enters: material and a decision to start from. Leaves: a decision under the constraint.
 //!
 //! Classes do not influence each other in the decide stage, so that one replay with the same value
 //! for all classes tries it for each. One value is searched after the other (coordinate descent),
-//! for all classes at once.
+//! for all classes at once. What places an event (window, end, gap, least duration) is judged by
+//! where events begin and end, the threshold by what is found and what is invented
+//! ([`Judge`]).
 //!
-//! A class has few sounds in some hours of scenes, and fewer false alarms; what is best for those
-//! is not what is best for others. So its finds are counted together with [`PRIOR_SOUNDS`] of all
-//! classes' sounds, and its alarms, by halves, with what a class has in the mean: it leaves the
-//! common choice where its own sounds say so. The threshold, which decides between finds and
-//! alarms, comes last: each alarm costs something, and that price is raised until the constraint is
-//! kept.
+//! A class has few sounds in some hours of scenes; what is best for those is not what is best for
+//! others. So its finds are counted together with [`PRIOR_SOUNDS`] of all classes' sounds: it
+//! leaves the common choice where its own sounds say so. Its false alarms are its own: a few
+//! classes raise most of them, and would make all others deaf. The threshold comes last: each alarm
+//! costs something, and that price is raised until the constraint is kept.
 
 use super::measure::{Tally, tally};
 use super::{Goal, Material};
@@ -38,11 +38,31 @@ const STRICT: f64 = 0.7;
 const FIRST_PRICE: f64 = 0.05;
 /// Sounds of all classes that are counted with a class's own.
 const PRIOR_SOUNDS: f64 = 30.0;
-/// Share of a class's own false alarms in what is counted for it.
-const OWN_ALARMS: f64 = 0.5;
 /// Prices that are tried for the constraint: each higher by a tenth.
 const PRICE_STEP: f64 = 1.1;
 const N_PRICES: i32 = 160;
+
+/// What values are judged by.
+#[derive(Debug, Clone, Copy)]
+enum Judge {
+    /// Where events begin and end: event-based F1 of the usual collar and of a wider one.
+    Bounds,
+    /// What is found and what is invented: F1 where any overlap counts.
+    Finds,
+}
+
+impl Judge {
+    fn value(self, tally: &Tally, class: usize) -> f64 {
+        match self {
+            // Where nothing fits the strict collar yet, the wide one says which way is better.
+            Judge::Bounds => {
+                let [strict, wide] = [&tally.counts, &tally.wide].map(|counts| shrunk_f1(counts, class));
+                STRICT * strict + (1.0 - STRICT) * wide
+            }
+            Judge::Finds => shrunk_f1(&tally.found, class),
+        }
+    }
+}
 
 /// Searches from `decision`, whose temperature stays. Classes without a sound in the scenes get the
 /// threshold that their false alarms ask for.
@@ -61,16 +81,18 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
     let windows: Vec<u32> = WINDOWS.iter().map(|n| frames_ms(*n)).filter(|ms| *ms <= goal.max_window_ms).collect();
 
     for _ in 0..2 {
-        trial.improve(&mut decision, &THRESHOLDS, set_thresholds);
+        trial.improve(Judge::Finds, &mut decision, &THRESHOLDS, set_thresholds);
         if manifest.network.activation == Activation::Softmax {
             decision.min_energy = trial.least_energy(&decision);
         }
-        trial.improve(&mut decision, &windows, |class, ms| class.window_ms = Some(ms));
-        trial.improve(&mut decision, &OFF_SHARES, |class, share| {
+        trial.improve(Judge::Bounds, &mut decision, &windows, |class, ms| class.window_ms = Some(ms));
+        trial.improve(Judge::Bounds, &mut decision, &OFF_SHARES, |class, share| {
             class.threshold_off = class.threshold_on.map(|on| rounded(on * share));
         });
-        trial.improve(&mut decision, &GAPS.map(frames_ms), |class, ms| class.min_gap_ms = Some(ms));
-        trial.improve(&mut decision, &DURATIONS.map(frames_ms), |class, ms| class.min_duration_ms = Some(ms));
+        trial.improve(Judge::Bounds, &mut decision, &GAPS.map(frames_ms), |class, ms| class.min_gap_ms = Some(ms));
+        trial.improve(Judge::Bounds, &mut decision, &DURATIONS.map(frames_ms), |class, ms| {
+            class.min_duration_ms = Some(ms);
+        });
     }
     trial.constrain(&mut decision, goal.max_false_alarms);
     // The values for all classes hold for a class that a user adds: the middle ones.
@@ -92,9 +114,15 @@ struct Tried {
 
 impl Trial<'_> {
     /// Gives each class the one of `values` that is best for it.
-    fn improve<T: Copy>(&self, decision: &mut Decision, values: &[T], set: impl Fn(&mut ClassDecision, T)) {
+    fn improve<T: Copy>(
+        &self,
+        judge: Judge,
+        decision: &mut Decision,
+        values: &[T],
+        set: impl Fn(&mut ClassDecision, T),
+    ) {
         let options = self.options(decision, values, set);
-        for (class, at) in self.cheapest(&options, FIRST_PRICE) {
+        for (class, at) in self.cheapest(judge, &options, FIRST_PRICE) {
             let label = &self.manifest.labels[class];
             if let Some(chosen) = options[at].decision.classes.get(label) {
                 decision.classes.insert(label.clone(), chosen.clone());
@@ -134,40 +162,27 @@ impl Trial<'_> {
         let n_allowed = max_false_alarms * self.quiet_hours;
         let prices = (0..N_PRICES).map(|k| 1e-3 * PRICE_STEP.powi(k));
         for price in std::iter::once(0.0).chain(prices) {
-            let chosen = self.cheapest(&options, price);
-            let n_alarms: f64 = chosen.iter().map(|(class, at)| self.shrunk_alarms(&options[*at].tally, *class)).sum();
+            let chosen = self.cheapest(Judge::Finds, &options, price);
+            let n_alarms: usize = chosen.iter().map(|(class, at)| options[*at].tally.alarms[*class]).sum();
             for (class, at) in chosen {
                 let label = &self.manifest.labels[class];
                 let values = options[at].decision.classes.get(label).cloned().unwrap_or_default();
                 decision.classes.insert(label.clone(), values);
             }
-            if n_alarms <= n_allowed {
+            if n_alarms as f64 <= n_allowed {
                 return;
             }
         }
     }
 
-    /// False alarms of a class, half of them its own, half what a class has in the mean at these
-    /// values.
-    fn shrunk_alarms(&self, tally: &Tally, class: usize) -> f64 {
-        let reported = |label: &&String| {
-            self.manifest.background.as_ref() != Some(*label) && self.manifest.decision.reports(label)
-        };
-        let n_classes = self.manifest.labels.iter().filter(reported).count();
-        let mean = tally.alarms.iter().sum::<usize>() as f64 / n_classes.max(1) as f64;
-        OWN_ALARMS * tally.alarms[class] as f64 + (1.0 - OWN_ALARMS) * mean
-    }
-
-    /// For each class the option with the best F1 less the price of its false alarms; of equal ones
-    /// the middle one.
-    fn cheapest(&self, options: &[Tried], price: f64) -> Vec<(usize, usize)> {
+    /// For each class the option that `judge` likes best, less the price of its false alarms; of
+    /// equal ones the middle one.
+    fn cheapest(&self, judge: Judge, options: &[Tried], price: f64) -> Vec<(usize, usize)> {
         let labels = self.manifest.labels.iter().enumerate();
         let classes = labels.filter(|(_, label)| self.manifest.background.as_ref() != Some(*label));
         let value = |class: usize, tried: &Tried| {
-            // Where nothing fits the strict collar yet, the wide one says which way is better.
-            let f1 = [&tried.tally.counts, &tried.tally.wide].map(|counts| shrunk_f1(counts, class));
-            let an_hour = self.shrunk_alarms(&tried.tally, class) / self.quiet_hours.max(1e-9);
-            STRICT * f1[0] + (1.0 - STRICT) * f1[1] - price * an_hour
+            let an_hour = tried.tally.alarms[class] as f64 / self.quiet_hours.max(1e-9);
+            judge.value(&tried.tally, class) - price * an_hour
         };
         let best = classes.map(|(class, _)| {
             let values: Vec<f64> = options.iter().map(|tried| value(class, tried)).collect();
