@@ -281,8 +281,13 @@ fn final_status(stderr: &[String]) -> Value {
 
 #[test]
 fn devices_says_what_a_microphone_brings() {
-    let tone =
-        |gain: f32| -> Vec<f32> { (0..48_000).map(|n| (gain * (n as f32 * 0.13).sin()).clamp(-1.0, 1.0)).collect() };
+    // Noise, which lacks no frequencies.
+    let noise = |n: u32| {
+        let state = n.wrapping_mul(2_654_435_761).wrapping_add(12_345);
+        let state = (state ^ state >> 15).wrapping_mul(2_246_822_519);
+        ((state ^ state >> 13) >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    let sound = |gain: f32| -> Vec<f32> { (0..48_000).map(|n| (gain * noise(n)).clamp(-1.0, 1.0)).collect() };
     let listen = |config: &AlsaConfig, device: &str| {
         let mut command = Command::new(earwitness_bin());
         command.args(["devices", "--json", "--listen", device]);
@@ -295,7 +300,7 @@ fn devices_says_what_a_microphone_brings() {
         (8.0, 0.0, Some("turn its gain down")),
         (0.0, -120.0, Some("is it muted?")),
     ] {
-        let output = listen(&AlsaConfig::unpaced(&tone(gain)), "virtmic");
+        let output = listen(&AlsaConfig::unpaced(&sound(gain)), "virtmic");
         assert!(output.status.success(), "{output:#?}");
         let heard: Value = serde_json::from_str(&output.stdout[0]).unwrap();
         assert_eq!(heard["peak_dbfs"], peak_dbfs, "{heard}");
