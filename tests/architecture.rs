@@ -139,6 +139,15 @@ fn only_the_commands_of_edge_parse_a_command_line() {
 }
 
 #[test]
+fn a_daemon_without_top_is_built_without_a_terminal_library() {
+    let without = packages(&["--no-default-features", "--features", "evaluate,mic,mqtt,serial,web,webhook"]);
+    for name in ["ratatui", "crossterm"] {
+        assert!(packages(&[]).contains(name), "{name} is not even used by top");
+        assert!(!without.contains(name), "a daemon without top is built with {name}");
+    }
+}
+
+#[test]
 fn only_the_commands_of_edge_draw_on_a_terminal() {
     assert_known_in_edge_by("edge/src/cli/top", |name| name == "ratatui" || name == "crossterm");
     assert_known_in_edge_by("edge/src/cli/setup", |name| name == "termios");

@@ -219,7 +219,9 @@ impl Audition {
 
     /// What is wrong with the source, in words, if anything.
     pub fn fault(&self) -> Option<String> {
-        self.hearing.snapshot().capture_reason.filter(|_| self.hearing.condition() != Condition::Ended)
+        let reason = self.hearing.snapshot().capture_reason.filter(|_| self.hearing.condition() != Condition::Ended)?;
+        // Nobody waits for that here.
+        Some(reason.strip_suffix("; trying again until it works").unwrap_or(&reason).to_string())
     }
 
     /// What could be better with it, in words.

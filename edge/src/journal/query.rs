@@ -69,6 +69,7 @@ fn checked(connection: Connection) -> Result<Connection> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
         schema::VERSION => Ok(connection),
+        ..schema::VERSION => Err(Trouble::Older),
         _ => Err(Trouble::Newer { version }),
     }
 }
@@ -98,7 +99,7 @@ pub(super) fn check(path: &Path) -> Result<()> {
         // It is set aside, and what can be read of it is kept.
         Err(trouble) if trouble.is_damage() => Ok(()),
         // An earlier version's becomes one of this version.
-        Err(Trouble::Newer { version }) if version < schema::VERSION => Ok(()),
+        Err(Trouble::Older) => Ok(()),
         result => result.map(drop),
     }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use super::schema;
 use crate::fault::Fault;
 
 pub(super) type Result<T> = std::result::Result<T, Trouble>;
@@ -21,6 +20,8 @@ pub(super) enum Trouble {
     Locked,
     #[error("its tables have the version {version}")]
     Newer { version: i64 },
+    #[error("its tables are those of an earlier version")]
+    Older,
     #[error("no folder")]
     Nowhere,
 }
@@ -73,7 +74,7 @@ impl Trouble {
                     "another earwitness uses the journal {file}: end it, or give each a name or journal.file of its own"
                 ),
             ),
-            (Trouble::Newer { version }, ..) if *version < schema::VERSION => Fault::new(
+            (Trouble::Older, ..) => Fault::new(
                 "journal-older",
                 format!(
                     "{file} is no journal of this version of earwitness: a daemon that is started on it makes it one"

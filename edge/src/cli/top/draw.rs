@@ -31,7 +31,7 @@ const METER_FLOOR_DBFS: f32 = -80.0;
 /// Bytes from the faintest that is shown to the loudest, at least: a quiet room shall look quiet.
 const MIN_RANGE: u8 = 70;
 
-const KEYS: &str = "q quit  space pause  / filter  up/down choose  +/- threshold  r reset  tab source";
+const KEYS: &str = "q quit  space pause  / filter  j/k choose  +/- threshold  r reset  tab source";
 
 pub(super) fn draw(frame: &mut Frame<'_>, view: &View, info: &Info, colours: &Colours) {
     let area = frame.area();
