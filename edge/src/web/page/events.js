@@ -130,7 +130,7 @@ function chart(groups) {
   const top = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000].find((n) => n >= most) ?? most;
   const y = (n) => 8 + (height - bottom - 8) * (1 - n / top);
   const each = (width - left) / all.length;
-  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Events by the hour; the most are ${plural(most, "event")}. The numbers are in the table below.` });
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Events over time; the most are ${plural(most, "event")}. The numbers are in the table below.` });
   for (const n of [0, top / 2, top].filter(Number.isInteger)) {
     drawing.append(svg("line", { class: "grid", x1: left, x2: width, y1: y(n), y2: y(n) }), svg("text", { x: left - 6, y: y(n) + 4, "text-anchor": "end" }, String(n)));
   }
