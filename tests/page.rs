@@ -50,7 +50,10 @@ fn what_is_heard_appears_and_can_be_exported_and_tried_and_written() {
     let downloads = dir.path().join("downloads");
     fs::create_dir(&downloads).unwrap();
     let port = free_port();
-    let web = format!("# the page\n[web]\nlisten = \"127.0.0.1:{port}\" # here\nwrite = true\n");
+    let web = format!(
+        "# the page\n[web]\nlisten = \"127.0.0.1:{port}\" # here\nwrite = true\n\
+         [clips]\nfolder = \"clips\"\npre_roll_s = 0.2\npost_roll_s = 0.2\n"
+    );
     let sounds: Vec<_> = tiny::tones(400).into_iter().chain([(Sound::Noise, 3.0)]).collect();
     let process = start(&mut tests::daemon::hear(dir.path(), "ear", &sounds, false, &web));
     let url = format!("http://127.0.0.1:{port}/");
@@ -93,6 +96,30 @@ fn what_is_heard_appears_and_can_be_exported_and_tried_and_written() {
     let text = exported().next().unwrap();
     let first: serde_json::Value = serde_json::from_str(&process.stdout()[0]).unwrap();
     assert!(text.lines().nth(1).unwrap().starts_with(first["id"].as_str().unwrap()), "{text}");
+
+    // A clip: its sound is there, can be marked, and goes.
+    let marks = || {
+        let files = fs::read_dir(dir.path().join("clips")).unwrap().map(|file| file.unwrap().path());
+        let facts = files.filter(|path| path.extension().is_some_and(|ending| ending == "json"));
+        facts
+            .filter_map(|path| fs::read_to_string(path).ok())
+            .filter(|text| text.contains("\"mark\":\"right\""))
+            .count()
+    };
+    browser.wait_until("document.querySelector('.play')");
+    browser.run("document.querySelector('.play').click();");
+    browser.wait_until("document.querySelector('#sound').duration > 0.5");
+    assert_eq!(marks(), 0);
+    browser.click("#marking button");
+    browser.wait_until("document.querySelector('#marking').textContent.endsWith('Marked as right.')");
+    assert_eq!(marks(), 1);
+    browser.wait_until(
+        "document.querySelector('.play').textContent.endsWith('✓') || document.querySelectorAll('.play').length > 1",
+    );
+    assert_fine(&browser, "a clip");
+    browser.run("[...document.querySelectorAll('#marking button')].at(-1).click();");
+    browser.wait_until("document.querySelector('#player').hidden");
+    assert_eq!(marks(), 0);
 
     // Thresholds: a slider moves by the keyboard, the preview follows, and the file is written.
     browser.click("nav a[href='#/thresholds']");

@@ -175,6 +175,32 @@ fn a_page_without_permission_writes_nothing() {
 }
 
 #[test]
+fn a_clip_is_known_by_the_id_of_its_event_and_by_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut process, port) = daemon(dir.path(), "[clips]\nfolder = \"clips\"\npost_roll_s = 0.2\n");
+    process.wait_until("two events", PATIENCE, |process| process.stdout().len() >= 4);
+    let deadline = Instant::now() + PATIENCE;
+    let id = loop {
+        let event = json(&get(port, "/api/events"))["events"][0].clone();
+        if event["clip"] == true {
+            break event["id"].as_str().unwrap().to_string();
+        }
+        assert!(Instant::now() < deadline, "there is no clip");
+        std::thread::sleep(SECOND / 10);
+    };
+    let sound = get(port, &format!("/api/clips/{id}.flac"));
+    assert!(status(&sound) == 200 && sound.contains("content-type: audio/flac"), "{}", &sound[..200]);
+    assert!(sound.split_once("\r\n\r\n").unwrap().1.starts_with("fLaC"));
+    for path in ["/api/clips/", "/api/clips/x.flac", "/api/clips/../ear.toml", "/api/clips/..%2Fear.toml"] {
+        assert_eq!(status(&get(port, path)), 404, "{path}");
+    }
+    let own = "Host: localhost\r\nContent-Type: application/json\r\n";
+    let answer = ask(port, "POST /api/clips/delete", own, &format!("{{\"id\":\"{id}\"}}"));
+    assert!(status(&answer) == 403 && answer.contains("may not change clips"), "{answer}");
+    assert_eq!(status(&get(port, &format!("/api/clips/{id}.flac"))), 200);
+}
+
+#[test]
 fn beyond_this_machine_there_is_a_password_or_no_start() {
     let dir = tempfile::tempdir().unwrap();
     let open = format!("[web]\nlisten = \"0.0.0.0:{}\"\n", free_port());

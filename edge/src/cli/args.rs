@@ -146,7 +146,7 @@ pub(super) struct RunArgs {
     /// 127.0.0.1:8420]
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     web: Option<String>,
-    /// Let the page change thresholds in the configuration file
+    /// Let the page change thresholds in the configuration file, and mark and delete clips
     #[arg(long)]
     web_write: bool,
 }

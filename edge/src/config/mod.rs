@@ -348,7 +348,7 @@ pub struct WebSection {
     pub password_file: Option<PathBuf>,
     /// Further host names under which the page is served, such as that of a proxy.
     pub hosts: Vec<String>,
-    /// Whether the page may change thresholds in the configuration file.
+    /// Whether the page may change thresholds in the configuration file, and mark and delete clips.
     pub write: Option<bool>,
 }
 

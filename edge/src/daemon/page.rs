@@ -7,6 +7,7 @@ use std::sync::{Arc, RwLock};
 
 use serde_json::{Value, json};
 
+use crate::clips::ClipFolder;
 use crate::config::{Overrides, Settings, SourceSettings};
 use crate::error::Result;
 use crate::web::{Page, Site, Source, Writable};
@@ -49,6 +50,7 @@ pub(super) fn start(
         sources: ears.iter().zip(&settings.sources).map(source).collect(),
         journal,
         journal_settings: settings.journal.clone(),
+        clips: settings.clips.as_ref().map(|clips| ClipFolder::new(&clips.folder)),
         health: Box::new(move || {
             Value::Array(sources.iter().map(|(name, shared)| spoken(name, &reporter.report(shared))).collect())
         }),

@@ -13,7 +13,7 @@ type File = (&'static str, &'static str, &'static [u8]);
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-const FILES: [File; 10] = [
+const FILES: [File; 11] = [
     ("/", "text/html; charset=utf-8", include_bytes!("page/index.html")),
     ("/page.css", "text/css; charset=utf-8", include_bytes!("page/page.css")),
     ("/icon.svg", "image/svg+xml", include_bytes!("page/icon.svg")),
@@ -22,6 +22,7 @@ const FILES: [File; 10] = [
     ("/live.js", JAVASCRIPT, include_bytes!("page/live.js")),
     ("/strip.js", JAVASCRIPT, include_bytes!("page/strip.js")),
     ("/events.js", JAVASCRIPT, include_bytes!("page/events.js")),
+    ("/clips.js", JAVASCRIPT, include_bytes!("page/clips.js")),
     ("/thresholds.js", JAVASCRIPT, include_bytes!("page/thresholds.js")),
     ("/health.js", JAVASCRIPT, include_bytes!("page/health.js")),
 ];

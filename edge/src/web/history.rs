@@ -11,8 +11,9 @@ use hyper::StatusCode;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::answer::{Answer, download, error};
+use super::{Shared, clips};
+use crate::clips::Mark;
 use crate::event::Event;
 use crate::journal::{self, JournalPlace, Query};
 
@@ -45,7 +46,11 @@ pub(super) fn answer(path: &str, query: &str, shared: &Shared) -> Answer {
             let lines: Vec<String> = events.iter().map(Event::to_json).collect();
             download("application/json", &format!("{name}.json"), format!("[{}]\n", lines.join(",\n")))
         }
-        _ => super::answer::json(&json!({ "events": events.iter().map(row).collect::<Vec<_>>() })),
+        _ => {
+            let clips = clips::known(&shared.site, wanted.from);
+            let rows: Vec<Value> = events.iter().map(|event| row(event, clips.get(&event.id))).collect();
+            super::answer::json(&json!({ "events": rows }))
+        }
     }
 }
 
@@ -110,8 +115,8 @@ impl Wanted {
     }
 }
 
-/// An event as the page shows it.
-fn row(event: &Event) -> Value {
+/// An event as the page shows it, and what was said of its clip, where it has one.
+fn row(event: &Event, clip: Option<&Option<Mark>>) -> Value {
     json!({
         "id": event.id.to_string(),
         "source": event.device,
@@ -119,6 +124,8 @@ fn row(event: &Event) -> Value {
         "onset_ms": event.onset.as_millisecond(),
         "offset_ms": event.offset.map(Timestamp::as_millisecond),
         "peak": event.peak_score,
+        "clip": clip.is_some(),
+        "mark": clip,
     })
 }
 

@@ -7,6 +7,7 @@
 //! | `recent` | the last events, in memory, and the sink that brings them |
 //! | `live` | pulses of all sources as server-sent events |
 //! | `history` | events by day, as JSON and CSV |
+//! | `clips` | sound of events, and what is said of it |
 //! | `thresholds` | what other thresholds would have reported, and writing them down |
 //! | `files` | HTML, CSS and scripts, part of the program |
 //! | `guard` | who may ask for what |
@@ -22,6 +23,7 @@
 //! a browser shows them.
 
 mod answer;
+mod clips;
 mod files;
 mod guard;
 mod history;

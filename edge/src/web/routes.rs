@@ -8,8 +8,7 @@ use hyper::{Method, Request, StatusCode, Uri, header};
 
 use super::answer::{Answer, error, json, messages, text};
 use super::guard::Guard;
-use super::thresholds::{self, Thresholds};
-use super::{Shared, files, history};
+use super::{Shared, clips, files, history, thresholds};
 
 /// Longest body of a request, bytes.
 const MAX_BODY: usize = 4096;
@@ -25,7 +24,9 @@ pub(super) async fn answer(request: Request<Incoming>, guard: &Guard, shared: Ar
     let path = request.uri().path().to_string();
     match (request.method(), path.as_str()) {
         (&Method::GET | &Method::HEAD, path) => get(path, request.uri(), &request, shared).await,
-        (&Method::POST, "/api/thresholds") => write(request, shared).await,
+        (&Method::POST, "/api/thresholds" | "/api/clips/mark" | "/api/clips/delete") => {
+            change(&path, request, shared).await
+        }
         _ => {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "This can only be looked at.\n");
             answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
@@ -50,6 +51,10 @@ async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Sha
             let query = uri.query().unwrap_or_default().to_string();
             aside(move || thresholds::preview(&query, &shared.site)).await
         }
+        path if path.starts_with("/api/clips/") => {
+            let name = path["/api/clips/".len()..].to_string();
+            aside(move || clips::sound(&name, &shared.site)).await
+        }
         _ => files::answer(path, request.headers()),
     }
 }
@@ -60,7 +65,7 @@ async fn aside(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed())
 }
 
-async fn write(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
+async fn change(path: &str, request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
     let body = tokio::time::timeout(BODY_PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await;
     let bytes = match body {
         Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the request did not come to its end"),
@@ -70,8 +75,11 @@ async fn write(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
         Ok(Err(_)) => return error(StatusCode::BAD_REQUEST, "the request did not come to its end"),
         Ok(Ok(body)) => body.to_bytes(),
     };
-    match serde_json::from_slice::<Thresholds>(&bytes) {
-        Ok(wanted) => aside(move || thresholds::write(&wanted, &shared.site)).await,
-        Err(cause) => error(StatusCode::BAD_REQUEST, format!("this is not understood: {cause}")),
-    }
+    let path = path.to_string();
+    let work = move || match path.as_str() {
+        "/api/clips/mark" => clips::mark(&bytes, &shared.site),
+        "/api/clips/delete" => clips::delete(&bytes, &shared.site),
+        _ => thresholds::write(&bytes, &shared.site),
+    };
+    aside(work).await
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use edge_frontend::Manifest;
 use serde_json::{Value, json};
 
+use crate::clips::ClipFolder;
 use crate::config::{Overrides, Settings};
 use crate::decide::Rules;
 use crate::error::Result;
@@ -45,6 +46,8 @@ pub struct Site {
     pub journal: Journal,
     /// How long they are kept there.
     pub journal_settings: JournalSettings,
+    /// The folder of clips, where they are kept.
+    pub clips: Option<ClipFolder>,
     /// How the daemon is doing now: by source, the health message and findings in words.
     pub health: Box<dyn Fn() -> Value + Send + Sync>,
     /// What the page may change.
@@ -100,6 +103,7 @@ impl Site {
             "labels": labels.collect::<Vec<_>>(),
             "sources": sources.collect::<Vec<_>>(),
             "writable": self.writable.as_ref().map(|writable| writable.path.display().to_string()),
+            "clips": self.clips.is_some(),
             "keep_days": self.is_kept().then(|| self.journal_settings.keep.as_secs() / 86_400),
             "max_events": super::history::MAX_EVENTS,
         })

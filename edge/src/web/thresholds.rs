@@ -26,7 +26,7 @@ static WRITING: Mutex<()> = Mutex::new(());
 /// Thresholds of a label.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Thresholds {
+struct Thresholds {
     label: String,
     on: f32,
     off: f32,
@@ -93,16 +93,20 @@ fn compared(class_id: usize, rules: &Rules, wanted: &Rules, source: &Source, his
 }
 
 /// Writes thresholds to the configuration file and has the daemon read it again.
-pub(super) fn write(wanted: &Thresholds, site: &Site) -> Answer {
+pub(super) fn write(request: &[u8], site: &Site) -> Answer {
     let Some(writable) = &site.writable else {
         let reason = "the page may not change the configuration: it was started without web.write and --web-write";
         return error(StatusCode::FORBIDDEN, reason);
     };
-    if let Err(reason) = class_of(site, wanted) {
+    let wanted: Thresholds = match serde_json::from_slice(request) {
+        Ok(wanted) => wanted,
+        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("this is not understood: {cause}")),
+    };
+    if let Err(reason) = class_of(site, &wanted) {
         return error(StatusCode::BAD_REQUEST, reason);
     }
     let _one = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    match save(wanted, writable, site) {
+    match save(&wanted, writable, site) {
         Ok(()) => {
             let (label, on, off) = (&wanted.label, rounded(wanted.on), rounded(wanted.off));
             tracing::info!(label, on, off, "the page has set the thresholds of {label} to {on} and {off}");

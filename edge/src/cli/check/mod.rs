@@ -156,7 +156,7 @@ fn page(web: &WebSettings) -> String {
         Some(_) => "with a password",
         None => "for who is on this machine",
     };
-    let may = if web.write { "; it may change thresholds in this file" } else { "" };
+    let may = if web.write { "; it may change thresholds in this file, and clips" } else { "" };
     format!("http://{}/, {who}{may}", web.listen)
 }
 

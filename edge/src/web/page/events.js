@@ -1,6 +1,7 @@
 // What has been heard on a day: a timeline, a chart by the hour, a table, and files of it.
 
 import { ask, byId, h, hourAndMinute, length, mark, plural, spoken, svg, timeOfDay, trouble } from "./dom.js";
+import { play, stop } from "./clips.js";
 
 const N_ROWS = 30;
 let about = null;
@@ -23,11 +24,13 @@ export function enter(known) {
   byId("kept").textContent = about.keep_days === null
     ? "These are the events since the program was started, as many as fit into memory. To keep them for longer, set keep_days and file under [journal] in the configuration."
     : `Events are kept for ${plural(about.keep_days, "day")}.`;
+  byId("clip-column").hidden = !about.clips;
   load();
 }
 
 export function leave() {
   shown = false;
+  stop();
   clearTimeout(timer);
 }
 
@@ -73,7 +76,8 @@ function show() {
   const groups = [...byLabel].sort((a, b) => b[1].length - a[1].length || a[0].localeCompare(b[0]));
   const words = events.length === 0 ? "No events." : `${plural(events.length, "event")} of ${plural(groups.length, "label")}${events.length >= about.max_events ? ", the newest of that time" : ""}.`;
   if (byId("summary").textContent !== words) byId("summary").textContent = words;
-  for (const card of document.querySelectorAll("#events > section")) card.hidden = events.length === 0;
+  for (const card of document.querySelectorAll("#events > section:not(#player)"))  card.hidden = events.length === 0;
+  byId("more").hidden = events.length <= nRows;
   timeline(groups);
   chart(groups);
   table();
@@ -126,7 +130,7 @@ function chart(groups) {
   const top = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000].find((n) => n >= most) ?? most;
   const y = (n) => 8 + (height - bottom - 8) * (1 - n / top);
   const each = (width - left) / all.length;
-  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Events by the hour; the most are ${plural(most, "event")}. The numbers are in the table below.` });
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Events over time; the most are ${plural(most, "event")}. The numbers are in the table below.` });
   for (const n of [0, top / 2, top].filter(Number.isInteger)) {
     drawing.append(svg("line", { class: "grid", x1: left, x2: width, y1: y(n), y2: y(n) }), svg("text", { x: left - 6, y: y(n) + 4, "text-anchor": "end" }, String(n)));
   }
@@ -150,18 +154,31 @@ function chart(groups) {
 
 function table() {
   const newest = events.slice(-nRows).reverse();
+  // The same rows stay, and with them the focus.
+  const text = JSON.stringify(newest);
+  if (byId("rows").dataset.text === text) return;
+  byId("rows").dataset.text = text;
   byId("rows").replaceChildren(...newest.map((event) => h("tr", {},
     h("td", {}, h("time", { dateTime: new Date(event.onset_ms).toISOString() }, timeOfDay(event.onset_ms))),
     h("td", {}, mark(event.label), spoken(event.label)),
     h("td", {}, event.source),
     h("td", { className: "number" }, event.offset_ms ? length(event.offset_ms - event.onset_ms) : "goes on"),
-    h("td", { className: "number" }, event.peak.toFixed(2)))));
-  byId("more").hidden = events.length <= nRows;
+    h("td", { className: "number" }, event.peak.toFixed(2)),
+    about.clips ? h("td", {}, event.clip ? button(event) : null) : null)));
+}
+
+/** Plays the event's clip; says what was said of it. */
+function button(event) {
+  const said = event.mark === "right" ? " ✓" : event.mark ? " ✕" : "";
+  const words = { "": "", " ✓": ", marked as right", " ✕": `, marked as ${spoken(event.mark?.wrong ?? "")}` }[said];
+  const element = h("button", { type: "button", className: "play", "aria-label": `Play ${spoken(event.label)} of ${timeOfDay(event.onset_ms)}${words}` }, `▶${said}`);
+  element.addEventListener("click", () => play(event, about, load));
+  return element;
 }
 
 byId("more").addEventListener("click", () => {
   nRows += 5 * N_ROWS;
-  table();
+  show();
 });
 addEventListener("resize", () => {
   if (shown) show();

@@ -1,0 +1,105 @@
+//! Clips of events: their sound leaves; what a listener says of them, or that they are to go,
+//! enters.
+
+use std::collections::HashMap;
+use std::fs;
+
+use hyper::StatusCode;
+use hyper::header::{self, HeaderValue};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::answer::{Answer, body, error, json};
+use super::site::Site;
+use crate::clips::{ClipError, ClipFolder, ClipQuery, Mark};
+
+/// What is to be said of a clip.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    id: String,
+    /// `"right"`, `{"wrong": LABEL}`, or null to take it back.
+    mark: Option<Mark>,
+}
+
+/// Which clip is to go.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gone {
+    id: String,
+}
+
+/// The events since `from` that have a clip, and what was said of it.
+pub(super) fn known(site: &Site, from: Option<Timestamp>) -> HashMap<Uuid, Option<Mark>> {
+    let Some(folder) = &site.clips else { return HashMap::new() };
+    let query = ClipQuery { since: from, ..ClipQuery::default() };
+    // A folder that cannot be read is one of the findings of the health.
+    let clips = folder.list(&query).unwrap_or_default();
+    clips.into_iter().map(|clip| (clip.facts.event.id, clip.facts.mark)).collect()
+}
+
+/// The sound of the clip whose file is asked for as `name`: `ID.flac`.
+pub(super) fn sound(name: &str, site: &Site) -> Answer {
+    let id = name.strip_suffix(".flac").and_then(|id| Uuid::try_parse(id).ok());
+    let (Some(id), Some(folder)) = (id, &site.clips) else {
+        return error(StatusCode::NOT_FOUND, "there is no such clip");
+    };
+    let read = folder.clip(id).map_err(|cause| failed(&cause));
+    match read.map(|clip| fs::read(clip.file)) {
+        Ok(Ok(bytes)) => {
+            let mut answer = body(StatusCode::OK, "audio/flac", bytes);
+            answer.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+            answer
+        }
+        Ok(Err(cause)) => error(StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()),
+        Err(answer) => answer,
+    }
+}
+
+/// Writes down what a listener says of a clip.
+pub(super) fn mark(request: &[u8], site: &Site) -> Answer {
+    let change = |folder: &ClipFolder, said: Said| {
+        Uuid::try_parse(&said.id).map(|id| folder.mark(id, said.mark).map(drop)).map_err(|error| error.to_string())
+    };
+    changed(request, site, change)
+}
+
+/// Removes a clip.
+pub(super) fn delete(request: &[u8], site: &Site) -> Answer {
+    let change = |folder: &ClipFolder, gone: Gone| {
+        Uuid::try_parse(&gone.id).map(|id| folder.delete(id)).map_err(|error| error.to_string())
+    };
+    changed(request, site, change)
+}
+
+/// Makes a change to the folder, where the page may.
+fn changed<T: for<'de> Deserialize<'de>>(
+    request: &[u8],
+    site: &Site,
+    change: impl FnOnce(&ClipFolder, T) -> Result<Result<(), ClipError>, String>,
+) -> Answer {
+    let (Some(folder), Some(_)) = (&site.clips, &site.writable) else {
+        let reason = "the page may not change clips: it was started without web.write and --web-write";
+        return error(StatusCode::FORBIDDEN, reason);
+    };
+    let wanted = match serde_json::from_slice(request) {
+        Ok(wanted) => wanted,
+        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("this is not understood: {cause}")),
+    };
+    match change(folder, wanted) {
+        Ok(Ok(())) => json(&json!({})),
+        Ok(Err(cause)) => failed(&cause),
+        Err(reason) => error(StatusCode::BAD_REQUEST, format!("this is no id of an event: {reason}")),
+    }
+}
+
+fn failed(cause: &ClipError) -> Answer {
+    let status = match cause {
+        ClipError::Unknown(_) => StatusCode::NOT_FOUND,
+        ClipError::Label(_) => StatusCode::BAD_REQUEST,
+        ClipError::Folder(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    error(status, cause.to_string())
+}
