@@ -12,13 +12,11 @@ use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, download, error};
+use super::site::MAX_EVENTS;
 use super::{Shared, clips};
 use crate::clips::Mark;
 use crate::event::Event;
 use crate::journal::{self, JournalPlace, Query};
-
-/// Events of one answer, at most; the newest.
-pub(super) const MAX_EVENTS: usize = 20_000;
 
 /// An event that began this long before the time that is asked for may reach into it.
 const REACH_H: i64 = 2;

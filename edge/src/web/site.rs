@@ -14,6 +14,9 @@ use crate::error::Result;
 use crate::journal::{Journal, JournalPlace, JournalSettings};
 use crate::pipeline::Shared;
 
+/// Events of one answer, at most; the newest.
+pub(super) const MAX_EVENTS: usize = 20_000;
+
 /// A source and what its worker shares.
 pub struct Source {
     /// Its name in events.
@@ -105,7 +108,7 @@ impl Site {
             "writable": self.writable.as_ref().map(|writable| writable.path.display().to_string()),
             "clips": self.clips.is_some(),
             "keep_days": self.is_kept().then(|| self.journal_settings.keep.as_secs() / 86_400),
-            "max_events": super::history::MAX_EVENTS,
+            "max_events": MAX_EVENTS,
         })
     }
 }
