@@ -236,7 +236,7 @@ fn usage() {
         assert_eq!(output.status.code(), Some(2), "{output:#?}");
         assert!(output.stderr.join("\n").contains(part), "{part:?} is missing from {output:#?}");
     };
-    usage(&["run", "--source", "line-in"], "none of mic, file:PATH, stdin");
+    usage(&["run", "--source", "line-in"], "is not one of mic, file:PATH, stdin");
     usage(&["run", "--precision", "fp16"], "auto, f32 or int8");
     usage(&["run", "--mqtt", "broker"], "mqtt://HOST");
     usage(&["run", "--mqtt", "mqtt://user:pw@broker"], "mqtt.password_file");

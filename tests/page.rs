@@ -64,7 +64,8 @@ fn what_is_heard_appears_and_can_be_exported_and_tried_and_written() {
     browser.wait_until("document.title.startsWith('Live')");
     browser.wait_until("document.querySelector('[role=meter]').ariaValueNow > -30");
     browser.wait_until("document.querySelector('.likely .is-on')?.textContent.startsWith('tone')");
-    let inked = "(() => { const c = document.querySelector('canvas'); const d = c.getContext('2d')\
+    let inked = "(() => { const s = document.querySelector('canvas'); const c = document.createElement('canvas'); \
+                 c.width = s.width; c.height = s.height; const x = c.getContext('2d'); x.drawImage(s, 0, 0); const d = x\
                  .getImageData(c.width - 100, 0, 100, c.height).data; let n = 0; \
                  for (let i = 0; i < d.length; i += 4) n += d[i] > 100; return n > 100; })()";
     browser.wait_until(inked);

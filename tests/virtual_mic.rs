@@ -281,13 +281,14 @@ fn final_status(stderr: &[String]) -> Value {
 
 #[test]
 fn devices_says_what_a_microphone_brings() {
-    // Noise, which lacks no frequencies.
+    // Noise, which lacks no frequencies, and more of it than is listened to: what repeats every second
+    // hums.
     let noise = |n: u32| {
         let state = n.wrapping_mul(2_654_435_761).wrapping_add(12_345);
         let state = (state ^ state >> 15).wrapping_mul(2_246_822_519);
         ((state ^ state >> 13) >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
-    let sound = |gain: f32| -> Vec<f32> { (0..48_000).map(|n| (gain * noise(n)).clamp(-1.0, 1.0)).collect() };
+    let sound = |gain: f32| -> Vec<f32> { (0..480_000).map(|n| (gain * noise(n)).clamp(-1.0, 1.0)).collect() };
     let listen = |config: &AlsaConfig, device: &str| {
         let mut command = Command::new(earwitness_bin());
         command.args(["devices", "--json", "--listen", device]);

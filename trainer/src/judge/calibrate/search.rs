@@ -176,7 +176,7 @@ impl Trial<'_> {
     }
 
     /// For each class the option that `judge` likes best, less the price of its false alarms; of
-    /// equal ones the middle one.
+    /// equal ones the middle one. A class for which all are equal is left out: it keeps what it has.
     fn cheapest(&self, judge: Judge, options: &[Tried], price: f64) -> Vec<(usize, usize)> {
         let labels = self.manifest.labels.iter().enumerate();
         let classes = labels.filter(|(_, label)| self.manifest.background.as_ref() != Some(*label));
@@ -184,11 +184,11 @@ impl Trial<'_> {
             let an_hour = tried.tally.alarms[class] as f64 / self.quiet_hours.max(1e-9);
             judge.value(&tried.tally, class) - price * an_hour
         };
-        let best = classes.map(|(class, _)| {
+        let best = classes.filter_map(|(class, _)| {
             let values: Vec<f64> = options.iter().map(|tried| value(class, tried)).collect();
             let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let equal: Vec<usize> = (0..values.len()).filter(|at| values[*at] >= most - 1e-9).collect();
-            (class, equal[equal.len() / 2])
+            (equal.len() < values.len()).then(|| (class, equal[equal.len() / 2]))
         });
         best.collect()
     }

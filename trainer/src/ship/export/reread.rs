@@ -188,7 +188,7 @@ mod tests {
         let message = with_head(&file, path, (&narrow, &head.1), "other").unwrap_err().to_string();
         assert!(message.contains("expected 3 channels"), "{message}");
         let message = student(b"\xff\xff", path, 16).unwrap_err().to_string();
-        assert!(message.contains("model.onnx: no ONNX file"), "{message}");
+        assert!(message.contains("model.onnx: not an ONNX file"), "{message}");
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn what_cannot_be_searched_is_refused() {
     assert!(message(&[&[]], &[]).contains("0 rows"));
     assert!(message(&[&[0.5, 0.5], &[0.5]], &[0]).contains("model 1: 1 scores"));
     assert!(message(&[&[0.5, -0.5]], &[0]).contains("model 0, row 0: score -0.5 of class 1 is not a posterior"));
-    assert!(message(&[&[0.5, f32::NAN]], &[0]).contains("no posterior"));
+    assert!(message(&[&[0.5, f32::NAN]], &[0]).contains("is not a posterior"));
     assert!(message(&[&[0.5, 0.5]], &[2]).contains("class 2 of 2"));
     let ensemble = Ensemble { sets: &[&[0.5, 0.5]], n_classes: 2, truth: &[0] };
     assert!(search_on(&ensemble, Some(&[0.5, 0.5])).is_err());
