@@ -227,7 +227,9 @@ fn what_is_marked_is_exported_as_the_trainer_takes_it() {
     contains(&list.stderr[0], &["6 clips, "]);
     assert_eq!(clips(&["--label", "noise"]).stdout.len(), 1);
     assert_eq!(clips(&["--source", "elsewhere"]).stdout.len(), 0);
-    assert_eq!(clips(&["--since", "now"]).stdout.len(), 0);
+    let refused = earwitness(&["clips", "--config", config, "--since", "2999-01-01"]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:#?}");
+    contains(&refused.stderr[0], &["--since", "is in the future"]);
     assert_eq!(clips(&["--since", "1h"]).stdout.len(), 6);
 
     let all: Vec<Value> = serde_json::from_str(&clips(&["--json"]).stdout[0]).unwrap();

@@ -198,7 +198,7 @@ fn a_kept_clip_is_found_played_marked_and_deleted_and_is_for_its_user_alone() {
         |query: ClipQuery| folder.list(&query).unwrap().iter().map(|clip| clip.facts.event.id).collect::<Vec<_>>();
     let all = ClipQuery::default();
     assert_eq!(found(ClipQuery { label: Some("dog".into()), ..all.clone() }), [dog]);
-    assert_eq!(found(ClipQuery { source: Some("elsewhere".into()), ..all.clone() }), [Uuid::nil(); 0]);
+    assert_eq!(found(ClipQuery { source: Some("elsewhere".into()), ..all.clone() }), Vec::<Uuid>::new());
     assert_eq!(found(ClipQuery { since: Some(clips[1].facts.event.onset), ..all.clone() }), [dog]);
     assert_eq!(found(ClipQuery { until: Some(clips[1].facts.event.onset), ..all.clone() }), [bell]);
     assert_eq!(found(ClipQuery { limit: Some(1), ..all.clone() }), [dog]);

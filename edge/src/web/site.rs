@@ -107,7 +107,7 @@ impl Site {
             "sources": sources.collect::<Vec<_>>(),
             "writable": self.writable.as_ref().map(|writable| writable.path.display().to_string()),
             "clips": self.clips.is_some(),
-            "keep_days": self.is_kept().then(|| self.journal_settings.keep.as_secs() / 86_400),
+            "keep_days": self.is_kept().then_some(self.journal_settings.keep.as_secs() / 86_400),
             "max_events": MAX_EVENTS,
         })
     }
