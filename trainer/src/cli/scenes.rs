@@ -210,6 +210,7 @@ impl ScenesArgs {
                 clip_dbfs: self.clip_dbfs,
             },
             as_recorded: 0.0,
+            swell_db: Span::only(0.0),
         })
     }
 

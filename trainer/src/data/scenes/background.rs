@@ -30,6 +30,8 @@ const GENERATED: f32 = 0.25;
 const GENERATED_S: f32 = 20.0;
 /// Deviation of a bed's level from the scene's, bounded at twice this.
 const SPREAD_DB: f32 = 2.0;
+/// Time from one level of a swelling bed to the next.
+const SWELL_S: (f32, f32) = (1.5, 8.0);
 /// Level of the room noise under all beds: it keeps loops from being each other's copies.
 const UNDER_DB: f64 = -12.0;
 
@@ -52,10 +54,17 @@ impl Bed {
     }
 }
 
+/// How loud a track is: its RMS in dBFS, and the deviation of its swells in dB.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loudness {
+    pub(super) level_dbfs: f64,
+    pub(super) swell_db: f64,
+}
+
 /// A track of `n` samples.
 pub(super) fn lay(
     pool: &Pool,
-    level_dbfs: f64,
+    loudness: Loudness,
     microphone: &Microphone,
     n: usize,
     fft: &mut Fft,
@@ -83,6 +92,9 @@ pub(super) fn lay(
                 (source, None, extend_noise(&samples, end - start, rate, rng)?)
             }
         };
+        if loudness.swell_db > 0.0 {
+            swell(&mut bed, loudness.swell_db as f32, rate, rng);
+        }
         scale(&mut bed, level_db);
         let fade_in = if start == 0 { 0 } else { fade };
         add(&mut track[start..end], &bed, fade_in, if end == n { 0 } else { fade });
@@ -97,7 +109,7 @@ pub(super) fn lay(
     drop(under);
     let filter = microphone.filter(rate, fft);
     fft.filter(&mut track, &filter);
-    scale(&mut track, level_dbfs);
+    scale(&mut track, loudness.level_dbfs);
     microphone.hiss(&mut track, &mut rng_for(rng.random(), Purpose::Composition, 0));
     Ok((track, beds))
 }
@@ -156,6 +168,24 @@ fn add(track: &mut [f32], samples: &[f32], fade_in: usize, fade_out: usize) {
     }
 }
 
+/// Lets the level of a bed wander: normally distributed levels of the deviation `depth_db`, bounded
+/// at twice this, joined by half cosines in dB.
+fn swell(samples: &mut [f32], depth_db: f32, sample_rate: u32, rng: &mut Rng) {
+    let target = |rng: &mut Rng| (depth_db * normal(rng)).clamp(-2.0 * depth_db, 2.0 * depth_db);
+    let mut from_db = target(rng);
+    let mut start = 0;
+    while start < samples.len() {
+        let to_db = target(rng);
+        let n = (uniform(rng, SWELL_S.0, SWELL_S.1) * sample_rate as f32) as usize;
+        let end = (start + n).min(samples.len());
+        for (i, x) in samples[start..end].iter_mut().enumerate() {
+            let way = 0.5 - 0.5 * (i as f32 / n as f32 * std::f32::consts::PI).cos();
+            *x *= 10f32.powf((from_db + (to_db - from_db) * way) / 20.0);
+        }
+        (from_db, start) = (to_db, end);
+    }
+}
+
 /// Brings `samples` to an RMS in dBFS; digital silence stays.
 fn scale(samples: &mut [f32], level_dbfs: f64) {
     let power = mean_square(samples);
@@ -169,6 +199,25 @@ fn scale(samples: &mut [f32], level_dbfs: f64) {
 mod tests {
     use super::*;
     use crate::data::scenes::active::Levels;
+
+    const STEADY: Loudness = Loudness { level_dbfs: -50.0, swell_db: 0.0 };
+
+    #[test]
+    fn a_background_swells_as_far_as_it_shall_and_keeps_its_level() {
+        let pool = Pool::silent_at(24_000);
+        let microphone = Microphone::draw(&Default::default(), &mut rng_for(2, Purpose::Composition, 1));
+        let spread_db = |swell_db: f64| {
+            let (n, mut rng) = (24_000 * 300, rng_for(2, Purpose::Composition, 2));
+            let loudness = Loudness { swell_db, ..STEADY };
+            let (track, _) = lay(&pool, loudness, &microphone, n, &mut Fft::new(), &mut rng).unwrap();
+            assert!((to_db(mean_square(&track)) + 50.0).abs() < 0.3);
+            let levels: Vec<f64> = track.chunks_exact(12_000).map(|half| to_db(mean_square(half))).collect();
+            let mean = levels.iter().sum::<f64>() / levels.len() as f64;
+            (levels.iter().map(|level| (level - mean).powi(2)).sum::<f64>() / levels.len() as f64).sqrt()
+        };
+        let [steady, swelling] = [0.0, 6.0].map(spread_db);
+        assert!(steady < 3.0 && swelling > steady + 1.5 && swelling < 8.0, "{steady} {swelling} dB");
+    }
 
     #[test]
     fn a_looped_recording_has_no_holes_and_keeps_its_level() {
@@ -191,7 +240,7 @@ mod tests {
         let microphone = Microphone::draw(&Default::default(), &mut rng_for(2, Purpose::Composition, 1));
         let n = 24_000 * 150;
         let (track, beds) =
-            lay(&pool, -50.0, &microphone, n, &mut fft, &mut rng_for(2, Purpose::Composition, 2)).unwrap();
+            lay(&pool, STEADY, &microphone, n, &mut fft, &mut rng_for(2, Purpose::Composition, 2)).unwrap();
         assert!((to_db(mean_square(&track)) + 50.0).abs() < 0.3);
         assert!(beds.len() >= 2 && beds[0].from_s == 0.0 && beds[beds.len() - 1].to_s == 150.0, "{beds:?}");
         let full = Levels::of(&track, 24_000).stretches(-75.0, 0.1);

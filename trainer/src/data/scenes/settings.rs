@@ -36,6 +36,10 @@ pub struct SceneSettings {
     pub distance_m: Span,
     /// RMS of the background, once a scene.
     pub background_dbfs: Span,
+    /// Standard deviation of slow swells of the background, within some seconds, as of traffic and
+    /// wind; once a scene.
+    #[serde(skip_serializing_if = "is_no_span")]
+    pub swell_db: Span,
     /// The microphone.
     pub microphone: MicrophoneSettings,
     /// Share of the scenes in which clips follow one another as they are recorded: without room,
@@ -47,6 +51,10 @@ pub struct SceneSettings {
 /// Settings without it are those of versions that did not know it.
 fn is_none(share: &f64) -> bool {
     *share == 0.0
+}
+
+fn is_no_span(span: &Span) -> bool {
+    *span == Span::only(0.0)
 }
 
 /// What a scene's microphone may be like; everything is drawn once a scene.
@@ -95,6 +103,7 @@ impl Default for SceneSettings {
             reverb_s: Span::new(0.2, 0.6),
             distance_m: Span::new(0.5, 3.0),
             background_dbfs: Span::new(-60.0, -45.0),
+            swell_db: Span::only(0.0),
             microphone: MicrophoneSettings::default(),
             as_recorded: 0.0,
         }
@@ -123,6 +132,7 @@ impl SceneSettings {
             measured_rooms: 0.0,
             reverb_s: Span::only(0.0),
             background_dbfs: Span::only(-90.0),
+            swell_db: Span::only(0.0),
             microphone: MicrophoneSettings {
                 eq_db: 0.0,
                 low_cut_hz: Span::only(10.0),
@@ -153,6 +163,7 @@ impl SceneSettings {
         check("as_recorded", Span::only(self.as_recorded), Span::new(0.0, 1.0))?;
         check("distance_m", self.distance_m, Span::new(0.1, 10.0))?;
         check("background_dbfs", self.background_dbfs, Span::new(-90.0, -10.0))?;
+        check("swell_db", self.swell_db, Span::new(0.0, 12.0))?;
         check("eq_db", Span::only(microphone.eq_db), Span::new(0.0, 12.0))?;
         check("low_cut_hz", microphone.low_cut_hz, Span::new(10.0, 1000.0))?;
         check("high_cut_hz", microphone.high_cut_hz, Span::new(1000.0, nyquist_hz.max(24_000.0)))?;
