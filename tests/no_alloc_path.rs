@@ -117,6 +117,10 @@ impl Engine for Loudest {
         Ok(())
     }
 
+    fn another(&self) -> Result<Box<dyn Engine>> {
+        Ok(Box::new(Loudest))
+    }
+
     fn precision(&self) -> Precision {
         Precision::F32
     }

@@ -57,6 +57,9 @@ impl Engine for Shared {
     fn reset(&mut self) -> edge::Result<()> {
         self.engine().reset()
     }
+    fn another(&self) -> edge::Result<Box<dyn Engine>> {
+        self.engine().another()
+    }
     fn precision(&self) -> Precision {
         self.engine().precision()
     }

@@ -28,7 +28,6 @@ use std::time::{Duration, Instant};
 
 use crate::clips::Clips;
 use crate::config::{Overrides, Settings};
-use crate::engine::{PrecisionChoice, load_engine};
 use crate::error::Result;
 use crate::journal::QUEUE_EVENTS;
 use crate::logging;
@@ -66,9 +65,9 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     let (id, dir, precision) = (model.id(), model.dir.display(), engine.precision());
     tracing::info!(model = %id, %dir, %precision, "model {id} of {dir}, {precision}");
 
-    // The first engine was chosen by its speed; the others need not be timed again.
-    let choice = PrecisionChoice::from(engine.precision());
-    let engines = iter::once(Ok(engine)).chain(iter::repeat_with(|| load_engine(&model, choice)));
+    // All sources share the weights of one network.
+    let others = settings.sources.iter().skip(1).map(|_| engine.another()).collect::<Result<Vec<_>>>()?;
+    let engines = iter::once(engine).chain(others);
     let sinks::Sinks { mut publisher, mut links, owed } = sinks::start(&settings, &rules, &model)?;
     publisher.publish(owed);
 
@@ -85,7 +84,7 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
         clips: clips.as_ref(),
     };
     for (index, (source, engine)) in settings.sources.iter().zip(engines).enumerate() {
-        ears.push(Ear::start(source, engine?, &common, (index, sender.clone()))?);
+        ears.push(Ear::start(source, engine, &common, (index, sender.clone()))?);
     }
     #[cfg(feature = "serial")]
     sinks::add_lamps(&mut publisher, &ears);

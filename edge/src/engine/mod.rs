@@ -73,6 +73,13 @@ pub trait Engine: Send {
     /// Forgets the stream: the next push is the first of a new one.
     fn reset(&mut self) -> Result<()>;
 
+    /// An engine for another stream: at its beginning, with a state of its own, on the same weights.
+    ///
+    /// # Errors
+    ///
+    /// When the inference library cannot make the state.
+    fn another(&self) -> Result<Box<dyn Engine>>;
+
     /// Which of the model's files is running.
     fn precision(&self) -> Precision;
 

@@ -24,7 +24,8 @@ const MIN_POSTERIOR: f32 = f32::MIN_POSITIVE;
 const SUM_TOLERANCE: f32 = 1e-3;
 
 /// A network without state: `log_mel` f32 `[1, 1, n_frames, n_mels]`, or with fewer leading axes,
-/// to f32 `[1, n_classes]`.
+/// to f32 `[1, n_classes]`. Clones share the weights.
+#[derive(Clone)]
 pub(super) struct Patch {
     plan: Arc<TypedRunnableModel>,
     /// Of the input, with as many leading ones as the file has.

@@ -128,6 +128,11 @@ impl Engine for StreamEngine {
         Ok(())
     }
 
+    fn another(&self) -> Result<Box<dyn Engine>> {
+        let state = self.plan.spawn().map_err(|error| failed(&error))?;
+        Ok(Box::new(StreamEngine { plan: self.plan.clone(), state, n_warm_up: self.output_delay, ..*self }))
+    }
+
     fn precision(&self) -> Precision {
         self.precision
     }

@@ -155,6 +155,25 @@ fn auto_takes_one_of_the_files_and_int8_has_to_exist_when_asked_for() {
 }
 
 #[test]
+fn another_stream_begins_at_its_beginning_and_disturbs_nobody() {
+    let frames = frames(300, 64);
+    let engines: [Box<dyn Engine>; 2] = [
+        Box::new(StreamEngine::load(&tiny(), Precision::F32).unwrap()),
+        Box::new(WindowEngine::load(&tiny_window(), Precision::F32).unwrap()),
+    ];
+    for mut first in engines {
+        let expected = stream(first.as_mut(), &frames, 0.0);
+        first.reset().unwrap();
+        let (head, tail) = frames.split_at(20 * first.pulse_frames() * 64);
+        let mut outputs = stream(first.as_mut(), head, 0.0);
+        let mut other = first.another().unwrap();
+        assert_eq!(bits(&stream(other.as_mut(), &frames, 0.0)), bits(&expected));
+        outputs.extend(stream(first.as_mut(), tail, 0.0));
+        assert_eq!(bits(&outputs), bits(&expected));
+    }
+}
+
+#[test]
 fn wrong_lengths_are_errors() {
     let mut engine = StreamEngine::load(&tiny(), Precision::F32).unwrap();
     assert!(engine.push(&[0.0; 63], &mut [0.0; 3]).is_err());

@@ -113,6 +113,15 @@ impl Engine for WindowEngine {
         Ok(())
     }
 
+    fn another(&self) -> Result<Box<dyn Engine>> {
+        Ok(Box::new(WindowEngine {
+            patch: self.patch.clone(),
+            frames: vec![0.0; self.frames.len()].into(),
+            n_warm_up: self.output_delay,
+            ..*self
+        }))
+    }
+
     fn precision(&self) -> Precision {
         self.precision
     }

@@ -71,6 +71,10 @@ impl Engine for Loudness {
         Ok(())
     }
 
+    fn another(&self) -> Result<Box<dyn Engine>> {
+        Ok(Box::new(Loudness { n_mels: self.n_mels, means: VecDeque::new() }))
+    }
+
     fn precision(&self) -> Precision {
         Precision::F32
     }
