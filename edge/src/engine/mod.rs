@@ -17,6 +17,7 @@
 mod batch;
 mod guard;
 mod network;
+mod pad;
 mod patch;
 mod select;
 mod stream;

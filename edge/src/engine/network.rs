@@ -15,6 +15,7 @@ use tract_pulse::internal::{PulsedModel, PulsedModelExt};
 
 use super::Precision;
 use super::guard::guard;
+use super::pad::pad_by_rows;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
@@ -71,7 +72,8 @@ impl Network {
             let actual = delay.map_or("no time axis".to_string(), |delay| delay.to_string());
             return Err(Checker { path: &self.path }.field("network.output_delay", self.output_delay, actual));
         }
-        guard(|| pulsed.into_typed()?.into_optimized()?.into_runnable()).map_err(|error| unreadable(&self.path, &error))
+        guard(|| pad_by_rows(pulsed.into_typed()?.into_optimized()?)?.into_runnable())
+            .map_err(|error| unreadable(&self.path, &error))
     }
 
     /// The network that takes any number of frames at once.

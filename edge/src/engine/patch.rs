@@ -12,6 +12,7 @@ use tract_onnx::tract_hir::internal::Factoid;
 use super::Precision;
 use super::guard::guard;
 use super::network::{Checker, read_file, unreadable};
+use super::pad::pad_by_rows;
 use super::stream::failed;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -49,7 +50,8 @@ impl Patch {
         let shape = file.patch(&onnx, n_frames, n_mels)?;
         let typed = guard(|| to_typed(onnx, &shape)).map_err(|error| unreadable(&path, &error))?;
         file.posteriors(&typed, n_classes)?;
-        let plan = guard(|| typed.into_optimized()?.into_runnable()).map_err(|error| unreadable(&path, &error))?;
+        let plan = guard(|| pad_by_rows(typed.into_optimized()?)?.into_runnable())
+            .map_err(|error| unreadable(&path, &error))?;
         let activation = manifest.network.activation;
         let patch = Patch { plan, shape, n_frames, n_mels, n_classes, activation };
         let frontend = &manifest.frontend;
