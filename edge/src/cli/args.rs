@@ -70,9 +70,10 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Show live in the terminal what is heard
     ///
-    /// Spectrogram, level, the likely labels with their thresholds, events and health. Nothing is
-    /// reported or stored. Changed thresholds are printed at the end, as lines for the
-    /// configuration.
+    /// Spectrogram, level, the likely labels with their thresholds, events and health. Of a source
+    /// that it listens to itself, of which nothing is reported or stored, or with --attach of a
+    /// running daemon that has a socket in [top]. Changed thresholds are printed at the end, as lines
+    /// for the configuration.
     #[cfg(feature = "top")]
     Top(TopArgs),
     /// Show what was heard: events of the journal

@@ -65,6 +65,11 @@ pub trait Sink: Send {
     /// Is called every few seconds, for what a sink has to do of its own.
     fn keep_alive(&mut self, _now: Timestamp) {}
 
+    /// Whether it takes its events from the journal, so that none may be lost before it has them.
+    fn reads_the_journal(&self) -> bool {
+        true
+    }
+
     /// Whether anybody still listens.
     fn is_open(&self) -> bool;
 
@@ -137,7 +142,9 @@ impl Publisher {
     /// Whether a recording had better wait: its events go to one sink alone, nothing but memory
     /// holds them, and that is getting short.
     pub fn is_behind(&self) -> bool {
-        self.journal.is_memory() && self.sinks.len() == 1 && self.sinks[0].is_behind()
+        let mut readers = self.sinks.iter().filter(|sink| sink.reads_the_journal());
+        let first = readers.next();
+        self.journal.is_memory() && readers.next().is_none() && first.is_some_and(|sink| sink.is_behind())
     }
 
     /// Ends all sinks at once, each after it has delivered what waits for it, or after

@@ -87,6 +87,10 @@ pub(in crate::cli) struct TopArgs {
     /// Configuration file; the options below override it
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
+    /// Show what a running daemon hears, through its socket [default: that of the configuration, or
+    /// /run/earwitness/top.sock]
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, conflicts_with_all = ["source", "device", "channels", "gain_db", "model", "precision"])]
+    pub(in crate::cli) attach: Option<Option<PathBuf>>,
     /// What to listen to, as for run [default: mic]
     #[arg(long, value_name = "SOURCE")]
     source: Option<OsString>,
