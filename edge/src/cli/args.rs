@@ -65,8 +65,8 @@ pub(super) enum Command {
     Setup(SetupArgs),
     /// Report what is wrong, and what to do about it
     ///
-    /// Checks configuration, clock, model, sources, processor, journal, disk, certificates, broker
-    /// and service, and changes nothing. The exit code is 1 if there is a problem.
+    /// Checks configuration, clock, model, sources, processor, journal, disk, certificates, broker,
+    /// webhooks and service, and changes nothing. The exit code is 1 if there is a problem.
     Doctor(DoctorArgs),
     /// Show live in the terminal what is heard
     ///

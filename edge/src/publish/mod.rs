@@ -15,6 +15,8 @@ mod settings;
 pub mod stdout;
 #[cfg(any(feature = "mqtt", feature = "webhook"))]
 mod tls;
+#[cfg(any(feature = "mqtt", feature = "webhook"))]
+mod validity;
 pub mod webhook;
 
 pub use address::{BrokerUrl, Host};
