@@ -58,7 +58,7 @@ pub(super) enum Command {
     Bench(BenchArgs),
     /// Validate a configuration and describe what it does
     Check(CheckArgs),
-    /// Set up a device: try the microphone and the broker, and write the configuration
+    /// Set up a device: try the microphone, the broker and a webhook, and write the configuration
     ///
     /// Asks one question after the other, each of which has an option. With --yes nothing is asked:
     /// what the options do not set stays at its default.

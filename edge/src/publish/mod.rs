@@ -256,4 +256,39 @@ pub(crate) mod tests {
             assert_eq!(*seen.lock().unwrap(), ["bell", "dog", "finished true"]);
         }
     }
+
+    /// A sink that is behind, and whether it reads the journal.
+    struct Behind(bool);
+
+    impl Sink for Behind {
+        fn name(&self) -> &str {
+            "behind"
+        }
+
+        fn reads_the_journal(&self) -> bool {
+            self.0
+        }
+
+        fn is_open(&self) -> bool {
+            true
+        }
+
+        fn is_behind(&self) -> bool {
+            self.0
+        }
+
+        fn finish(&mut self, _: Instant) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_recording_waits_for_its_only_reader_whoever_looks_on() {
+        let mut publisher = Publisher::new(journal());
+        publisher.add(Behind(true));
+        publisher.add(Behind(false));
+        assert!(publisher.is_behind());
+        publisher.add(Behind(true));
+        assert!(!publisher.is_behind());
+    }
 }
