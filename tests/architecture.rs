@@ -174,14 +174,15 @@ fn the_front_end_does_no_io_and_starts_no_threads() {
 }
 
 #[test]
-fn only_the_metrics_and_the_page_listen_on_a_network_port() {
-    // That they do so only where the configuration names a port is tested in `service` and
-    // `page_server`.
+fn only_the_metrics_the_page_and_the_socket_for_terminals_listen() {
+    // That they do so only where the configuration names a port or a file is tested in `service`,
+    // `page_server` and `top`.
     let listeners = ["TcpListener", "UdpSocket", "UnixListener"];
     let mut places = Vec::new();
     for (file, tokens) in CRATES.iter().flat_map(|(src, _)| sources(src)) {
         let is_test = file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
-        if is_test || file.ends_with("daemon/metrics.rs") || file.ends_with("web/server.rs") {
+        let may_listen = ["daemon/metrics.rs", "web/server.rs", "show/listener.rs", "show/terminals.rs"];
+        if is_test || may_listen.iter().any(|ending| file.ends_with(ending)) {
             continue;
         }
         let found = source::without_tests(&tokens).into_iter().filter(|token| listeners.contains(&token.text.as_str()));

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tests::binary::{Output, Process, earwitness_bin};
 use tests::broker::{Broker, free_port, openssl, program};
 use tests::commands::{TIMEOUT, contains, write_wav};
+use tests::http::{Behaviour, Server};
 use tests::terminal::Terminal;
 use tests::tiny;
 use tests::virtual_mic::{AlsaConfig, Room};
@@ -62,7 +63,9 @@ fn without_a_terminal_everything_is_said_by_options() {
     let (out, source) = (dir.path().join("etc/ear.toml"), a_good_sound(dir.path()));
     let (path, url) = (out.to_str().unwrap(), broker.url());
     let mut args = vec!["setup", "--yes", "--out", path, "--name", "kitchen", "--source", &source, "--listen", "3"];
-    args.extend(["--mqtt", &url, "--home-assistant", "--keep-days", "7"]);
+    let server = Server::start(Behaviour::Answer(405, "Allow: POST\r\n"));
+    let hook = server.url("/hook");
+    args.extend(["--mqtt", &url, "--home-assistant", "--keep-days", "7", "--webhook", &hook]);
     let output = run(&mut command(dir.path(), &args));
     assert_eq!(output.status.code(), Some(0), "{output:#?}");
     let said = output.stdout.join("\n");
@@ -70,7 +73,8 @@ fn without_a_terminal_everything_is_said_by_options() {
         &said,
         &["clipping    none", "hum         none", "it lets this device in, and earwitness/kitchen/.. can be used"],
     );
-    contains(&said, &[&format!("earwitness run --config {path}")]);
+    contains(&said, &[&format!("earwitness run --config {path}"), "/.. answers; no event was posted"]);
+    assert_eq!(server.requests().len(), 1);
     assert!(!said.contains('\r'), "a meter is for a terminal: {said:?}");
 
     let config = read(&out);
@@ -79,6 +83,7 @@ fn without_a_terminal_everything_is_said_by_options() {
     assert_eq!(config["mqtt"]["url"].as_str(), Some(url.as_str()));
     assert_eq!(config["mqtt"]["home_assistant"].as_bool(), Some(true));
     assert_eq!(config["journal"]["keep_days"].as_integer(), Some(7));
+    assert_eq!(config["webhook"][0]["url"].as_str(), Some(hook.as_str()));
     let comments = |text: &str| text.lines().filter(|line| line.starts_with("# ")).count();
     let example = fs::read_to_string(tests::binary::workspace().join("edge/earwitness.example.toml")).unwrap();
     assert_eq!(comments(&fs::read_to_string(&out).unwrap()), comments(&example));
@@ -198,6 +203,7 @@ fn at_a_terminal_it_asks_shows_the_level_and_hides_the_password() {
         ("User name at the broker; empty for none [ann]", "\r"),
         ("Password, which is not shown", "sesame\r"),
         ("Home Assistant?", "\r"),
+        ("Web server to post events to", "\r"),
         ("Days that events are kept", "\r"),
     ] {
         // The questions of before are still to be seen.

@@ -1,7 +1,7 @@
 //! Claim: the page works in a real browser: it shows what is heard, events appear, they can be
 //! exported, thresholds can be tried and written, everybody can use it, and nothing is said on the
 //! console. Leaves pictures of every view in `page-pictures` of the folder for temporary files of
-//! tests (target/tmp).
+//! tests (target/tmp). The picture of the documentation is made here, too, if that is asked for.
 
 #![allow(clippy::unwrap_used)]
 
@@ -267,4 +267,59 @@ fn every_view_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_a_phone()
     browser.wait_until("performance.getEntriesByName('first-contentful-paint').length");
     let paint = browser.run("return performance.getEntriesByName('first-contentful-paint')[0].startTime;");
     println!("first contentful paint after {paint} ms; pictures in {}", pictures.display());
+}
+
+/// Two pictures side by side, as `browser` shows them, at `path`.
+fn side_by_side(browser: &Browser, pictures: &[PathBuf; 2], path: &Path) {
+    let images = pictures.each_ref().map(|picture| {
+        let bytes = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, fs::read(picture).unwrap());
+        format!("<img src='data:image/png;base64,{bytes}'>")
+    });
+    let style =
+        "body { margin: 0; padding: 24px; display: flex; gap: 24px; background: #c9cfcc } img { border-radius: 14px }";
+    browser.resize(1534, 581);
+    browser.go("data:text/html,<title>pictures</title>");
+    browser.run(&format!("document.body.innerHTML = {};", json!(format!("<style>{style}</style>{}", images.concat()))));
+    browser
+        .wait_until("[...document.images].length === 2 && [...document.images].every((image) => image.naturalWidth)");
+    browser.picture(path);
+}
+
+#[test]
+#[ignore = "takes eleven minutes and writes docs/images/page.png"]
+fn picture_of_ten_minutes_for_the_documentation() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut kitchen = sounds::demo_scene(1);
+    for seed in 2..=16 {
+        kitchen.samples.extend(sounds::demo_scene(seed).samples);
+    }
+    kitchen.write_wav(&dir.path().join("kitchen.wav")).unwrap();
+    let port = free_port();
+    let config = format!(
+        "name = \"kitchen\"\n[model]\ndir = \"{}\"\n[web]\nlisten = \"127.0.0.1:{port}\"\n",
+        model_dir().display()
+    );
+    fs::write(dir.path().join("kitchen.toml"), config).unwrap();
+    let mut command = tests::daemon::run(&dir.path().join("kitchen.toml"));
+    let mut process = start(command.args(["--source", "file:kitchen.wav"]).current_dir(dir.path()));
+    let browser = Browser::start(dir.path());
+    browser.resize(731, 533);
+    browser.prefer("dark");
+    browser.go(&format!("http://127.0.0.1:{port}/"));
+    process.wait_until("ten minutes", 30 * PATIENCE, |process| {
+        let last = process.stdout().last().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        last.is_some_and(|event| event["t_onset_s"].as_f64() > Some(620.0))
+    });
+    let [live, events] = ["live", "events"].map(|view| dir.path().join(format!("{view}.png")));
+    browser.wait_until("document.querySelector('.likely .is-on')");
+    browser.picture(&live);
+    browser.prefer("light");
+    browser.click("nav a[href='#/events']");
+    browser.run(
+        "document.querySelector('#range').value = '10'; \
+         document.querySelector('#filters').dispatchEvent(new Event('change', { bubbles: true }));",
+    );
+    browser.wait_until("document.querySelectorAll('#lanes li').length >= 3");
+    browser.picture(&events);
+    side_by_side(&browser, &[live, events], &tests::binary::workspace().join("docs/images/page.png"));
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use tests::binary::{Output, Process};
+use tests::binary::{Output, Process, earwitness_bin};
 use tests::broker::openssl;
 use tests::daemon;
 use tests::http::{Behaviour, Request, Server};
@@ -248,4 +248,74 @@ fn what_is_wrong_with_a_webhook_is_said_with_file_and_line() {
         assert_eq!(output.status.code(), Some(2), "{config}: {text}");
         assert!(text.contains(words), "{config}: {text}");
     }
+}
+
+#[test]
+fn the_doctor_asks_every_server_posts_nothing_and_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
+    let answers = [(200, ""), (405, "Allow: POST\r\n"), (404, ""), (405, "Allow: GET, HEAD\r\n"), (401, "")];
+    let mut servers: Vec<Server> =
+        answers.into_iter().map(|(status, headers)| Server::start(Behaviour::Answer(status, headers))).collect();
+    servers.push(Server::start(Behaviour::Answer(301, "Location: https://elsewhere.example/\r\n")));
+    servers.push(Server::start(Behaviour::Babble));
+    let mut config: String = servers
+        .iter()
+        .map(|server| {
+            let url = server.url("/geheim");
+            format!("[[webhook]]\nurl = \"{url}\"\nheaders = {{ Authorization = \"Bearer x\", Title = \"{{{{label}}}}\" }}\n")
+        })
+        .collect();
+    let closed = tests::broker::free_port();
+    config += &format!("[[webhook]]\nurl = \"http://127.0.0.1:{closed}/geheim\"\n");
+    config += "[[webhook]]\nurl = \"http://no-such-name.invalid/geheim\"\n";
+    let encrypted = Server::start(OK);
+    let (_signed, signed) = tls_front(dir.path(), "signed", &encrypted);
+    config += &format!("[[webhook]]\nurl = \"https://127.0.0.1:{signed}/geheim\"\nca_file = \"ca.pem\"\n");
+    let (_usual, usual) = tls_front(dir.path(), "usual", &encrypted);
+    config += &format!("[[webhook]]\nurl = \"https://127.0.0.1:{usual}/geheim\"\n");
+
+    let _ = run(dir.path(), &[(Sound::Tone, 5.0)], true, &config);
+    let file = dir.path().join("ear.toml");
+    let mut doctor = Command::new(earwitness_bin());
+    let output = Process::start(doctor.args(["doctor", "--json", "--config"]).arg(file)).finish(90 * SECOND);
+    assert_eq!(output.status.code(), Some(1), "{output:#?}");
+    let document: serde_json::Value = serde_json::from_str(&output.stdout.join("\n")).unwrap();
+    let text = document.to_string();
+    assert!(!text.contains("geheim") && !text.contains("Bearer"), "{text}");
+    let of = |name: &str| -> Vec<(String, String)> {
+        let checks = document["checks"].as_array().unwrap().iter().filter(|check| check["check"] == name);
+        checks
+            .map(|check| (check["state"].as_str().unwrap().into(), format!("{} {}", check["text"], check["advice"])))
+            .collect()
+    };
+    let expected = [
+        ("ok", "answers, to OPTIONS with 200; no event was posted"),
+        ("ok", "answers, to OPTIONS with 405; no event was posted"),
+        ("warning", "answers 404 Not Found: is the address right?"),
+        ("warning", "takes GET, HEAD there, and not POST: is the address right?"),
+        ("warning", "answers 401 Unauthorized: are the headers right that authorise the request?"),
+        ("warning", "the address is now https://elsewhere.example/, give that as url"),
+        ("problem", "is url that of a web server"),
+        ("problem", "connection refused\" [\"is the server running, and is the port in url right?"),
+        ("problem", "no-such-name.invalid"),
+        ("ok", "answers, to OPTIONS with 200; no event was posted"),
+        ("problem", "is not trusted"),
+    ];
+    let found = of("webhook");
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for ((state, words), (expected_state, expected_words)) in found.iter().zip(expected) {
+        assert!(state == expected_state && words.contains(expected_words), "{expected_words:?}: {state}: {words}");
+    }
+    // Both servers show their certificates, the one that is trusted and the other one.
+    let certificates = of("certificate");
+    for words in [format!("of https://127.0.0.1:{signed}/.. expires on "), format!("of https://127.0.0.1:{usual}/.. ")]
+    {
+        assert!(certificates.iter().any(|(_, said)| said.contains(&words)), "{words}: {certificates:#?}");
+    }
+    for server in servers.iter().chain([&encrypted]) {
+        let requests = server.requests();
+        assert!(requests.iter().all(|request| request.line == "OPTIONS /geheim"), "{requests:#?}");
+    }
+    assert_eq!(header(&servers[0].requests()[0], "authorization"), Some("Bearer x"));
 }

@@ -18,6 +18,7 @@
 //! | [`history`] | who asks | records | sounds of hours and days, counts, CSV |
 //! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
 //! | [`clips`] | `clips` | mono samples, events | FLAC files, where they are wanted |
+//! | `show` | one per terminal | what there is to see | lines of JSON for `earwitness top --attach` |
 //! | `web` | one of its own | what there is to see | the local page, over HTTP |
 //!
 //! [`audition`] tries a source out. [`pipeline`] joins the worker's stages, [`clip`] runs them over a whole recording, and [`heard`]
@@ -94,6 +95,8 @@ pub mod pipeline;
 pub mod publish;
 pub mod quiet;
 pub mod ring;
+#[cfg(any(feature = "web", feature = "top"))]
+pub mod show;
 pub mod status;
 #[cfg(feature = "web")]
 pub mod web;

@@ -150,7 +150,11 @@ fn read(stream: TcpStream) -> Option<Request> {
     let header =
         |line: &String| line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_string()));
     let headers: Vec<_> = lines.iter().skip(1).filter_map(header).collect();
-    let len = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok())?;
+    let len = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; len];
     reader.read_exact(&mut body).ok()?;
     let line = lines[0].rsplit_once(' ').map_or(lines[0].as_str(), |(line, _)| line).to_string();

@@ -58,21 +58,22 @@ pub(super) enum Command {
     Bench(BenchArgs),
     /// Validate a configuration and describe what it does
     Check(CheckArgs),
-    /// Set up a device: try the microphone and the broker, and write the configuration
+    /// Set up a device: try the microphone, the broker and a webhook, and write the configuration
     ///
     /// Asks one question after the other, each of which has an option. With --yes nothing is asked:
     /// what the options do not set stays at its default.
     Setup(SetupArgs),
     /// Report what is wrong, and what to do about it
     ///
-    /// Checks configuration, clock, model, sources, processor, journal, disk, certificates, broker
-    /// and service, and changes nothing. The exit code is 1 if there is a problem.
+    /// Checks configuration, clock, model, sources, processor, journal, disk, certificates, broker,
+    /// webhooks and service, and changes nothing. The exit code is 1 if there is a problem.
     Doctor(DoctorArgs),
     /// Show live in the terminal what is heard
     ///
-    /// Spectrogram, level, the likely labels with their thresholds, events and health. Nothing is
-    /// reported or stored. Changed thresholds are printed at the end, as lines for the
-    /// configuration.
+    /// Spectrogram, level, the likely labels with their thresholds, events and health. Of a source
+    /// that it listens to itself, of which nothing is reported or stored, or with --attach of a
+    /// running daemon that has a socket in [top]. Changed thresholds are printed at the end, as lines
+    /// for the configuration.
     #[cfg(feature = "top")]
     Top(TopArgs),
     /// Show what was heard: events of the journal

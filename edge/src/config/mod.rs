@@ -13,7 +13,10 @@ mod values;
 
 pub use file::{Source, at_home};
 pub use labels::nearest;
-pub use settings::{DEFAULT_LISTEN, Overrides, Settings, SourceSettings, WebSettings, journal_files, journal_folders};
+pub use settings::{
+    DEFAULT_LISTEN, FileMode, Overrides, Settings, SourceSettings, TopSettings, WebSettings, journal_files,
+    journal_folders, top_socket,
+};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -60,6 +63,8 @@ pub struct Config {
     pub metrics: MetricsSection,
     /// The local page, if there is one.
     pub web: WebSection,
+    /// The socket for `earwitness top --attach`, if there is one.
+    pub top: TopSection,
     /// What to log.
     pub log: LogSection,
 }
@@ -350,6 +355,18 @@ pub struct WebSection {
     pub hosts: Vec<String>,
     /// Whether the page may change thresholds in the configuration file, and mark and delete clips.
     pub write: Option<bool>,
+}
+
+/// `[top]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopSection {
+    /// File of the local socket through which `earwitness top --attach` shows what this daemon
+    /// hears ([First minutes](install.md#first-minutes)).
+    pub socket: Option<PathBuf>,
+    /// Permissions of that file, octal: whoever may write to it may attach.
+    #[serde(deserialize_with = "values::parsed")]
+    pub mode: Option<FileMode>,
 }
 
 /// `[log]`

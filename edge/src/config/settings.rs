@@ -7,11 +7,13 @@ mod mqtt;
 mod reporting;
 mod secret;
 mod source;
+mod top;
 mod web;
 mod webhook;
 
 pub use journal::{journal_files, journal_folders};
 pub use source::SourceSettings;
+pub use top::{FileMode, TopSettings, top_socket};
 pub use web::{DEFAULT_LISTEN, WebSettings};
 
 use std::fs;
@@ -96,6 +98,8 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     /// The local page, if there is one.
     pub web: Option<WebSettings>,
+    /// The socket for `earwitness top --attach`, if there is one.
+    pub top: Option<TopSettings>,
     /// What to log, a filter of the tracing library.
     pub log: String,
     /// What is to be said of how the configuration is written.
@@ -159,6 +163,7 @@ impl Settings {
             notices: notice.into_iter().collect(),
             metrics: metrics(&config.metrics, &file)?,
             web: web::page(&config.web, &file, overrides)?,
+            top: top::socket(&config.top, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
             hop_ms: overrides.hop_ms,
             source_is_typed: overrides.source.is_some(),
@@ -182,11 +187,13 @@ impl Settings {
             ("clips", self.clips != newer.clips),
             ("metrics", self.metrics != newer.metrics),
             ("web", self.web != newer.web),
+            ("top", self.top != newer.top),
         ];
         let old = std::mem::replace(self, newer);
         (self.name, self.sources, self.config.model) = (old.name, old.sources, old.config.model);
         (self.journal, self.mqtt, self.webhooks) = (old.journal, old.mqtt, old.webhooks);
-        (self.clips, self.metrics, self.web) = (old.clips, old.metrics, old.web);
+        (self.clips, self.metrics) = (old.clips, old.metrics);
+        (self.web, self.top) = (old.web, old.top);
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
     }
 

@@ -5,7 +5,7 @@
 //! journal's disk for all of them. Signals only set flags that it and the workers look at.
 
 mod ear;
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "top"))]
 mod findings;
 mod health;
 mod metrics;
@@ -16,6 +16,8 @@ mod reload;
 mod service;
 mod signals;
 mod sinks;
+#[cfg(any(feature = "web", feature = "top"))]
+mod viewers;
 
 pub use plan::Plan;
 
@@ -61,6 +63,11 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     settings.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let signals = Signals::install(config.is_some())?;
     let Plan { settings, model, engine, rules, quiet_hours } = Plan::new(settings)?;
+    // First of all, so that a second daemon of the same configuration disturbs nothing.
+    #[cfg(feature = "top")]
+    let socket = settings.top.as_ref().map(crate::show::Socket::bind).transpose();
+    #[cfg(feature = "top")]
+    let socket = socket.map_err(|error| settings.locate(error))?;
     log_quiet_hours(&quiet_hours);
     let (id, dir, precision) = (model.id(), model.dir.display(), engine.precision());
     tracing::info!(model = %id, %dir, %precision, "model {id} of {dir}, {precision}");
@@ -93,13 +100,15 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
 
     let mut health = Health::new(&settings, links);
     serve_metrics(&settings, &ears, &health)?;
+    #[cfg(any(feature = "web", feature = "top"))]
+    let mut viewers = viewers::Viewers::new(&settings, &common, &ears, &health.reporter);
     #[cfg(feature = "web")]
-    let page = {
+    {
         let reread = page::Reread { config, overrides: &overrides, flag: signals.reload_flag() };
-        page::start(&settings, &common, &ears, &health.reporter, reread)?
-    };
-    #[cfg(feature = "web")]
-    page.iter().for_each(|page| publisher.add(page.sink()));
+        viewers.serve(&settings, &health.reporter, reread, &mut publisher)?;
+    }
+    #[cfg(feature = "top")]
+    viewers.let_attach(socket, &mut publisher)?;
     let mut reloader = reload::Reloader::new(config.map(Path::to_path_buf), overrides, settings, rules, log);
     let mut service = Service::ready();
     let mut kept_alive = Instant::now();
@@ -123,8 +132,8 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
         if signals.take_reload() {
             service.reloading();
             reloader.reload(&model, &mut ears, &mut publisher);
-            #[cfg(feature = "web")]
-            page.iter().for_each(|page| page.set_rules(reloader.rules()));
+            #[cfg(any(feature = "web", feature = "top"))]
+            viewers.set_rules(reloader.rules());
             service.reloaded();
         }
         if kept_alive.elapsed() >= KEEP_ALIVE {

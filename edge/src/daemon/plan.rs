@@ -2,7 +2,7 @@
 //! and `check` build the same.
 
 use super::metrics;
-use crate::config::{Settings, WebSettings};
+use crate::config::{Settings, TopSettings, WebSettings};
 use crate::decide::Rules;
 use crate::engine::{Engine, load_engine};
 use crate::error::{Error, Result};
@@ -58,6 +58,9 @@ impl Plan {
         if let Some(web) = &settings.web {
             check_page(web).map_err(|error| settings.locate(error))?;
         }
+        if let Some(top) = &settings.top {
+            check_socket(top).map_err(|error| settings.locate(error))?;
+        }
         Ok(Plan { settings, model, engine, rules, quiet_hours })
     }
 }
@@ -81,6 +84,16 @@ fn check_page(web: &WebSettings) -> Result<()> {
 #[cfg(not(feature = "web"))]
 fn check_page(_: &WebSettings) -> Result<()> {
     Err(Error::usage("web.listen", "this build has no page (cargo feature `web`)"))
+}
+
+#[cfg(feature = "top")]
+fn check_socket(top: &TopSettings) -> Result<()> {
+    crate::show::check(top)
+}
+
+#[cfg(not(feature = "top"))]
+fn check_socket(_: &TopSettings) -> Result<()> {
+    Err(Error::usage("top.socket", "this build lets no terminal attach (cargo feature `top`)"))
 }
 
 #[cfg(feature = "mqtt")]

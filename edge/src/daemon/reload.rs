@@ -32,7 +32,7 @@ impl Reloader {
     }
 
     /// What holds now.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "top"))]
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
     }

@@ -31,6 +31,10 @@ impl Sink for LampSink {
         }
     }
 
+    fn reads_the_journal(&self) -> bool {
+        false
+    }
+
     fn is_open(&self) -> bool {
         true
     }

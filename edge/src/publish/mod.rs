@@ -15,6 +15,8 @@ mod settings;
 pub mod stdout;
 #[cfg(any(feature = "mqtt", feature = "webhook"))]
 mod tls;
+#[cfg(any(feature = "mqtt", feature = "webhook"))]
+mod validity;
 pub mod webhook;
 
 pub use address::{BrokerUrl, Host};
@@ -64,6 +66,11 @@ pub trait Sink: Send {
 
     /// Is called every few seconds, for what a sink has to do of its own.
     fn keep_alive(&mut self, _now: Timestamp) {}
+
+    /// Whether it takes its events from the journal, so that none may be lost before it has them.
+    fn reads_the_journal(&self) -> bool {
+        true
+    }
 
     /// Whether anybody still listens.
     fn is_open(&self) -> bool;
@@ -137,7 +144,9 @@ impl Publisher {
     /// Whether a recording had better wait: its events go to one sink alone, nothing but memory
     /// holds them, and that is getting short.
     pub fn is_behind(&self) -> bool {
-        self.journal.is_memory() && self.sinks.len() == 1 && self.sinks[0].is_behind()
+        let mut readers = self.sinks.iter().filter(|sink| sink.reads_the_journal());
+        let first = readers.next();
+        self.journal.is_memory() && readers.next().is_none() && first.is_some_and(|sink| sink.is_behind())
     }
 
     /// Ends all sinks at once, each after it has delivered what waits for it, or after
@@ -246,5 +255,40 @@ pub(crate) mod tests {
         for seen in seen {
             assert_eq!(*seen.lock().unwrap(), ["bell", "dog", "finished true"]);
         }
+    }
+
+    /// A sink that is behind, and whether it reads the journal.
+    struct Behind(bool);
+
+    impl Sink for Behind {
+        fn name(&self) -> &str {
+            "behind"
+        }
+
+        fn reads_the_journal(&self) -> bool {
+            self.0
+        }
+
+        fn is_open(&self) -> bool {
+            true
+        }
+
+        fn is_behind(&self) -> bool {
+            self.0
+        }
+
+        fn finish(&mut self, _: Instant) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_recording_waits_for_its_only_reader_whoever_looks_on() {
+        let mut publisher = Publisher::new(journal());
+        publisher.add(Behind(true));
+        publisher.add(Behind(false));
+        assert!(publisher.is_behind());
+        publisher.add(Behind(true));
+        assert!(!publisher.is_behind());
     }
 }

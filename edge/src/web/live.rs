@@ -8,17 +8,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http_body_util::channel::{Channel, Sender};
 use hyper::body::Bytes;
-use serde::Serialize;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Shared;
-use super::site::Source;
-use crate::live::Pulse;
+use crate::show::Pulse;
 
 /// Messages that wait for a browser, at most.
 const QUEUE: usize = 64;
@@ -32,34 +28,11 @@ const MAX_VIEWERS: usize = 48;
 /// After so long without a message a comment is sent, so that a browser that has gone is noticed.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Scores below this are not sent.
-const MIN_SCORE: f32 = 0.02;
-
-/// Likely classes that are sent, at most.
-const MAX_LIKELY: usize = 8;
-
 /// Where messages go.
 pub(super) struct Live {
     messages: broadcast::Sender<Bytes>,
     /// Somebody looks.
     wanted: Notify,
-}
-
-/// A pulse as it is sent.
-#[derive(Serialize)]
-struct Message {
-    /// Index of the source.
-    source: usize,
-    seq: u64,
-    /// Wall-clock time at which the pulse begins, milliseconds since 1970.
-    at_ms: i64,
-    /// Bytes of the log-mel frames, in base64.
-    columns: String,
-    rms_dbfs: f32,
-    peak_dbfs: Option<f32>,
-    n_clipped: u32,
-    /// Class and score, the likeliest first.
-    likely: Vec<(usize, f32)>,
 }
 
 impl Live {
@@ -91,38 +64,17 @@ pub(super) async fn collect(shared: Arc<Shared>) {
     let live = &shared.live;
     loop {
         live.wanted.notified().await;
-        let viewers: Vec<_> = shared.site.sources.iter().map(|source| source.shared.tap.attach()).collect();
+        let site = &shared.site.shown;
+        let viewers = site.attach();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while live.messages.receiver_count() > 0 {
             tick.tick().await;
-            let mut pulses = Vec::new();
-            for (index, (viewer, source)) in viewers.iter().zip(&shared.site.sources).enumerate() {
-                pulses.extend(std::iter::from_fn(|| viewer.try_next()).map(|pulse| message(index, source, &pulse)));
-            }
+            let pulses = Pulse::new_ones(&site.sources, &viewers);
             if let (false, Ok(json)) = (pulses.is_empty(), serde_json::to_string(&pulses)) {
                 live.send("pulses", &json);
             }
         }
-    }
-}
-
-fn message(index: usize, source: &Source, pulse: &Pulse) -> Message {
-    let tenths = |db: f32| (db * 10.0).round() / 10.0;
-    let thousandths = |score: f32| (score * 1e3).round() / 1e3;
-    let mut likely: Vec<(usize, f32)> =
-        pulse.scores.iter().copied().enumerate().filter(|(_, score)| *score >= MIN_SCORE).collect();
-    likely.sort_by(|a, b| b.1.total_cmp(&a.1));
-    likely.truncate(MAX_LIKELY);
-    Message {
-        source: index,
-        seq: pulse.seq,
-        at_ms: source.shared.clock.wall_time(pulse.t_s).as_millisecond(),
-        columns: STANDARD.encode(&pulse.columns),
-        rms_dbfs: tenths(pulse.level.rms_dbfs),
-        peak_dbfs: pulse.level.peak_dbfs.map(tenths),
-        n_clipped: pulse.level.n_clipped,
-        likely: likely.into_iter().map(|(class_id, score)| (class_id, thousandths(score))).collect(),
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | module | purpose |
 //! |---|---|
-//! | `site` | what there is to show |
+//! | `site` | what there is on the page |
 //! | `recent` | the last events, in memory, and the sink that brings them |
 //! | `live` | pulses of all sources as server-sent events |
 //! | `history` | events by day, as JSON and CSV |
@@ -37,12 +37,11 @@ mod thresholds;
 
 pub use recent::PageSink;
 pub use server::check;
-pub use site::{Site, Source, Writable};
+pub use site::{Site, Writable};
 
 use std::sync::Arc;
 
 use crate::config::WebSettings;
-use crate::decide::Rules;
 use crate::error::Result;
 
 use self::live::Live;
@@ -80,8 +79,7 @@ impl Page {
     }
 
     /// Other rules hold from now on.
-    pub fn set_rules(&self, rules: &Rules) {
-        self.shared.site.set_rules(rules);
+    pub fn rules_changed(&self) {
         self.shared.live.send("rules", "{}");
     }
 }

@@ -61,6 +61,10 @@ impl Sink for PageSink {
         }
     }
 
+    fn reads_the_journal(&self) -> bool {
+        false
+    }
+
     fn is_open(&self) -> bool {
         true
     }

@@ -38,7 +38,7 @@ pub(super) async fn answer(request: Request<Incoming>, guard: &Guard, shared: Ar
 async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Shared>) -> Answer {
     match path {
         "/api/about" => json(&shared.site.about()),
-        "/api/health" => aside(move || json(&(shared.site.health)())).await,
+        "/api/health" => aside(move || json(&(shared.site.shown.health)())).await,
         "/api/live" => match shared.live.watch() {
             Some(body) => messages(body),
             None => error(StatusCode::SERVICE_UNAVAILABLE, "too many browsers look at once"),

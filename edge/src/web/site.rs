@@ -1,10 +1,11 @@
-//! What there is to show: what the daemon knows enters when the page is started.
+//! What there is on the page: what every viewer is shown, and what only the page has.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use edge_frontend::Manifest;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::clips::ClipFolder;
@@ -12,20 +13,9 @@ use crate::config::{Overrides, Settings};
 use crate::decide::Rules;
 use crate::error::Result;
 use crate::journal::{Journal, JournalPlace, JournalSettings};
-use crate::pipeline::Shared;
 
 /// Events of one answer, at most; the newest.
 pub(super) const MAX_EVENTS: usize = 20_000;
-
-/// A source and what its worker shares.
-pub struct Source {
-    /// Its name in events.
-    pub name: String,
-    /// What is listened to, in words.
-    pub description: String,
-    /// Tap, clock and status.
-    pub shared: Shared,
-}
 
 /// A configuration file that the page may change.
 pub struct Writable {
@@ -39,36 +29,34 @@ pub struct Writable {
 
 /// What the page shows.
 pub struct Site {
-    /// Name of the device.
-    pub name: String,
-    /// The model that is run.
-    pub manifest: Manifest,
-    /// What is listened to.
-    pub sources: Vec<Source>,
+    /// What every viewer is shown.
+    pub shown: Arc<crate::show::Site>,
     /// Where events are.
     pub journal: Journal,
     /// How long they are kept there.
     pub journal_settings: JournalSettings,
     /// The folder of clips, where they are kept.
     pub clips: Option<ClipFolder>,
-    /// How the daemon is doing now: by source, the health message and findings in words.
-    pub health: Box<dyn Fn() -> Value + Send + Sync>,
     /// What the page may change.
     pub writable: Option<Writable>,
-    /// The rules that hold.
-    pub rules: RwLock<Rules>,
+}
+
+/// What the page is told of itself.
+#[derive(Serialize)]
+struct About {
+    #[serde(flatten)]
+    shown: crate::show::About,
+    /// The configuration that it may change.
+    writable: Option<String>,
+    /// Whether there is sound of events.
+    clips: bool,
+    /// How long events are kept.
+    keep_days: Option<u64>,
+    /// See [`MAX_EVENTS`].
+    max_events: usize,
 }
 
 impl Site {
-    /// The rules that hold now.
-    pub(super) fn rules(&self) -> Rules {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn set_rules(&self, rules: &Rules) {
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules.clone();
-    }
-
     /// Whether the journal itself is the page's history: it is on a disk and kept.
     pub(super) fn is_kept(&self) -> bool {
         matches!(self.journal_settings.place, JournalPlace::File { .. }) && !self.journal_settings.keep.is_zero()
@@ -76,39 +64,12 @@ impl Site {
 
     /// What does not change from pulse to pulse, as the page's scripts read it.
     pub(super) fn about(&self) -> Value {
-        let rules = self.rules();
-        let labels = self.manifest.labels.iter().zip(&rules.classes).enumerate().map(|(class_id, (label, class))| {
-            json!({
-                "label": label,
-                "reported": class.is_some(),
-                "background": Some(class_id) == rules.background,
-                "on": class.map(|class| rounded(class.threshold_on)),
-                "off": class.map(|class| rounded(class.threshold_off)),
-            })
-        });
-        let sources = self.sources.iter().map(|source| {
-            let scale = source.shared.tap.scale().map(|scale| {
-                json!({
-                    "n_mels": scale.n_mels,
-                    "pulse_frames": scale.pulse_frames,
-                    "pulse_s": scale.pulse_s,
-                    "centres_hz": scale.centres_hz,
-                    "floor_db": scale.floor_db,
-                    "step_db": scale.step_db,
-                })
-            });
-            json!({ "name": source.name, "description": source.description, "scale": scale })
-        });
-        json!({
-            "name": self.name,
-            "version": env!("CARGO_PKG_VERSION"),
-            "model": format!("{}-{}", self.manifest.name, self.manifest.version),
-            "labels": labels.collect::<Vec<_>>(),
-            "sources": sources.collect::<Vec<_>>(),
-            "writable": self.writable.as_ref().map(|writable| writable.path.display().to_string()),
-            "clips": self.clips.is_some(),
-            "keep_days": self.is_kept().then_some(self.journal_settings.keep.as_secs() / 86_400),
-            "max_events": MAX_EVENTS,
+        json!(About {
+            shown: self.shown.about(),
+            writable: self.writable.as_ref().map(|writable| writable.path.display().to_string()),
+            clips: self.clips.is_some(),
+            keep_days: self.is_kept().then_some(self.journal_settings.keep.as_secs() / 86_400),
+            max_events: MAX_EVENTS,
         })
     }
 }
@@ -122,9 +83,4 @@ impl Writable {
     pub(super) fn ask_to_reload(&self) {
         self.reload.store(true, Relaxed);
     }
-}
-
-/// A threshold as people write it.
-pub(super) fn rounded(threshold: f32) -> f64 {
-    (f64::from(threshold) * 1e4).round() / 1e4
 }

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use super::answer::{Answer, error, json};
-use super::site::{Site, Source, Writable, rounded};
+use super::site::{Site, Writable};
 use crate::decide::Rules;
 use crate::live::History;
+use crate::show::{Source, rounded};
 
 /// Points of the curve of scores: four to five seconds each, of which the highest counts.
 const N_POINTS: usize = 800;
@@ -49,7 +50,7 @@ pub(super) fn preview(query: &str, site: &Site) -> Answer {
         return error(StatusCode::BAD_REQUEST, "a preview needs the thresholds on and off");
     };
     let found = class_of(site, &Thresholds { label, on, off });
-    match (found, site.sources.get(source)) {
+    match (found, site.shown.sources.get(source)) {
         (Err(reason), _) => error(StatusCode::BAD_REQUEST, reason),
         (Ok(_), None) => error(StatusCode::BAD_REQUEST, "there is no such source"),
         (Ok((class_id, rules, wanted)), Some(source)) => match source.shared.tap.history() {
@@ -62,8 +63,8 @@ pub(super) fn preview(query: &str, site: &Site) -> Answer {
 /// The class of the label, the rules that hold for it alone, and those that are asked for.
 fn class_of(site: &Site, wanted: &Thresholds) -> Result<(usize, Rules, Rules), String> {
     let Thresholds { label, on, off } = wanted;
-    let class_id = site.manifest.class_of(label).ok_or_else(|| format!("the model has no label {label:?}"))?;
-    let mut rules = site.rules();
+    let class_id = site.shown.manifest.class_of(label).ok_or_else(|| format!("the model has no label {label:?}"))?;
+    let mut rules = site.shown.rules();
     let class = rules.classes[class_id].ok_or_else(|| format!("{label} is not reported"))?;
     if !(*on > 0.0 && *on <= 1.0 && *off > 0.0 && off <= on) {
         return Err("a threshold is above 0 and at most 1, and an event ends at no higher one than it begins".into());
@@ -128,11 +129,11 @@ fn save(wanted: &Thresholds, writable: &Writable, site: &Site) -> Result<(), Str
     // What a link leads to, and not the link, is written.
     let path = fs::canonicalize(&writable.path).map_err(said)?;
     let text = fs::read_to_string(&path).map_err(said)?;
-    let text = with_thresholds(&text, wanted, |label| site.manifest.class_of(label))?;
+    let text = with_thresholds(&text, wanted, |label| site.shown.manifest.class_of(label))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let fresh = path.with_file_name(format!(".{name}.new"));
     let result = write_like(&path, &fresh, &text).map_err(said).and_then(|()| {
-        writable.rules(&fresh, &site.manifest).map_err(|error| error.to_string())?;
+        writable.rules(&fresh, &site.shown.manifest).map_err(|error| error.to_string())?;
         fs::rename(&fresh, &path).map_err(said)
     });
     if result.is_err() {

@@ -62,6 +62,9 @@ pub(in crate::cli) struct SetupArgs {
     /// Have the device appear in Home Assistant (or not: --home-assistant=false)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", requires = "mqtt")]
     pub(in crate::cli) home_assistant: Option<bool>,
+    /// Web server to post events to: http://HOST/.. or https://HOST/..
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) webhook: Option<String>,
     /// Days that events are kept, so that they can be looked up; 0 for none [default: 30]
     #[arg(long, value_name = "DAYS")]
     pub(in crate::cli) keep_days: Option<u32>,
@@ -87,6 +90,10 @@ pub(in crate::cli) struct TopArgs {
     /// Configuration file; the options below override it
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
+    /// Show what a running daemon hears, through its socket [default: that of the configuration, or
+    /// /run/earwitness/top.sock]
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, conflicts_with_all = ["source", "device", "channels", "gain_db", "model", "precision"])]
+    pub(in crate::cli) attach: Option<Option<PathBuf>>,
     /// What to listen to, as for run [default: mic]
     #[arg(long, value_name = "SOURCE")]
     source: Option<OsString>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use edge::Result;
 use edge::clips::{ClipFolder, ClipSettings};
-use edge::config::{Overrides, Settings, SourceSettings, WebSettings};
+use edge::config::{FileMode, Overrides, Settings, SourceSettings, TopSettings, WebSettings};
 use edge::daemon::Plan;
 use edge::decide::Rules;
 use edge::journal::{JournalPlace, JournalSettings};
@@ -51,6 +51,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     line("clips", settings.clips.as_ref().map_or("no".into(), clips));
     line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
     line("page", settings.web.as_ref().map_or("no".into(), page));
+    line("top", settings.top.as_ref().map_or("no".into(), attachable));
     line("log", format!("{} on standard error", settings.log));
     let text = if args.json {
         document(&args.config, lines)
@@ -158,6 +159,11 @@ fn page(web: &WebSettings) -> String {
     };
     let may = if web.write { "; it may change thresholds in this file, and clips" } else { "" };
     format!("http://{}/, {who}{may}", web.listen)
+}
+
+fn attachable(top: &TopSettings) -> String {
+    let who = if top.mode == FileMode::default() { "the user of the daemon alone" } else { "who may write to it" };
+    format!("{} (permissions {}), for {who}", top.socket.display(), top.mode)
 }
 
 fn broker(mqtt: &MqttSettings, name: &str) -> String {

@@ -21,20 +21,18 @@ pub(super) use with_mqtt::{certificates, connection};
 
 #[cfg(feature = "mqtt")]
 mod with_mqtt {
-    use std::fmt::Display;
     use std::time::Duration;
 
     use edge::config::Settings;
     use edge::publish::mqtt::{certificate_ends, probe};
-    use jiff::{SignedDuration, Timestamp};
 
     use super::Finding;
+    use crate::cli::doctor::certificate::dated;
+
+    const CA_FILE: &str = "mqtt.ca_file";
 
     /// How long the broker may take.
     const PATIENCE: Duration = Duration::from_secs(10);
-
-    /// So long before its end a certificate is worth a word.
-    const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
     /// The certificates that the configuration names.
     pub(crate) fn certificates(settings: &Settings) -> Vec<Finding> {
@@ -43,7 +41,7 @@ mod with_mqtt {
             Err(error) => vec![Finding::problem("certificate", settings.locate(error))],
             Ok(ends) => {
                 let of = |end: edge::publish::mqtt::CertificateEnd| {
-                    dated(&format!("{} ({})", end.file.display(), end.key), end.end)
+                    dated(&format!("{} ({})", end.file.display(), end.key), end.end, CA_FILE)
                 };
                 ends.into_iter().map(of).collect()
             }
@@ -70,20 +68,7 @@ mod with_mqtt {
                 None => Finding::ok("topics", format!("{}/{}/.. can be written and read", mqtt.topic, settings.name)),
             });
         }
-        findings.extend(found.certificate_end.map(|end| dated(&"the broker's certificate", end)));
+        findings.extend(found.certificate_end.map(|end| dated(&"the broker's certificate", end, CA_FILE)));
         findings
-    }
-
-    fn dated(what: &dyn Display, end: Timestamp) -> Finding {
-        let day = end.strftime("%Y-%m-%d");
-        let now = Timestamp::now();
-        if end < now {
-            let finding = Finding::warning("certificate", format!("{what} has expired on {day}"));
-            finding.advise("renew it; the daemon trusts it only if mqtt.ca_file names the broker's own certificate")
-        } else if end.duration_since(now) < SOON {
-            Finding::warning("certificate", format!("{what} expires on {day}")).advise("renew it before that day")
-        } else {
-            Finding::ok("certificate", format!("{what} holds until {day}"))
-        }
     }
 }

@@ -2,10 +2,13 @@
 //! what to do about what is wrong. Changes nothing.
 
 mod broker;
+#[cfg(any(feature = "mqtt", feature = "webhook"))]
+mod certificate;
 mod finding;
 mod machine;
 mod model;
 mod sound;
+mod webhook;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -55,6 +58,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
     report.add_all(machine::journal(&settings))?;
     report.add_all(broker::certificates(&settings))?;
     report.add_all(broker::connection(&settings))?;
+    report.add_all(webhook::check(&settings))?;
     report.add_all(machine::service())?;
     report.finish()
 }

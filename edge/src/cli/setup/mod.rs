@@ -1,5 +1,5 @@
-//! `earwitness setup`: asks for the source while showing its level, tries the broker, writes the
-//! configuration and offers the service. What is not there is said, and left for later.
+//! `earwitness setup`: asks for the source while showing its level, tries the broker and a webhook, writes
+//! the configuration and offers the service. What is not there is said, and left for later.
 //!
 //! Everything is said on standard output; nothing is changed before the configuration is written.
 
@@ -8,6 +8,7 @@ mod broker;
 mod service;
 mod sound;
 mod template;
+mod webhook;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -42,6 +43,7 @@ pub(super) fn setup(args: &SetupArgs) -> Result<()> {
     sound::choose(args, &mut asker, &mut template, &name)?;
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let secrets = broker::choose(args, &mut asker, &mut template, &name, folder)?;
+    webhook::choose(args, &mut asker, &mut template)?;
     let keep_days = match args.keep_days {
         Some(days) => days,
         None => asker.number("Days that events are kept, so that `earwitness events` can show them", KEEP_DAYS)?,

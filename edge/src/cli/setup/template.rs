@@ -24,7 +24,13 @@ impl Template {
     /// of them.
     pub(super) fn set(&mut self, section: &str, key: &str, value: impl Into<Value>) {
         let header = format!("[{section}]");
-        let start = if section.is_empty() { Some(0) } else { self.lines.iter().position(|line| *line == header) };
+        // One of several is an example as a whole.
+        let several = format!("#[[{section}]]");
+        if let Some(line) = self.lines.iter_mut().find(|line| **line == several) {
+            line.remove(0);
+        }
+        let is_header = |line: &String| *line == header || *line == several[1..];
+        let start = if section.is_empty() { Some(0) } else { self.lines.iter().position(is_header) };
         let start = start.unwrap_or_else(|| unreachable!("the example has no section {header}"));
         let names = |line: &str| {
             let line = line.strip_prefix('#').unwrap_or(line);
@@ -59,6 +65,7 @@ mod tests {
         template.set("mqtt", "password_file", "mqtt.password");
         template.set("mqtt", "ca_file", "ca.pem");
         template.set("mqtt", "home_assistant", true);
+        template.set("webhook", "url", "https://ntfy.sh/topic");
         template.set("journal", "keep_days", 30);
         let text = template.text();
         let value: toml::Table = text.parse().unwrap();
@@ -70,7 +77,9 @@ mod tests {
             (value["mqtt"]["home_assistant"].as_bool(), value["journal"]["keep_days"].as_integer()),
             (Some(true), Some(30))
         );
+        assert_eq!(value["webhook"][0]["url"].as_str(), Some("https://ntfy.sh/topic"));
+        assert!(value["webhook"][0].get("labels").is_none() && value["clips"].get("url").is_none());
         assert_eq!(text.lines().count(), EXAMPLE.lines().count());
-        assert_eq!(text.lines().zip(EXAMPLE.lines()).filter(|(a, b)| a != b).count(), 10);
+        assert_eq!(text.lines().zip(EXAMPLE.lines()).filter(|(a, b)| a != b).count(), 12);
     }
 }

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::colours::{Colours, Depth};
-use super::ears::Info;
+use super::origin::Info;
 use super::view::{Row, View};
 
 /// Less cannot be read.
@@ -54,7 +54,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, info: &Info, colours: &Co
     show_spectrogram(buffer, spectrogram, view, colours);
     let heading = match (view.is_typing, view.filter.as_str()) {
         (true, filter) => format!("labels with: {filter}_"),
-        (false, "") => "likely now".into(),
+        (false, "") => info.note.map_or("likely now".into(), |note| format!("likely now ({note})")),
         (false, filter) => format!("likely now, of labels with {filter:?}"),
     };
     buffer.set_stringn(0, lists, heading, width, bold);
@@ -100,15 +100,17 @@ fn bar(full: usize, mark: usize, n: usize, colours: &Colours) -> String {
 
 /// Time goes to the right, frequency up. Two bands a row where the terminal has half blocks.
 fn show_spectrogram(buffer: &mut Buffer, area: Rect, view: &View, colours: &Colours) {
-    let Some(scale) = &view.scale else { return };
+    if view.centres_hz.is_empty() {
+        return;
+    }
     let two_a_row = colours.has_blocks && colours.depth != Depth::None;
     let n_pixels = usize::from(area.height) * if two_a_row { 2 } else { 1 };
-    let n_mels = scale.n_mels;
+    let n_mels = view.centres_hz.len();
     for (row, y) in (area.y..area.y + area.height).enumerate() {
         let is_marked = row == 0 || row + 1 == usize::from(area.height) || row == usize::from(area.height) / 2;
         let band = n_mels - 1 - (row * n_mels / usize::from(area.height)).min(n_mels - 1);
         if is_marked {
-            let text = format!("{:>width$}", hertz(scale.centres_hz[band]), width = usize::from(AXIS_WIDTH) - 1);
+            let text = format!("{:>width$}", hertz(view.centres_hz[band]), width = usize::from(AXIS_WIDTH) - 1);
             buffer.set_string(area.x, y, text, Style::new().add_modifier(Modifier::DIM));
         }
     }

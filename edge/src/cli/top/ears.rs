@@ -1,4 +1,4 @@
-//! The sources that are looked at: each has a pipeline of its own, as in the daemon.
+//! Sources of its own that are looked at: each has a pipeline of its own, as in the daemon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,8 @@ use edge::live::{Feed, Viewer};
 use edge::model::Model;
 use edge::pipeline::{Chain, Shared, Worker};
 
-use super::view::View;
+use super::origin::{Info, Origin, figures};
+use super::view::{Label, Thresholds, View};
 
 /// All sources, of which one is looked at.
 pub(super) struct Ears {
@@ -25,6 +26,7 @@ pub(super) struct Ears {
     transitions: Receiver<(usize, Transition)>,
     stop: Arc<AtomicBool>,
     model: String,
+    rules: Rules,
 }
 
 struct Ear {
@@ -33,16 +35,6 @@ struct Ear {
     shared: Shared,
     builder: EventBuilder,
     worker: Worker,
-}
-
-/// What there is to say of the source that is looked at.
-pub(super) struct Info {
-    /// Its name, and which one of how many.
-    pub(super) title: String,
-    /// Figures.
-    pub(super) health: String,
-    /// What is wrong, or could be better.
-    pub(super) complaint: Option<String>,
 }
 
 impl Ears {
@@ -56,6 +48,7 @@ impl Ears {
         model: &Model,
         engine: Box<dyn Engine>,
         rules: &Rules,
+        view: &mut View,
     ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, transitions) = mpsc::channel();
@@ -84,14 +77,16 @@ impl Ears {
             });
         }
         let viewer = ears[0].shared.tap.attach();
-        Ok(Ears { ears, at: 0, viewer, transitions, stop, model: model.id() })
+        view.set_labels(labels(model, rules));
+        Ok(Ears { ears, at: 0, viewer, transitions, stop, model: model.id(), rules: rules.clone() })
     }
+}
 
-    /// Takes what has been heard since the last time.
-    pub(super) fn collect(&mut self, view: &mut View) {
+impl Origin for Ears {
+    fn collect(&mut self, view: &mut View) {
         while let Some(pulse) = self.viewer.try_next() {
             if let Some(scale) = self.ears[self.at].shared.tap.scale() {
-                view.take(&pulse, scale);
+                view.take(&pulse.columns, &scale.centres_hz, pulse.level, &pulse.scores);
             }
         }
         for (index, transition) in self.transitions.try_iter() {
@@ -101,18 +96,21 @@ impl Ears {
         }
     }
 
-    /// Looks at the next source.
-    pub(super) fn next(&mut self) {
+    fn next(&mut self) {
         self.at = (self.at + 1) % self.ears.len();
         self.viewer = self.ears[self.at].shared.tap.attach();
     }
 
-    /// Has all of them go on under other rules.
-    pub(super) fn set_rules(&self, rules: &Rules) {
-        self.ears.iter().for_each(|ear| ear.shared.set_rules(rules.clone()));
+    fn adjust(&mut self, view: &View) {
+        for (class, now) in self.rules.classes.iter_mut().zip(view.thresholds()) {
+            if let (Some(class), Some(now)) = (class, now) {
+                (class.threshold_on, class.threshold_off) = (now.on, now.off);
+            }
+        }
+        self.ears.iter().for_each(|ear| ear.shared.set_rules(self.rules.clone()));
     }
 
-    pub(super) fn info(&self) -> Info {
+    fn info(&self, _: &View) -> Info {
         let Ear { name, description, shared, .. } = &self.ears[self.at];
         let status = shared.status.snapshot();
         let hearing = shared.hearing.snapshot();
@@ -120,27 +118,27 @@ impl Ears {
             1 => String::new(),
             n => format!(" ({} of {n})", self.at + 1),
         };
-        let us = status.us_per_pulse.map_or(String::new(), |us| format!(" ({us:.0} us a pulse)"));
         Info {
             title: format!("{name}{which}: {description}, {}", self.model),
-            health: format!(
-                "load {:.1} %{us}, gaps {}, dropped {}, clipped {}",
-                status.load * 100.0,
-                status.n_gaps,
-                status.n_dropped,
-                status.n_clipped
-            ),
+            health: figures(status.load, status.us_per_pulse, status.n_gaps, status.n_dropped, status.n_clipped),
             complaint: hearing.capture_reason.or_else(|| hearing.capture_hints.into_iter().next()),
+            note: None,
         }
     }
 
-    /// Ends all of them.
-    ///
-    /// # Errors
-    ///
-    /// What went wrong with one of them.
-    pub(super) fn finish(self) -> Result<()> {
+    fn finish(self: Box<Self>) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         self.ears.into_iter().map(|ear| ear.worker.join()).fold(Ok(()), Result::and)
     }
+}
+
+/// The labels of a model under `rules`.
+fn labels(model: &Model, rules: &Rules) -> Vec<Label> {
+    let label = |(class_id, name): (usize, &String)| Label {
+        name: name.clone(),
+        is_background: Some(class_id) == rules.background,
+        configured: rules.classes[class_id]
+            .map(|class| Thresholds { on: class.threshold_on, off: class.threshold_off }),
+    };
+    model.manifest.labels.iter().enumerate().map(label).collect()
 }

@@ -1,10 +1,12 @@
 //! `earwitness top`: what is heard, live in the terminal: spectrogram, level, likely labels with
-//! their thresholds, events, health. On a pipeline of its own, of any source; nothing is reported
-//! or stored.
+//! their thresholds, events, health. On a pipeline of its own, of any source, of which nothing is
+//! reported or stored; or attached to a running daemon.
 
 mod colours;
+mod daemon;
 mod draw;
 mod ears;
+mod origin;
 mod view;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -17,7 +19,9 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use self::colours::Colours;
+use self::daemon::Daemon;
 use self::ears::Ears;
+use self::origin::Origin;
 use self::view::View;
 use super::args::TopArgs;
 use super::{screen, stdout_error};
@@ -41,16 +45,24 @@ pub(super) fn top(args: &TopArgs) -> Result<()> {
     }
     // A log would be written over the picture.
     edge::logging::start("off")?;
-    let Plan { settings, model, engine, rules, .. } =
-        Plan::new(Settings::load(args.config.as_deref(), &args.overrides()?)?)?;
-    let mut view = View::new(&model, rules.clone());
-    let mut ears = Ears::start(&settings.sources, &model, engine, &rules)?;
+    let mut view = View::default();
+    let mut origin: Box<dyn Origin> = match &args.attach {
+        Some(typed) => {
+            let socket = daemon::socket(typed.as_deref(), args.config.as_deref())?;
+            Box::new(Daemon::attach(&socket, &mut view)?)
+        }
+        None => {
+            let settings = Settings::load(args.config.as_deref(), &args.overrides()?)?;
+            let Plan { settings, model, engine, rules, .. } = Plan::new(settings)?;
+            Box::new(Ears::start(&settings.sources, &model, engine, &rules, &mut view)?)
+        }
+    };
     let colours = Colours::of_terminal(args.color, screen::has_blocks());
 
     let mut terminal = ratatui::try_init().map_err(Error::io("the terminal"))?;
-    let watched = watch(&mut terminal, &mut view, &mut ears, &colours);
+    let watched = watch(&mut terminal, &mut view, origin.as_mut(), &colours);
     ratatui::restore();
-    let heard = ears.finish();
+    let heard = origin.finish();
     watched?;
     let changes = view.changes();
     if !changes.is_empty() {
@@ -61,11 +73,11 @@ pub(super) fn top(args: &TopArgs) -> Result<()> {
 }
 
 /// Draws and takes keys, until somebody wants to leave.
-fn watch(terminal: &mut DefaultTerminal, view: &mut View, ears: &mut Ears, colours: &Colours) -> Result<()> {
+fn watch(terminal: &mut DefaultTerminal, view: &mut View, origin: &mut dyn Origin, colours: &Colours) -> Result<()> {
     let failed = || Error::io("the terminal");
     loop {
-        ears.collect(view);
-        terminal.draw(|frame| draw::draw(frame, view, &ears.info(), colours)).map_err(failed())?;
+        origin.collect(view);
+        terminal.draw(|frame| draw::draw(frame, view, &origin.info(view), colours)).map_err(failed())?;
         if !event::poll(TICK).map_err(failed())? {
             continue;
         }
@@ -73,7 +85,7 @@ fn watch(terminal: &mut DefaultTerminal, view: &mut View, ears: &mut Ears, colou
         while event::poll(Duration::ZERO).map_err(failed())? {
             if let Event::Key(key) = event::read().map_err(failed())?
                 && key.kind != KeyEventKind::Release
-                && press(key, view, ears) == Next::Quit
+                && press(key, view, origin) == Next::Quit
             {
                 return Ok(());
             }
@@ -81,7 +93,7 @@ fn watch(terminal: &mut DefaultTerminal, view: &mut View, ears: &mut Ears, colou
     }
 }
 
-fn press(key: KeyEvent, view: &mut View, ears: &mut Ears) -> Next {
+fn press(key: KeyEvent, view: &mut View, origin: &mut dyn Origin) -> Next {
     if key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL) {
         return Next::Quit;
     }
@@ -109,14 +121,14 @@ fn press(key: KeyEvent, view: &mut View, ears: &mut Ears) -> Next {
         }
         KeyCode::Up | KeyCode::Char('k') => view.choose(-1),
         KeyCode::Down | KeyCode::Char('j') => view.choose(1),
-        KeyCode::Char('+' | '=') | KeyCode::Right => adjust(view, ears, STEP),
-        KeyCode::Char('-') | KeyCode::Left => adjust(view, ears, -STEP),
+        KeyCode::Char('+' | '=') | KeyCode::Right => adjust(view, origin, STEP),
+        KeyCode::Char('-') | KeyCode::Left => adjust(view, origin, -STEP),
         KeyCode::Char('r') => {
             view.reset();
-            ears.set_rules(view.rules());
+            origin.adjust(view);
         }
         KeyCode::Tab => {
-            ears.next();
+            origin.next();
             view.clear();
         }
         _ => {}
@@ -124,8 +136,8 @@ fn press(key: KeyEvent, view: &mut View, ears: &mut Ears) -> Next {
     Next::GoOn
 }
 
-fn adjust(view: &mut View, ears: &Ears, step: f32) {
+fn adjust(view: &mut View, origin: &mut dyn Origin, step: f32) {
     if view.adjust(step) {
-        ears.set_rules(view.rules());
+        origin.adjust(view);
     }
 }

@@ -3,10 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use edge::decide::Rules;
 use edge::event::Event;
-use edge::live::{Level, Pulse, Scale};
-use edge::model::Model;
+use edge::live::Level;
 
 /// Pulses of the spectrogram that are kept: more than a wide terminal shows.
 const N_COLUMNS: usize = 512;
@@ -21,14 +19,29 @@ const DECAY: f32 = 0.9;
 const MIN_THRESHOLD: f32 = 0.05;
 const MAX_THRESHOLD: f32 = 0.95;
 
+/// Scores at which an event begins and below which it ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Thresholds {
+    pub(super) on: f32,
+    pub(super) off: f32,
+}
+
+/// A label of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Label {
+    pub(super) name: String,
+    /// Whether it is no event.
+    pub(super) is_background: bool,
+    /// As they are configured; `None` for a label that is not reported.
+    pub(super) configured: Option<Thresholds>,
+}
+
 /// The state of the picture.
+#[derive(Debug, Default)]
 pub(super) struct View {
-    labels: Vec<String>,
-    /// Index of the label that is no event.
-    background: Option<usize>,
-    rules: Rules,
-    /// As they are configured.
-    first: Rules,
+    labels: Vec<Label>,
+    /// As they are now, one a label.
+    thresholds: Vec<Option<Thresholds>>,
     chosen: Option<usize>,
     pub(super) filter: String,
     /// Whether keys belong to the filter.
@@ -36,7 +49,8 @@ pub(super) struct View {
     pub(super) is_paused: bool,
     /// Newest last; a byte a band, the loudest of the pulse's frames.
     pub(super) columns: VecDeque<Box<[u8]>>,
-    pub(super) scale: Option<Scale>,
+    /// Centres of the bands, Hz, the lowest first.
+    pub(super) centres_hz: Vec<f64>,
     pub(super) level: Option<Level>,
     scores: Vec<f32>,
     /// Highest scores of late, by which labels are ordered.
@@ -58,44 +72,44 @@ pub(super) struct Row<'a> {
 }
 
 impl View {
-    pub(super) fn new(model: &Model, rules: Rules) -> Self {
-        let manifest = &model.manifest;
-        let labels = manifest.labels.clone();
-        let n = labels.len();
-        View {
-            background: manifest.background.as_ref().and_then(|background| manifest.class_of(background)),
-            labels,
-            first: rules.clone(),
-            rules,
-            chosen: None,
-            filter: String::new(),
-            is_typing: false,
-            is_paused: false,
-            columns: VecDeque::with_capacity(N_COLUMNS),
-            scale: None,
-            level: None,
-            scores: vec![0.0; n],
-            recent: vec![0.0; n],
-            events: VecDeque::new(),
+    /// These are the labels from now on. Thresholds that were changed here stay so, as far as they
+    /// are of the same labels.
+    pub(super) fn set_labels(&mut self, labels: Vec<Label>) {
+        let names = |labels: &[Label]| labels.iter().map(|label| label.name.clone()).collect::<Vec<_>>();
+        if names(&labels) != names(&self.labels) {
+            self.thresholds = labels.iter().map(|label| label.configured).collect();
+            self.scores = vec![0.0; labels.len()];
+            self.recent = vec![0.0; labels.len()];
+            self.chosen = None;
         }
+        for ((now, old), new) in self.thresholds.iter_mut().zip(&self.labels).zip(&labels) {
+            if *now == old.configured || new.configured.is_none() {
+                *now = new.configured;
+            }
+        }
+        self.labels = labels;
     }
 
-    /// Takes a pulse, unless the picture stands still.
-    pub(super) fn take(&mut self, pulse: &Pulse, scale: &Scale) {
-        if self.is_paused {
+    /// Takes the log-mel frames of a pulse, with bands of these centres, unless the picture stands
+    /// still.
+    pub(super) fn take(&mut self, frames: &[u8], centres_hz: &[f64], level: Level, scores: &[f32]) {
+        if self.is_paused || centres_hz.is_empty() || scores.len() != self.scores.len() {
             return;
         }
-        let mut column = vec![0_u8; scale.n_mels].into_boxed_slice();
-        for frame in pulse.columns.chunks_exact(scale.n_mels) {
+        if self.centres_hz != centres_hz {
+            self.columns.clear();
+            self.centres_hz = centres_hz.to_vec();
+        }
+        let mut column = vec![0_u8; centres_hz.len()].into_boxed_slice();
+        for frame in frames.chunks_exact(centres_hz.len()) {
             column.iter_mut().zip(frame).for_each(|(loudest, byte)| *loudest = (*loudest).max(*byte));
         }
         if self.columns.len() == N_COLUMNS {
             self.columns.pop_front();
         }
         self.columns.push_back(column);
-        self.scale.get_or_insert_with(|| scale.clone());
-        self.level = Some(pulse.level);
-        self.scores.copy_from_slice(&pulse.scores);
+        self.level = Some(level);
+        self.scores.copy_from_slice(scores);
         for (recent, score) in self.recent.iter_mut().zip(&self.scores) {
             *recent = (*recent * DECAY).max(*score);
         }
@@ -123,15 +137,12 @@ impl View {
     /// The labels that the filter lets pass, the likeliest of late first.
     pub(super) fn rows(&self) -> Vec<Row<'_>> {
         let chosen = self.chosen;
-        let row = |class_id: usize| {
-            let threshold = |rules: &Rules| rules.classes[class_id].as_ref().map(|class| class.threshold_on);
-            Row {
-                label: &self.labels[class_id],
-                score: self.scores[class_id],
-                threshold: threshold(&self.rules),
-                is_changed: threshold(&self.rules) != threshold(&self.first),
-                is_chosen: chosen == Some(class_id),
-            }
+        let row = |class_id: usize| Row {
+            label: &self.labels[class_id].name,
+            score: self.scores[class_id],
+            threshold: self.thresholds[class_id].map(|thresholds| thresholds.on),
+            is_changed: self.thresholds[class_id] != self.labels[class_id].configured,
+            is_chosen: chosen == Some(class_id),
         };
         self.order().into_iter().map(row).collect()
     }
@@ -139,7 +150,8 @@ impl View {
     fn order(&self) -> Vec<usize> {
         let wanted = self.filter.to_lowercase();
         let passes = |class_id: &usize| {
-            Some(*class_id) != self.background && self.labels[*class_id].to_lowercase().contains(&wanted)
+            let label = &self.labels[*class_id];
+            !label.is_background && label.name.to_lowercase().contains(&wanted)
         };
         let mut order: Vec<usize> = (0..self.labels.len()).filter(passes).collect();
         order.sort_by(|a, b| self.recent[*b].total_cmp(&self.recent[*a]));
@@ -160,40 +172,75 @@ impl View {
             self.choose(0);
         }
         let Some(class_id) = self.chosen else { return false };
-        let (Some(class), Some(first)) = (&mut self.rules.classes[class_id], &self.first.classes[class_id]) else {
+        let (Some(now), Some(configured)) = (&mut self.thresholds[class_id], self.labels[class_id].configured) else {
             return false;
         };
-        let moved = ((class.threshold_on + step) * 100.0).round() / 100.0;
+        let moved = ((now.on + step) * 100.0).round() / 100.0;
         let moved = moved.clamp(MIN_THRESHOLD, MAX_THRESHOLD);
-        let is_news = moved != class.threshold_on;
-        class.threshold_on = moved;
-        class.threshold_off = first.threshold_off.min(moved);
+        let is_news = moved != now.on;
+        *now = Thresholds { on: moved, off: configured.off.min(moved) };
         is_news
     }
 
     /// All thresholds as they are configured.
     pub(super) fn reset(&mut self) {
-        self.rules = self.first.clone();
+        self.thresholds = self.labels.iter().map(|label| label.configured).collect();
     }
 
-    /// The rules with the thresholds as they are now.
-    pub(super) fn rules(&self) -> &Rules {
-        &self.rules
+    /// The thresholds as they are now, one a label.
+    pub(super) fn thresholds(&self) -> &[Option<Thresholds>] {
+        &self.thresholds
+    }
+
+    /// Whether any threshold is another one than is configured.
+    pub(super) fn is_changed(&self) -> bool {
+        self.thresholds.iter().zip(&self.labels).any(|(now, label)| *now != label.configured)
     }
 
     /// What to write into the configuration, so that the thresholds stay.
     pub(super) fn changes(&self) -> String {
         let mut text = String::new();
-        for ((label, now), first) in self.labels.iter().zip(&self.rules.classes).zip(&self.first.classes) {
-            let (Some(now), Some(first)) = (now, first) else { continue };
-            if now.threshold_on != first.threshold_on {
-                let label = toml::Value::from(label.as_str());
-                let _ = writeln!(text, "[decide.classes.{label}]\nthreshold_on = {}", now.threshold_on);
-                if now.threshold_off != first.threshold_off {
-                    let _ = writeln!(text, "threshold_off = {}", now.threshold_off);
+        for (label, now) in self.labels.iter().zip(&self.thresholds) {
+            let (Some(now), Some(configured)) = (now, label.configured) else { continue };
+            if now.on != configured.on {
+                let name = toml::Value::from(label.name.as_str());
+                let _ = writeln!(text, "[decide.classes.{name}]\nthreshold_on = {}", now.on);
+                if now.off != configured.off {
+                    let _ = writeln!(text, "threshold_off = {}", now.off);
                 }
             }
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(name: &str, on: f32) -> Label {
+        Label { name: name.into(), is_background: false, configured: Some(Thresholds { on, off: 0.3 }) }
+    }
+
+    fn thresholds(view: &View) -> Vec<f32> {
+        view.thresholds().iter().flatten().map(|thresholds| thresholds.on).collect()
+    }
+
+    #[test]
+    fn other_thresholds_of_the_daemon_are_taken_over_and_those_that_were_tried_stay() {
+        let mut view = View::default();
+        view.set_labels(vec![label("dog", 0.5), label("rain", 0.5)]);
+        assert!(view.adjust(0.1) && view.is_changed());
+        view.set_labels(vec![label("dog", 0.4), label("rain", 0.7)]);
+        assert_eq!(thresholds(&view), [0.6, 0.7]);
+        assert_eq!(view.changes(), "[decide.classes.\"dog\"]\nthreshold_on = 0.6\n");
+        view.reset();
+        assert_eq!(thresholds(&view), [0.4, 0.7]);
+        // Of another model nothing is left.
+        view.adjust(0.1);
+        view.set_labels(vec![label("bell", 0.2)]);
+        assert_eq!((thresholds(&view), view.is_changed()), (vec![0.2], false));
+        view.take(&[1, 2], &[100.0, 200.0], Level { rms_dbfs: 0.0, peak_dbfs: None, n_clipped: 0 }, &[0.5]);
+        assert_eq!((view.columns.len(), view.rows()[0].score), (1, 0.5));
     }
 }

@@ -30,7 +30,6 @@ mod probe;
 mod refusal;
 mod route;
 mod topics;
-mod validity;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rumqttc::{Client, ConnectReturnCode, Connection, Event as Packet, Incoming, QoS, SubscribeReasonCode};
 
-use super::{faults, options, validity};
+use super::{faults, options};
 use crate::error::Result;
 use crate::fault::Fault;
 use crate::publish::MqttSettings;
 use crate::publish::tls::{self, Presented};
+use crate::publish::validity;
 
 /// How long a message may take to come back after the broker has acknowledged it.
 const ECHO: Duration = Duration::from_secs(2);

@@ -7,14 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderName, HeaderValue, Response};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 
 use super::connector::Trusting;
 use super::settings::WebhookSettings;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fault::Fault;
-use crate::publish::tls::{self, Peer};
+use crate::publish::tls::{self, Peer, Presented};
 
 /// A server has this long to answer, from the name's look-up to the end of its headers.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -44,11 +43,13 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// A client whose server's certificate will be in `presented`, should it show one.
+    ///
     /// # Errors
     ///
     /// When the certificates cannot be used by which the server is to be known.
-    pub(super) fn new(settings: &WebhookSettings) -> Result<Self> {
-        let mut config = Agent::config_builder()
+    pub(super) fn new(settings: &WebhookSettings, presented: &Arc<Presented>) -> Result<Self> {
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             // A redirected POST would become another request.
             .max_redirects(0)
@@ -56,20 +57,15 @@ impl Client {
             // Events are rare: a connection that is kept would be closed by then.
             .max_idle_connections(0)
             .timeout_global(Some(TIMEOUT))
-            .user_agent(concat!("earwitness/", env!("CARGO_PKG_VERSION")));
-        let agent = match &settings.ca_file {
-            Some(ca_file) => {
-                let (section, host) = ("webhook", settings.url.host().to_string());
-                let peer = Peer { what: "server", section, host, ca_file: Some(ca_file), client_cert: None };
-                let connector = Trusting::new(tls::config(&peer, &Arc::default())?);
-                Agent::with_parts(config.build(), connector.over_tcp(), DefaultResolver::default())
-            }
-            None => {
-                if settings.url.is_tls() {
-                    config = config.tls_config(by_the_system()?);
-                }
-                config.build().new_agent()
-            }
+            .user_agent(concat!("earwitness/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let agent = if settings.url.is_tls() {
+            let (section, host) = ("webhook", settings.url.host().to_string());
+            let peer = Peer { what: "server", section, host, ca_file: settings.ca_file.as_deref(), client_cert: None };
+            let connector = Trusting::new(tls::config(&peer, presented)?);
+            Agent::with_parts(config, connector.over_tcp(), DefaultResolver::default())
+        } else {
+            config.new_agent()
         };
         Ok(Client { agent, settings: settings.clone() })
     }
@@ -85,14 +81,8 @@ impl Client {
         if !self.settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             request = request.header("content-type", kind);
         }
-        for (name, template) in &self.settings.headers {
-            // What ends a header would begin another one.
-            let value: String = template.fill(&event).chars().filter(|c| !c.is_control()).collect();
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
-            {
-                request = request.header(name, value);
-            }
+        for (name, value) in self.headers(&event) {
+            request = request.header(name, value);
         }
         match request.send(body) {
             Ok(response) => self.verdict(&response),
@@ -100,30 +90,73 @@ impl Client {
         }
     }
 
+    /// Asks the server what can be done at the address (OPTIONS; RFC 9110, 9.3.7), which does
+    /// nothing there. Returns the status, and what speaks against posting events to it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub(super) fn ask(&self) -> Result<(u16, Option<Fault>), Fault> {
+        let mut request = self.agent.options(self.settings.url.secret());
+        for (name, value) in self.headers(&Value::Null) {
+            request = request.header(name, value);
+        }
+        let response = request.call().map_err(|error| self.fault(&error))?;
+        let code = response.status().as_u16();
+        let doubt = match code {
+            // It answers, and many servers know nothing but what they are for.
+            200..=299 | 400 | 405 | 501 => self.not_for_post(&response),
+            _ => Some(self.objection(&response)),
+        };
+        Ok((code, doubt))
+    }
+
+    /// What ends a header would begin another one.
+    fn headers(&self, event: &Value) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        self.settings.headers.iter().filter_map(move |(name, template)| {
+            let value: String = template.fill(event).chars().filter(|c| !c.is_control()).collect();
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        })
+    }
+
     fn verdict<T>(&self, response: &Response<T>) -> Verdict {
-        let (url, status) = (&self.settings.url, response.status());
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let fault = |kind, what: &str| Fault::new(kind, format!("{url} answers {status}{what}"));
-        match status.as_u16() {
+        match response.status().as_u16() {
             200..=299 => Verdict::Taken,
             // Bad request, too large, not understood: another event may be better.
-            400 | 413 | 422 => Verdict::Refused(fault("webhook-refused", "")),
-            code => {
-                let seconds = header("retry-after").and_then(|text| text.trim().parse::<u64>().ok());
+            400 | 413 | 422 => {
+                let text = format!("{} answers {}", self.settings.url, response.status());
+                Verdict::Refused(Fault::new("webhook-refused", text))
+            }
+            _ => {
+                let seconds = header(response, "retry-after").and_then(|text| text.trim().parse::<u64>().ok());
                 let retry_after = seconds.map(|seconds| Duration::from_secs(seconds).min(LAST_RETRY_AFTER));
-                let fault = match code {
-                    300..=399 => {
-                        let to = header("location").unwrap_or("elsewhere");
-                        fault("webhook-redirected", &format!(": the address is now {to}, give that as url"))
-                    }
-                    401 | 403 | 407 => fault("webhook-login", ": are the headers right that authorise the request?"),
-                    404 | 405 | 410 => fault("webhook-not-found", ": is the address right?"),
-                    429 => fault("webhook-too-many", ": too many events"),
-                    _ => fault("webhook-error", ""),
-                };
-                Verdict::Failed { fault, retry_after }
+                Verdict::Failed { fault: self.objection(response), retry_after }
             }
         }
+    }
+
+    /// What is wrong by the status of an answer.
+    fn objection<T>(&self, response: &Response<T>) -> Fault {
+        let (url, status) = (&self.settings.url, response.status());
+        let fault = |kind, what: &str| Fault::new(kind, format!("{url} answers {status}{what}"));
+        match status.as_u16() {
+            300..=399 => {
+                let to = header(response, "location").unwrap_or("elsewhere");
+                fault("webhook-redirected", &format!(": the address is now {to}, give that as url"))
+            }
+            401 | 403 | 407 => fault("webhook-login", ": are the headers right that authorise the request?"),
+            404 | 405 | 410 => fault("webhook-not-found", ": is the address right?"),
+            429 => fault("webhook-too-many", ": too many events"),
+            _ => fault("webhook-error", ""),
+        }
+    }
+
+    /// A server that names what it takes (RFC 9110, 10.2.1), but not what events are posted by.
+    fn not_for_post<T>(&self, response: &Response<T>) -> Option<Fault> {
+        let allowed = header(response, "allow")?;
+        let takes_posts = allowed.split(',').any(|method| method.trim().eq_ignore_ascii_case("POST"));
+        let text = format!("{} takes {allowed} there, and not POST: is the address right?", self.settings.url);
+        (!takes_posts && !allowed.trim().is_empty()).then(|| Fault::new("webhook-not-found", text))
     }
 
     fn distrusted(&self, error: &rustls::Error) -> Fault {
@@ -159,15 +192,7 @@ fn as_tls(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Trust in the authorities that the system trusts.
-fn by_the_system() -> Result<TlsConfig> {
-    let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
-        return Err(Error::usage("webhook", "this system has no root certificates (package ca-certificates)"));
-    }
-    let roots = found.certs.iter().map(|der| Certificate::from_der(der).to_owned());
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::from(roots))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
+/// A header of an answer, if it is readable.
+fn header<'a, T>(response: &'a Response<T>, name: &str) -> Option<&'a str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
 }

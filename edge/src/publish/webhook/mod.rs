@@ -11,11 +11,15 @@
 mod client;
 #[cfg(feature = "webhook")]
 mod connector;
+#[cfg(feature = "webhook")]
+mod probe;
 mod settings;
 #[cfg(feature = "webhook")]
 mod sink;
 mod template;
 
+#[cfg(feature = "webhook")]
+pub use probe::{Probe, probe};
 pub use settings::{WebhookSettings, WebhookUrl};
 #[cfg(feature = "webhook")]
 pub use sink::{WebhookLink, WebhookSink, WebhookSnapshot, sink_name};
@@ -28,5 +32,5 @@ pub use template::Template;
 /// For certificates that cannot be used.
 #[cfg(feature = "webhook")]
 pub fn check(settings: &WebhookSettings) -> crate::error::Result<()> {
-    client::Client::new(settings).map(drop)
+    client::Client::new(settings, &Default::default()).map(drop)
 }

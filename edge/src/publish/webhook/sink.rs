@@ -84,7 +84,7 @@ impl WebhookSink {
     /// When there are no root certificates for TLS, and when the system refuses a thread. A server
     /// that cannot be reached is not an error.
     pub fn start(settings: &WebhookSettings, name: &str, journal: &Journal) -> Result<Self> {
-        let client = Client::new(settings)?;
+        let client = Client::new(settings, &Arc::default())?;
         let cursor = journal.reader(name, Start::Kept);
         let link = Arc::new(WebhookLink {
             url: settings.url.clone(),

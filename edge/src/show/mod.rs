@@ -1,0 +1,36 @@
+//! What is shown of the running daemon outside of it: what the sources hear, events and health
+//! enter; JSON leaves, the same for [the page](crate::web) and for terminals.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | `site` | what there is to show |
+//! | `message` | what is sent of it, as it is written and read |
+//! | `listener` | the file of the socket for terminals, and who may connect to it |
+//! | `terminals` | the terminals that are attached, and the sink that brings them events |
+//! | `attached` | the other end: a terminal that is attached to a daemon |
+//!
+//! To terminals, messages go as lines of JSON through a local socket, if the configuration has it
+//! so. Nothing is computed while nobody looks, and nobody who looks ever holds up the daemon: a
+//! viewer that does not keep up misses messages.
+
+#[cfg(feature = "top")]
+mod attached;
+#[cfg(feature = "top")]
+mod listener;
+mod message;
+mod site;
+#[cfg(feature = "top")]
+mod terminals;
+
+#[cfg(feature = "top")]
+pub use attached::{Attached, News};
+#[cfg(feature = "top")]
+pub use listener::{Socket, check};
+pub use message::{About, Bands, Figures, Finding, Health, Label, Message, Pulse, SourceAbout, rounded};
+pub use site::{Site, Source};
+#[cfg(feature = "top")]
+pub use terminals::{TerminalSink, Terminals};
+
+/// Where a terminal looks for the daemon's socket unless something else is said: where the packages'
+/// service may have it.
+pub const DEFAULT_SOCKET: &str = "/run/earwitness/top.sock";
