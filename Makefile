@@ -18,6 +18,7 @@
 #   make cross               the daemon for aarch64, armv7 and arm (ARMv6), each run under qemu; TARGET=aarch64 for one of them
 #   make fuzz                a million damaged files for each reader; RUNS=1000000
 #   make book                the pages of docs/ as an HTML book, target/book
+#   make release             packages, tarballs, bills of materials and notes of a release; RELEASE_FLAGS=--dry-run
 #   make ablation            the effect of each ingredient of home-clips.toml, in a shorter form; needs the data sets in data/ or EARWITNESS_DATA
 
 SHELL := /bin/bash
@@ -48,7 +49,7 @@ export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 # The test of the page checks accessibility by it.
 export EARWITNESS_AXE ?= $(CACHE)/axe.min.js
 
-.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference release system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -58,7 +59,7 @@ demo: system-demo
 	@echo "== earwitness run: two JSON objects per event; what the scene contains: $(BUILD)/demo/scene.csv" >&2
 	$(BUILD)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
 
-test: lint tests test-firmware test-cross
+test: lint book tests test-firmware test-cross
 
 lint: system-test torch
 	@echo "== formatting and lints" >&2
@@ -66,6 +67,8 @@ lint: system-test torch
 	$(WITH_TORCH) cargo clippy --release --workspace --all-targets -- -D warnings
 	@echo "== the script that fetches recordings, on a package made here" >&2
 	scripts/test-get-sounds.sh
+	@echo "== the script that makes a release, without the long builds" >&2
+	scripts/test-release.sh
 	@echo "== the service has no more rights than it needs" >&2
 	systemd-analyze security --offline=true --threshold=$(MAX_EXPOSURE) --no-pager packaging/systemd/earwitness.service >/dev/null
 
@@ -101,6 +104,10 @@ cross:
 
 deb:
 	@CACHE="$(CACHE)" scripts/deb.sh $(ARCH)
+
+# Links of the notes lead to REPOSITORY=https://HOST/OWNER/NAME if that is given.
+release:
+	@CACHE="$(CACHE)" REPOSITORY="$(REPOSITORY)" scripts/release.sh $(RELEASE_FLAGS)
 
 test-deb:
 	@CACHE="$(CACHE)" scripts/test-deb.sh
