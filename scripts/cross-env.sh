@@ -9,6 +9,7 @@
 # `package_env NAME` is for this machine's own processor, too, and also sets:
 #   PROFILE_DIR  the folder of the program that packages contain
 #   EMULATOR     what runs it here: nothing, or the emulator (an array)
+# `check_glibc PROGRAM OBJDUMP` fails if the program needs a newer glibc than Debian 12 has.
 
 cross_env() {
     ZIG=
@@ -40,4 +41,16 @@ package_env() {
     cross_env "$1" || return 1
     EMULATOR=("$QEMU")
     PROFILE_DIR=${CARGO_TARGET_DIR:-target}/$TRIPLE/dist
+}
+
+# Debian 12 and the Raspberry Pi OS that is made of it.
+MAX_GLIBC=2.36
+
+check_glibc() {
+    local needs
+    needs=$("$2" -T "$1" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n1)
+    printf '== glibc: needs %s, may need %s\n' "${needs#GLIBC_}" "$MAX_GLIBC"
+    [ "$(printf '%s\n' "${needs#GLIBC_}" "$MAX_GLIBC" | sort -V | tail -n1)" = "$MAX_GLIBC" ] && return 0
+    printf '%s needs %s, which Debian 12 does not have: build it on Debian 12\n' "$1" "$needs"
+    return 1
 }
