@@ -16,7 +16,8 @@ cross_env() {
     case $1 in
     aarch64 | arm64) TRIPLE=aarch64-unknown-linux-gnu DEB_ARCH=arm64 GNU=aarch64-linux-gnu QEMU=qemu-aarch64-static CPU_ARCH= ;;
     armv7 | armhf) TRIPLE=armv7-unknown-linux-gnueabihf DEB_ARCH=armhf GNU=arm-linux-gnueabihf QEMU=qemu-arm-static CPU_ARCH=v7 ;;
-    # Pi Zero, Pi 1: of Debian's compiler the start-up code and libgcc are ARMv7, which would die there of an illegal instruction.
+    # Pi Zero, Pi 1: of Debian's compiler the start-up code and libgcc are ARMv7, which would die
+    # there of an illegal instruction.
     arm | armv6) TRIPLE=arm-unknown-linux-gnueabihf DEB_ARCH=armhf GNU=arm-linux-gnueabihf QEMU=qemu-arm-static CPU_ARCH=v6 ZIG=2.36 ;;
     *)
         echo "unknown target $1: expected aarch64, armv7 or arm" >&2

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Feeds the daemon's readers with damaged files (configuration, manifest, event, samples, recording, network) and both ends of the
-# microcontroller's link with damaged bytes. Usage: fuzz.sh [TARGET...]; all targets by default. A finding is written to artifacts/ beside
-# the targets, and the script fails.
-# From the environment: RUNS (1000000, for each target), CACHE (where the corpora grow), CARGO_TARGET_DIR (target).
+# Feeds the daemon's readers with damaged files (configuration, manifest, event, samples, recording,
+# network) and both ends of the microcontroller's link with damaged bytes. Usage: fuzz.sh
+# [TARGET...]; all targets by default. A finding is written to artifacts/ beside the targets, and
+# the script fails.
+# From the environment: RUNS (1000000, for each target), CACHE (where the corpora grow),
+# CARGO_TARGET_DIR (target).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,8 +13,8 @@ CARGO_FUZZ=0.13.2
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz
 cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/earwitness}
 export PATH="$cache/tools/bin:$PATH:$HOME/.cargo/bin"
-# Files in memory where there is such a folder. Where a damaged block was allocated is not told: it takes a third of the time, and a finding
-# can be run again.
+# Files in memory where there is such a folder. Where a damaged block was allocated is not told: it
+# takes a third of the time, and a finding can be run again.
 [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
 asan=malloc_context_size=0:detect_stack_use_after_return=0
 targets=("$@")
@@ -60,7 +62,8 @@ for target in "${targets[@]}"; do
     export CARGO_TARGET_DIR="$target_dir" ASAN_OPTIONS="$asan"
     case $target in
     reader | host) fuzz_dir=firmware-bridge/fuzz ;;
-    # Arithmetic is what these do: watching each comparison takes half of the time and finds nothing. Other flags, another folder.
+    # Arithmetic is what these do: watching each comparison takes half of the time and finds
+    # nothing. Other flags, another folder.
     network) options=(--no-trace-compares) CARGO_TARGET_DIR="$target_dir/arithmetic" ;;
     # Safe code with a sound network: it may panic, and that is what is looked for.
     raw) options=(--no-trace-compares --sanitizer none) CARGO_TARGET_DIR="$target_dir/safe" max_len=4096 ;;

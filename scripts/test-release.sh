@@ -30,7 +30,8 @@ commit() { git -C "$tree" add -A && git -C "$tree" -c user.name=test -c user.ema
 
 mkdir -p "$tree" "$work/bin"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory="$tree" 2>/dev/null || true
-# What the compiler and cargo-deb do takes many minutes: tests of packages are test-deb.sh and test-vm.sh.
+# What the compiler and cargo-deb do takes many minutes: tests of packages are test-deb.sh and
+# test-vm.sh.
 cat >"$work/bin/cargo" <<'SH'
 #!/usr/bin/env bash
 set -euo pipefail

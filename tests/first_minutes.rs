@@ -1,6 +1,6 @@
-//! Claim: `setup` makes a configuration that works out of what is there, with a terminal and without
-//! one, and `doctor` finds what is wrong and says what to do. Both with real sound, a real broker
-//! and a real terminal, and where there is neither microphone nor broker.
+//! Claim: `setup` makes a configuration that works out of what is there, with a terminal and
+//! without one, and `doctor` finds what is wrong and says what to do. Both with real sound, a real
+//! broker and a real terminal, and where there is neither microphone nor broker.
 
 #![allow(clippy::unwrap_used)]
 

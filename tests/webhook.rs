@@ -1,6 +1,6 @@
 //! Claim: events reach a real HTTP server at least once and in order, whatever the server and the
-//! daemon go through meanwhile, and a server that is away holds up nobody. Needs the Debian packages
-//! openssl and python3.
+//! daemon go through meanwhile, and a server that is away holds up nobody. Needs the Debian
+//! packages openssl and python3.
 
 #![allow(clippy::unwrap_used)]
 

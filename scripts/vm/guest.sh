@@ -1,6 +1,6 @@
 #!/bin/bash
-# What test-vm.sh has done in its virtual machine, as root: the package's service with microphones that come and go. To the kernel they
-# are real ones, on a USB bus: usb_microphone of the tests.
+# What test-vm.sh has done in its virtual machine, as root: the package's service with microphones
+# that come and go. To the kernel they are real ones, on a USB bus: usb_microphone of the tests.
 set -euo pipefail
 
 export SYSTEMD_COLORS=0 DEBIAN_FRONTEND=noninteractive
@@ -17,9 +17,11 @@ fail() {
     exit 1
 }
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
-# To QEMU's isa-debug-exit: after a sleep an emulated machine may neither restart nor switch itself off.
+# To QEMU's isa-debug-exit: after a sleep an emulated machine may neither restart nor switch itself
+# off.
 trap 'sleep 2; printf "\0" | dd of=/dev/port bs=1 seek=$((0x501)) status=none' EXIT
-# until_s LIMIT_S WHAT COMMAND...: waits until the command succeeds, and says how long that took; looking takes its time, too.
+# until_s LIMIT_S WHAT COMMAND...: waits until the command succeeds, and says how long that took;
+# looking takes its time, too.
 until_s() {
     local limit_s=$1 what=$2 start
     shift 2
@@ -50,7 +52,8 @@ retained() { [ "$(mosquitto_sub -t "earwitness/$1" -C 1 -W 2 --retained-only)" =
 # SOURCE KEY VALUE: whether the newest health message since the mark says so.
 health() { tail -n "+$LINE" "$MESSAGES" | grep "/$1/health " | tail -n 1 | grep -qE "\"$2\":$3[,}]"; }
 
-# microphone NAME SOCKET SERIAL: a USB microphone is plugged in, and is as healthy as /run/NAME.fault says.
+# microphone NAME SOCKET SERIAL: a USB microphone is plugged in, and is as healthy as
+# /run/NAME.fault says.
 microphone() {
     [ -e "/run/$1.fault" ] || : >"/run/$1.fault"
     nice -n -10 /mnt/usb_microphone "$2" "$3" /mnt/scene.wav "/run/$1.fault" &
