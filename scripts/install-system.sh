@@ -70,7 +70,7 @@ install_packages() {
         say "the lists of packages cannot be fetched (attempt $attempt of 3)"
         sleep 20
     done
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 install_rust() {
@@ -84,7 +84,9 @@ install_rust() {
         return 0
     fi
     say "installing Rust (rustup, minimal profile) for this user"
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal >&2
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal >&2 && return 0
+    say "Rust cannot be fetched from sh.rustup.rs, for the reason above: check the network, or install Rust $MIN_RUST or later in another way (Debian 12's own is older), and run this again"
+    exit 1
 }
 
 install_rust_parts() {

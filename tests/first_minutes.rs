@@ -123,6 +123,21 @@ fn a_faint_source_that_hums_and_one_that_clips_get_advice() {
 }
 
 #[test]
+fn a_muted_microphone_is_to_be_unmuted_and_not_to_be_plugged_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("ear.toml");
+    fs::write(&config, "[source]\ndevice = \"virtmic\"\n").unwrap();
+    let mut doctor = command(dir.path(), &["doctor", "--config", config.to_str().unwrap()]);
+    let alsa = AlsaConfig::unpaced(&[0.0; 480_000]);
+    alsa.configure(&mut doctor);
+    let output = run(&mut doctor);
+    assert_eq!(output.status.code(), Some(1), "{output:#?}");
+    let said = output.stdout.join("\n");
+    contains(&said, &["source         problem  ", "nothing but zeros", "unmute it: `alsamixer`, key F4"]);
+    assert!(!said.contains("plug a microphone in"), "{said}");
+}
+
+#[test]
 fn where_nothing_is_there_it_says_so_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("ear.toml");
