@@ -35,7 +35,7 @@ until_s() {
 property() { systemctl show --value --property "$1" "$UNIT"; }
 active() { [ "$(property ActiveState)" = active ]; }
 status_says() { [[ $(property StatusText) == *"$1"* ]]; }
-same_process() { [ "$(property MainPID)" = "$1" ] || fail "systemd has started the daemon anew"; }
+same_process() { [ "$(property MainPID)" = "$1" ] || fail "systemd has restarted the daemon"; }
 another_process() { active && [ "$(property MainPID)" != "$1" ]; }
 # What the journal has had since the mark, and whether a line of it is like this.
 journal() { journalctl --unit "$UNIT" --since "@$SINCE" --output cat; }
@@ -202,11 +202,11 @@ same_process "$pid"
 cp /run/mine.toml "$CONFIG"
 systemctl reload "$UNIT"
 
-say "the daemon hangs: the watchdog has it started anew"
+say "the daemon hangs: the watchdog has it restarted"
 mark
 systemctl kill --signal STOP "$UNIT"
 until_s 60 "another process" another_process "$pid"
-journal | grep -qi watchdog || fail "it was not the watchdog"
+journal | grep -qi watchdog || fail "it was not restarted by the watchdog"
 until_s 20 "kitchen is online" retained kitchen/status online
 
 say "killed in the middle of a sound: nothing sticks"

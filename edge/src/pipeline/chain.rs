@@ -1,5 +1,5 @@
 //! The stages of recognition in a row: samples and gaps at the source's rate enter, onsets and
-//! offsets leave. A source that computes its log-mel frames itself enters behind the front end.
+//! offsets leave. A source that computes its log-mel frames itself enters after the front end.
 //!
 //! Runs on the worker thread, or on any other: it starts none and does no I/O. What it puts out
 //! depends on the samples and gaps alone, never on their division into blocks nor on when they
@@ -9,7 +9,7 @@
 //!
 //! A stream's time is its sample count over its rate. Frame `j` of the logits covers the log-mel
 //! frames from `pulse_frames * j`, so its receptive field begins `j * pulse_frames * hop_length`
-//! samples at the model's rate behind the point where the chain was started or, by a long gap,
+//! samples at the model's rate after the point where the chain was started or, by a long gap,
 //! restarted; that point is known exactly as a sample number at the source's rate.
 //!
 //! # Real-time
@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::live::Feed;
 use crate::status::Status;
 
-/// A gap up to this long is bridged by silence; behind a longer one recognition starts afresh.
+/// A gap up to this long is bridged by silence; after a longer one recognition starts again.
 /// Seconds.
 const MAX_BRIDGED_S: u64 = 2;
 
@@ -72,7 +72,7 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// Samples of silence, at the model's rate, behind which the last sound has left the network
+    /// Samples of silence, at the model's rate, after which the last sound has left the network
     /// and the longest window.
     fn n_flush(&self, rules: &Rules) -> usize {
         let n_frames = self.receptive_field_frames + (rules.longest_window() + 1) * self.pulse_frames;
@@ -128,8 +128,8 @@ impl Chain {
         })
     }
 
-    /// From now on `observer` is told of every output of the network, also of those that come at
-    /// the end of the stream.
+    /// From now on `observer` gets every output of the network, also those at the end of the
+    /// stream.
     pub fn observe(&mut self, observer: Observer) {
         self.recogniser.observe(observer);
     }
@@ -181,7 +181,7 @@ impl Chain {
     }
 
     /// Takes the next log-mel frames, `(n_frames, n_mels)`, row-major, before the normalisation;
-    /// each stands for a hop. Returns the mean square of the sound that they tell of.
+    /// each stands for a hop. Returns the mean square of their sound.
     ///
     /// # Errors
     ///
@@ -266,7 +266,7 @@ impl Chain {
         result
     }
 
-    /// Ends the stream: decides on its last sounds, with silence behind them, and closes the open
+    /// Ends the stream: decides on its last sounds, with silence after them, and closes the open
     /// events. No event reaches beyond the end. What is pushed afterwards continues the stream's
     /// time, but is heard as the beginning of a new stream.
     ///
