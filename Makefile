@@ -4,21 +4,33 @@
 #   make demo SOURCE=mic     the same daemon on the default microphone
 #   make test                lints and tests everything, as CI does; fetches 3 GB of PyTorch
 #   make bench               latency of each stage and of the whole chain
-#   make bench-instructions  instructions of each stage beside the committed ones, the same on a busy machine; WRITE=1 commits them
-#   make bench-training      training throughput compared with plain PyTorch; BENCH_FLAGS="--width 64 --batch 128", --help for more
-#   make bench-peers         the streaming network compared with other engines; BENCH_FLAGS="--quick", --help for more
-#   make ced                 fetches CED-tiny, a network that the trainer learns from (7 MB, Apache-2.0)
-#   make axe                 fetches axe-core, by which the tests check that the page is accessible (npm, 0.5 MB, MPL-2.0)
-#   make home-large          puts models/home-large together from CED-tiny and a head: for a mini PC or a Jetson
+#   make bench-instructions  instructions of each stage beside the committed ones, the same on a
+#                            busy machine; WRITE=1 commits them
+#   make bench-training      training throughput compared with plain PyTorch;
+#                            BENCH_FLAGS="--width 64 --batch 128", --help for more
+#   make bench-peers         the streaming network compared with other engines;
+#                            BENCH_FLAGS="--quick", --help for more
+#   make ced                 fetches CED-tiny, a network that the trainer learns from (7 MB,
+#                            Apache-2.0)
+#   make axe                 fetches axe-core, by which the tests check that the page is accessible
+#                            (npm, 0.5 MB, MPL-2.0)
+#   make home-large          puts models/home-large together from CED-tiny and a head: for a mini PC
+#                            or a Jetson
 #   make trainer             builds the trainer, target/release/earwitness-train
-#   make soak                gives the daemon and its broker a day of sound with faults of all kinds; HOURS=24
+#   make soak                gives the daemon and its broker a day of sound with faults of all
+#                            kinds; HOURS=24
 #   make deb                 the Debian package, for this machine or with ARCH=arm64 or armhf
 #   make test-deb            installs the package into a small Debian and uses it there; needs root
-#   make test-vm             installs the package into a virtual machine with systemd and USB microphones that fail; needs root
-#   make cross               the daemon for aarch64, armv7 and arm (ARMv6), each run under qemu; TARGET=aarch64 for one of them
+#   make test-vm             installs the package into a virtual machine with systemd and USB
+#                            microphones that fail; needs root
+#   make cross               the daemon for aarch64, armv7 and arm (ARMv6), each run under qemu;
+#                            TARGET=aarch64 for one of them
 #   make fuzz                a million damaged files for each reader; RUNS=1000000
 #   make book                the pages of docs/ as an HTML book, target/book
-#   make ablation            the effect of each ingredient of home-clips.toml, in a shorter form; needs the data sets in data/ or EARWITNESS_DATA
+#   make release             packages, tarballs, bills of materials and notes of a release;
+#                            RELEASE_FLAGS=--dry-run
+#   make ablation            the effect of each ingredient of home-clips.toml, in a shorter form;
+#                            needs the data sets in data/ or EARWITNESS_DATA
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -48,7 +60,7 @@ export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 # The test of the page checks accessibility by it.
 export EARWITNESS_AXE ?= $(CACHE)/axe.min.js
 
-.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference system-demo system-test torch
+.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference release system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -58,14 +70,17 @@ demo: system-demo
 	@echo "== earwitness run: two JSON objects per event; what the scene contains: $(BUILD)/demo/scene.csv" >&2
 	$(BUILD)/release/earwitness run --model $(MODEL) --source $(SOURCE) $(RUN_FLAGS)
 
-test: lint tests test-firmware test-cross
+test: lint book tests test-firmware test-cross
 
 lint: system-test torch
 	@echo "== formatting and lints" >&2
 	cargo fmt --check
+	scripts/check-comments.py
 	$(WITH_TORCH) cargo clippy --release --workspace --all-targets -- -D warnings
 	@echo "== the script that fetches recordings, on a package made here" >&2
 	scripts/test-get-sounds.sh
+	@echo "== the script that makes a release, without the long builds" >&2
+	scripts/test-release.sh
 	@echo "== the service has no more rights than it needs" >&2
 	systemd-analyze security --offline=true --threshold=$(MAX_EXPOSURE) --no-pager packaging/systemd/earwitness.service >/dev/null
 
@@ -76,6 +91,7 @@ tests: system-test torch reference ced axe
 	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" \
 		EARWITNESS_REFERENCE_PYTHON="$(REFERENCE_VENV)/bin/python" cargo test --release --workspace
 
+# The larger limit is for the features' tables and transform.
 test-firmware: system-test
 	@echo "== the firmware bridge builds without std for Cortex-M4, Cortex-M0+ and RISC-V" >&2
 	for target in thumbv7em-none-eabihf thumbv6m-none-eabi riscv32imc-unknown-none-elf; do \
@@ -87,7 +103,7 @@ test-firmware: system-test
 	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo build --release --no-default-features --bin node
 	scripts/firmware-size.sh $(BUILD)/firmware/thumbv7em-none-eabihf/release/node 32768
 	cd firmware-bridge/firmware/mps2-an386 && $(FIRMWARE) cargo build --release
-	scripts/firmware-size.sh $(BUILD)/firmware/thumbv7em-none-eabihf/release/node 40960 # with the features' tables and transform
+	scripts/firmware-size.sh $(BUILD)/firmware/thumbv7em-none-eabihf/release/node 40960
 	cd firmware-bridge/firmware/pico && $(FIRMWARE) cargo clippy --release -- -D warnings
 	cd firmware-bridge/firmware/pico && $(FIRMWARE) cargo build --release
 	scripts/firmware-size.sh $(BUILD)/firmware/thumbv6m-none-eabi/release/pico 32768
@@ -101,6 +117,10 @@ cross:
 
 deb:
 	@CACHE="$(CACHE)" scripts/deb.sh $(ARCH)
+
+# Links of the notes lead to REPOSITORY=https://HOST/OWNER/NAME if that is given.
+release:
+	@CACHE="$(CACHE)" REPOSITORY="$(REPOSITORY)" scripts/release.sh $(RELEASE_FLAGS)
 
 test-deb:
 	@CACHE="$(CACHE)" scripts/test-deb.sh
@@ -129,7 +149,8 @@ soak: system-test
 fuzz:
 	@CACHE="$(CACHE)" RUNS=$(or $(RUNS),1000000) scripts/fuzz.sh
 
-# Links that leave docs/ lead to the files of this clone, or with REPOSITORY=https://HOST/OWNER/NAME/blob/main to the forge.
+# Links that leave docs/ lead to the files of this clone, or with
+# REPOSITORY=https://HOST/OWNER/NAME/blob/main to the forge.
 book: system-demo
 	@scripts/book.sh $(BUILD)/book "$(REPOSITORY)"
 

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# A private certificate authority and what it certifies. Usage: make-certificates.sh DIR BROKER NAME...
+# A private certificate authority and what it certifies. Usage: make-certificates.sh DIR BROKER
+# NAME...
 #   DIR     where the files go; what is there already stays, so that devices can be added later
-#   BROKER  the broker's names and addresses as its clients use them, with commas: mqtt.home.example,192.168.1.10
+#   BROKER  the broker's names and addresses as its clients use them, with commas:
+#           mqtt.home.example,192.168.1.10
 #   NAME    devices and readers; it becomes the common name, by which the broker knows who is who
-# Makes DIR/ca.pem and ca.key (keep the key off the broker and off the devices), broker.pem and broker.key, NAME.pem and NAME.key.
+# Makes DIR/ca.pem and ca.key (keep the key off the broker and off the devices), broker.pem and
+# broker.key, NAME.pem and NAME.key.
 # From the environment: DAYS, how long certificates of brokers and devices are valid (3650).
 set -euo pipefail
 

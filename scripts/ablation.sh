@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What each ingredient of the network of clips (home-clips.toml) brings: the same network trained without and with it, in a shorter
-# form. Usage: ablation.sh [OUT]; FOLDS, FEW, EPOCHS, SEED, THREADS, CACHE_DIR and EARWITNESS_DATA from the environment. What is finished
-# is not done again. Needs `make trainer`.
+# What each ingredient of the network of clips (home-clips.toml) brings: the same network trained
+# without and with it, in a shorter form. Usage: ablation.sh [OUT]; FOLDS, FEW, EPOCHS, SEED,
+# THREADS, CACHE_DIR and EARWITNESS_DATA from the environment. What is finished is not done again.
+# Needs `make trainer`.
 set -euo pipefail
 
 out=${1:-runs/ablation}
@@ -37,8 +38,9 @@ row plain "${folds[*]}" --without teacher --without distill "${no_augmentation[@
 row augmented "${folds[*]}" --without teacher --without distill
 row mn04 "${folds[*]}"
 
-# The SlowFast teacher of a fold: the whole published recipe, whose end leaves each stage's logits of the training clips; stage 1 teaches.
-# Of fresh weights, so that it has heard nothing of the fold.
+# The SlowFast teacher of a fold: the whole published recipe, whose end leaves each stage's logits
+# of the training clips; stage 1 teaches. Of fresh weights, so that it has heard nothing of the
+# fold.
 for fold in "${few[@]}"; do
     "$train" fit "$recipes/kitchen20-slowfast.toml" --fold "$fold" "${common[@]}" --out "$slowfast/official-$fold"
 done

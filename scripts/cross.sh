@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds the daemon for another processor without a container engine, and checks the binary: it needs no newer glibc than Debian 12's,
-# and under qemu it reports the same events on the demo's scene as this machine's own. Usage: cross.sh aarch64|armv7|arm
-# From the environment: PROFILE (dist), SEED (1), CARGO_TARGET_DIR (target), CACHE (where Zig and cargo-zigbuild are installed), BUILD_ONLY=1
-# to check nothing, BUILD_STD=1 to compile Rust's library, too (component rust-src), for a rustup that has none for the target.
+# Builds the daemon for another processor without a container engine, and checks the binary: it
+# needs no newer glibc than that of Debian 12, and under qemu it reports the same events on the
+# demo's scene as this machine's own. Usage: cross.sh aarch64|armv7|arm
+# From the environment: PROFILE (dist), SEED (1), CARGO_TARGET_DIR (target), CACHE (where Zig and
+# cargo-zigbuild are installed), BUILD_ONLY=1 to check nothing, BUILD_STD=1 to compile Rust's
+# library, too (component rust-src), for a rustup that has none for the target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Debian 12 and the Raspberry Pi OS that is made of it.
-MAX_GLIBC=2.36
 # Largest size of a stripped binary.
 MAX_BYTES=20000000
 CARGO_ZIGBUILD=0.24.1
@@ -41,9 +41,7 @@ else
 fi
 [ -z "${BUILD_ONLY:-}" ] || exit 0
 
-needs=$("$GNU-objdump" -T "$binary" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n1)
-say "glibc: needs ${needs#GLIBC_}, may need $MAX_GLIBC"
-[ "$(printf '%s\n' "${needs#GLIBC_}" "$MAX_GLIBC" | sort -V | tail -n1)" = "$MAX_GLIBC" ] || fail "$binary needs $needs"
+check_glibc "$binary" "$GNU-objdump" >&2
 
 bytes=$(stat -c %s "$binary")
 say "size: $bytes bytes, may have $MAX_BYTES"

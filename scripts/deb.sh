@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the Debian package. Usage: deb.sh [amd64|arm64|armhf] [CARGO-DEB-OPTION...]; this machine's own architecture by default.
-# Only its name is written to standard output. From the environment: CACHE (where cargo-deb is installed if it is missing),
-# CARGO_TARGET_DIR (target), NO_BUILD=1 to use the existing binary.
+# Builds the Debian package and writes only its name to standard output.
+# Usage: deb.sh [amd64|arm64|armhf] [CARGO-DEB-OPTION...]; default: this machine's own architecture.
+# From the environment: CACHE (where cargo-deb is installed if it is missing), CARGO_TARGET_DIR
+# (target), NO_BUILD=1 to use the existing binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,17 +21,9 @@ say() { printf '== %s\n' "$*" >&2; }
 scripts/install-system.sh deb
 scripts/install-cargo-tool.sh cargo-deb "$CARGO_DEB" "$tools"
 
+package_env "$arch"
 for_target=()
-emulator=()
-if [ "$arch" = "$own" ]; then
-    TRIPLE=$(rustc -vV | sed -n 's/^host: //p')
-    profile_dir=$target_dir/dist
-else
-    cross_env "$arch"
-    for_target=(--target "$TRIPLE")
-    emulator=("$QEMU")
-    profile_dir=$target_dir/$TRIPLE/dist
-fi
+[ "$arch" = "$own" ] || for_target=(--target "$TRIPLE")
 if [ -z "${NO_BUILD:-}" ]; then
     if [ "$arch" = "$own" ]; then
         say "building the daemon for $arch (the first time takes many minutes: the inference engine is large)"
@@ -39,13 +32,7 @@ if [ -z "${NO_BUILD:-}" ]; then
         BUILD_ONLY=1 scripts/cross.sh "$arch" >&2
     fi
 fi
-
-say "writing manual, completions and licences"
-package=$profile_dir/package
-rm -rf "$package"
-"${emulator[@]}" "$profile_dir/earwitness" generate "$package"
-gzip -9n "$package"/*.1
-python3 scripts/third-party.py "$TRIPLE" | gzip -9n >"$package/third-party.txt.gz"
+scripts/package-files.sh "$arch"
 
 say "packing"
 cargo-deb deb --quiet --no-build --no-strip -p edge --profile dist "${for_target[@]}" --output "$target_dir/debian/" "$@" >&2

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# How much flash and memory a board's program takes; fails above a limit of flash, the emulated board's clip not counted.
+# How much flash and memory a board's program takes; fails above a limit of flash, the emulated
+# board's clip not counted.
 # Usage: firmware-size.sh PROGRAM MAX_FLASH_BYTES
 set -euo pipefail
 

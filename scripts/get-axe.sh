@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Brings axe-core, which checks whether a page can be used by everybody, as DIR/axe.min.js: the npm package of that name, of which nothing
-# is run outside the browser. Does nothing if the file is there and intact. Usage: get-axe.sh DIR
+# Brings axe-core, which checks whether a page can be used by everybody, as DIR/axe.min.js: the npm
+# package of that name, of which nothing is run outside the browser. Does nothing if the file is
+# there and intact. Usage: get-axe.sh DIR
 set -euo pipefail
 
 VERSION=4.11.0

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Brings CED-tiny, the network that the trainer learns from, as DIR/ced-tiny.onnx: it lies in the crate `soundevents`, which cargo fetches
-# by name from wherever this machine has its crates. Does nothing if the file is there and intact. Usage: get-ced.sh DIR
+# Brings CED-tiny, the network that the trainer learns from, as DIR/ced-tiny.onnx: it lies in the
+# crate `soundevents`, which cargo fetches by name from wherever this machine has its crates. Does
+# nothing if the file is there and intact. Usage: get-ced.sh DIR
 set -euo pipefail
 
 CRATE=soundevents

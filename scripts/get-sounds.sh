@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Fetches recordings of the world from Debian's packages, by name: speech, music and things, to train on or to test with. Needs apt-get
-# (elsewhere than on Debian: the .deb files in DIR/debs, from any mirror), dpkg-deb or ar, and ffmpeg, which makes Vorbis of Opus and G.722.
+# Fetches recordings of the world from Debian's packages, by name: speech, music and things, to
+# train on or to test with. Needs apt-get (elsewhere than on Debian: the .deb files in DIR/debs,
+# from any mirror), dpkg-deb or ar, and ffmpeg, which makes Vorbis of Opus and G.722.
 # Usage: get-sounds.sh [--list] [--validation | --test] DIR
 #   --list        what would be fetched, with sizes and licences; fetches nothing
 #   --validation  the packages that thresholds are chosen on, in place of those for training
 #   --test        the packages reserved for testing; never train on them
-#   DIR           gets KIND/PACKAGE/FILE, sources.csv and debs/ (which may be removed afterwards); what is there and intact is not fetched again
+#   DIR           gets KIND/PACKAGE/FILE, sources.csv and debs/ (which may be removed afterwards);
+#                 what is there and intact is not fetched again
 # From the environment: EARWITNESS_SOUNDS_TABLE (sounds.tsv beside this script), whose columns are
-#   package, version, sha256 and size (of the .deb, in bytes), use (train, validation, test), kind (speech, music, things), paths, files, hours, licence
-#   `paths` is an extended regular expression for the path below usr/share; a recording belongs to the first line of its package that fits,
+#   package, version, sha256 and size (of the .deb, in bytes), use (train, validation, test), kind
+#   (speech, music, things), paths, files, hours, licence
+#   `paths` is an extended regular expression for the path below usr/share; a recording belongs to
+#   the first line of its package that fits,
 #   and is left out if that line's kind is `-`.
 set -euo pipefail
 
@@ -26,7 +30,8 @@ fail() {
 lines() { awk -F'\t' -v use="$use" '$1 !~ /^#/ && $5 == use && $6 != "-"' "$table"; }
 # Kind and paths of each of a package's lines.
 rules_of() { awk -F'\t' -v OFS='\t' -v use="$use" -v name="$1" '$5 == use && $1 == name { print $6, $7 }' "$table"; }
-# Tab-separated lines with a head, as columns as wide as they have to be. The columns that RIGHT numbers are set to the right.
+# Tab-separated lines with a head, as columns as wide as they have to be. The columns that RIGHT
+# numbers are set to the right.
 aligned() {
     awk -F'\t' -v right=" $1 " '
         { for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) } if (NF > n) n = NF }
@@ -107,8 +112,8 @@ unpack() {
     fi
 }
 
-# The recordings of a package from the unpacked $tree to their places. Writes the sums of what it placed to $sums, counts those it had to
-# leave in $n_left.
+# The recordings of a package from the unpacked $tree to their places. Writes the sums of what it
+# placed to $sums, counts those it had to leave in $n_left.
 place() {
     local package=$1 path name kind paths line source target
     n_left=0

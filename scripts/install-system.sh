@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine lacks. Usage: install-system.sh PURPOSE
 #   demo      a C compiler, ALSA's headers, Rust
-#   test      also a broker, Chromium, npm, a virtual microphone, a camera's RTSP server and ffmpeg, cmake (for the trainer's HDF5), Python's venv, systemd's checks of units, an
+#   test      also a broker, Chromium, npm, a virtual microphone, a camera's RTSP server and ffmpeg,
+#             cmake (for the trainer's HDF5), Python's venv, systemd's checks of units, an
 #             emulator of Arm boards, valgrind, and the targets of the firmware crates
 #   deb       what demo installs, and what finds out which packages a binary needs
 #   test-deb  also what unpacks a small Debian to install into, and Debian's checks of packages
@@ -61,14 +62,15 @@ install_packages() {
         say "adding Debian's architecture $DEB_ARCH, for its ALSA"
         "${as_root[@]}" dpkg --add-architecture "$DEB_ARCH"
     fi
-    # A mirror that is just being renewed is whole again a little later; and often an old list will do.
+    # A mirror that is just being renewed is whole again a little later; and often an old list will
+    # do.
     local attempt
     for attempt in 1 2 3; do
         "${as_root[@]}" apt-get update -qq && break
         say "the lists of packages cannot be fetched (attempt $attempt of 3)"
         sleep 20
     done
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 install_rust() {
@@ -82,7 +84,9 @@ install_rust() {
         return 0
     fi
     say "installing Rust (rustup, minimal profile) for this user"
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal >&2
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal >&2 && return 0
+    say "Rust cannot be fetched from sh.rustup.rs, for the reason above: check the network, or install Rust $MIN_RUST or later in another way (Debian 12's own is older), and run this again"
+    exit 1
 }
 
 install_rust_parts() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a virtual environment with what REQUIREMENTS lists. Usage: install-venv.sh DIR REQUIREMENTS WHAT
+# Makes a virtual environment with what REQUIREMENTS lists. Usage: install-venv.sh DIR REQUIREMENTS
+# WHAT
 #   WHAT  how to call it in the line that says what is being installed
 set -euo pipefail
 
@@ -7,7 +8,8 @@ usage='usage: install-venv.sh DIR REQUIREMENTS WHAT'
 dir=${1:?$usage}
 requirements=${2:?$usage}
 what=${3:?$usage}
-# The environment is complete only if this copy of its requirements was written after the installation.
+# The environment is complete only if this copy of its requirements was written after the
+# installation.
 stamp=$dir/installed-requirements.txt
 
 cmp -s "$requirements" "$stamp" && exit 0

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Packs a package once more as a later version, whose example of a configuration is another, too. Usage: later-deb.sh DEB LATER
+# Packs a package once more as a later version, whose example of a configuration is another, too.
+# Usage: later-deb.sh DEB LATER
 set -euo pipefail
 
 usage='usage: later-deb.sh DEB LATER'

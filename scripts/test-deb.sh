@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Installs the package into a small Debian of its own (a folder, by debootstrap) and uses it there: the daemon runs as the service's
-# user and reports events, and an upgrade keeps the configuration. Nothing is installed on this machine but tools. Needs root.
-# Usage: test-deb.sh. From the environment: NO_BUILD=1 to use the existing binary, SUITE (bookworm), and as of scripts/deb.sh.
+# Installs the package into a small Debian of its own (a folder, by debootstrap) and uses it there:
+# the daemon runs as the service's user and reports events, and an upgrade keeps the configuration.
+# Nothing is installed on this machine but tools. Needs root.
+# Usage: test-deb.sh. From the environment: NO_BUILD=1 to use the existing binary, SUITE (bookworm),
+# and as of scripts/deb.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

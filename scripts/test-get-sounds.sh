@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fetches sounds from a package made here, without network: what get-sounds.sh places, skips, refuses. Usage: test-get-sounds.sh
+# Fetches sounds from a package made here, without network: what get-sounds.sh places, skips,
+# refuses. Usage: test-get-sounds.sh
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Installs the package into a virtual machine and has systemd run it there, with microphones on a (virtual) USB bus, a broker, a stopped
-# process and a night's sleep: what vm/guest.sh says. Nothing is installed on this machine but tools. Needs root; takes some minutes,
-# with hardware virtualisation (/dev/kvm) or, slower, without.
-# Usage: test-vm.sh. From the environment: NO_BUILD=1 to take the binary that is there, SUITE (bookworm), and as of scripts/deb.sh.
+# Installs the package into a virtual machine and has systemd run it there, with microphones on a
+# (virtual) USB bus, a broker, a stopped process and a night's sleep: what vm/guest.sh says. Nothing
+# is installed on this machine but tools. Needs root; takes some minutes, with hardware
+# virtualisation (/dev/kvm) or, slower, without.
+# Usage: test-vm.sh. From the environment: NO_BUILD=1 to take the binary that is there, SUITE
+# (bookworm), and as of scripts/deb.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +32,8 @@ scripts/install-system.sh test-vm
 deb=$(scripts/deb.sh | tail -n1)
 cargo build --quiet --release -p sounds -p tests --bin make-scene --bin usb_microphone
 
-# The machine's disk is kept: it takes some minutes and a download. What a run writes to it is thrown away.
+# The machine's disk is kept: it takes some minutes and a download. What a run writes to it is
+# thrown away.
 if [ ! -f "$cache/disk.img" ]; then
     say "unpacking a Debian ($SUITE) with a kernel"
     root=$work/root
@@ -51,7 +54,8 @@ StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/ttyS1
 TimeoutStartSec=infinity
-# With -no-reboot that ends the emulator; after a sleep the power cannot be switched off in all of them.
+# With -no-reboot that ends the emulator; after a sleep the power cannot be switched off in all of
+# them.
 SuccessAction=reboot-force
 FailureAction=reboot-force
 
@@ -78,14 +82,16 @@ cp -r tests/fixtures/tiny "$payload/"
 "$target_dir/release/make-scene" --seed 1 --out "$payload/scene.wav" --truth "$work/scene.csv"
 mke2fs -q -t ext4 -d "$payload" "$work/payload.img" 256M
 
-# Emulated, the machine's time is what its processor has done, two nanoseconds an instruction, and what it waits for is there at once:
-# then it is never too slow for a microphone, however busy this machine is. Wide vectors cost more than they bring there.
+# Emulated, the machine's time is what its processor has done, two nanoseconds an instruction, and
+# what it waits for is there at once: then it is never too slow for a microphone, however busy this
+# machine is. Wide vectors cost more than they bring there.
 machine=(-accel tcg -cpu Nehalem -smp 1 -icount shift=1,sleep=off)
 if [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
     machine=(-accel kvm -cpu host -smp 2)
 fi
 say "starting the machine (${machine[*]})"
-# Two serial ports: the kernel's console, and what the test says. A byte to the exit device ends the emulator, with an odd status.
+# Two serial ports: the kernel's console, and what the test says. A byte to the exit device ends the
+# emulator, with an odd status.
 timeout "$LIMIT_S" qemu-system-x86_64 -machine q35 "${machine[@]}" -m 1G -nodefaults -display none -no-reboot -device isa-debug-exit \
     -kernel "$cache/vmlinuz" -initrd "$cache/initrd" -append "root=/dev/vda rw console=ttyS0 quiet panic=-1" \
     -drive "file=$cache/disk.img,format=raw,if=virtio,snapshot=on" -drive "file=$work/payload.img,format=raw,if=virtio,readonly=on" \

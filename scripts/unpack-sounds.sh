@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Takes the sounds out of a game's archive. Usage: unpack-sounds.sh ARCHIVE DIR
-#   *.cat  OpenTTD: (offset, size) of each sound, little-endian, the top bit of the first offset set; there: name and RIFF
-#   *.ocg  OpenClonk: gzip with two bytes changed; a group is 204 bytes of head, 316 bytes an entry, then the files, some groups themselves
+#   *.cat  OpenTTD: (offset, size) of each sound, little-endian, the top bit of the first offset
+#          set; there: name and RIFF
+#   *.ocg  OpenClonk: gzip with two bytes changed; a group is 204 bytes of head, 316 bytes an entry,
+#          then the files, some groups themselves
 set -euo pipefail
 
 usage='usage: unpack-sounds.sh ARCHIVE DIR'
@@ -16,7 +18,8 @@ fail() {
     printf 'unpack-sounds.sh: %s\n' "$*" >&2
     exit 1
 }
-# The numbers of COUNT bytes from OFFSET of FILE on, of the TYPE that od names so: u1 a byte, u4 four bytes, little-endian.
+# The numbers of COUNT bytes from OFFSET of FILE on, of the TYPE that od names so: u1 a byte, u4
+# four bytes, little-endian.
 numbers() { od --address-radix=n --endian=little --output-duplicates --format="$4" --skip-bytes="$2" --read-bytes="$3" "$1"; }
 # COUNT bytes of FILE from OFFSET on.
 part() { tail -c +$(($2 + 1)) "$1" 2>/dev/null | head -c "$3" || true; }
@@ -38,7 +41,8 @@ unpack_cat() {
 # The sounds of the group at OFFSET of the file $plain, into a folder.
 unpack_group() {
     local at=$1 into=$2 count entry name fields i
-    # The head is scrambled: each byte by a key, and the first and the third of every three change places.
+    # The head is scrambled: each byte by a key, and the first and the third of every three change
+    # places.
     read -r -a count < <(numbers "$plain" $((at + 36)) 3 u1)
     count=$(((count[2] ^ GROUP_KEY) + 256 * (count[1] ^ GROUP_KEY)))
     mkdir -p "$into"

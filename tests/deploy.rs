@@ -1,5 +1,5 @@
 //! Claim: the files in `deploy/` work as they are: a broker that takes them admits devices by their
-//! certificates, holds each to its own topics, and hands on to a central one. Only addresses, ports
+//! certificates, holds each to its own topics, and forwards to a central one. Only addresses, ports
 //! and folders are replaced. Needs the Debian packages mosquitto, mosquitto-clients and openssl.
 
 #![allow(clippy::unwrap_used)]

@@ -1,6 +1,6 @@
-//! Claim: `setup` makes a configuration that works out of what is there, with a terminal and without
-//! one, and `doctor` finds what is wrong and says what to do. Both with real sound, a real broker
-//! and a real terminal, and where there is neither microphone nor broker.
+//! Claim: `setup` makes a configuration that works out of what is there, with a terminal and
+//! without one, and `doctor` finds what is wrong and says what to do. Both with real sound, a real
+//! broker and a real terminal, and where there is neither microphone nor broker.
 
 #![allow(clippy::unwrap_used)]
 
@@ -125,6 +125,21 @@ fn a_faint_source_that_hums_and_one_that_clips_get_advice() {
     let said = try_out(&|t| 3.0 * noise(t));
     contains(&said, &["turn the source's own gain down"]);
     assert!(read(&out)["source"].get("gain_db").is_none());
+}
+
+#[test]
+fn a_muted_microphone_is_to_be_unmuted_and_not_to_be_plugged_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("ear.toml");
+    fs::write(&config, "[source]\ndevice = \"virtmic\"\n").unwrap();
+    let mut doctor = command(dir.path(), &["doctor", "--config", config.to_str().unwrap()]);
+    let alsa = AlsaConfig::unpaced(&[0.0; 480_000]);
+    alsa.configure(&mut doctor);
+    let output = run(&mut doctor);
+    assert_eq!(output.status.code(), Some(1), "{output:#?}");
+    let said = output.stdout.join("\n");
+    contains(&said, &["source         problem  ", "nothing but zeros", "unmute it: `alsamixer`, key F4"]);
+    assert!(!said.contains("plug a microphone in"), "{said}");
 }
 
 #[test]

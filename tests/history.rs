@@ -1,5 +1,5 @@
-//! Claim: `earwitness events` shows what the journal has, whether a daemon writes to it or not, as a
-//! table, as JSON and as CSV; and what cannot be shown is said in one sentence.
+//! Claim: `earwitness events` shows what the journal has, whether a daemon writes to it or not, as
+//! a table, as JSON and as CSV; and what cannot be shown is said in one sentence.
 
 #![allow(clippy::unwrap_used)]
 

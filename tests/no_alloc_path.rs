@@ -1,4 +1,5 @@
-//! Claim: the audio callback's path, and the worker's own stages, do not allocate after construction.
+//! Claim: the audio callback's path, and the worker's own stages, do not allocate after
+//! construction.
 
 #![allow(clippy::unwrap_used)]
 

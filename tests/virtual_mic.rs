@@ -281,8 +281,8 @@ fn final_status(stderr: &[String]) -> Value {
 
 #[test]
 fn devices_says_what_a_microphone_brings() {
-    // Noise, which lacks no frequencies, and more of it than is listened to: what repeats every second
-    // hums.
+    // Noise, which lacks no frequencies, and more of it than is listened to: what repeats every
+    // second hums.
     let noise = |n: u32| {
         let state = n.wrapping_mul(2_654_435_761).wrapping_add(12_345);
         let state = (state ^ state >> 15).wrapping_mul(2_246_822_519);

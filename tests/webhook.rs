@@ -1,6 +1,6 @@
 //! Claim: events reach a real HTTP server at least once and in order, whatever the server and the
-//! daemon go through meanwhile, and a server that is away holds up nobody. Needs the Debian packages
-//! openssl and python3.
+//! daemon go through meanwhile, and a server that is away holds up nobody. Needs the Debian
+//! packages openssl and python3.
 
 #![allow(clippy::unwrap_used)]
 
@@ -163,7 +163,7 @@ fn a_daemon_that_is_killed_posts_everything_that_it_has_printed() {
     assert!(daemon.finish(10 * SECOND).status.success());
 }
 
-/// An authority of one's own in `ca.pem`, a certificate for 127.0.0.1 that it has signed in
+/// A private authority in `ca.pem`, a certificate for 127.0.0.1 that it has signed in
 /// `signed.pem`, and one of nobody else's in `usual.pem`, for another name, as people make them.
 fn certificates(dir: &Path) {
     let run = |args: &str| openssl(dir, &args.split(' ').collect::<Vec<_>>());

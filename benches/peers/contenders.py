@@ -18,7 +18,7 @@ from frontend import LogMel
 from log import say
 from model import Model
 
-# The sound that an engine without state hears anew for each decision.
+# The sound that an engine without state computes again for each decision.
 PATCH_SECONDS = 2.0
 
 

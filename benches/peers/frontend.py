@@ -6,7 +6,8 @@ The same frames as those of `edge/frontend`, up to rounding; `parity.py` holds t
 
 import numpy as np
 
-# Slaney's mel scale: 200/3 Hz a mel below 1 kHz, 27 mels for a factor of 6.4 above (Auditory Toolbox 2, 1998).
+# Slaney's mel scale: 200/3 Hz a mel below 1 kHz, 27 mels for a factor of 6.4 above (Auditory
+# Toolbox 2, 1998).
 SLANEY_HZ_PER_MEL = 200 / 3
 SLANEY_BREAK_HZ = 1000.0
 SLANEY_BREAK_MEL = SLANEY_BREAK_HZ / SLANEY_HZ_PER_MEL

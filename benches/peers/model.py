@@ -28,7 +28,7 @@ class Model:
     int8: Path | None
 
     def frames(self, seconds: float) -> int:
-        """Log-mel frames that begin in so much sound."""
+        """How many log-mel frames begin in this many samples."""
         return round(seconds * self.frontend["sample_rate"] / self.frontend["hop_length"])
 
     def seconds(self, n_frames: int) -> float:

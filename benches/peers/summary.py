@@ -13,7 +13,7 @@ from engines import Measurement
 # The rows that the target names.
 OURS = "earwitness f32"
 PEER = "onnxruntime f32"
-# At least so many times the processor time of a decision of ours.
+# At least this many times the processor time of one of our decisions.
 TARGET_RATIO = 5.0
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-# As `earwitness bench` has it: so many outputs or so much time, for caches and clock rates to settle.
+# As in `earwitness bench`: this many outputs or this much time, for caches and clock rates to
+# settle.
 N_WARM_UP = 200
 WARM_UP_NS = 1_000_000_000
 MAX_NS = 10_000_000_000

@@ -23,9 +23,9 @@ const ASSEMBLED: &str = "this model is put together on your machine from a netwo
 /// Where the model is looked for, seen from the working directory.
 const LOCAL_DIR: &str = "models/home";
 
-/// Where it is looked for, seen from the folder of the program: `/usr/bin/earwitness` has it in
+/// Where it is looked for beside the folder of the program: `/usr/bin/earwitness` has it in
 /// `/usr/share`.
-const INSTALLED_DIR: &str = "../share/earwitness/models/home";
+const INSTALLED_DIR: &str = "share/earwitness/models/home";
 
 /// What to do about a model that only its owner can see.
 const HIDDEN: &str = "; a service does not see home folders (ProtectHome=): put the model below \
@@ -45,7 +45,8 @@ pub fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     }
     let mut places = vec![PathBuf::from(LOCAL_DIR)];
     let program = std::env::current_exe().ok();
-    places.extend(program.as_deref().and_then(Path::parent).map(|folder| folder.join(INSTALLED_DIR)));
+    let beside = program.as_deref().and_then(Path::parent).and_then(Path::parent);
+    places.extend(beside.map(|folder| folder.join(INSTALLED_DIR)));
     // One that is there but cannot be read is not passed over: what is wrong with it is said later.
     let is_there = |dir: &&PathBuf| match fs::metadata(dir.join(MANIFEST_FILE)) {
         Ok(metadata) => metadata.is_file(),

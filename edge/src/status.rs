@@ -184,7 +184,7 @@ impl Status {
         self.n_suppressed.fetch_add(1, Relaxed);
     }
 
-    /// The source's clock is so much faster than the machine's.
+    /// How much faster the clock of the source is than that of the machine.
     pub fn set_drift_ppm(&self, ppm: f64) {
         self.drift_ppm.store(ppm.to_bits(), Relaxed);
     }

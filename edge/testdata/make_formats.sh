@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the tone of tone.flac in the formats of phones and recorders, which the audio reader's tests
-# decode or refuse. Made with ffmpeg 5.1.
+# Writes the tone of tone.flac in the formats of phones and recorders, which the audio reader's
+# tests decode or refuse. Made with ffmpeg 5.1.
 set -e
 cd "$(dirname "$0")"
 make() { ffmpeg -v error -y -i tone.flac -fflags +bitexact -flags:a +bitexact -map_metadata -1 "$@"; }

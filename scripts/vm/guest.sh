@@ -1,6 +1,6 @@
 #!/bin/bash
-# What test-vm.sh has done in its virtual machine, as root: the package's service with microphones that come and go. To the kernel they
-# are real ones, on a USB bus: usb_microphone of the tests.
+# What test-vm.sh has done in its virtual machine, as root: the package's service with microphones
+# that come and go. To the kernel they are real ones, on a USB bus: usb_microphone of the tests.
 set -euo pipefail
 
 export SYSTEMD_COLORS=0 DEBIAN_FRONTEND=noninteractive
@@ -17,9 +17,11 @@ fail() {
     exit 1
 }
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
-# To QEMU's isa-debug-exit: after a sleep an emulated machine may neither restart nor switch itself off.
+# To QEMU's isa-debug-exit: after a sleep an emulated machine may neither restart nor switch itself
+# off.
 trap 'sleep 2; printf "\0" | dd of=/dev/port bs=1 seek=$((0x501)) status=none' EXIT
-# until_s LIMIT_S WHAT COMMAND...: waits until the command succeeds, and says how long that took; looking takes its time, too.
+# until_s LIMIT_S WHAT COMMAND...: waits until the command succeeds, and says how long that took;
+# looking takes its time, too.
 until_s() {
     local limit_s=$1 what=$2 start
     shift 2
@@ -33,7 +35,7 @@ until_s() {
 property() { systemctl show --value --property "$1" "$UNIT"; }
 active() { [ "$(property ActiveState)" = active ]; }
 status_says() { [[ $(property StatusText) == *"$1"* ]]; }
-same_process() { [ "$(property MainPID)" = "$1" ] || fail "systemd has started the daemon anew"; }
+same_process() { [ "$(property MainPID)" = "$1" ] || fail "systemd has restarted the daemon"; }
 another_process() { active && [ "$(property MainPID)" != "$1" ]; }
 # What the journal has had since the mark, and whether a line of it is like this.
 journal() { journalctl --unit "$UNIT" --since "@$SINCE" --output cat; }
@@ -50,7 +52,8 @@ retained() { [ "$(mosquitto_sub -t "earwitness/$1" -C 1 -W 2 --retained-only)" =
 # SOURCE KEY VALUE: whether the newest health message since the mark says so.
 health() { tail -n "+$LINE" "$MESSAGES" | grep "/$1/health " | tail -n 1 | grep -qE "\"$2\":$3[,}]"; }
 
-# microphone NAME SOCKET SERIAL: a USB microphone is plugged in, and is as healthy as /run/NAME.fault says.
+# microphone NAME SOCKET SERIAL: a USB microphone is plugged in, and is as healthy as
+# /run/NAME.fault says.
 microphone() {
     [ -e "/run/$1.fault" ] || : >"/run/$1.fault"
     nice -n -10 /mnt/usb_microphone "$2" "$3" /mnt/scene.wav "/run/$1.fault" &
@@ -199,11 +202,11 @@ same_process "$pid"
 cp /run/mine.toml "$CONFIG"
 systemctl reload "$UNIT"
 
-say "the daemon hangs: the watchdog has it started anew"
+say "the daemon hangs: the watchdog has it restarted"
 mark
 systemctl kill --signal STOP "$UNIT"
 until_s 60 "another process" another_process "$pid"
-journal | grep -qi watchdog || fail "it was not the watchdog"
+journal | grep -qi watchdog || fail "it was not restarted by the watchdog"
 until_s 20 "kitchen is online" retained kitchen/status online
 
 say "killed in the middle of a sound: nothing sticks"

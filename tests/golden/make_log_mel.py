@@ -29,7 +29,8 @@ def signal():
 
 def log_mel(x, n_fft, win, hop, n_mels, f_min, f_max, htk, norm, power, offset, centre):
     if not centre:
-        # librosa puts the window in the middle of n_fft; an uncentred frame starts with its window's first sample.
+        # librosa puts the window in the middle of n_fft; an uncentred frame starts with its
+        # window's first sample.
         x = np.pad(x, (n_fft - win) // 2)
     spectrum = np.abs(
         librosa.stft(

@@ -68,7 +68,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, swallows: &AtomicBool) {
             break;
         }
     }
-    // The other end is told only where the network still works.
+    // The end of a stream is passed on only where the network still works.
     if !torn {
         let _ = to.shutdown(std::net::Shutdown::Both);
     }

@@ -99,7 +99,8 @@ fn files_of_ours_are_those_that_numpy_writes() {
         let theirs = reference(&format!("scores/{name}.npz"));
         let mut scores = Scores::read(&theirs).unwrap();
         if name == "unicode" {
-            scores.scores.iter_mut().for_each(|s| *s = f32::from_bits(s.to_bits().swap_bytes())); // stored big-endian there
+            // Stored big-endian there.
+            scores.scores.iter_mut().for_each(|s| *s = f32::from_bits(s.to_bits().swap_bytes()));
         }
         scores.write(&ours).unwrap();
         let (ours, mut theirs) = (entries(&ours), entries(&theirs));

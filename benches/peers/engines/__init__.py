@@ -9,9 +9,11 @@ class Measurement:
 
     us_median: float
     us_p99: float
-    # The network's share, where front end and decision are in the figures above and the engine tells it apart.
+    # The share of the network, if the figures above include front end and decision and the engine
+    # reports it separately.
     network_us_median: float | None
-    # Largest resident memory of the process, and what of it was there before the engine and its model.
+    # Largest resident memory of the process, and how much it had before the engine and its model
+    # were loaded.
     peak_rss_mb: float
     base_rss_mb: float
     precision: str

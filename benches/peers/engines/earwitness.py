@@ -20,7 +20,7 @@ class Earwitness:
         return Measurement(
             us_median=report["us_per_pulse_median"],
             us_p99=report["us_per_pulse_p99"],
-            # A daemon from before this field is welcome: its whole chain is what the comparison rests on.
+            # Older daemons do not have this field; the comparison needs their whole chain only.
             network_us_median=report.get("network_us_per_pulse_median"),
             peak_rss_mb=report["peak_rss_mb"],
             base_rss_mb=0.0,

@@ -1,6 +1,6 @@
 """onnxruntime on the same network. Enters: an ONNX file and log-mel frames; leaves: measurements, frame logits.
 
-It keeps no state, so a decision computes all frames of its patch anew. Log-mel frames and the mean over the logits are not in
+It keeps no state, so each decision computes all frames of its patch again. Log-mel frames and the mean over the logits are not in
 its times: they are given.
 """
 

@@ -1,6 +1,6 @@
 """A tflite file that the user has. Enters: its path; leaves: measurements of its invocation.
 
-What it takes is told from the shape of its input: one axis is a waveform, two are a spectrum, of whichever rate and scale. It
+The shape of its input says what it takes: one axis is a waveform, two are a spectrum, of whichever rate and scale. It
 is fed noise of that shape: a dense network takes as long for one input as for another. Labels are its own, so there is no top-1.
 """
 
@@ -40,7 +40,8 @@ def prepare(file: str, n_samples: int | None):
 
 
 def open_file(file: Path, n_samples: int | None) -> Interpreter:
-    """An interpreter of one thread. Raises ValueError for a file that is none of tflite, of several inputs or of a free length."""
+    """An interpreter of one thread. Raises ValueError for a file that is not of
+    tflite, has several inputs, or has an input of free length."""
     try:
         interpreter = Interpreter(model_path=str(file), num_threads=1)
         inputs = interpreter.get_input_details()

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_stream_starts_anew() {
+    fn a_finished_stream_starts_again() {
         let samples = noise(3000);
         for config in [FrontendConfig::student(), FrontendConfig::epic_sounds()] {
             let mut stream = LogMel::new(&config).unwrap();

@@ -75,7 +75,7 @@ fuzz_target!(|bytes: &[u8]| {
         bytes.chunks_exact(2).map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0).collect()
     };
     let mut engine = Shared(ENGINE.clone());
-    engine.reset().expect("it can begin anew");
+    engine.reset().expect("it can begin again");
     let manifest = &MODEL.manifest;
     let rules = Rules::new(manifest, &manifest.decision);
     let chain = Chain::new(manifest, rules, Box::new(engine), rate, Default::default()).expect("a usual rate");

@@ -143,8 +143,8 @@ impl Audition {
         self.level
     }
 
-    /// Listens until there are `seconds` of sound, the source has ended, or too little has come of it
-    /// for too long. `show` gets the level of each tenth of a second.
+    /// Listens until there are `seconds` of sound, the source has ended, or too little has come of
+    /// it for too long. `show` gets the level of each tenth of a second.
     ///
     /// # Errors
     ///

@@ -34,15 +34,15 @@ pub(super) enum Command {
     /// Listen and report events until interrupted or until the recording ends
     ///
     /// Events are written to standard output, one JSON object per line, and nothing else. Logs are
-    /// written to standard error. The environment variable EARWITNESS_LOG overrides the log level of
-    /// the configuration.
+    /// written to standard error. The environment variable EARWITNESS_LOG overrides the log level
+    /// of the configuration.
     Run(RunArgs),
     /// Print the most likely labels of whole recordings
     Classify(ClassifyArgs),
     /// Measure how well sounds are recognised in recordings with known truth
     ///
-    /// Runs the pipeline of the daemon over each recording and compares its events with the truth, a
-    /// CSV file with the header onset_s,offset_s,label. A file with the header alone says that
+    /// Runs the pipeline of the daemon over each recording and compares its events with the truth,
+    /// a CSV file with the header onset_s,offset_s,label. A file with the header alone says that
     /// nothing in the recording is to be reported, so that only false alarms count.
     /// docs/evaluation.md explains the figures.
     #[cfg(feature = "evaluate")]
@@ -124,7 +124,8 @@ pub(super) struct RunArgs {
     /// program]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Which of the model's network files to run: auto (the faster one), f32 or int8 [default: auto]
+    /// Which of the model's network files to run: auto (the faster one), f32 or int8 [default:
+    /// auto]
     #[arg(long, value_name = "PRECISION")]
     precision: Option<PrecisionChoice>,
     /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
@@ -197,7 +198,8 @@ pub(super) struct EvaluateArgs {
     /// program]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Which of the model's network files to run: auto (the faster one), f32 or int8 [default: auto]
+    /// Which of the model's network files to run: auto (the faster one), f32 or int8 [default:
+    /// auto]
     #[arg(long, value_name = "PRECISION")]
     precision: Option<PrecisionChoice>,
     /// Milliseconds from one patch to the next, for a model that takes whole patches [default: the
@@ -207,7 +209,8 @@ pub(super) struct EvaluateArgs {
     /// Print one JSON document instead of a table
     #[arg(long)]
     pub(super) json: bool,
-    /// Draw curves, the confusion matrix and the timeline of each recording into this folder, as SVG
+    /// Draw curves, the confusion matrix and the timeline of each recording into this folder, as
+    /// SVG
     #[arg(long, value_name = "DIR")]
     pub(super) plot: Option<PathBuf>,
 }

@@ -18,7 +18,7 @@ use super::stdout_error;
 const N_WARM_UP: usize = 200;
 const WARM_UP_TIME: Duration = Duration::from_secs(1);
 
-/// The measurement ends after this many pulses or so much time.
+/// The measurement ends after this many pulses or this much time.
 const N_PULSES: usize = 5_000;
 const MAX_TIME: Duration = Duration::from_secs(10);
 

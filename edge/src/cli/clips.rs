@@ -51,7 +51,8 @@ pub(super) struct ClipsArgs {
     /// Copy what is marked into this folder, for earwitness-train fit --data
     #[arg(long, value_name = "DIR", group = "action")]
     export: Option<PathBuf>,
-    /// One JSON document: a list of clips, the clip that was marked or deleted, or what was exported
+    /// One JSON document: a list of clips, the clip that was marked or deleted, or what was
+    /// exported
     #[arg(long)]
     json: bool,
 }

@@ -6,6 +6,7 @@ use super::args::DevicesArgs;
 
 #[cfg(feature = "mic")]
 pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
+    use std::collections::BTreeMap;
     use std::io::Write;
 
     use super::stdout_error;
@@ -24,19 +25,25 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
             .unwrap_or_else(|error| unreachable!("a device has only string keys: {error}"));
         return writeln!(out, "{json}").map_err(stdout_error);
     }
-    let width = devices.iter().map(|device| device.id.chars().count()).max().unwrap_or(0);
     if devices.is_empty() {
         super::say(format_args!("earwitness: this machine has no capture devices"));
     }
-    for device in &devices {
+    // ALSA lists plugins as devices, too, most of which lead to no sound card.
+    let (shown, closed): (Vec<_>, Vec<_>) =
+        devices.iter().partition(|device| device.is_default || device.format.is_some() || device.usb.is_some());
+    let width = shown.iter().map(|device| device.id.chars().count()).max().unwrap_or(0);
+    for device in shown {
         let mark = if device.is_default { '*' } else { ' ' };
-        let state = match (&device.format, &device.error) {
-            (Some(format), _) => format.clone(),
-            (None, Some(error)) => format!("cannot be opened: {error}"),
-            (None, None) => "cannot be opened".to_string(),
-        };
+        let state = device.format.clone().unwrap_or_else(|| format!("cannot be opened: {}", reason(device)));
         let usb = device.usb.as_ref().map_or(String::new(), |usb| format!("  {usb}"));
         writeln!(out, "{mark} {:width$}  {}  ({state}){usb}", device.id, device.name).map_err(stdout_error)?;
+    }
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for device in closed {
+        by_reason.entry(reason(device)).or_default().push(&device.id);
+    }
+    for (reason, ids) in by_reason {
+        writeln!(out, "  cannot be opened: {reason}: {}", ids.join(", ")).map_err(stdout_error)?;
     }
     if devices.iter().any(|device| device.is_default) {
         super::say(format_args!(
@@ -44,6 +51,12 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Why a device cannot be opened.
+#[cfg(feature = "mic")]
+fn reason(device: &edge::capture::DeviceInfo) -> &str {
+    device.error.as_deref().unwrap_or("for an unknown reason")
 }
 
 /// How long a device is listened to, seconds: long enough to say that its level is too low.

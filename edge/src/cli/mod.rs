@@ -1,6 +1,8 @@
-//! The commands: a command line enters, an exit code leaves. 0: done; 1: failed at run time; 2: bad usage or configuration.
+//! The commands: a command line enters, an exit code leaves. 0: done; 1: failed at run time; 2: bad
+//! usage or configuration.
 //!
-//! Standard output carries what a command is asked for and nothing else; errors and logs go to standard error.
+//! Standard output carries what a command is asked for and nothing else; errors and logs go to
+//! standard error.
 
 mod args;
 mod bench;

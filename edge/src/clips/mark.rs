@@ -12,7 +12,7 @@ pub enum Mark {
     Wrong(String),
 }
 
-/// The label of what is none of the sounds: the trainer's folder of counterexamples.
+/// The label of a sound that has no label: the trainer's folder of counterexamples.
 pub(super) const NOTHING: &str = "background";
 
 /// Whether the trainer takes `label` as the name of a folder.

@@ -1,4 +1,5 @@
-//! Labels as people type them: a name enters, its class leaves, or what is wrong with it and what may have been meant.
+//! Labels as people type them: a name enters, its class leaves, or what is wrong with it and what
+//! may have been meant.
 
 use edge_frontend::Manifest;
 
@@ -32,8 +33,9 @@ pub fn nearest<'a>(typed: &str, labels: impl Iterator<Item = &'a String>) -> Opt
     best.filter(|(likeness, _)| *likeness >= MIN_LIKENESS).map(|(_, label)| label)
 }
 
-/// By edit distance (Damerau-Levenshtein over the longer length), whatever the case and whatever separates the words. A single word of
-/// a label counts, but less than the whole: `baby` is meant to be `crying_baby` if there is no `baby`.
+/// By edit distance (Damerau-Levenshtein over the longer length), whatever the case and whatever
+/// separates the words. A single word of a label counts, but less than the whole: `baby` is meant
+/// to be `crying_baby` if there is no `baby`.
 fn likeness(typed: &str, label: &str) -> f64 {
     let plain = |text: &str| text.to_lowercase().replace(['_', ' '], "-");
     let (typed, label) = (plain(typed), plain(label));

@@ -1,4 +1,5 @@
-//! Single values of the configuration: checked while they are parsed, so that the parser knows their line.
+//! Single values of the configuration: checked while they are parsed, so that the parser knows
+//! their line.
 
 use std::collections::BTreeMap;
 use std::fmt;

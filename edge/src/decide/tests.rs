@@ -136,7 +136,7 @@ fn not_a_number_ends_events_and_begins_none() {
 }
 
 #[test]
-fn after_a_flush_the_stream_begins_anew() {
+fn after_a_flush_the_stream_begins_again() {
     let mut decider = Decider::new(rules(2, vec![Some(class(0.5, 0.3))]));
     let mut phases = Vec::new();
     for t_start_s in [0.0, 0.08, 0.16] {

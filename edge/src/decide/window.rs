@@ -105,7 +105,7 @@ impl Window {
     }
 }
 
-/// Logits to posteriors, in place; the engine hands on the logarithm of what is a posterior
+/// Logits to posteriors, in place; the engine passes on the logarithm of what is a posterior
 /// already. A NaN among the logits gives NaN, which reaches no threshold.
 pub(super) fn activate(activation: Activation, values: &mut [f32]) {
     match activation {

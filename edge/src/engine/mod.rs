@@ -74,7 +74,8 @@ pub trait Engine: Send {
     /// Forgets the stream: the next push is the first of a new one.
     fn reset(&mut self) -> Result<()>;
 
-    /// An engine for another stream: at its beginning, with a state of its own, on the same weights.
+    /// An engine for another stream: at its beginning, with a state of its own, on the same
+    /// weights.
     ///
     /// # Errors
     ///

@@ -8,7 +8,8 @@ use jiff::{Span, Timestamp, Zoned};
 const FORMS: &str =
     "how long ago (24h, 90min, 7d), or when (2026-01-31, \"2026-01-31 18:00\", 18:00, today, yesterday), or all";
 
-/// The point in time that `text` means, seen from `now` in `zone`; `None` for one before everything.
+/// The point in time that `text` means, seen from `now` in `zone`; `None` for one before
+/// everything.
 ///
 /// # Errors
 ///

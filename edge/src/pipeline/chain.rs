@@ -1,19 +1,21 @@
-//! The stages of recognition in a row: samples and gaps at the source's rate enter, onsets and offsets leave. A source that computes its
-//! log-mel frames itself enters behind the front end.
+//! The stages of recognition in a row: samples and gaps at the source's rate enter, onsets and
+//! offsets leave. A source that computes its log-mel frames itself enters after the front end.
 //!
-//! Runs on the worker thread, or on any other: it starts none and does no I/O. What it puts out depends on the samples
-//! and gaps alone, never on their division into blocks nor on when they come.
+//! Runs on the worker thread, or on any other: it starts none and does no I/O. What it puts out
+//! depends on the samples and gaps alone, never on their division into blocks nor on when they
+//! come.
 //!
 //! # Stream time
 //!
-//! A stream's time is its sample count over its rate. Frame `j` of the logits covers the log-mel frames from
-//! `pulse_frames * j`, so its receptive field begins `j * pulse_frames * hop_length` samples at the model's rate behind
-//! the point where the chain was started or, by a long gap, restarted; that point is known exactly as a sample number
-//! at the source's rate.
+//! A stream's time is its sample count over its rate. Frame `j` of the logits covers the log-mel
+//! frames from `pulse_frames * j`, so its receptive field begins `j * pulse_frames * hop_length`
+//! samples at the model's rate after the point where the chain was started or, by a long gap,
+//! restarted; that point is known exactly as a sample number at the source's rate.
 //!
 //! # Real-time
 //!
-//! Not for the audio callback: the engine allocates. All else here allocates nothing after construction.
+//! Not for the audio callback: the engine allocates. All else here allocates nothing after
+//! construction.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +31,8 @@ use crate::error::{Error, Result};
 use crate::live::Feed;
 use crate::status::Status;
 
-/// A gap up to this long is bridged by silence; behind a longer one recognition starts afresh. Seconds.
+/// A gap up to this long is bridged by silence; after a longer one recognition starts again.
+/// Seconds.
 const MAX_BRIDGED_S: u64 = 2;
 
 /// Silence is fed in blocks of this many samples.
@@ -50,7 +53,8 @@ pub struct Chain {
     features: Features,
     /// Samples a second that the front end takes.
     model_rate: u32,
-    /// Silence at the model's rate that gets the last sound through the network and the sliding mean.
+    /// Silence at the model's rate that gets the last sound through the network and the sliding
+    /// mean.
     n_flush: usize,
     zeros: Box<[f32]>,
     status: Arc<Status>,
@@ -68,7 +72,8 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// Samples of silence, at the model's rate, behind which the last sound has left the network and the longest window.
+    /// Samples of silence, at the model's rate, after which the last sound has left the network
+    /// and the longest window.
     fn n_flush(&self, rules: &Rules) -> usize {
         let n_frames = self.receptive_field_frames + (rules.longest_window() + 1) * self.pulse_frames;
         n_frames * self.hop_length + self.win_length
@@ -86,7 +91,8 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// When `sample_rate` cannot be resampled to the model's, or the engine does not fit the manifest.
+    /// When `sample_rate` cannot be resampled to the model's, or the engine does not fit the
+    /// manifest.
     pub fn new(
         manifest: &Manifest,
         rules: Rules,
@@ -122,7 +128,8 @@ impl Chain {
         })
     }
 
-    /// From now on `observer` is told of every output of the network, also of those that come at the end of the stream.
+    /// From now on `observer` gets every output of the network, also those at the end of the
+    /// stream.
     pub fn observe(&mut self, observer: Observer) {
         self.recogniser.observe(observer);
     }
@@ -142,7 +149,8 @@ impl Chain {
         self.recogniser.n_classes()
     }
 
-    /// Position in the stream in samples at the source's rate, gaps included: the end of what was pushed.
+    /// Position in the stream in samples at the source's rate, gaps included: the end of what was
+    /// pushed.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -172,8 +180,8 @@ impl Chain {
         result
     }
 
-    /// Takes the next log-mel frames, `(n_frames, n_mels)`, row-major, before the normalisation; each stands for a hop. Returns the mean
-    /// square of the sound that they tell of.
+    /// Takes the next log-mel frames, `(n_frames, n_mels)`, row-major, before the normalisation;
+    /// each stands for a hop. Returns the mean square of their sound.
     ///
     /// # Errors
     ///
@@ -224,8 +232,8 @@ impl Chain {
 
     /// Passes `n_samples` that are missing from the stream.
     ///
-    /// A short gap is bridged by silence. A long one ends what was open where it begins, and recognition starts afresh
-    /// where it ends.
+    /// A short gap is bridged by silence. A long one ends what was open where it begins, and
+    /// recognition starts afresh where it ends.
     ///
     /// # Errors
     ///
@@ -258,9 +266,9 @@ impl Chain {
         result
     }
 
-    /// Ends the stream: decides on its last sounds, with silence behind them, and closes the open events. No event
-    /// reaches beyond the end. What is pushed afterwards continues the stream's time, but is heard as the beginning of
-    /// a new stream.
+    /// Ends the stream: decides on its last sounds, with silence after them, and closes the open
+    /// events. No event reaches beyond the end. What is pushed afterwards continues the stream's
+    /// time, but is heard as the beginning of a new stream.
     ///
     /// # Errors
     ///
@@ -301,8 +309,8 @@ impl Chain {
         result.and(reset)
     }
 
-    /// Ends what was heard so far and goes on with samples at `sample_rate`, or with log-mel frames if `frames_come`, behind `missing_s`
-    /// seconds of which nothing is known.
+    /// Ends what was heard so far and goes on with samples at `sample_rate`, or with log-mel frames
+    /// if `frames_come`, behind `missing_s` seconds of which nothing is known.
     ///
     /// # Errors
     ///
@@ -354,8 +362,8 @@ impl Chain {
 }
 
 impl FrontEnd {
-    /// Calls `on_frame` with each log-mel frame that `samples` complete. With a frame that ends a pulse comes the level in dBFS of the
-    /// output that this pulse may give.
+    /// Calls `on_frame` with each log-mel frame that `samples` complete. With a frame that ends a
+    /// pulse comes the level in dBFS of the output that this pulse may give.
     fn process(&mut self, samples: &[f32], mut on_frame: impl FnMut(&[f32], f32)) {
         let FrontEnd { log_mel, level } = self;
         level.process(samples, |piece, level_dbfs| log_mel.process(piece, |frame| on_frame(frame, level_dbfs)));

@@ -32,7 +32,7 @@ impl Features {
         }
     }
 
-    /// A frame, `(n_mels)`, normalised, and the mean square of the sound that it tells of.
+    /// A frame, `(n_mels)`, normalised, and the mean square of its sound.
     pub(super) fn take(&mut self, raw: &[f32]) -> (&[f32], f64) {
         for (value, raw) in self.frame.iter_mut().zip(raw) {
             *value = (raw - self.mean) / self.std;

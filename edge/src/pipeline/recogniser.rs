@@ -1,5 +1,6 @@
-//! The stages behind the front end: log-mel frames enter, onsets and offsets leave. Gathers the frames of a pulse, has the network say what
-//! it hears in them, and the decider what has begun and ended. On the worker thread; the engine allocates.
+//! The stages after the front end: log-mel frames enter, onsets and offsets leave. Gathers the
+//! frames of a pulse, runs the network on them, and lets the decider find what has begun and
+//! ended. On the worker thread; the engine allocates.
 
 use edge_frontend::Manifest;
 
@@ -17,7 +18,8 @@ pub(super) struct Recogniser {
     observer: Option<Observer>,
     feed: Option<Feed>,
     decider: Decider,
-    /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are there.
+    /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are
+    /// there.
     pulse: Box<[f32]>,
     n_filled: usize,
     logits: Box<[f32]>,
@@ -69,7 +71,7 @@ impl Recogniser {
         })
     }
 
-    /// From now on `observer` is told of every output of the network.
+    /// From now on `observer` gets every output of the network.
     pub(super) fn observe(&mut self, observer: Observer) {
         self.observer = Some(observer);
     }
@@ -90,7 +92,8 @@ impl Recogniser {
         self.logits.len()
     }
 
-    /// Takes a log-mel frame. The first failure of the network is kept in `result`; frames behind it are ignored.
+    /// Takes a log-mel frame. The first failure of the network is kept in `result`; frames after
+    /// it are ignored.
     pub(super) fn push_frame(
         &mut self,
         frame: &[f32],
@@ -155,7 +158,7 @@ impl Recogniser {
     ///
     /// # Errors
     ///
-    /// When it cannot begin anew.
+    /// When it cannot begin again.
     pub(super) fn reset_engine(&mut self) -> Result<()> {
         self.engine.reset()
     }

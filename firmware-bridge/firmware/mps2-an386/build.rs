@@ -1,5 +1,6 @@
-//! Makes the clip that stands in for a microphone and the tables of the shipped model's front end, and hands the linker the board's memory
-//! map. `EARWITNESS_MANIFEST` names the manifest of another model; the clip has its rate.
+//! Makes the clip that stands in for a microphone and the tables of the shipped model's front end,
+//! and hands the linker the board's memory map. `EARWITNESS_MANIFEST` names the manifest of another
+//! model; the clip has its rate.
 
 use std::env;
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
-//! Node and host over a line that fails in every way, in both directions: what the host hands on is
-//! exactly what the node's microphone heard, with exactly what is missing named, and after the
+//! Node and host over a line that fails in every way, in both directions: what the host passes on
+//! is exactly what the node's microphone heard, with exactly what is missing named, and after the
 //! faults everything is as before.
 //!
 //! Time is simulated, a millisecond a step: nothing here depends on the machine's speed.

@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// What the head sees of a patch: the embeddings of `context_steps` steps, of which the one that it
-/// tells of is in the middle, and the mean of all.
+/// describes is in the middle, and the mean of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadShape {
     /// Steps that CED-tiny hears at once.
     pub patch_steps: usize,
-    /// Steps after the one that the head tells of.
+    /// Steps after the one that the head describes.
     pub lookahead_steps: usize,
     /// Odd.
     pub context_steps: usize,
@@ -44,7 +44,7 @@ pub struct Head {
 const KEYS: [&str; 3] = ["patch_steps", "lookahead_steps", "context_steps"];
 
 impl HeadShape {
-    /// Step of the patch that the head tells of, from 0.
+    /// Step of the patch that the head describes, from 0.
     pub fn step(&self) -> usize {
         self.patch_steps - 1 - self.lookahead_steps
     }

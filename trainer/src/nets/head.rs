@@ -21,7 +21,7 @@ const D: i64 = EMBEDDING_WIDTH as i64;
 pub struct HeadConfig {
     /// Steps of 160 ms that CED-tiny hears at once.
     pub patch_steps: usize,
-    /// Of these, steps after the one that an output tells of.
+    /// Of these, steps after the one that an output describes.
     pub lookahead_steps: usize,
     /// Steps around that one whose embeddings the head sees; odd.
     pub context_steps: usize,
@@ -66,7 +66,7 @@ impl HeadConfig {
 pub struct Patches {
     /// Steps of a patch.
     pub n_steps: usize,
-    /// The first step of a patch that is learnt from; the last is the one that an output tells of.
+    /// The first step of a patch that is learnt from; the last is the one that an output describes.
     pub first: usize,
     /// Steps that the head sees of each side.
     pub half: usize,

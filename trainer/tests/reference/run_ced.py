@@ -19,7 +19,8 @@ more = [onnx.helper.make_tensor_value_info(value, onnx.TensorProto.FLOAT, None) 
 model.graph.output.extend(more)
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
-# As the file has it: optimised, onnxruntime 1.32 rounds what it multiplies with 8-bit weights, and tokens change by 0.1 and more.
+# As the file has it: optimised, onnxruntime 1.32 rounds what it multiplies with 8-bit weights, and
+# tokens change by 0.1 and more.
 options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 blob = Blob()

@@ -1,4 +1,5 @@
-//! `earwitness check`: validates a configuration with the model it names, and says in words what it means.
+//! `earwitness check`: validates a configuration with the model it names, and says in words what it
+//! means.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! `earwitness doctor`: looks at everything that a daemon needs, one thing after the other, and says
-//! what to do about what is wrong. Changes nothing.
+//! `earwitness doctor`: looks at everything that a daemon needs, one thing after the other, and
+//! says what to do about what is wrong. Changes nothing.
 
 mod broker;
 #[cfg(any(feature = "mqtt", feature = "webhook"))]

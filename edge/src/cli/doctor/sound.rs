@@ -17,6 +17,12 @@ const SOUND_DEVICES: &str = "/dev/snd";
 /// How long a source is listened to.
 const LISTENING_S: f64 = 3.0;
 
+/// The level of digital silence.
+const SILENCE_DBFS: f32 = -120.0;
+
+/// What to do about a microphone that delivers nothing else.
+const MUTE_ADVICE: &str = "unmute it: `alsamixer`, key F4, or the switch of the microphone";
+
 /// Whether this user may use the devices that the sources are.
 pub(super) fn permissions(settings: &Settings) -> Vec<Finding> {
     let of_cards = settings.sources.iter().any(|source| matches!(source.spec, SourceSpec::Mic(_)));
@@ -77,8 +83,10 @@ pub(super) fn source(
     if matches!(source.spec, SourceSpec::Stdin(_)) {
         return vec![Finding::ok("source", format!("{name}{described}: not tried here"))];
     }
+    let failed = |text: &str| Finding::problem("source", format!("{name}{described}: {text}"));
+    // It brings no samples.
     let problem = |text: &str| {
-        let finding = Finding::problem("source", format!("{name}{described}: {text}"));
+        let finding = failed(text);
         if is_daemon_running {
             finding.advise("the service is running and may have it: sudo systemctl stop earwitness, and try again")
         } else if matches!(source.spec, SourceSpec::Mic(_)) {
@@ -102,11 +110,12 @@ pub(super) fn source(
     let (sound, fault, hints) = (audition.sound(), audition.fault(), audition.hints());
     // What it says at its end is said by its fault.
     let _ = audition.finish();
-    if let Some(fault) = fault {
-        return vec![problem(&fault)];
-    }
     if sound.seconds == 0.0 {
-        return vec![problem("nothing comes from it")];
+        return vec![problem(fault.as_deref().unwrap_or("nothing comes from it"))];
+    }
+    if let Some(fault) = fault {
+        let is_mute = sound.peak_dbfs <= SILENCE_DBFS && matches!(source.spec, SourceSpec::Mic(_));
+        return vec![if is_mute { failed(&fault).advise(MUTE_ADVICE) } else { failed(&fault) }];
     }
     let description = sound.description.as_deref().unwrap_or(&described);
     let levels =

@@ -125,7 +125,7 @@ fn write(out: &Path, folder: &Path, template: &Template, secrets: &[(PathBuf, St
 fn write_private(file: &Path, secret: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    // Made anew, so that its rights are those asked for.
+    // Created again, so that it has the rights that were asked for.
     match fs::remove_file(file) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}

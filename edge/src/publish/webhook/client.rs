@@ -18,7 +18,7 @@ use crate::publish::tls::{self, Peer, Presented};
 /// A server has this long to answer, from the name's look-up to the end of its headers.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A server that asks for patience gets so much at most.
+/// The longest wait that a server can ask for.
 const LAST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// What became of a request.

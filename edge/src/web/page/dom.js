@@ -79,8 +79,9 @@ export async function learn() {
   return about;
 }
 
-/** Gives an element the colour of a label. Neighbours in the model's list are far apart on the wheel; those that come close to each other on
- *  it, 8, 13 or 21 places apart, are not equally light. */
+/** Gives an element the colour of a label. Neighbours in the model's list are far apart on the
+ *  wheel; those that come close to each other on it, 8, 13 or 21 places apart, are not equally
+ *  light. */
 function tint(element, label) {
   const at = Math.max(0, labels.indexOf(label));
   element.style.setProperty("--hue", Math.round((at * 137.508 + 185) % 360));

@@ -1,7 +1,8 @@
-//! What every board does: blocks of a microphone and the bytes of a port enter, frames and the state of a lamp leave.
+//! What every board does: blocks of a microphone and the bytes of a port enter, frames and the
+//! state of a lamp leave.
 //!
-//! A board brings a port, a lamp, a clock and a microphone, and calls [`Ear::poll`] in its loop and [`Ear::capture`] with each block.
-//! Nothing waits.
+//! A board brings a port, a lamp, a clock and a microphone, and calls [`Ear::poll`] in its loop and
+//! [`Ear::capture`] with each block. Nothing waits.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -19,11 +20,13 @@ use firmware_bridge::pace::Pace;
 /// Samples a block: 20 ms at 24 kHz.
 pub const BLOCK_LEN: usize = 480;
 
-/// Blocks that the gate holds, which are sent with the sound after them, and for how many it stays open: 0.1 s and 1 s.
+/// Blocks that the gate holds, which are sent with the sound after them, and for how many it stays
+/// open: 0.1 s and 1 s.
 const PRE_BLOCKS: usize = 5;
 const HOLD_BLOCKS: u32 = 50;
 
-/// What the lamp shows, the most urgent first. The daemon repeats itself every two seconds, so that one word may get lost.
+/// What the lamp shows, the most urgent first. The daemon repeats itself every two seconds, so that
+/// one word may get lost.
 const RULES: [Rule<'_>; 2] = [
     Rule {
         label: "crying_baby",
@@ -61,8 +64,8 @@ pub struct Heard {
 }
 
 impl<'a, L: Lamp, F: FrontEnd> Ear<'a, L, F> {
-    /// An ear by the name of `name` whose microphone runs at `rate_hz`. With a `front_end` other than `()` it computes features too, if the
-    /// daemon asks for them.
+    /// An ear by the name of `name` whose microphone runs at `rate_hz`. With a `front_end` other
+    /// than `()` it computes features too, if the daemon asks for them.
     pub fn new(name: &'a str, rate_hz: u32, lamp: L, front_end: F) -> Self {
         let samples = Encodings::of(&[Encoding::Pcm16, Encoding::MuLaw, Encoding::Adpcm]);
         let features = front_end.tables().map(Tables::features);

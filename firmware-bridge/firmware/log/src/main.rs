@@ -1,7 +1,9 @@
-//! The log of a board in words: the bytes of defmt enter on standard input, as an emulator writes them, and lines leave on standard
-//! output. Usage: `board-log PROGRAM`, where PROGRAM is the ELF file that runs on the board and holds the texts.
+//! The log of a board in words: the bytes of defmt enter on standard input, as an emulator writes
+//! them, and lines leave on standard output. Usage: `board-log PROGRAM`, where PROGRAM is the ELF
+//! file that runs on the board and holds the texts.
 //!
-//! A program of its own rather than a library of the tests: what it depends on would change how the inference engine is built.
+//! A program of its own rather than a library of the tests: what it depends on would change how the
+//! inference engine is built.
 
 use std::env;
 use std::fs;

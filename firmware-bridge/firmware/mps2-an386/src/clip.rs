@@ -1,4 +1,5 @@
-//! A recording in flash in place of a microphone: the time enters, and the blocks leave that a microphone would have by then.
+//! A recording in flash in place of a microphone: the time enters, and the blocks leave that a
+//! microphone would have by then.
 
 include!(concat!(env!("OUT_DIR"), "/clip.rs"));
 

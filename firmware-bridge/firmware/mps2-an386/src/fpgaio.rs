@@ -25,7 +25,8 @@ struct Registers {
 }
 
 fn registers() -> &'static Registers {
-    // SAFETY: the block is mapped here for the whole run, is as large as the struct, and all of it may be read and written at any time.
+    // SAFETY: the block is mapped here for the whole run, is as large as the struct, and all of it
+    // may be read and written at any time.
     unsafe { &*(0x4002_8000 as *const Registers) }
 }
 
@@ -50,7 +51,8 @@ impl Clock {
     }
 }
 
-/// Ticks of the board's clock, 25 million a second, for short times; a [`Clock`] does not run meanwhile.
+/// Ticks of the board's clock, 25 million a second, for short times; a [`Clock`] does not run
+/// meanwhile.
 #[derive(Debug)]
 pub struct Cycles(());
 

@@ -1,5 +1,5 @@
-//! Board crate for Arm's MPS2 board with the FPGA image AN386, a Cortex-M4F at 25 MHz: what its manual (Application Note 386) and QEMU's
-//! `mps2-an386` have in common.
+//! Board crate for Arm's MPS2 board with the FPGA image AN386, a Cortex-M4F at 25 MHz: what its
+//! manual (Application Note 386) and QEMU's `mps2-an386` have in common.
 //!
 //! | module | enters | leaves |
 //! |---|---|---|

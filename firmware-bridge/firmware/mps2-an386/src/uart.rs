@@ -1,5 +1,6 @@
-//! UART 0, Arm's CMSDK APB UART, whose buffers hold one byte. A receive interrupt empties it into a ring, because a loop that does other
-//! things too would be late for bytes that come at line speed; sending is polled.
+//! UART 0, Arm's CMSDK APB UART, whose buffers hold one byte. A receive interrupt empties it into a
+//! ring, because a loop that does other things too would be late for bytes that come at line speed;
+//! sending is polled.
 
 use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
@@ -15,7 +16,8 @@ use volatile_register::RW;
 #[repr(C)]
 struct Registers {
     data: RW<u32>,
-    /// Bits 0, 1: a byte waits to leave, to be read. Bits 2, 3: one was overwritten; written 1, cleared.
+    /// Bits 0, 1: a byte waits to leave, to be read. Bits 2, 3: one was overwritten; written 1,
+    /// cleared.
     state: RW<u32>,
     ctrl: RW<u32>,
     /// Bits 0, 1: transmit, receive interrupt; written 1, cleared.
@@ -48,7 +50,8 @@ fn registers() -> &'static Registers {
     unsafe { &*(0x4000_4000 as *const Registers) }
 }
 
-/// The runtime's handler of all interrupts, because this board has no device crate that would name them.
+/// The runtime's handler of all interrupts, because this board has no device crate that would name
+/// them.
 ///
 /// # Safety
 ///
@@ -57,8 +60,8 @@ fn registers() -> &'static Registers {
 unsafe fn DefaultHandler(irq: i16) {
     assert!(irq == RX_IRQ, "interrupt {irq} was never enabled");
     let uart = registers();
-    // Before the receiver is emptied: a byte that comes after the last look raises it again. Cleared afterwards, that byte would stay
-    // where it is for ever, and no other could come.
+    // Before the receiver is emptied: a byte that comes after the last look raises it again.
+    // Cleared afterwards, that byte would stay where it is for ever, and no other could come.
     // SAFETY: writing this bit clears the interrupt and nothing else.
     unsafe { uart.intclear.write(INT_RX) };
     critical_section::with(|cs| {
@@ -78,7 +81,8 @@ unsafe fn DefaultHandler(irq: i16) {
     });
 }
 
-/// The UART as a port. Reading never waits; writing a byte waits for the one before it, unless asked whether it is ready.
+/// The UART as a port. Reading never waits; writing a byte waits for the one before it, unless
+/// asked whether it is ready.
 #[derive(Debug)]
 pub struct Uart(());
 
@@ -92,7 +96,8 @@ impl Uart {
         let divider = CLOCK_HZ / baud;
         assert!(divider >= 16);
         let uart = registers();
-        // SAFETY: the divider is one that the manual allows, and the handler is ready for the interrupt.
+        // SAFETY: the divider is one that the manual allows, and the handler is ready for the
+        // interrupt.
         unsafe {
             uart.bauddiv.write(divider);
             uart.ctrl.write(CTRL_TX_RX_AND_RX_INTERRUPT);

@@ -34,7 +34,8 @@ mod tests {
         let begin = clock.now_ms();
         assert!(begin < 5);
         while clock.now_ms() < begin + 20 {}
-        // 25 million cycles per second: 20 ms cannot have taken fewer loops than this, nor will they on any processor.
+        // 25 million cycles per second: 20 ms cannot have taken fewer loops than this, nor will
+        // they on any processor.
         assert!(clock.now_ms() < begin + 1_000);
     }
 

@@ -1,4 +1,5 @@
-//! A node on a Raspberry Pi Pico: streams an I2S microphone over UART 0 and shows events on the board's LED.
+//! A node on a Raspberry Pi Pico: streams an I2S microphone over UART 0 and shows events on the
+//! board's LED.
 #![no_std]
 #![no_main]
 

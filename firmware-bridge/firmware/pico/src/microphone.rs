@@ -1,8 +1,10 @@
-//! An I2S microphone: a state machine of the PIO makes the clocks and takes the bits, two DMA channels in turn fill one of two blocks, and
-//! full blocks leave as 16-bit samples. The processor does nothing for a sample until its block is full.
+//! An I2S microphone: a state machine of the PIO makes the clocks and takes the bits, two DMA
+//! channels in turn fill one of two blocks, and full blocks leave as 16-bit samples. The processor
+//! does nothing for a sample until its block is full.
 //!
-//! The program is master of the bus: 64 bits a frame, 32 for each channel, two cycles a bit. The word select falls before the left channel,
-//! one bit early, as the standard has it (Philips, *I2S bus specification*, 1996). The right channel's bits are clocked and not kept.
+//! The program is master of the bus: 64 bits a frame, 32 for each channel, two cycles a bit. The
+//! word select falls before the left channel, one bit early, as the standard has it (Philips, *I2S
+//! bus specification*, 1996). The right channel's bits are clocked and not kept.
 
 use ear::BLOCK_LEN;
 use rp2040_hal::dma::double_buffer::{self, Transfer, WriteNext};
@@ -13,7 +15,8 @@ use rp2040_hal::pio::{PIO, PIOBuilder, PinDir, Rx, SM0, ShiftDirection, UninitSt
 /// Cycles of the state machine a sample.
 const CYCLES: u32 = 128;
 
-/// A microphone's 24 bits stand at the top of the word, and even loud rooms leave the upper ones empty: 12 dB are added.
+/// A microphone's 24 bits stand at the top of the word, and even loud rooms leave the upper ones
+/// empty: 12 dB are added.
 const SHIFT: u32 = 14;
 
 /// A block as the DMA writes it.

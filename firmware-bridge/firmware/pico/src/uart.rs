@@ -1,5 +1,5 @@
-//! UART 0 as a port that can be asked whether it is ready. Its buffers hold 32 bytes each way: 0.35 ms at 921,600 baud, which the loop keeps
-//! up with.
+//! UART 0 as a port that can be asked whether it is ready. Its buffers hold 32 bytes each way: 0.35
+//! ms at 921,600 baud, which the loop keeps up with.
 
 use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 use rp2040_hal::uart::{Enabled, ReadErrorType, UartDevice, UartPeripheral, ValidUartPinout};

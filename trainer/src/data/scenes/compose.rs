@@ -205,7 +205,7 @@ fn place(
     Ok(placed)
 }
 
-/// Adds the parts to the track, and tells what was added.
+/// Adds the parts to the track, and returns what was added.
 fn mix(
     placed: Vec<Placed>,
     label: impl Fn(&Part) -> Option<String>,

@@ -176,7 +176,8 @@ impl Trial<'_> {
     }
 
     /// For each class the option that `judge` likes best, less the price of its false alarms; of
-    /// equal ones the middle one. A class for which all are equal is left out: it keeps what it has.
+    /// equal ones the middle one. A class for which all are equal is left out: it keeps what it
+    /// has.
     fn cheapest(&self, judge: Judge, options: &[Tried], price: f64) -> Vec<(usize, usize)> {
         let labels = self.manifest.labels.iter().enumerate();
         let classes = labels.filter(|(_, label)| self.manifest.background.as_ref() != Some(*label));

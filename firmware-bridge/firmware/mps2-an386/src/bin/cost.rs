@@ -1,5 +1,6 @@
-//! What the link costs a Cortex-M4, in instructions. Under `-icount shift=0` QEMU's time goes on by a nanosecond an instruction, and
-//! the board's counter counts one for each forty: `cargo run --release --bin cost -- -icount shift=0`.
+//! What the link costs a Cortex-M4, in instructions. Under `-icount shift=0` QEMU's time goes on by
+//! a nanosecond an instruction, and the board's counter counts one for each forty: `cargo run
+//! --release --bin cost -- -icount shift=0`.
 //!
 //! Memory wait states and pipelines are not in it.
 #![no_std]

@@ -1,8 +1,11 @@
-//! A node on the emulated board: streams the clip as if from a microphone, and lights LED 0 when the daemon hears something.
+//! A node on the emulated board: streams the clip as if from a microphone, and lights LED 0 when
+//! the daemon hears something.
 //!
-//! The daemon says how the sound is to travel: as samples, mu-law, ADPCM or features, all of it or what is loud enough.
+//! The daemon says how the sound is to travel: as samples, mu-law, ADPCM or features, all of it or
+//! what is loud enough.
 //!
-//! Ends when the daemon says stop, with exit code 0 if nothing was dropped, damaged or not understood.
+//! Ends when the daemon says stop, with exit code 0 if nothing was dropped, damaged or not
+//! understood.
 #![no_std]
 #![no_main]
 
@@ -30,7 +33,8 @@ fn main() -> ! {
     let mut n_onsets = 0;
     loop {
         let now_ms = clock.now_ms();
-        // A recording can wait for the line, as a microphone could not: an emulator that was held up loses nothing.
+        // A recording can wait for the line, as a microphone could not: an emulator that was held
+        // up loses nothing.
         if ear.n_waiting() < 3
             && let Some(block) = clip.next(now_ms)
             && let Err(error) = ear.capture(block)
