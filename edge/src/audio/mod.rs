@@ -9,10 +9,12 @@
 mod container;
 mod flac;
 mod packets;
+pub(crate) mod signature;
 mod wav;
 
 pub use flac::{MAX_FLAC_RATE_HZ, to_16_bits, write_flac};
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -129,7 +131,20 @@ impl AudioReader {
     ///
     /// When the file cannot be read, is in no known format, or holds no audio track.
     pub fn open(path: &Path) -> Result<Self> {
-        let packets = Packets::open(path)?;
+        AudioReader::of(path, Packets::open(path)?)
+    }
+
+    /// Reads the header of a stream, in which one cannot go back; in messages it is called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, is in no known format, or holds no audio track.
+    pub(crate) fn of_stream(name: &str, source: impl Read + Send + Sync + 'static) -> Result<Self> {
+        let path = Path::new(name);
+        AudioReader::of(path, Packets::of_stream(path, source)?)
+    }
+
+    fn of(path: &Path, packets: Packets) -> Result<Self> {
         let track = packets.track()?;
         let params = track.codec_params.as_ref().and_then(|params| params.audio());
         let channels = params.and_then(|params| params.channels.as_ref());

@@ -12,9 +12,9 @@ mod recogniser;
 mod track;
 
 pub use chain::Chain;
-#[cfg(feature = "evaluate")]
-pub(crate) use chain::until;
 pub use recogniser::Observer;
+#[cfg(feature = "evaluate")]
+pub(crate) use recogniser::until;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -149,7 +149,8 @@ pub fn run(
     let mut result = Ok(());
     while let (Ok(()), Some(session)) = (&result, source.next_session(stop)) {
         result = pump.session(session, &source, stop, on_transition);
-        result = result.and(pump.chain.finish(on_transition));
+        result = result.and(pump.chain.finish());
+        pump.chain.transitions().for_each(&mut *on_transition);
         if let Some(recent) = &shared.recent {
             recent.end();
         }
@@ -220,8 +221,9 @@ impl<'a> Pump<'a> {
         };
         let mut begun = false;
         while !stop.load(Ordering::Relaxed) {
+            self.chain.transitions().for_each(&mut *on_transition);
             if let Some(rules) = self.shared.take_rules() {
-                self.chain.set_rules(rules, on_transition);
+                self.chain.set_rules(rules);
             }
             if self.live.is_none() && source.is_live() {
                 self.live = Some(Live { uptime: Uptime::new(), tracker: Tracker::default(), anchored: None });
@@ -233,13 +235,13 @@ impl<'a> Pump<'a> {
                     let ahead_s = (n + n_queued) as f64 / rate;
                     if !begun {
                         begun = true;
-                        self.begin(&description, sample_rate, content, ahead_s, on_transition)?;
+                        self.begin(&description, sample_rate, content, ahead_s)?;
                     }
-                    self.follow(ahead_s, on_transition)?;
+                    self.follow(ahead_s)?;
                     let samples = &mut self.buffer[..n];
                     if content != Content::Samples {
                         louder_frames(samples, self.gain);
-                        let mean_square = self.chain.push_frames(samples, on_transition)?;
+                        let mean_square = self.chain.push_frames(samples)?;
                         let (n_samples, n_queued) = (content.n_samples(n as u64), content.n_samples(n_queued as u64));
                         self.shared.status.add_frames(n_samples, n_queued, mean_square);
                         continue;
@@ -257,15 +259,15 @@ impl<'a> Pump<'a> {
                         // A recording can wait for its clips.
                         recent.push(samples, (!is_live).then_some(stop));
                     }
-                    self.chain.push(samples, on_transition)?;
+                    self.chain.push(samples)?;
                 }
                 Chunk::Gap(n) => {
                     if !begun {
                         begun = true;
-                        self.begin(&description, sample_rate, content, n as f64 / rate, on_transition)?;
+                        self.begin(&description, sample_rate, content, n as f64 / rate)?;
                     }
                     self.gap_log.add(self.shared.hearing.name(), n as f64 / rate);
-                    gap(&mut self.chain, self.shared, content.n_samples(n), on_transition)?;
+                    gap(&mut self.chain, self.shared, content.n_samples(n))?;
                 }
                 Chunk::Empty => thread::sleep(EMPTY_SLEEP),
                 Chunk::Ended => break,
@@ -276,14 +278,7 @@ impl<'a> Pump<'a> {
 
     /// The first samples of a session have come; its newest is `ahead_s` behind what the chain has
     /// had.
-    fn begin(
-        &mut self,
-        device: &str,
-        sample_rate: u32,
-        content: Content,
-        ahead_s: f64,
-        on_transition: &mut dyn FnMut(Transition),
-    ) -> Result<()> {
+    fn begin(&mut self, device: &str, sample_rate: u32, content: Content, ahead_s: f64) -> Result<()> {
         let name = self.shared.hearing.name();
         if self.device != device {
             tracing::info!(source = name, device, sample_rate, "{name}: listening to {device}");
@@ -298,7 +293,7 @@ impl<'a> Pump<'a> {
             // Why, and that it is over, is in the log already, as often as it is worth it.
             tracing::debug!(source = name, missing_s, "{name}: nothing was heard for {missing_s:.1} s");
         }
-        self.chain.resume(sample_rate, content != Content::Samples, missing_s, on_transition)?;
+        self.chain.resume(sample_rate, content != Content::Samples, missing_s)?;
         match &self.shared.recent {
             Some(recent) if content == Content::Samples => recent.begin(sample_rate, self.chain.position()),
             Some(recent) => recent.begin_without_sound(),
@@ -309,7 +304,7 @@ impl<'a> Pump<'a> {
 
     /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has
     /// had.
-    fn follow(&mut self, ahead_s: f64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+    fn follow(&mut self, ahead_s: f64) -> Result<()> {
         let Shared { clock, status, .. } = self.shared;
         let newest_s = self.chain.position_s() + ahead_s;
         let Some(live) = &mut self.live else {
@@ -323,7 +318,7 @@ impl<'a> Pump<'a> {
         if let Some(missing_s) = live.tracker.arrival(newest_s, uptime_s) {
             let n_missing = (missing_s * f64::from(self.chain.sample_rate())).round() as u64;
             self.gap_log.add(self.shared.hearing.name(), missing_s);
-            gap(&mut self.chain, self.shared, n_missing, on_transition)?;
+            gap(&mut self.chain, self.shared, n_missing)?;
         }
         if live.anchored.is_none_or(|at| at.elapsed() >= ANCHOR)
             && let Some(delay_s) = live.tracker.delay_s()
@@ -341,11 +336,11 @@ impl<'a> Pump<'a> {
 }
 
 /// Passes `n_samples` that are missing from the stream.
-fn gap(chain: &mut Chain, shared: &Shared, n_samples: u64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+fn gap(chain: &mut Chain, shared: &Shared, n_samples: u64) -> Result<()> {
     if let Some(recent) = &shared.recent {
         recent.gap(n_samples);
     }
-    chain.gap(n_samples, on_transition)
+    chain.gap(n_samples)
 }
 
 /// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can

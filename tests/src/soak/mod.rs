@@ -1,10 +1,14 @@
 //! A long life in a short time: the real daemon hears hours of made-up kitchens through a pipe, as
 //! fast as it can, and reports to a real broker, while everything around it fails: sounds that are
 //! none, torn and stalled pipes, brokers that stop, hang and are killed, configurations good and
-//! bad.
+//! bad. Beside it another daemon hears a whole [`house`] in real time.
 //!
-//! Afterwards every event that it reported must have reached the broker's subscriber, every onset
-//! must have its offset, and its memory must not have grown.
+//! Afterwards every event that they reported must have reached the broker's subscriber, every onset
+//! must have its offset, and their memory must not have grown.
+
+mod house;
+
+pub use house::HouseReport;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -14,6 +18,8 @@ use std::process::{ChildStdin, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use house::House;
 
 use crate::binary::{Process, earwitness_bin, model_dir};
 use crate::broker::{Broker, Subscriber, free_port};
@@ -50,6 +56,8 @@ pub struct Report {
     pub rss_kib: Vec<u64>,
     /// Largest resident memory, KiB.
     pub peak_rss_kib: u64,
+    /// What happened in the house meanwhile.
+    pub house: HouseReport,
 }
 
 impl Report {
@@ -77,22 +85,30 @@ impl Report {
             "rss_kib": self.rss_kib,
             "growth_kib": self.growth_kib(),
             "peak_rss_kib": self.peak_rss_kib,
+            "house": self.house.to_json(),
         })
+    }
+
+    /// Whether nothing was lost, invented or left open, and memory has not grown.
+    pub fn is_sound(&self) -> bool {
+        (self.n_lost, self.n_invented, self.n_open) == (0, 0, 0) && self.growth_kib() < 1024 && self.house.is_sound()
     }
 }
 
-/// Lives for `hours` of sound; `seed` decides what happens when. `progress` receives the hours so
-/// far.
+/// Lives for `hours` of sound, and at least for `least_s` seconds of the house; `seed` decides what
+/// happens when. `progress` receives the hours so far.
 ///
 /// # Panics
 ///
 /// When the daemon ends before its time, or panics.
-pub fn live(hours: f64, seed: u64, mut progress: impl FnMut(f64)) -> Report {
+pub fn live(hours: f64, least_s: f64, seed: u64, mut progress: impl FnMut(f64)) -> Report {
     let begun = Instant::now();
     let mut world = World::new(seed);
+    let mut house = House::start(seed);
     let scenes: Vec<Vec<f32>> = (0..N_SCENES).map(|n| sounds::demo_scene_at(n, SAMPLE_RATE).samples).collect();
     let (mut heard_s, mut rss_kib, mut peak_rss_kib) = (0.0, Vec::new(), 0);
     while heard_s < hours * 3600.0 {
+        house.live();
         let scene = &scenes[world.dice.below(N_SCENES) as usize];
         let gain = 10_f32.powf(world.dice.unit() as f32 * 2.0 - 1.5);
         heard_s += world.hear(scene.iter().map(|x| x * gain).collect());
@@ -106,11 +122,16 @@ pub fn live(hours: f64, seed: u64, mut progress: impl FnMut(f64)) -> Report {
             progress(heard_s / 3600.0);
         }
     }
+    let wall_s = begun.elapsed().as_secs_f64();
     let (reported, arrived, faults) = world.end();
+    while begun.elapsed().as_secs_f64() < least_s {
+        house.live();
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let (reported_set, arrived_set): (HashSet<_>, HashSet<_>) = (reported.iter().collect(), arrived.iter().collect());
     Report {
         hours: heard_s / 3600.0,
-        wall_s: begun.elapsed().as_secs_f64(),
+        wall_s,
         faults,
         n_reported: reported.len(),
         n_lost: reported_set.difference(&arrived_set).count(),
@@ -118,6 +139,7 @@ pub fn live(hours: f64, seed: u64, mut progress: impl FnMut(f64)) -> Report {
         n_open: open(&reported),
         rss_kib,
         peak_rss_kib,
+        house: house.end(),
     }
 }
 
