@@ -2,7 +2,7 @@
 //! streams of the network are kept open by the same supervisor as microphones: what stalls or ends
 //! is reported at once, the clock stays right, and nothing is left behind. Needs the Debian
 //! packages ffmpeg, gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base,
-//! gstreamer1.0-plugins-good, python3 and python3-gi.
+//! gstreamer1.0-plugins-good, mosquitto, python3 and python3-gi.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tests::binary::{Output, Process, earwitness_bin, workspace};
-use tests::broker::free_port;
+use tests::broker::{Broker, Subscriber, free_port};
 use tests::tiny::{self, Sound, events, names};
 use tests::virtual_mic::AlsaConfig;
 
@@ -152,6 +152,38 @@ fn a_fifo_is_waited_for_and_its_next_writer_is_heard() {
 }
 
 #[test]
+fn a_pipe_that_brings_nothing_is_deaf_for_the_broker_until_it_does() {
+    let daemon = Daemon::new();
+    let broker = Broker::start(daemon.dir.path(), free_port(), "allow_anonymous true");
+    let subscriber = Subscriber::start(broker.port, None);
+    let fifo = daemon.path("fifo");
+    make_fifo(&fifo);
+    let config = daemon.path("ear.toml");
+    let text = format!(
+        "name = \"ear\"\n[source]\ninput = \"file:fifo\"\nrate = 24000\nlive = true\n[mqtt]\nurl = \"{}\"\nhealth_s = 1\n",
+        broker.url()
+    );
+    fs::write(&config, text).unwrap();
+    let process = Process::start(&mut daemon.command(&["--config", config.to_str().unwrap()]));
+    let wait_for = |what: &str| {
+        let is_last =
+            |topic: &str, text: &str| subscriber.payloads(topic).last().is_some_and(|payload| payload.contains(text));
+        let capture = if what == "deaf" { "\"capture_fault\":\"stalled\"" } else { "\"capture\":\"listening\"" };
+        subscriber
+            .wait_until(what, |_| is_last("earwitness/ear/status", what) && is_last("earwitness/ear/health", capture));
+    };
+    wait_for("deaf");
+    let mut writer = OpenOptions::new().write(true).open(&fifo).unwrap();
+    play(&mut writer, &[(Sound::Noise, 2.5)]);
+    wait_for("online");
+    // It stays open and says nothing more.
+    wait_for("deaf");
+    play(&mut writer, &[(Sound::Noise, 2.5)]);
+    wait_for("online");
+    assert!(end(process).status.success());
+}
+
+#[test]
 fn sigterm_ends_a_daemon_whose_fifo_has_no_writer() {
     let mut daemon = Daemon::new();
     let fifo = daemon.path("fifo");
@@ -204,117 +236,6 @@ fn a_live_pipe_that_pauses_keeps_its_clock_and_says_so() {
     assert!(output.stderr.iter().any(|line| line.contains("its writer has closed it")), "{output:#?}");
     let warnings = output.stderr.iter().filter(|line| line.contains("WARN") && line.contains("paused")).count();
     assert_eq!(warnings, 1, "{output:#?}");
-}
-
-/// Has ffmpeg make `to` of `from`.
-fn convert(from: &Path, to: &Path, options: &[&str]) {
-    let mut command = Command::new("ffmpeg");
-    let status = command.args(["-loglevel", "error", "-i"]).arg(from).args(options).arg(to).status();
-    assert!(status.expect("install the package ffmpeg").success(), "{}", to.display());
-}
-
-#[test]
-fn a_container_on_standard_input_is_read_or_refused_with_a_sentence() {
-    let daemon = Daemon::new();
-    let wav = daemon.path("scene.wav");
-    tiny::write_wav(&wav, &[(Sound::Silence, 1.0), (Sound::Tone, 2.0), (Sound::Silence, 1.0)]);
-    let run = |input: &Path| {
-        // As it is written where files are usual.
-        let (process, mut pipe) = Process::start_with_input(&mut daemon.command(&["--source", "-"]));
-        // A daemon that refuses what comes reads no further.
-        let _ = pipe.write_all(&fs::read(input).unwrap());
-        drop(pipe);
-        process.finish(PATIENCE)
-    };
-    // All at another rate than is the default for raw samples.
-    for (name, options) in [
-        ("scene.wav", &[][..]),
-        ("scene.flac", &[]),
-        ("scene.mp3", &[]),
-        ("bare.mp3", &["-id3v2_version", "0", "-write_xing", "0", "-b:a", "160k"]),
-        ("scene.ogg", &["-c:a", "libvorbis"]),
-        ("scene.aac", &["-b:a", "96k"]),
-        ("law.wav", &["-c:a", "pcm_alaw"]),
-    ] {
-        let path = daemon.path(name);
-        if path != wav {
-            convert(&wav, &path, options);
-        }
-        let output = run(&path);
-        assert!(output.status.success(), "{name}: {output:#?}");
-        assert_eq!(names(&events(&output.stdout)), ["tone onset", "tone offset"], "{name}: {output:#?}");
-    }
-    for (name, what) in [
-        ("scene.opus", "delivers an Opus recording, which is not decoded here: let ffmpeg decode it"),
-        ("scene.m4a", "delivers an MP4 file, which is only decoded from files: let ffmpeg decode it"),
-        ("scene.mp2", "delivers an MP2 recording, which is not decoded here: let ffmpeg decode it"),
-        ("scene.ac3", "delivers an AC-3 recording, which is not decoded here: let ffmpeg decode it"),
-        ("scene.ts", "delivers an MPEG transport stream, which is not decoded here: let ffmpeg decode it"),
-    ] {
-        convert(&wav, &daemon.path(name), &[]);
-        let output = run(&daemon.path(name));
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{name}: {output:#?}");
-        assert!(output.stderr.iter().any(|line| line.contains(what)), "{what}: {output:#?}");
-    }
-    let output = run(&workspace().join("README.md"));
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:#?}");
-    assert!(output.stderr.iter().any(|line| line.contains("delivers text, \"")), "{output:#?}");
-}
-
-#[test]
-fn what_is_not_decoded_is_heard_with_the_command_that_the_message_names() {
-    let daemon = Daemon::new();
-    let (wav, opus, fifo) = (daemon.path("scene.wav"), daemon.path("scene.opus"), daemon.path("fifo"));
-    tiny::write_wav(&wav, &[(Sound::Silence, 1.0), (Sound::Tone, 2.0), (Sound::Silence, 1.0)]);
-    convert(&wav, &opus, &[]);
-    // A file: the line makes another one.
-    let source = format!("file:{}", opus.display());
-    let refused = Process::start(&mut daemon.command(&["--source", &source, "--fast"])).finish(PATIENCE);
-    let line = refused.stderr.iter().find_map(|line| line.split_once("for example with: ")).unwrap().1;
-    assert!(Command::new("sh").arg("-c").arg(line).current_dir(daemon.dir.path()).status().unwrap().success());
-    let source = format!("file:{}", daemon.path("scene.flac").display());
-    let heard = Process::start(&mut daemon.command(&["--source", &source, "--fast"])).finish(PATIENCE);
-    assert_eq!(names(&events(&heard.stdout)), ["tone onset", "tone offset"], "{refused:#?} {heard:#?}");
-    // A FIFO: the source decodes it itself.
-    make_fifo(&fifo);
-    let write = || {
-        let (opus, fifo) = (opus.clone(), fifo.clone());
-        thread::spawn(move || fs::write(fifo, fs::read(opus).unwrap()))
-    };
-    write();
-    let source = format!("file:{}", fifo.display());
-    let mut process = Process::start(&mut daemon.command(&["--source", &source]));
-    process.wait_until("the refusal", PATIENCE, |process| format!("{:?}", process.stderr()).contains("--source '"));
-    let stderr = end(process).stderr;
-    let source = stderr.iter().find_map(|line| line.split_once("--source '")).unwrap().1;
-    let source = source.split('\'').next().unwrap();
-    write();
-    let mut process = Process::start(&mut daemon.command(&["--source", source]));
-    wait_for_event(&mut process, "tone offset");
-    assert!(end(process).status.success());
-}
-
-#[test]
-fn encoded_sound_that_comes_at_its_own_pace_is_live() {
-    let mut daemon = Daemon::new();
-    let (wav, fifo) = (daemon.path("scene.wav"), daemon.path("fifo"));
-    tiny::write_wav(&wav, &[(Sound::Noise, 2.5), (Sound::Tone, 1.0), (Sound::Noise, 1.0)]);
-    make_fifo(&fifo);
-    let source = format!("file:{}", fifo.display());
-    let mut process = Process::start(&mut daemon.command(&["--source", &source]));
-    for round in 1..=2 {
-        let mut ffmpeg = Command::new("ffmpeg");
-        ffmpeg.args(["-loglevel", "error", "-y", "-re", "-i"]).arg(&wav).args(["-f", "mp3"]).arg(&fifo);
-        let writer = Process::start(&mut ffmpeg);
-        daemon.wait_for(&process, "its writer has closed it");
-        assert!(writer.finish(PATIENCE).status.success());
-        process.wait_until("the tone", PATIENCE, |process| {
-            names(&events(&process.stdout())).iter().filter(|name| *name == "tone onset").count() == round
-        });
-    }
-    let output = end(process);
-    assert!(output.stderr.iter().any(|line| line.contains("samples arrive in real time")), "{output:#?}");
-    assert!(output.status.success());
 }
 
 #[test]
