@@ -48,7 +48,12 @@ impl Container {
             let header = if is_mp3 { Vec::new() } else { samples.header() };
             let spliced = Spliced::new(header, file, samples.start, samples.len);
             let ending = if is_mp3 { "mp3" } else { "wav" };
-            return Ok(Container { source: Box::new(spliced), ending: Some(ending), note, foreign: samples.foreign() });
+            return Ok(Container {
+                source: Box::new(spliced),
+                ending: Some(ending),
+                note,
+                foreign: Some(samples.signature()),
+            });
         }
         let start = behind_tags(&mut file, len)?;
         let spliced = Spliced::new(Vec::new(), file, start, len - start);
@@ -74,25 +79,27 @@ impl Container {
             Handling::NoSound => format!("this is {what} and holds no recorded sound"),
             Handling::Converted => format!("this is {what}, which is not decoded here: {convert}"),
             Handling::Decoded | Handling::DecodedFromFiles => {
-                format!("this is {what} whose sound cannot be decoded here ({reason}): {convert}")
+                format!("this is {what} that cannot be decoded ({reason}): {convert}")
             }
         }
     }
 }
 
 impl Samples {
-    /// What the samples are, where the decoder does not know their encoding.
-    fn foreign(&self) -> Option<Signature> {
+    /// What the file is, by the encoding of its samples.
+    fn signature(&self) -> Signature {
         let name = match self.encoding() {
             0x31 => "a WAV file in GSM 6.10",
             0x50 => "a WAV file in MPEG layer 2",
             0xff | 0x1600..=0x1610 => "a WAV file in AAC",
             0x160..=0x163 => "a WAV file in Windows Media audio",
             0x14 | 0x40 | 0x45 | 0x64 | 0x65 => "a WAV file in G.72x",
-            0x11 | 0x2 | 0x1 | 0x3 | 0x6 | 0x7 | WAV_MP3 => return None,
+            0x11 | 0x2 | 0x1 | 0x3 | 0x6 | 0x7 | WAV_MP3 => {
+                return Signature { name: "a WAV file", handling: Handling::Decoded };
+            }
             _ => "a WAV file in an uncommon encoding",
         };
-        Some(Signature { name, handling: Handling::Converted })
+        Signature { name, handling: Handling::Converted }
     }
 }
 

@@ -100,6 +100,7 @@ impl Live for Listener {
                     "let it write samples, or a WAV, FLAC, MP3, AAC or Ogg stream, as ffmpeg does with -f wav -";
                 return Err(failed(fault::FOREIGN, format!("delivers {what}: {remedy}")));
             }
+            First::NoSound(what) => return Err(failed(fault::FOREIGN, format!("delivers {what}"))),
             First::End => return Err(failed(fault::UNOPENED, child.why_ended())),
             First::Late => {
                 let reason = format!("no sound within {} s{}", PATIENCE_AT_START.as_secs(), child.complaint());

@@ -32,8 +32,10 @@ pub(super) enum First {
     Sound(Layout, Vec<u8>),
     /// Encoded sound, of which these bytes are the first.
     Encoded(Vec<u8>),
-    /// Something else.
+    /// Sound that is not decoded here.
     Foreign(String),
+    /// Something else.
+    NoSound(String),
     /// The end, before a whole sample.
     End,
     /// Nothing in time.
@@ -74,6 +76,7 @@ pub(super) fn first(
             }
             Head::Encoded => return Ok(First::Encoded(all)),
             Head::Foreign(what) => return Ok(First::Foreign(what)),
+            Head::NoSound(what) => return Ok(First::NoSound(what)),
             Head::Raw if is_all && all.len() < raw.frame_len() => return Ok(First::End),
             Head::Raw => return Ok(First::Sound(raw, all)),
             Head::Unfinished => {}

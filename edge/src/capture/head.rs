@@ -24,8 +24,10 @@ pub(super) enum Head {
     Encoded,
     /// More bytes are wanted.
     Unfinished,
-    /// Something else than samples.
+    /// Sound that is not decoded here.
     Foreign(String),
+    /// Something else.
+    NoSound(String),
     /// Most likely samples.
     Raw,
 }
@@ -36,7 +38,9 @@ pub(super) fn head(bytes: &[u8], is_all: bool) -> Head {
         return match wav(bytes) {
             Ok(Some(Wav::Samples(layout, n_bytes))) => Head::Wav { layout, n_bytes },
             Ok(Some(Wav::Encoded)) => Head::Encoded,
-            Ok(None) if is_all || bytes.len() >= LONGEST => Head::Foreign("a WAV file without samples".into()),
+            Ok(None) if is_all => Head::NoSound("a WAV file without samples".into()),
+            // Whole texts or pictures before the samples are for the decoder to pass over.
+            Ok(None) if bytes.len() >= LONGEST => Head::Encoded,
             Ok(None) => Head::Unfinished,
             Err(reason) => Head::Foreign(format!("a WAV file {reason}")),
         };
@@ -49,13 +53,14 @@ pub(super) fn head(bytes: &[u8], is_all: bool) -> Head {
             Handling::Decoded => Head::Encoded,
             Handling::DecodedFromFiles => Head::Foreign(format!("{name}, which is only decoded from files")),
             Handling::Converted => Head::Foreign(format!("{name}, which is not decoded here")),
-            Handling::Unpacked | Handling::NoSound => Head::Foreign(name.into()),
+            Handling::Unpacked => Head::NoSound(format!("{name}: unpack it first")),
+            Handling::NoSound => Head::NoSound(format!("{name}, which holds no recorded sound")),
         };
     }
     match text(&bytes[..bytes.len().min(ENOUGH)]) {
         Some(text) => {
             let line: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
-            Head::Foreign(format!("text, {line:?}"))
+            Head::NoSound(format!("text, {line:?}, and no sound"))
         }
         None => Head::Raw,
     }
@@ -135,6 +140,10 @@ fn format(code: u16, bits: u16, block: u16, n_channels: u16) -> Option<RawFormat
         (1, 24, 4) => Some(RawFormat::S24In4Le),
         (1, 24, _) => Some(RawFormat::S24In3Le),
         (1, 32, _) => Some(RawFormat::S32Le),
+        // 12 or 20 bits fill their bytes from above, as whole ones do.
+        (1, _, 2) => Some(RawFormat::S16Le),
+        (1, _, 3) => Some(RawFormat::S24In3Le),
+        (1, _, 4) => Some(RawFormat::S32Le),
         (3, 32, _) => Some(RawFormat::F32Le),
         (3, 64, _) => Some(RawFormat::F64Le),
         _ => None,
@@ -150,7 +159,7 @@ mod tests {
     }
 
     fn wav_of(code: u16, n_channels: u16, rate: u32, bits: u16, before: &[u8]) -> Vec<u8> {
-        let block = n_channels * bits / 8;
+        let block = n_channels * bits.div_ceil(8);
         let fields = [code.to_le_bytes(), n_channels.to_le_bytes()].concat();
         let rates = [rate.to_le_bytes(), (rate * u32::from(block)).to_le_bytes()].concat();
         let widths = [block.to_le_bytes(), bits.to_le_bytes()].concat();
@@ -166,6 +175,8 @@ mod tests {
             (1, 2, 8_000, 8, RawFormat::U8),
             (1, 4, 48_000, 24, RawFormat::S24In3Le),
             (1, 1, 48_000, 32, RawFormat::S32Le),
+            (1, 2, 48_000, 12, RawFormat::S16Le),
+            (1, 2, 48_000, 20, RawFormat::S24In3Le),
             (3, 2, 96_000, 32, RawFormat::F32Le),
             (3, 1, 16_000, 64, RawFormat::F64Le),
         ];
@@ -176,7 +187,7 @@ mod tests {
             assert_eq!(head(&bytes, false), Head::Wav { layout, n_bytes });
             for cut in [4, 11, 20, n_bytes - 1] {
                 assert_eq!(head(&bytes[..cut], false), Head::Unfinished, "{cut}");
-                assert!(matches!(head(&bytes[..cut], true), Head::Foreign(_)));
+                assert!(matches!(head(&bytes[..cut], true), Head::NoSound(_)));
             }
         }
     }
@@ -199,19 +210,19 @@ mod tests {
             let bytes = [start, &[7; ENOUGH]].concat();
             assert!(matches!(head(&bytes[..bytes.len().min(100)], false), Head::Unfinished));
             match head(&bytes, false) {
-                Head::Foreign(reason) => reason,
+                Head::Foreign(reason) | Head::NoSound(reason) => reason,
                 other => panic!("{other:?}"),
             }
         };
         assert_eq!(foreign(b"\0\0\0\x20ftypM4A "), "an MP4 file, which is only decoded from files");
         let opus = [&b"OggS"[..], &[0; 24], b"OpusHead"].concat();
         assert_eq!(foreign(&opus), "an Opus recording, which is not decoded here");
-        assert_eq!(foreign(b"PK\x03\x04"), "a zip archive");
+        assert_eq!(foreign(b"PK\x03\x04"), "a zip archive: unpack it first");
         let text = "# Earwitness\n\nAn always-on ear for a room. ".repeat(20);
-        assert_eq!(head(text.as_bytes(), false), Head::Foreign("text, \"# Earwitness\"".into()));
+        assert_eq!(head(text.as_bytes(), false), Head::NoSound("text, \"# Earwitness\", and no sound".into()));
         // A letter of two bytes on the border.
         let text = "\u{e4}".repeat(300);
-        assert!(matches!(head(&text.as_bytes()[..ENOUGH + 1], false), Head::Foreign(_)));
+        assert!(matches!(head(&text.as_bytes()[..ENOUGH + 1], false), Head::NoSound(_)));
     }
 
     #[test]
@@ -219,6 +230,10 @@ mod tests {
         for start in [&b"fLaC\0\0\0\x22"[..], b"OggS\0\x02", b"ID3\x04\0\0", &wav_of(0x11, 1, 48_000, 4, b"")] {
             assert_eq!(head(&[start, &[7; ENOUGH]].concat(), false), Head::Encoded);
         }
+        // A picture of 100 kB before the samples.
+        let long = wav_of(1, 1, 48_000, 16, &chunk(b"LIST", &[7; 100_000]));
+        assert_eq!(head(&long[..2_000], false), Head::Unfinished);
+        assert_eq!(head(&long[..LONGEST], false), Head::Encoded);
         // The second frame tells, wherever it is.
         let mut mp3 = vec![0xff, 0xfb, 0xe2, 0x64, 0, 0];
         mp3.resize(1045, 0);

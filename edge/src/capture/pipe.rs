@@ -149,6 +149,7 @@ impl Live for Pipe {
                 First::Foreign(what) => {
                     return Err(self.failure(fault::FOREIGN, format!("delivers {what}: {}", self.origin.remedy())));
                 }
+                First::NoSound(what) => return Err(self.failure(fault::FOREIGN, format!("delivers {what}"))),
                 First::End => return Err(self.failure(fault::ENDED, "has ended without any audio")),
                 // There is nothing to do but to wait on, and to say so.
                 First::Late => {
