@@ -9,7 +9,6 @@ use std::path::Path;
 
 use symphonia::core::io::{MediaSource, ReadOnlySource};
 
-use super::shortfall;
 use super::signature::{self, Handling, Signature, signature};
 use super::wav::Samples;
 
@@ -101,6 +100,11 @@ impl Samples {
         };
         Signature { name, handling: Handling::Converted }
     }
+}
+
+/// What is said of a file with less sound than its header promises.
+pub(super) fn shortfall(promised_s: f64, there_s: f64) -> String {
+    format!("the header promises {promised_s:.3} s of sound, {there_s:.3} s are there")
 }
 
 /// Length of a tag of ID3 version 2 (id3.org) that begins so.

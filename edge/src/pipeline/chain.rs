@@ -1,19 +1,21 @@
-//! The stages of recognition in a row: samples and gaps at the source's rate enter, onsets and offsets leave. A source that computes its
-//! log-mel frames itself enters behind the front end.
+//! The stages of recognition in a row: samples and gaps at the source's rate enter, onsets and
+//! offsets leave. A source that computes its log-mel frames itself enters behind the front end.
 //!
-//! Runs on the worker thread, or on any other: it starts none and does no I/O. What it puts out depends on the samples
-//! and gaps alone, never on their division into blocks nor on when they come.
+//! Runs on the worker thread, or on any other: it starts none and does no I/O. What it puts out
+//! depends on the samples and gaps alone, never on their division into blocks nor on when they
+//! come.
 //!
 //! # Stream time
 //!
-//! A stream's time is its sample count over its rate. Frame `j` of the logits covers the log-mel frames from
-//! `pulse_frames * j`, so its receptive field begins `j * pulse_frames * hop_length` samples at the model's rate behind
-//! the point where the chain was started or, by a long gap, restarted; that point is known exactly as a sample number
-//! at the source's rate.
+//! A stream's time is its sample count over its rate. Frame `j` of the logits covers the log-mel
+//! frames from `pulse_frames * j`, so its receptive field begins `j * pulse_frames * hop_length`
+//! samples at the model's rate behind the point where the chain was started or, by a long gap,
+//! restarted; that point is known exactly as a sample number at the source's rate.
 //!
 //! # Real-time
 //!
-//! Not for the audio callback: the engine allocates. All else here allocates nothing after construction.
+//! Not for the audio callback: the engine allocates. All else here allocates nothing after
+//! construction.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,7 +32,8 @@ use crate::error::{Error, Result};
 use crate::live::Feed;
 use crate::status::Status;
 
-/// A gap up to this long is bridged by silence; behind a longer one recognition starts afresh. Seconds.
+/// A gap up to this long is bridged by silence; after a longer one recognition starts afresh.
+/// Seconds.
 const MAX_BRIDGED_S: u64 = 2;
 
 /// Silence is fed in blocks of this many samples.
@@ -53,7 +56,8 @@ pub struct Chain {
     takes_frames: bool,
     /// Samples a second that the front end takes.
     model_rate: u32,
-    /// Silence at the model's rate that gets the last sound through the network and the sliding mean.
+    /// Silence at the model's rate that gets the last sound through the network and the sliding
+    /// mean.
     n_flush: usize,
     status: Arc<Status>,
 }
@@ -70,7 +74,8 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// Samples of silence, at the model's rate, behind which the last sound has left the network and the longest window.
+    /// Samples of silence, at the model's rate, behind which the last sound has left the network
+    /// and the longest window.
     fn n_flush(&self, rules: &Rules) -> usize {
         let n_frames = self.receptive_field_frames + (rules.longest_window() + 1) * self.pulse_frames;
         n_frames * self.hop_length + self.win_length
@@ -88,7 +93,8 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// When `sample_rate` cannot be resampled to the model's, or the engine does not fit the manifest.
+    /// When `sample_rate` cannot be resampled to the model's, or the engine does not fit the
+    /// manifest.
     pub fn new(
         manifest: &Manifest,
         rules: Rules,
@@ -124,7 +130,8 @@ impl Chain {
         })
     }
 
-    /// From now on `observer` is told of every output of the network, also of those that come at the end of the stream.
+    /// From now on `observer` receives every output of the network, also of those that come at
+    /// the end of the stream.
     pub fn observe(&mut self, observer: Observer) {
         self.recogniser.observe(observer);
     }
@@ -144,7 +151,8 @@ impl Chain {
         self.recogniser.n_classes()
     }
 
-    /// Position in the stream in samples at the source's rate, gaps included: the end of what was pushed.
+    /// Position in the stream in samples at the source's rate, gaps included: the end of what was
+    /// pushed.
     pub fn position(&self) -> u64 {
         self.position
     }

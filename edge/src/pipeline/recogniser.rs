@@ -1,5 +1,6 @@
-//! The stages behind the front end: log-mel frames enter, onsets and offsets leave. Gathers the frames of a pulse, has the network say what
-//! it hears in them, and the decider what has begun and ended. On the worker thread; the engine allocates.
+//! The stages behind the front end: log-mel frames enter, onsets and offsets leave. Gathers the
+//! frames of a pulse, has the network say what it hears in them, and the decider what has begun and
+//! ended. On the worker thread; the engine allocates.
 
 use std::vec::Drain;
 
@@ -27,7 +28,8 @@ pub(super) struct Recogniser {
     found: Vec<Transition>,
     /// The first failure of the network since it was taken last.
     failure: Option<Error>,
-    /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are there.
+    /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are
+    /// there.
     pulse: Box<[f32]>,
     n_filled: usize,
     logits: Box<[f32]>,
@@ -81,7 +83,7 @@ impl Recogniser {
         })
     }
 
-    /// From now on `observer` is told of every output of the network.
+    /// From now on `observer` receives every output of the network.
     pub(super) fn observe(&mut self, observer: Observer) {
         self.observer = Some(observer);
     }

@@ -12,6 +12,7 @@ use edge_frontend::{
 };
 use proptest::prelude::*;
 
+use super::pump::MAX_MAGNITUDE;
 use super::*;
 use crate::capture::{Content, FileSpec, Options, Session, SourceSpec, start};
 use crate::decide::Rules;

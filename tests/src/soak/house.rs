@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Dice, memory_kib, open};
+use super::{Dice, log, memory_kib, open};
 use crate::binary::Process;
 use crate::broker::{Broker, Subscriber, free_port};
 use crate::daemon;
@@ -54,7 +54,8 @@ pub struct HouseReport {
     pub n_log_lines: usize,
     /// Kinds of faults in them, by the part that has them.
     pub kinds: Vec<String>,
-    /// Lines of a day on which all of these keep coming back all the time.
+    /// Lines of a day on which those of the camera and of the broker keep coming back all the time,
+    /// with as many recoveries.
     pub n_log_lines_per_day: usize,
     /// Growth of resident memory after the first half minute, KiB.
     pub growth_kib: i64,
@@ -284,8 +285,8 @@ impl House {
         for event in tiny::events(&reported) {
             *n_reported.entry(event["device"].as_str().unwrap_or("?").to_string()).or_default() += 1;
         }
-        let log = after_start(&output.stderr);
-        let kinds = kinds(&log);
+        let log = log::after_start(&output.stderr);
+        let kinds = log::kinds(&log);
         HouseReport {
             wall_s,
             faults: self.faults,
@@ -294,7 +295,7 @@ impl House {
             n_lost_by_webhook: by_webhook,
             n_open: open(&reported),
             n_log_lines: log.len(),
-            n_log_lines_per_day: 2 * kinds.len() * lines_per_day(),
+            n_log_lines_per_day: log::lines_per_day(&kinds),
             kinds,
             growth_kib: growth_kib(&self.rss_kib),
         }
@@ -344,35 +345,6 @@ fn configure(dir: &Path, broker: u16, webhook: &Server, camera: u16, node: u16) 
     let path = dir.join("house.toml");
     fs::write(&path, text).expect("the folder can be written");
     path
-}
-
-/// Lines of the log without those of the first five seconds, in which everything is opened.
-fn after_start(lines: &[String]) -> Vec<&String> {
-    let time = |line: &String| line.split_whitespace().next().and_then(|time| time.parse::<jiff::Timestamp>().ok());
-    let Some(begin) = lines.iter().find_map(time) else { return Vec::new() };
-    let is_later = |line: &&String| time(line).is_some_and(|at| at.duration_since(begin).as_secs() >= 5);
-    lines.iter().filter(is_later).collect()
-}
-
-/// Kinds of faults in the log, with the part that has them: a warning's text up to its first
-/// figure.
-fn kinds(log: &[&String]) -> Vec<String> {
-    let text = |line: &&String| line.split_once(" WARN ").map(|(_, text)| text.trim().to_string());
-    let kind = |text: String| text.chars().take_while(|c| !c.is_ascii_digit()).take(90).collect::<String>();
-    let kinds: std::collections::BTreeSet<String> = log.iter().filter_map(text).map(kind).collect();
-    kinds.into_iter().collect()
-}
-
-/// Lines of a fault that keeps coming back all day: a minute of silence after the first, then two,
-/// up to an hour.
-fn lines_per_day() -> usize {
-    let (mut at_s, mut silence_s, mut n) = (0, 60, 0);
-    while at_s < 86_400 {
-        n += 1;
-        at_s += silence_s;
-        silence_s = (silence_s * 2).min(3_600);
-    }
-    n
 }
 
 /// Mean of the last quarter less that of the first one after the warm-up; 0 for short lives.
