@@ -199,6 +199,8 @@ fn configurations() {
             "[mqtt]\nurl = \"mqtts://localhost\"\ncert_file = \"no.pem\"\nkey_file = \"no.key\"\n",
             "c.toml:3: mqtt.cert_file: ",
         ),
+        ("[mqtt]\nurl = \"mqtt://h\"\ntopic = \"$SYS/ear\"\n", "c.toml:3: mqtt.topic: expected levels of a topic"),
+        ("[source]\ninput = \"srt://cam:9000\"\n", "for srt write exec:ffmpeg"),
         ("[mqtt]\nuser = \"ear\"\n", "c.toml:2: mqtt.user: has no effect without mqtt.url"),
         ("[log]\nlevel = \"warning\"\n", "c.toml:2: log.level: \"warning\" is not a level (did you mean \"warn\"?)"),
         ("[metrics]\nport = 9\naddress = \"192.0.2.1\"\n", "c.toml:3: metrics.address: 192.0.2.1:9: "),
@@ -222,7 +224,8 @@ fn configurations() {
     ];
     for (text, part) in cases {
         fs::write(&path, format!("{text}{model}")).unwrap();
-        let run = refusal(2, &["run", "--source", "stdin", "--config", config]);
+        let source: &[&str] = if text.contains("input") { &[] } else { &["--source", "stdin"] };
+        let run = refusal(2, &[&["run", "--config", config], source].concat());
         contains(&run, &[part]);
         assert_eq!(refusal(2, &["check", "--config", config]), run);
     }

@@ -156,14 +156,18 @@ fn from_samples_to_transitions(tap: Option<&Tap>) {
     }
     let mut n_transitions = 0;
     let n_allocations = count_allocations(|| {
-        let mut on_transition = |_| n_transitions += 1;
         for block in samples.chunks(441) {
-            chain.push(block, &mut on_transition).unwrap();
+            chain.push(block).unwrap();
+            n_transitions += chain.transitions().count();
         }
-        chain.gap(10_000, &mut on_transition).unwrap();
-        chain.gap(1_000_000, &mut on_transition).unwrap();
-        chain.push(&samples, &mut on_transition).unwrap();
-        chain.finish(&mut on_transition).unwrap();
+        chain.gap(10_000).unwrap();
+        chain.gap(1_000_000).unwrap();
+        for block in samples.chunks(4_096) {
+            chain.push(block).unwrap();
+            n_transitions += chain.transitions().count();
+        }
+        chain.finish().unwrap();
+        n_transitions += chain.transitions().count();
     });
     assert_eq!(n_allocations, 0);
     let n_frames = status.snapshot().n_frames;

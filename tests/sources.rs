@@ -2,7 +2,7 @@
 //! streams of the network are kept open by the same supervisor as microphones: what stalls or ends
 //! is reported at once, the clock stays right, and nothing is left behind. Needs the Debian
 //! packages ffmpeg, gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base,
-//! gstreamer1.0-plugins-good, python3 and python3-gi.
+//! gstreamer1.0-plugins-good, mosquitto, python3 and python3-gi.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tests::binary::{Output, Process, earwitness_bin, workspace};
-use tests::broker::free_port;
+use tests::broker::{Broker, Subscriber, free_port};
 use tests::tiny::{self, Sound, events, names};
 use tests::virtual_mic::AlsaConfig;
 
@@ -152,6 +152,38 @@ fn a_fifo_is_waited_for_and_its_next_writer_is_heard() {
 }
 
 #[test]
+fn a_pipe_that_brings_nothing_is_deaf_for_the_broker_until_it_does() {
+    let daemon = Daemon::new();
+    let broker = Broker::start(daemon.dir.path(), free_port(), "allow_anonymous true");
+    let subscriber = Subscriber::start(broker.port, None);
+    let fifo = daemon.path("fifo");
+    make_fifo(&fifo);
+    let config = daemon.path("ear.toml");
+    let text = format!(
+        "name = \"ear\"\n[source]\ninput = \"file:fifo\"\nrate = 24000\nlive = true\n[mqtt]\nurl = \"{}\"\nhealth_s = 1\n",
+        broker.url()
+    );
+    fs::write(&config, text).unwrap();
+    let process = Process::start(&mut daemon.command(&["--config", config.to_str().unwrap()]));
+    let wait_for = |what: &str| {
+        let is_last =
+            |topic: &str, text: &str| subscriber.payloads(topic).last().is_some_and(|payload| payload.contains(text));
+        let capture = if what == "deaf" { "\"capture_fault\":\"stalled\"" } else { "\"capture\":\"listening\"" };
+        subscriber
+            .wait_until(what, |_| is_last("earwitness/ear/status", what) && is_last("earwitness/ear/health", capture));
+    };
+    wait_for("deaf");
+    let mut writer = OpenOptions::new().write(true).open(&fifo).unwrap();
+    play(&mut writer, &[(Sound::Noise, 2.5)]);
+    wait_for("online");
+    // It stays open and says nothing more.
+    wait_for("deaf");
+    play(&mut writer, &[(Sound::Noise, 2.5)]);
+    wait_for("online");
+    assert!(end(process).status.success());
+}
+
+#[test]
 fn sigterm_ends_a_daemon_whose_fifo_has_no_writer() {
     let mut daemon = Daemon::new();
     let fifo = daemon.path("fifo");
@@ -204,32 +236,6 @@ fn a_live_pipe_that_pauses_keeps_its_clock_and_says_so() {
     assert!(output.stderr.iter().any(|line| line.contains("its writer has closed it")), "{output:#?}");
     let warnings = output.stderr.iter().filter(|line| line.contains("WARN") && line.contains("paused")).count();
     assert_eq!(warnings, 1, "{output:#?}");
-}
-
-#[test]
-fn a_container_on_standard_input_is_read_or_refused_with_a_sentence() {
-    let daemon = Daemon::new();
-    let wav = daemon.path("scene.wav");
-    tiny::write_wav(&wav, &[(Sound::Silence, 1.0), (Sound::Tone, 2.0), (Sound::Silence, 1.0)]);
-    let flac = daemon.path("scene.flac");
-    let converted = Command::new("ffmpeg").args(["-loglevel", "error", "-i"]).arg(&wav).arg(&flac).status();
-    assert!(converted.expect("install the package ffmpeg").success());
-    let run = |input: &Path| {
-        let (process, mut pipe) = Process::start_with_input(&mut daemon.command(&["--source", "stdin"]));
-        // A daemon that refuses what comes reads no further.
-        let _ = pipe.write_all(&fs::read(input).unwrap());
-        drop(pipe);
-        process.finish(PATIENCE)
-    };
-    // At another rate than is the default for raw samples.
-    let output = run(&wav);
-    assert!(output.status.success(), "{output:#?}");
-    assert_eq!(names(&events(&output.stdout)), ["tone onset", "tone offset"]);
-    for (input, what) in [(&flac, "FLAC data: decode it first"), (&workspace().join("README.md"), "text, \"")] {
-        let output = run(input);
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:#?}");
-        assert!(output.stderr.iter().any(|line| line.contains(what)), "{what}: {output:#?}");
-    }
 }
 
 #[test]

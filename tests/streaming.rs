@@ -92,8 +92,12 @@ fn transitions(model: &Model, sample_rate: u32, samples: &[f32], lens: &[usize])
     let engine = load_engine(model, PrecisionChoice::F32).unwrap();
     let mut chain = Chain::new(&model.manifest, rules, engine, sample_rate, Arc::new(Status::default())).unwrap();
     let mut transitions = Vec::new();
-    in_blocks(samples, lens, |block| chain.push(block, &mut |transition| transitions.push(transition)).unwrap());
-    chain.finish(&mut |transition| transitions.push(transition)).unwrap();
+    in_blocks(samples, lens, |block| {
+        chain.push(block).unwrap();
+        transitions.extend(chain.transitions());
+    });
+    chain.finish().unwrap();
+    transitions.extend(chain.transitions());
     transitions
 }
 

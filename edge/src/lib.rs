@@ -53,9 +53,11 @@
 //! let mut chain = Chain::new(&model.manifest, rules, engine, sound.sample_rate, Arc::default())?;
 //! let mut transitions = Vec::new();
 //! for block in sound.samples.chunks(1024) {
-//!     chain.push(block, &mut |transition| transitions.push(transition))?;
+//!     chain.push(block)?;
+//!     transitions.extend(chain.transitions());
 //! }
-//! chain.finish(&mut |transition| transitions.push(transition))?;
+//! chain.finish()?;
+//! transitions.extend(chain.transitions());
 //!
 //! let clock = Clock::starting_now();
 //! let mut events = EventBuilder::new("kitchen", model.id(), &model.manifest.labels);

@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod http;
 pub mod markdown;
 pub mod modules;
+pub mod node;
 pub mod proxy;
 pub mod soak;
 pub mod source;

@@ -7,42 +7,19 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use symphonia::core::io::MediaSource;
+use symphonia::core::io::{MediaSource, ReadOnlySource};
 
-use super::shortfall;
+use super::signature::{self, Handling, Signature, signature};
 use super::wav::Samples;
 
 /// First bytes that tell what a file is.
-const N_FIRST: usize = 64;
+const N_FIRST: usize = 4 * signature::ENOUGH;
+
+/// Bytes before the content of a tag.
+const TAG_HEAD: usize = 10;
 
 /// MPEG layer 3 within a WAV file.
 const WAV_MP3: u16 = 0x55;
-
-/// What is named where it cannot be decoded: where its mark is, the mark, and what it is called.
-const FOREIGN: [(usize, &[u8], &str); 22] = [
-    (28, b"OpusHead", "an Opus recording"),
-    (28, b"Speex   ", "a Speex recording"),
-    (0, b"#!AMR", "an AMR recording"),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media recording"),
-    (0, b"caff", "a CAF recording"),
-    (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM recording"),
-    (0, b"wvpk", "a WavPack recording"),
-    (0, b"MAC ", "a Monkey's Audio recording"),
-    (0, b"TTA1", "a TTA recording"),
-    (0, b"MPCK", "a Musepack recording"),
-    (0, b"DSD ", "a DSD recording"),
-    (0, b"FRM8", "a DSD recording"),
-    (0, b".snd", "an AU recording"),
-    (0, b".RMF", "a RealMedia recording"),
-    (0, b"RIFX", "a WAV file for big-endian machines"),
-    (8, b"AVI ", "a film"),
-    (0, b"FLV\x01", "a film"),
-    (4, b"ftyp", "an MP4 file whose sound cannot be decoded here"),
-    (0, b"MThd", "a MIDI file"),
-    (0, b"PK\x03\x04", "a zip archive"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-    (0, b"%PDF", "a document"),
-];
 
 /// What the decoder reads.
 pub(super) struct Container {
@@ -52,7 +29,7 @@ pub(super) struct Container {
     /// What is to be said of a file that is shorter than its header promises.
     pub(super) note: Option<String>,
     /// What it is, where it may be something that cannot be decoded.
-    pub(super) foreign: Option<&'static str>,
+    pub(super) foreign: Option<Signature>,
 }
 
 impl Container {
@@ -61,8 +38,7 @@ impl Container {
         let mut first = [0; N_FIRST];
         let n_first = read_up_to(&mut file, &mut first)?;
         let first = &first[..n_first];
-        let foreign = FOREIGN.iter().find(|(at, mark, _)| first.get(*at..).is_some_and(|rest| rest.starts_with(mark)));
-        let foreign = foreign.map(|(_, _, name)| *name);
+        let foreign = signature(first).filter(|found| found.handling != Handling::Decoded);
         if let Some(samples) = Samples::find(&mut file, len)? {
             let seconds = |n_bytes: u64| n_bytes as f64 / f64::from(samples.byte_rate().max(1));
             let note = samples.promised.map(|promised| shortfall(seconds(promised), seconds(samples.len)));
@@ -71,67 +47,103 @@ impl Container {
             let header = if is_mp3 { Vec::new() } else { samples.header() };
             let spliced = Spliced::new(header, file, samples.start, samples.len);
             let ending = if is_mp3 { "mp3" } else { "wav" };
-            return Ok(Container { source: Box::new(spliced), ending: Some(ending), note, foreign: samples.foreign() });
+            return Ok(Container {
+                source: Box::new(spliced),
+                ending: Some(ending),
+                note,
+                foreign: Some(samples.signature()),
+            });
         }
         let start = behind_tags(&mut file, len)?;
         let spliced = Spliced::new(Vec::new(), file, start, len - start);
         Ok(Container { source: Box::new(spliced), ending: None, note: None, foreign })
     }
 
+    /// Looks at a stream, in which one cannot go back.
+    pub(super) fn of_stream(mut source: impl Read + Send + Sync + 'static) -> io::Result<Self> {
+        let first = after_tags_of_stream(&mut source)?;
+        let source = Box::new(ReadOnlySource::new(io::Cursor::new(first).chain(source)));
+        Ok(Container { source, ending: None, note: None, foreign: None })
+    }
+
     /// The sentence for a file that the decoder refuses with `reason`.
-    pub(super) fn refusal(foreign: Option<&str>, path: &Path, reason: impl std::fmt::Display) -> String {
+    pub(super) fn refusal(foreign: Option<Signature>, path: &Path, reason: impl std::fmt::Display) -> String {
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-        let convert =
-            |path: &Path| format!("convert it, for example with: ffmpeg -i \"{}\" \"{name}.flac\"", path.display());
-        match foreign {
-            Some("a zip archive" | "a gzip archive") => {
-                format!("this is {}: unpack it first", foreign.unwrap_or_default())
+        let convert = format!("convert it, for example with: ffmpeg -i \"{}\" \"{name}.flac\"", path.display());
+        let Some(Signature { name: what, handling }) = foreign else {
+            return format!("not a wav, flac, ogg, mp3, m4a or aiff file: {reason}");
+        };
+        match handling {
+            Handling::Unpacked => format!("this is {what}: unpack it first"),
+            Handling::NoSound => format!("this is {what} and holds no recorded sound"),
+            Handling::Converted => format!("this is {what}, which is not decoded here: {convert}"),
+            Handling::Decoded | Handling::DecodedFromFiles => {
+                format!("this is {what} that cannot be decoded ({reason}): {convert}")
             }
-            Some(what @ ("a document" | "a MIDI file")) => format!("this is {what} and holds no recorded sound"),
-            Some(what) => format!("this is {what}, which is not decoded here: {}", convert(path)),
-            None => format!("not a wav, flac, ogg, mp3, m4a or aiff file: {reason}"),
         }
     }
 }
 
 impl Samples {
-    /// What the samples are, where the decoder does not know their encoding.
-    fn foreign(&self) -> Option<&'static str> {
-        match self.encoding() {
-            0x31 => Some("a WAV file in GSM 6.10"),
-            0x50 => Some("a WAV file in MPEG layer 2"),
-            0xff | 0x1600..=0x1610 => Some("a WAV file in AAC"),
-            0x160..=0x163 => Some("a WAV file in Windows Media audio"),
-            0x14 | 0x40 | 0x45 | 0x64 | 0x65 => Some("a WAV file in G.72x"),
-            0x11 | 0x2 | 0x1 | 0x3 | 0x6 | 0x7 | WAV_MP3 => None,
-            _ => Some("a WAV file in an uncommon encoding"),
-        }
+    /// What the file is, by the encoding of its samples.
+    fn signature(&self) -> Signature {
+        let name = match self.encoding() {
+            0x31 => "a WAV file in GSM 6.10",
+            0x50 => "a WAV file in MPEG layer 2",
+            0xff | 0x1600..=0x1610 => "a WAV file in AAC",
+            0x160..=0x163 => "a WAV file in Windows Media audio",
+            0x14 | 0x40 | 0x45 | 0x64 | 0x65 => "a WAV file in G.72x",
+            0x11 | 0x2 | 0x1 | 0x3 | 0x6 | 0x7 | WAV_MP3 => {
+                return Signature { name: "a WAV file", handling: Handling::Decoded };
+            }
+            _ => "a WAV file in an uncommon encoding",
+        };
+        Signature { name, handling: Handling::Converted }
     }
 }
 
-/// Where the sound begins: after all tags of ID3 version 2 (id3.org), however large a picture they
-/// hold. The decoder looks no further than 1 MiB.
+/// What is said of a file with less sound than its header promises.
+pub(super) fn shortfall(promised_s: f64, there_s: f64) -> String {
+    format!("the header promises {promised_s:.3} s of sound, {there_s:.3} s are there")
+}
+
+/// Length of a tag of ID3 version 2 (id3.org) that begins so.
+fn tag_len(head: &[u8]) -> Option<u64> {
+    if head.len() < TAG_HEAD || !head.starts_with(b"ID3") || head[6..].iter().any(|byte| byte & 0x80 != 0) {
+        return None;
+    }
+    let size = head[6..].iter().fold(0_u64, |size, byte| size << 7 | u64::from(*byte));
+    let footer = if head[5] & 0x10 != 0 { 10 } else { 0 };
+    Some(TAG_HEAD as u64 + size + footer)
+}
+
+/// Where the sound begins: after all tags, however large a picture they hold. The decoder looks no
+/// further than 1 MiB.
 fn behind_tags(file: &mut File, len: u64) -> io::Result<u64> {
     let mut start = 0;
     loop {
         file.seek(SeekFrom::Start(start))?;
-        let mut head = [0; 10];
+        let mut head = [0; TAG_HEAD];
         let n = read_up_to(file, &mut head)?;
-        if n < 10 || &head[..3] != b"ID3" || head[6..].iter().any(|byte| byte & 0x80 != 0) {
-            return Ok(start);
+        match tag_len(&head[..n]) {
+            Some(tag_len) if start + tag_len < len => start += tag_len,
+            // There is none, or it is cut off.
+            _ => return Ok(start),
         }
-        let size = head[6..].iter().fold(0_u64, |size, byte| size << 7 | u64::from(*byte));
-        let footer = if head[5] & 0x10 != 0 { 10 } else { 0 };
-        let behind = start + 10 + size + footer;
-        if behind >= len {
-            // It is cut off, or no tag.
-            return Ok(start);
-        }
-        start = behind;
     }
 }
 
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+/// Reads all tags at the beginning of a stream. What was read of the sound after them is returned.
+fn after_tags_of_stream(source: &mut impl Read) -> io::Result<Vec<u8>> {
+    loop {
+        let mut head = [0; TAG_HEAD];
+        let n = read_up_to(source, &mut head)?;
+        let Some(tag_len) = tag_len(&head[..n]) else { return Ok(head[..n].to_vec()) };
+        io::copy(&mut source.take(tag_len - TAG_HEAD as u64), &mut io::sink())?;
+    }
+}
+
+fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut n = 0;
     while n < buffer.len() {
         match file.read(&mut buffer[n..])? {

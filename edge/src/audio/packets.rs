@@ -5,18 +5,20 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{FORMAT_ID_FLAC, FORMAT_ID_MP3, FORMAT_ID_OGG};
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
-use symphonia::core::io::{MediaSourceStream, ReadOnlySource};
+use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, TimeBase};
 
 use super::container::Container;
+use super::signature::Signature;
 use crate::error::{Error, Result};
 
 /// Longest silence that stands for packets lost in a row, seconds: a damaged header may claim that
@@ -36,7 +38,7 @@ pub(super) struct Packets {
     path: PathBuf,
     format: Box<dyn FormatReader>,
     /// What the file is, where it may be something that cannot be decoded.
-    foreign: Option<&'static str>,
+    foreign: Option<Signature>,
     /// What is to be said of a file that is shorter than its header promises.
     note: Option<String>,
     track_id: u32,
@@ -82,10 +84,21 @@ impl Packets {
         let container = if metadata.is_file() {
             Container::open(file, metadata.len()).map_err(|error| Error::audio_file(path, error))?
         } else {
-            Container { source: Box::new(ReadOnlySource::new(file)), ending: None, note: None, foreign: None }
+            Container::of_stream(file).map_err(|error| Error::audio_file(path, error))?
         };
+        let ending = container.ending.or_else(|| path.extension().and_then(|extension| extension.to_str()));
+        let ending = ending.map(str::to_string);
+        Packets::begin(path, container, ending.as_deref())
+    }
+
+    /// Reads the header of a stream that is called `path`.
+    pub(super) fn of_stream(path: &Path, source: impl Read + Send + Sync + 'static) -> Result<Self> {
+        Packets::begin(path, Container::of_stream(source).map_err(|error| Error::audio_file(path, error))?, None)
+    }
+
+    fn begin(path: &Path, container: Container, ending: Option<&str>) -> Result<Self> {
         let mut hint = Hint::new();
-        if let Some(ending) = container.ending.or_else(|| path.extension().and_then(|extension| extension.to_str())) {
+        if let Some(ending) = ending {
             hint.with_extension(ending);
         }
         let (foreign, note) = (container.foreign, container.note);

@@ -2,6 +2,7 @@
 
 use std::f32::consts::TAU;
 use std::fs;
+use std::path::PathBuf;
 
 use super::*;
 

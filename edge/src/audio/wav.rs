@@ -15,6 +15,9 @@ const MAX_FORMAT: u64 = 4096;
 /// (arecord, sox), 2^32 - 1 (ffmpeg), and some less.
 const PLACEHOLDER: u64 = 0x7f00_0000;
 
+/// Length of the fields that every format chunk has.
+const N_FIELDS: usize = 16;
+
 /// What may follow the samples without a chunk around it, bytes: tags of 128, padding.
 const MAX_JUNK: u64 = 4096;
 
@@ -104,18 +107,37 @@ impl Samples {
     /// have no known end.
     pub(super) fn header(&self) -> Vec<u8> {
         let long = u64::from(u32::MAX);
-        let format_len = self.format.len().next_multiple_of(2) as u64;
+        let format = self.usual_format();
+        let format_len = format.len().next_multiple_of(2) as u64;
         let size = |len: u64| (if len < long { len as u32 } else { u32::MAX }).to_le_bytes();
-        let mut header = Vec::with_capacity(self.format.len() + 32);
+        let mut header = Vec::with_capacity(format.len() + 32);
         header.extend_from_slice(b"RIFF");
         header.extend_from_slice(&size(4 + 8 + format_len + 8 + self.len));
         header.extend_from_slice(b"WAVEfmt ");
-        header.extend_from_slice(&(self.format.len() as u32).to_le_bytes());
-        header.extend_from_slice(&self.format);
+        header.extend_from_slice(&(format.len() as u32).to_le_bytes());
+        header.extend_from_slice(&format);
         header.resize(20 + format_len as usize, 0);
         header.extend_from_slice(b"data");
         header.extend_from_slice(&size(self.len));
         header
+    }
+
+    /// The format as the decoder wants it. What follows the fields of plain integers means nothing,
+    /// and integers of 12 or 20 bits fill the bytes that they are in from above, as whole ones do.
+    fn usual_format(&self) -> Vec<u8> {
+        let mut format = self.format.clone();
+        let field = |at: usize| format.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
+        let (code, n_channels, block, bits) = (field(0), field(2), field(12), field(14));
+        if code != 1 || format.len() < N_FIELDS {
+            return format;
+        }
+        format.truncate(N_FIELDS);
+        if let Some(n_bytes @ 1..=4) = block.checked_div(n_channels)
+            && (bits % 8 != 0 || bits == 0)
+        {
+            format[14..].copy_from_slice(&(8 * n_bytes).to_le_bytes());
+        }
+        format
     }
 
     /// The code of the encoding: 1 for integers, 3 for floats.
@@ -273,6 +295,21 @@ mod tests {
         let samples = find(&bytes).unwrap();
         let fixed = [samples.header(), bytes[samples.start as usize..].to_vec()].concat();
         assert_eq!(fixed, file(1036, 1000, 1000, &[]));
+    }
+
+    #[test]
+    fn integers_of_any_width_are_those_of_their_bytes() {
+        let with_format = |format: &[u8]| {
+            let len = (format.len() as u32).to_le_bytes();
+            let even = vec![0; format.len() % 2];
+            [b"RIFF\0\0\0\0WAVEfmt ", &len[..], format, &even, b"data\0\0\0\0", &[0; 1000]].concat()
+        };
+        // Fields that nobody needs, and 12 bits in two bytes.
+        let mut narrow = FORMAT;
+        narrow[14] = 12;
+        for format in [&[&FORMAT[..], &[0]].concat()[..], &[&FORMAT[..], &[0; 8]].concat(), &narrow] {
+            assert_eq!(find(&with_format(format)).unwrap().header(), file(1036, 1000, 0, &[]));
+        }
     }
 
     #[test]

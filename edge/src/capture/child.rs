@@ -1,4 +1,4 @@
-//! A program as a source: its standard output is sound, raw or WAV, and always live. Bytes enter,
+//! A program as a source: its standard output is sound, and always live. Bytes enter,
 //! mono samples leave.
 //!
 //! The program runs in a process group of its own, so that all that it starts ends with it: asked
@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::bytes::Bytes;
+use super::delivery::Stream;
 use super::flow::{First, Flow, Motion, first};
 use super::hearing::fault;
 use super::kind::Setup;
@@ -47,6 +48,8 @@ pub(super) struct Program {
     pub(super) args: Vec<String>,
     /// How long nothing may come from it.
     pub(super) patience: Duration,
+    /// A longer pause is a gap in its time.
+    pub(super) pause: Duration,
 }
 
 /// Begins to listen to a program.
@@ -79,12 +82,25 @@ impl Live for Listener {
         let failed = |kind, reason: String| Failure::new(kind, Error::source(name.clone(), reason));
         let mut child = Child::start(&self.program)?;
         let mut bytes = Bytes::from(child.output.take().ok_or_else(|| failed(fault::FAILED, "has no output".into()))?);
+        let stream = Stream {
+            name: name.clone(),
+            channels: self.options.channels.clone(),
+            is_live: self.is_live.clone(),
+            watches_pace: false,
+            pause: self.program.pause,
+            status: self.status.clone(),
+            hearing: self.hearing.clone(),
+        };
         let found = first(&mut bytes, self.options.layout, watch, Some(PATIENCE_AT_START));
-        let (layout, start) = match found.map_err(Error::io(format!("read from {name}")))? {
-            First::Sound(layout, start) => (layout, start),
+        let (session, flow) = match found.map_err(Error::io(format!("read from {name}")))? {
+            First::Sound(layout, start) => Flow::of_samples(&stream, bytes, start, layout)?,
+            First::Encoded(start) => Flow::of_encoded(&stream, bytes, start, watch)?,
             First::Foreign(what) => {
-                return Err(failed(fault::FOREIGN, format!("delivers {what}; raw samples or WAV are expected")));
+                let remedy =
+                    "let it write samples, or a WAV, FLAC, MP3, AAC or Ogg stream, as ffmpeg does with -f wav -";
+                return Err(failed(fault::FOREIGN, format!("delivers {what}: {remedy}")));
             }
+            First::NoSound(what) => return Err(failed(fault::FOREIGN, format!("delivers {what}"))),
             First::End => return Err(failed(fault::UNOPENED, child.why_ended())),
             First::Late => {
                 let reason = format!("no sound within {} s{}", PATIENCE_AT_START.as_secs(), child.complaint());
@@ -92,9 +108,6 @@ impl Live for Listener {
             }
             First::Stopped => return Err(Failure::none()),
         };
-        let live = (self.is_live.clone(), false);
-        let (session, flow) =
-            Flow::begin(name, (bytes, start, layout), &self.options, live, (&self.status, &self.hearing))?;
         Ok((session, OpenProgram { name: name.clone(), patience: self.program.patience, flow, child }))
     }
 }

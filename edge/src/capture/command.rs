@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::child::{self, Program};
+use super::delivery;
 use super::kind::{Kind, Setup};
 use super::secret::redact;
 use super::{Options, Source, SourceOption};
@@ -39,7 +40,7 @@ impl Kind for CommandSpec {
 
     fn describe(&self, options: &Options) -> String {
         let command = redact(&self.0);
-        format!("the output of the command {command:?}: {}, or as its WAV header says", options.layout)
+        format!("the output of the command {command:?}: {}, or as its header says", options.layout)
     }
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
@@ -48,6 +49,7 @@ impl Kind for CommandSpec {
             program: "sh".into(),
             args: vec!["-c".into(), self.0.clone()],
             patience: PATIENCE,
+            pause: delivery::PAUSE,
         };
         child::start(program, setup)
     }

@@ -1,13 +1,14 @@
-//! What the first bytes of a stream are: a WAV header, whose layout is then known; raw samples; or
-//! something that must not be taken for samples. Runs on the thread that opens the stream.
+//! What the first bytes of a stream are: a WAV header, whose layout is then known; encoded sound;
+//! raw samples; or something that must not be taken for samples. Runs on the thread that opens the stream.
 
 use super::raw::{Layout, RawFormat};
-
-/// Bytes that are enough to tell; fewer are looked at where there are no more.
-pub(super) const ENOUGH: usize = 512;
+use crate::audio::signature::{ENOUGH, Handling, Signature, signature, wants_more};
 
 /// The longest header that is read: some programs put whole texts before the samples.
 pub(super) const LONGEST: usize = 65_536;
+
+/// Encodings of WAV that are decoded: ADPCM of Microsoft and IMA, A-law and mu-law.
+const ENCODED: [u16; 4] = [0x2, 0x11, 0x6, 0x7];
 
 /// What a stream begins with.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,59 +20,47 @@ pub(super) enum Head {
         /// Its length.
         n_bytes: usize,
     },
+    /// Sound that is to be decoded.
+    Encoded,
     /// More bytes are wanted.
     Unfinished,
-    /// Something else than samples.
+    /// Sound that is not decoded here.
     Foreign(String),
+    /// Something else.
+    NoSound(String),
     /// Most likely samples.
     Raw,
 }
-
-/// Names of what begins with some bytes at some place.
-const SIGNATURES: [(usize, &[u8], &str); 17] = [
-    (0, b"fLaC", "FLAC"),
-    (0, b"OggS", "Ogg"),
-    (0, b"ID3", "MP3"),
-    (4, b"ftyp", "MP4 (m4a)"),
-    (0, b"FORM", "AIFF"),
-    (0, b"caff", "CAF"),
-    (0, b".snd", "AU"),
-    (0, b"riff\x2e\x91\xcf\x11", "Wave64"),
-    (0, b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
-    (0, b"#!AMR", "AMR"),
-    (0, b"wvpk", "WavPack"),
-    (0, b"MAC ", "Monkey's Audio"),
-    (0, b"\x1f\x8b\x08", "gzip"),
-    (0, b"BZh", "bzip2"),
-    (0, b"\xfd7zXZ", "xz"),
-    (0, b"PK\x03\x04", "zip"),
-    (0, b"\x7fELF", "a program"),
-];
 
 /// What `bytes`, the first of a stream, are. `is_all` says that no others will come.
 pub(super) fn head(bytes: &[u8], is_all: bool) -> Head {
     if bytes.starts_with(b"RIFF") || bytes.starts_with(b"RF64") || bytes.starts_with(b"BW64") {
         return match wav(bytes) {
-            Ok(Some((layout, n_bytes))) => Head::Wav { layout, n_bytes },
-            Ok(None) if is_all || bytes.len() >= LONGEST => Head::Foreign("a WAV file without samples".into()),
+            Ok(Some(Wav::Samples(layout, n_bytes))) => Head::Wav { layout, n_bytes },
+            Ok(Some(Wav::Encoded)) => Head::Encoded,
+            Ok(None) if is_all => Head::NoSound("a WAV file without samples".into()),
+            // Whole texts or pictures before the samples are for the decoder to pass over.
+            Ok(None) if bytes.len() >= LONGEST => Head::Encoded,
             Ok(None) => Head::Unfinished,
             Err(reason) => Head::Foreign(format!("a WAV file {reason}")),
         };
     }
-    if bytes.len() < ENOUGH && !is_all {
+    if !is_all && bytes.len() < LONGEST && wants_more(bytes) {
         return Head::Unfinished;
     }
-    let named = SIGNATURES.iter().find(|(at, signature, _)| bytes.get(*at..).is_some_and(|b| b.starts_with(signature)));
-    if let Some((_, _, name)) = named {
-        return Head::Foreign(format!("{name} data"));
-    }
-    if is_mp3(bytes) {
-        return Head::Foreign("MP3 data".into());
+    if let Some(Signature { name, handling }) = signature(bytes) {
+        return match handling {
+            Handling::Decoded => Head::Encoded,
+            Handling::DecodedFromFiles => Head::Foreign(format!("{name}, which is only decoded from files")),
+            Handling::Converted => Head::Foreign(format!("{name}, which is not decoded here")),
+            Handling::Unpacked => Head::NoSound(format!("{name}: unpack it first")),
+            Handling::NoSound => Head::NoSound(format!("{name}, which holds no recorded sound")),
+        };
     }
     match text(&bytes[..bytes.len().min(ENOUGH)]) {
         Some(text) => {
             let line: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
-            Head::Foreign(format!("text, {line:?}"))
+            Head::NoSound(format!("text, {line:?}, and no sound"))
         }
         None => Head::Raw,
     }
@@ -89,23 +78,17 @@ fn text(bytes: &[u8]) -> Option<&str> {
     (text.len() >= 16 && text.chars().all(is_text)).then_some(text)
 }
 
-/// Two frames of MPEG layer III in a row (ISO 11172-3, section 2.4.1.3): one alone may be chance.
-fn is_mp3(bytes: &[u8]) -> bool {
-    const KBPS: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
-    const HZ: [usize; 3] = [44_100, 48_000, 32_000];
-    let frame_len = |at: usize| {
-        let header = bytes.get(at..at + 4)?;
-        let is_layer_3 = header[0] == 0xff && header[1] & 0xfe == 0xfa;
-        let kbps = *KBPS.get(usize::from(header[2] >> 4)).filter(|kbps| is_layer_3 && **kbps > 0)?;
-        let rate = *HZ.get(usize::from(header[2] >> 2 & 3))?;
-        Some(144_000 * kbps / rate + usize::from(header[2] >> 1 & 1))
-    };
-    frame_len(0).and_then(frame_len).is_some()
+/// What is after a WAV header.
+enum Wav {
+    /// Samples, and the header's length.
+    Samples(Layout, usize),
+    /// Something that the decoder knows.
+    Encoded,
 }
 
 /// Layout of the samples after a WAV header and the header's length; `None` while it is
 /// unfinished. The sizes that it claims for the samples do not matter: a stream ends where it ends.
-fn wav(bytes: &[u8]) -> Result<Option<(Layout, usize)>, String> {
+fn wav(bytes: &[u8]) -> Result<Option<Wav>, String> {
     let u16_at = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     if bytes.len() >= 12 && &bytes[8..12] != b"WAVE" {
@@ -116,7 +99,7 @@ fn wav(bytes: &[u8]) -> Result<Option<(Layout, usize)>, String> {
     while let (Some(id), Some(n_bytes)) = (bytes.get(at..at + 4), u32_at(at + 4)) {
         let body = at + 8;
         match (id, layout) {
-            (b"data", Some(layout)) => return Ok(Some((layout, body))),
+            (b"data", Some(layout)) => return Ok(Some(Wav::Samples(layout, body))),
             (b"data", None) => return Err("whose header has no format".into()),
             (b"fmt ", _) => {
                 let fields = (u16_at(body), u16_at(body + 2), u32_at(body + 4), u16_at(body + 14));
@@ -130,6 +113,9 @@ fn wav(bytes: &[u8]) -> Result<Option<(Layout, usize)>, String> {
                     code => code,
                 };
                 let block = u16_at(body + 12).unwrap_or_default();
+                if ENCODED.contains(&code) {
+                    return Ok(Some(Wav::Encoded));
+                }
                 let format = format(code, bits, block, n_channels)
                     .ok_or_else(|| format!("whose samples are not known here: format {code:#06x}, {bits} bits"))?;
                 let checked = Layout { rate, format, n_channels }.check();
@@ -154,6 +140,10 @@ fn format(code: u16, bits: u16, block: u16, n_channels: u16) -> Option<RawFormat
         (1, 24, 4) => Some(RawFormat::S24In4Le),
         (1, 24, _) => Some(RawFormat::S24In3Le),
         (1, 32, _) => Some(RawFormat::S32Le),
+        // 12 or 20 bits fill their bytes from above, as whole ones do.
+        (1, _, 2) => Some(RawFormat::S16Le),
+        (1, _, 3) => Some(RawFormat::S24In3Le),
+        (1, _, 4) => Some(RawFormat::S32Le),
         (3, 32, _) => Some(RawFormat::F32Le),
         (3, 64, _) => Some(RawFormat::F64Le),
         _ => None,
@@ -169,7 +159,7 @@ mod tests {
     }
 
     fn wav_of(code: u16, n_channels: u16, rate: u32, bits: u16, before: &[u8]) -> Vec<u8> {
-        let block = n_channels * bits / 8;
+        let block = n_channels * bits.div_ceil(8);
         let fields = [code.to_le_bytes(), n_channels.to_le_bytes()].concat();
         let rates = [rate.to_le_bytes(), (rate * u32::from(block)).to_le_bytes()].concat();
         let widths = [block.to_le_bytes(), bits.to_le_bytes()].concat();
@@ -185,6 +175,8 @@ mod tests {
             (1, 2, 8_000, 8, RawFormat::U8),
             (1, 4, 48_000, 24, RawFormat::S24In3Le),
             (1, 1, 48_000, 32, RawFormat::S32Le),
+            (1, 2, 48_000, 12, RawFormat::S16Le),
+            (1, 2, 48_000, 20, RawFormat::S24In3Le),
             (3, 2, 96_000, 32, RawFormat::F32Le),
             (3, 1, 16_000, 64, RawFormat::F64Le),
         ];
@@ -195,7 +187,7 @@ mod tests {
             assert_eq!(head(&bytes, false), Head::Wav { layout, n_bytes });
             for cut in [4, 11, 20, n_bytes - 1] {
                 assert_eq!(head(&bytes[..cut], false), Head::Unfinished, "{cut}");
-                assert!(matches!(head(&bytes[..cut], true), Head::Foreign(_)));
+                assert!(matches!(head(&bytes[..cut], true), Head::NoSound(_)));
             }
         }
     }
@@ -206,7 +198,7 @@ mod tests {
             Head::Foreign(reason) => reason,
             other => panic!("{other:?}"),
         };
-        assert!(reason(&wav_of(2, 1, 48_000, 4, b"")).contains("format 0x0002, 4 bits"));
+        assert!(reason(&wav_of(0x31, 1, 48_000, 4, b"")).contains("format 0x0031, 4 bits"));
         assert!(reason(&wav_of(1, 1, 4_000, 16, b"")).contains("expected 8000 to 192000 Hz, actual 4000 Hz"));
         assert!(reason(b"RIFF\0\0\0\0AVI LIST").contains("such as AVI"));
         assert!(reason(&[b"RIFF\0\0\0\0WAVE", chunk(b"data", b"ab").as_slice()].concat()).contains("no format"));
@@ -218,22 +210,36 @@ mod tests {
             let bytes = [start, &[7; ENOUGH]].concat();
             assert!(matches!(head(&bytes[..bytes.len().min(100)], false), Head::Unfinished));
             match head(&bytes, false) {
-                Head::Foreign(reason) => reason,
+                Head::Foreign(reason) | Head::NoSound(reason) => reason,
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(foreign(b"fLaC\0\0\0\x22"), "FLAC data");
-        assert_eq!(foreign(b"\0\0\0\x20ftypM4A "), "MP4 (m4a) data");
-        assert_eq!(foreign(b"OggS\0\x02"), "Ogg data");
-        let mut mp3 = vec![0xff, 0xfb, 0x90, 0x64];
-        mp3.resize(417, 0);
-        mp3.extend([0xff, 0xfb, 0x92, 0x64, 0, 0]);
-        assert_eq!(foreign(&mp3), "MP3 data");
+        assert_eq!(foreign(b"\0\0\0\x20ftypM4A "), "an MP4 file, which is only decoded from files");
+        let opus = [&b"OggS"[..], &[0; 24], b"OpusHead"].concat();
+        assert_eq!(foreign(&opus), "an Opus recording, which is not decoded here");
+        assert_eq!(foreign(b"PK\x03\x04"), "a zip archive: unpack it first");
         let text = "# Earwitness\n\nAn always-on ear for a room. ".repeat(20);
-        assert_eq!(head(text.as_bytes(), false), Head::Foreign("text, \"# Earwitness\"".into()));
+        assert_eq!(head(text.as_bytes(), false), Head::NoSound("text, \"# Earwitness\", and no sound".into()));
         // A letter of two bytes on the border.
         let text = "\u{e4}".repeat(300);
-        assert!(matches!(head(&text.as_bytes()[..ENOUGH + 1], false), Head::Foreign(_)));
+        assert!(matches!(head(&text.as_bytes()[..ENOUGH + 1], false), Head::NoSound(_)));
+    }
+
+    #[test]
+    fn encoded_sound_is_decoded() {
+        for start in [&b"fLaC\0\0\0\x22"[..], b"OggS\0\x02", b"ID3\x04\0\0", &wav_of(0x11, 1, 48_000, 4, b"")] {
+            assert_eq!(head(&[start, &[7; ENOUGH]].concat(), false), Head::Encoded);
+        }
+        // A picture of 100 kB before the samples.
+        let long = wav_of(1, 1, 48_000, 16, &chunk(b"LIST", &[7; 100_000]));
+        assert_eq!(head(&long[..2_000], false), Head::Unfinished);
+        assert_eq!(head(&long[..LONGEST], false), Head::Encoded);
+        // The second frame tells, wherever it is.
+        let mut mp3 = vec![0xff, 0xfb, 0xe2, 0x64, 0, 0];
+        mp3.resize(1045, 0);
+        assert_eq!(head(&mp3, false), Head::Unfinished);
+        mp3.extend([0xff, 0xfb, 0xe2, 0x64, 0, 0]);
+        assert_eq!(head(&mp3, false), Head::Encoded);
     }
 
     #[test]

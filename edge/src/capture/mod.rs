@@ -27,8 +27,10 @@ mod bytes;
 mod callback;
 mod child;
 mod command;
+mod delivery;
 #[cfg(feature = "mic")]
 mod device;
+mod encoded;
 mod file;
 mod flow;
 mod head;

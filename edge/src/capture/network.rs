@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::child::{self, Program, is_installed};
+use super::delivery;
 use super::kind::{Kind, Setup};
 use super::secret::redact;
 use super::{Options, Source, SourceOption};
@@ -87,8 +88,15 @@ impl Kind for StreamSpec {
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
         let path = self.0.split('?').next().unwrap_or_default();
-        let patience = if path.ends_with(".m3u8") { PATIENCE_BETWEEN_PIECES } else { PATIENCE };
-        let program = Program { name: self.to_string(), program: FFMPEG.into(), args: self.args(), patience };
+        let is_playlist = path.ends_with(".m3u8");
+        let program = Program {
+            name: self.to_string(),
+            program: FFMPEG.into(),
+            args: self.args(),
+            patience: if is_playlist { PATIENCE_BETWEEN_PIECES } else { PATIENCE },
+            // Between two pieces nothing is missing.
+            pause: if is_playlist { PATIENCE_BETWEEN_PIECES } else { delivery::PAUSE },
+        };
         child::start(program, setup)
     }
 }

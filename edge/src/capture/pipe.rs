@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::bytes::{Bytes, stdin_is_file};
+use super::delivery::{self, Stream};
 use super::flow::{First, Flow, Motion, first};
 use super::hearing::fault;
 use super::kind::{Kind, Setup};
@@ -37,7 +38,7 @@ impl Kind for StdinSpec {
     }
 
     fn describe(&self, options: &Options) -> String {
-        format!("standard input: {}, or as its WAV header says", options.layout)
+        format!("standard input: {}, or as its header says", options.layout)
     }
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
@@ -56,6 +57,21 @@ impl fmt::Display for StdinSpec {
 pub(super) enum Origin {
     Stdin,
     Fifo(PathBuf),
+}
+
+impl Origin {
+    /// How to let another program decode what comes.
+    fn remedy(&self) -> String {
+        match self {
+            Origin::Stdin => {
+                "let ffmpeg decode it, as in: ffmpeg -i FILE -f wav - | earwitness run --source stdin".into()
+            }
+            Origin::Fifo(path) => {
+                let path = path.display();
+                format!("let ffmpeg decode it, as in: --source 'exec:ffmpeg -loglevel error -i \"{path}\" -f wav -'")
+            }
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -115,18 +131,25 @@ impl Live for Pipe {
             return Err(self.failure(fault::UNOPENED, how));
         }
         let mut bytes = self.bytes().map_err(Error::io(format!("open {}", self.origin)))?;
-        let raw = self.options.layout;
+        let stream = Stream {
+            name: self.origin.to_string(),
+            channels: self.options.channels.clone(),
+            is_live: self.is_live.clone(),
+            watches_pace: self.watches_pace,
+            pause: delivery::PAUSE,
+            status: self.status.clone(),
+            hearing: self.hearing.clone(),
+        };
         let mut patience = Some(PATIENCE);
-        let (layout, start) = loop {
-            match first(&mut bytes, raw, watch, patience).map_err(Error::io(format!("read {}", self.origin)))? {
-                First::Sound(layout, start) => break (layout, start),
+        let begun = loop {
+            let found = first(&mut bytes, self.options.layout, watch, patience);
+            match found.map_err(Error::io(format!("read {}", self.origin)))? {
+                First::Sound(layout, start) => break Flow::of_samples(&stream, bytes, start, layout),
+                First::Encoded(start) => break Flow::of_encoded(&stream, bytes, start, watch),
                 First::Foreign(what) => {
-                    let reason = format!(
-                        "delivers {what}: decode it first, as in ffmpeg -i FILE -f wav - | earwitness run --source \
-                         stdin"
-                    );
-                    return Err(self.failure(fault::FOREIGN, reason));
+                    return Err(self.failure(fault::FOREIGN, format!("delivers {what}: {}", self.origin.remedy())));
                 }
+                First::NoSound(what) => return Err(self.failure(fault::FOREIGN, format!("delivers {what}"))),
                 First::End => return Err(self.failure(fault::ENDED, "has ended without any audio")),
                 // There is nothing to do but to wait on, and to say so.
                 First::Late => {
@@ -137,11 +160,8 @@ impl Live for Pipe {
                 First::Stopped => return Err(Failure::none()),
             }
         };
-        let live = (self.is_live.clone(), self.watches_pace);
-        let name = self.origin.to_string();
         let (session, flow) =
-            Flow::begin(&name, (bytes, start, layout), &self.options, live, (&self.status, &self.hearing))
-                .map_err(|error| Failure { kind: fault::UNOPENED, error: Some(error), is_final: true })?;
+            begun.map_err(|error| Failure { kind: fault::UNOPENED, error: Some(error), is_final: true })?;
         Ok((session, OpenPipe { origin: self.origin.clone(), flow }))
     }
 }

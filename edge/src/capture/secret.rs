@@ -15,19 +15,24 @@ pub(crate) fn redact(text: &str) -> String {
         shown.push_str(before);
         let end = after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(after.len());
         let (address, behind) = after.split_at(end);
-        let (place, query) = address.split_once('?').map_or((address, None), |(place, query)| (place, Some(query)));
-        // A password may hold a slash or an at sign that should have been encoded: up to the last.
-        match place.rsplit_once('@') {
-            Some((_, host)) => shown.push_str(&format!("{HIDDEN}@{host}")),
-            None => shown.push_str(place),
-        }
-        if query.is_some() {
-            shown.push_str(&format!("?{HIDDEN}"));
-        }
+        shown.push_str(&without_secrets(address));
         rest = behind;
     }
     shown.push_str(rest);
     shown
+}
+
+/// An address after its scheme, without secrets.
+fn without_secrets(address: &str) -> String {
+    let (before, after) = address.split_once('?').map_or((address, None), |(before, after)| (before, Some(after)));
+    let query = if after.is_some() { format!("?{HIDDEN}") } else { String::new() };
+    // A password may hold a slash or an at sign that should have been encoded: up to the last.
+    match before.rsplit_once('@') {
+        Some((_, host)) => format!("{HIDDEN}@{host}{query}"),
+        // Perhaps one with a question mark, and what is before that is a part of it.
+        None if after.is_some_and(|after| after.contains('@')) && before.contains(':') => HIDDEN.to_string(),
+        None => format!("{before}{query}"),
+    }
 }
 
 #[cfg(test)]
@@ -46,6 +51,8 @@ mod tests {
                 "ffmpeg -i 'rtsp://***@a/' -i \"http://b/?***\" x",
             ),
             ("[rtsp] rtsp://u:secret@cam/: Connection refused", "[rtsp] rtsp://***@cam/: Connection refused"),
+            ("http://u:sec?ret@cam/live", "http://***"),
+            ("http://cam/a?mail=me@secret", "http://cam/a?***"),
             ("no address", "no address"),
         ] {
             assert_eq!(redact(text), shown);

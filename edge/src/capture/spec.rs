@@ -5,6 +5,7 @@
 //! functions.
 
 use std::fmt;
+use std::os::unix::fs::FileTypeExt;
 use std::str::FromStr;
 
 use super::command::CommandSpec;
@@ -38,6 +39,9 @@ pub enum SourceSpec {
 /// What can be written.
 const FORMS: &str = "mic, file:PATH, stdin, rtsp://HOST/.., http(s)://HOST/.., exec:COMMAND, serial:PATH@BAUD, \
                      serial:tcp://HOST:PORT";
+
+/// Other streams that ffmpeg reads.
+const OF_FFMPEG: [&str; 7] = ["srt", "rtmp", "rtmps", "rtp", "udp", "tcp", "mms"];
 
 impl SourceSpec {
     fn kind(&self) -> &dyn Kind {
@@ -99,7 +103,7 @@ impl FromStr for SourceSpec {
         let wrong = |reason: String| Err(Error::usage("source", reason));
         match text.split_once(':') {
             None if text == "mic" => Ok(SourceSpec::Mic(MicSpec { device: None })),
-            None if text == "stdin" => Ok(SourceSpec::Stdin(StdinSpec)),
+            None if matches!(text, "stdin" | "-") => Ok(SourceSpec::Stdin(StdinSpec)),
             Some(("file", "")) => wrong("file: needs a path after the colon".to_string()),
             Some(("file", path)) => Ok(SourceSpec::File(FileSpec { path: path.into() })),
             Some(("serial", node)) => match node.parse() {
@@ -116,12 +120,26 @@ impl FromStr for SourceSpec {
             },
             _ => {
                 let mut reason = format!("{:?} is not one of {FORMS}", redact(text));
-                if std::path::Path::new(text).is_file() {
-                    reason.push_str(&format!("; for the recording write file:{text}"));
+                if let Some(hint) = meant(text) {
+                    reason.push_str(&format!("; {hint}"));
                 }
                 wrong(reason)
             }
         }
+    }
+}
+
+/// What somebody probably meant who has written `text`.
+fn meant(text: &str) -> Option<String> {
+    if let Some((scheme, _)) = text.split_once("://").filter(|(scheme, _)| OF_FFMPEG.contains(scheme)) {
+        return Some(format!("for {scheme} write exec:ffmpeg -loglevel error -i ADDRESS -map 0:a:0 -f wav -"));
+    }
+    let kind = std::fs::metadata(text).ok()?.file_type();
+    match () {
+        () if kind.is_file() => Some(format!("for the recording write file:{text}")),
+        () if kind.is_fifo() => Some(format!("for the FIFO write file:{text}")),
+        () if kind.is_char_device() => Some(format!("for the microcontroller write serial:{text}")),
+        () => None,
     }
 }
 
@@ -153,6 +171,7 @@ mod tests {
             let spec: SourceSpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), text);
         }
+        assert_eq!("-".parse::<SourceSpec>().unwrap().to_string(), "stdin");
         assert_eq!(
             "file:a:b.wav".parse::<SourceSpec>().unwrap(),
             SourceSpec::File(FileSpec { path: "a:b.wav".into() })
@@ -206,6 +225,12 @@ mod tests {
         assert!(error("mick").contains("\"mick\" is not one of mic, file:PATH, stdin, rtsp://"));
         let here = file!().rsplit('/').next().unwrap();
         let path = format!("{}/src/capture/{here}", env!("CARGO_MANIFEST_DIR"));
-        assert!(error(&path).contains("write file:/"));
+        assert!(error(&path).contains("for the recording write file:/"));
+        assert!(error("/dev/null").contains("write serial:/dev/null"));
+        assert!(error("srt://cam:9000").contains("write exec:ffmpeg -loglevel error -i ADDRESS -map 0:a:0 -f wav -"));
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(error(fifo.to_str().unwrap()).contains("for the FIFO write file:/"));
     }
 }

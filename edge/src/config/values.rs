@@ -31,8 +31,9 @@ pub(super) fn topic_level<'de, D: Deserializer<'de>>(from: D) -> Result<Option<S
 
 /// One level of a topic or several.
 pub(super) fn topic<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let levels = "levels of a topic, with '/' between them and without '+', '#' and control characters";
-    checked(from, levels, |text: &String| text.split('/').all(is_topic_level))
+    let levels = "levels of a topic, with '/' between them, without '+', '#' and control characters, and without '$' \
+                  in front, which is for the broker's own topics";
+    checked(from, levels, |text: &String| !text.starts_with('$') && text.split('/').all(is_topic_level))
 }
 
 /// A rate that the front end's resampler is made for.

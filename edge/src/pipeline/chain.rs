@@ -19,6 +19,7 @@
 
 use std::sync::Arc;
 use std::time::Instant;
+use std::vec::Drain;
 
 use edge_frontend::{LogMel, Manifest, Resampler};
 
@@ -51,12 +52,13 @@ pub struct Chain {
     restart: u64,
     geometry: Geometry,
     features: Features,
+    /// Whether log-mel frames come now, and no samples.
+    takes_frames: bool,
     /// Samples a second that the front end takes.
     model_rate: u32,
     /// Silence at the model's rate that gets the last sound through the network and the sliding
     /// mean.
     n_flush: usize,
-    zeros: Box<[f32]>,
     status: Arc<Status>,
 }
 
@@ -122,8 +124,8 @@ impl Chain {
             n_flush,
             geometry,
             features: Features::new(frontend),
+            takes_frames: false,
             model_rate: frontend.sample_rate,
-            zeros: vec![0.0; ZEROS_LEN].into(),
             status,
         })
     }
@@ -160,24 +162,26 @@ impl Chain {
         self.position as f64 / f64::from(self.sample_rate)
     }
 
+    /// What has begun and ended since this was asked last, in the order of its confirmation.
+    pub fn transitions(&mut self) -> Drain<'_, Transition> {
+        self.recogniser.transitions()
+    }
+
     /// Takes the next samples.
     ///
     /// # Errors
     ///
     /// When the network fails.
-    pub fn push(&mut self, samples: &[f32], on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+    pub fn push(&mut self, samples: &[f32]) -> Result<()> {
         let begin = Instant::now();
         self.position += samples.len() as u64;
-        let mut result = Ok(());
         let Chain { resampler, front_end, recogniser, .. } = self;
         if let Some(feed) = recogniser.feed() {
             feed.samples(samples);
         }
-        resampler.process(samples, |block| {
-            front_end.process(block, |frame, level| recogniser.push_frame(frame, level, &mut result, on_transition));
-        });
+        resampler.process(samples, |block| front_end.process(block, recogniser));
         self.report_work(begin);
-        result
+        self.recogniser.outcome()
     }
 
     /// Takes the next log-mel frames, `(n_frames, n_mels)`, row-major, before the normalisation;
@@ -186,84 +190,57 @@ impl Chain {
     /// # Errors
     ///
     /// When the network fails.
-    pub fn push_frames(&mut self, frames: &[f32], on_transition: &mut dyn FnMut(Transition)) -> Result<f64> {
+    pub fn push_frames(&mut self, frames: &[f32]) -> Result<f64> {
         let begin = Instant::now();
-        let mut result = Ok(());
-        let n_mels = self.features.silence.len();
+        let n_mels = self.features.n_mels();
         let mut sum = 0.0;
         for frame in frames.chunks_exact(n_mels) {
             self.position += self.geometry.hop_length as u64;
-            sum += self.push_raw_frame(frame, &mut result, on_transition);
+            sum += self.push_raw_frame(Some(frame));
         }
         self.report_work(begin);
-        result.map(|()| sum / (frames.len() / n_mels).max(1) as f64)
+        self.recogniser.outcome()?;
+        Ok(sum / (frames.len() / n_mels).max(1) as f64)
     }
 
-    /// As [`Recogniser::push_frame`], of a frame before the normalisation; returns its mean square.
-    fn push_raw_frame(
-        &mut self,
-        frame: &[f32],
-        result: &mut Result<()>,
-        on_transition: &mut dyn FnMut(Transition),
-    ) -> f64 {
+    /// Passes a frame before the normalisation, or one of silence; returns its mean square.
+    fn push_raw_frame(&mut self, frame: Option<&[f32]>) -> f64 {
         let Chain { features, front_end, recogniser, .. } = self;
         let (normalised, mean_square) = features.take(frame);
         let level_dbfs = front_end.level.process_frame(mean_square);
         if let Some(feed) = recogniser.feed() {
             feed.frame(mean_square);
         }
-        recogniser.push_frame(normalised, level_dbfs, result, on_transition);
+        recogniser.push_frame(normalised, level_dbfs);
         mean_square
-    }
-
-    /// Passes `n_frames` of silence.
-    fn push_silent_frames(
-        &mut self,
-        n_frames: usize,
-        result: &mut Result<()>,
-        on_transition: &mut dyn FnMut(Transition),
-    ) {
-        let silence = std::mem::take(&mut self.features.silence);
-        for _ in 0..n_frames {
-            self.push_raw_frame(&silence, result, on_transition);
-        }
-        self.features.silence = silence;
     }
 
     /// Passes `n_samples` that are missing from the stream.
     ///
     /// A short gap is bridged by silence. A long one ends what was open where it begins, and
-    /// recognition starts afresh where it ends.
+    /// recognition starts again where it ends.
     ///
     /// # Errors
     ///
     /// When the network fails.
-    pub fn gap(&mut self, n_samples: u64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+    pub fn gap(&mut self, n_samples: u64) -> Result<()> {
         self.status.add_gap(n_samples);
         if n_samples > MAX_BRIDGED_S * u64::from(self.sample_rate) {
-            self.finish(on_transition)?;
+            self.finish()?;
             self.position += n_samples;
             self.restart();
             return Ok(());
         }
-        if self.features.come {
+        if self.takes_frames {
             let begin = Instant::now();
-            let mut result = Ok(());
             self.position += n_samples;
-            self.push_silent_frames(n_samples as usize / self.geometry.hop_length, &mut result, on_transition);
+            for _ in 0..n_samples as usize / self.geometry.hop_length {
+                self.push_raw_frame(None);
+            }
             self.report_work(begin);
-            return result;
+            return self.recogniser.outcome();
         }
-        let zeros = std::mem::take(&mut self.zeros);
-        let mut result = Ok(());
-        let mut n_left = n_samples as usize;
-        while n_left > 0 && result.is_ok() {
-            let n = n_left.min(zeros.len());
-            result = self.push(&zeros[..n], on_transition);
-            n_left -= n;
-        }
-        self.zeros = zeros;
-        result
+        silence(n_samples as usize).try_for_each(|zeros| self.push(zeros))
     }
 
     /// Ends the stream: decides on its last sounds, with silence after them, and closes the open
@@ -273,57 +250,41 @@ impl Chain {
     /// # Errors
     ///
     /// When the network fails. Open events are closed all the same.
-    pub fn finish(&mut self, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
+    pub fn finish(&mut self) -> Result<()> {
         if self.position == self.restart {
             return Ok(());
         }
         let begin = Instant::now();
-        let t_end_s = self.position_s();
-        let mut until_end = |transition| {
-            if let Some(transition) = until(t_end_s, transition) {
-                on_transition(transition);
-            }
-        };
-        let mut result = Ok(());
+        let n_before = self.recogniser.n_found();
         // The silence after the end is not what the source hears.
         let feed = self.recogniser.show(None);
-        let mut n_left = self.n_flush;
-        if self.features.come {
-            self.push_silent_frames(n_left.div_ceil(self.geometry.hop_length), &mut result, &mut until_end);
-        } else {
-            let Chain { resampler, front_end, recogniser, zeros, .. } = self;
-            let mut push_frame =
-                |frame: &[f32], level| recogniser.push_frame(frame, level, &mut result, &mut until_end);
-            resampler.finish(|block| front_end.process(block, &mut push_frame));
-            while n_left > 0 {
-                let n = n_left.min(zeros.len());
-                front_end.process(&zeros[..n], &mut push_frame);
-                n_left -= n;
+        if self.takes_frames {
+            for _ in 0..self.n_flush.div_ceil(self.geometry.hop_length) {
+                self.push_raw_frame(None);
             }
+        } else {
+            let Chain { resampler, front_end, recogniser, n_flush, .. } = self;
+            resampler.finish(|block| front_end.process(block, recogniser));
+            silence(*n_flush).for_each(|zeros| front_end.process(zeros, recogniser));
         }
         self.recogniser.show(feed);
-        self.recogniser.flush(&mut until_end);
+        self.recogniser.flush();
+        self.recogniser.end_at(self.position_s(), n_before);
         self.restart();
         let reset = self.recogniser.reset_engine();
         self.report_work(begin);
-        result.and(reset)
+        self.recogniser.outcome().and(reset)
     }
 
     /// Ends what was heard so far and goes on with samples at `sample_rate`, or with log-mel frames
-    /// if `frames_come`, behind `missing_s` seconds of which nothing is known.
+    /// if `takes_frames`, after `missing_s` seconds of which nothing is known.
     ///
     /// # Errors
     ///
     /// When `sample_rate` cannot be resampled to the model's, or the network fails.
-    pub fn resume(
-        &mut self,
-        sample_rate: u32,
-        frames_come: bool,
-        missing_s: f64,
-        on_transition: &mut dyn FnMut(Transition),
-    ) -> Result<()> {
-        self.finish(on_transition)?;
-        self.features.come = frames_come;
+    pub fn resume(&mut self, sample_rate: u32, takes_frames: bool, missing_s: f64) -> Result<()> {
+        self.finish()?;
+        self.takes_frames = takes_frames;
         if sample_rate != self.sample_rate {
             let position_s = self.position_s();
             self.resampler =
@@ -341,9 +302,9 @@ impl Chain {
     }
 
     /// Goes on under other rules. Open events end; what still sounds begins a new one.
-    pub fn set_rules(&mut self, rules: Rules, on_transition: &mut dyn FnMut(Transition)) {
+    pub fn set_rules(&mut self, rules: Rules) {
         self.n_flush = self.geometry.n_flush(&rules);
-        self.recogniser.set_rules(rules, on_transition);
+        self.recogniser.set_rules(rules);
     }
 
     /// Forgets all samples so far; the next one begins at the present position.
@@ -362,17 +323,18 @@ impl Chain {
 }
 
 impl FrontEnd {
-    /// Calls `on_frame` with each log-mel frame that `samples` complete. With a frame that ends a
-    /// pulse comes the level in dBFS of the output that this pulse may give.
-    fn process(&mut self, samples: &[f32], mut on_frame: impl FnMut(&[f32], f32)) {
+    /// Hands the log-mel frames that `samples` complete to `recogniser`. With a frame that ends a
+    /// pulse goes the level in dBFS of the output that this pulse may give.
+    fn process(&mut self, samples: &[f32], recogniser: &mut Recogniser) {
         let FrontEnd { log_mel, level } = self;
-        level.process(samples, |piece, level_dbfs| log_mel.process(piece, |frame| on_frame(frame, level_dbfs)));
+        level.process(samples, |piece, level_dbfs| {
+            log_mel.process(piece, |frame| recogniser.push_frame(frame, level_dbfs));
+        });
     }
 }
 
-/// What remains of a transition in a stream that ends at `t_end_s`.
-pub(crate) fn until(t_end_s: f64, mut transition: Transition) -> Option<Transition> {
-    transition.t_offset_s = transition.t_offset_s.map(|t| t.min(t_end_s));
-    // The edge to silence is no event.
-    (transition.t_onset_s < t_end_s).then_some(transition)
+/// Blocks of silence, `n_samples` in all.
+fn silence(n_samples: usize) -> impl Iterator<Item = &'static [f32]> {
+    static ZEROS: [f32; ZEROS_LEN] = [0.0; ZEROS_LEN];
+    (0..n_samples).step_by(ZEROS_LEN).map(move |at| &ZEROS[..ZEROS_LEN.min(n_samples - at)])
 }

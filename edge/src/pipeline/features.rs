@@ -8,10 +8,8 @@ use super::level::BandLevel;
 
 /// What such frames need.
 pub(super) struct Features {
-    /// Frames are what comes now.
-    pub(super) come: bool,
     /// A frame of silence, before the normalisation.
-    pub(super) silence: Box<[f32]>,
+    silence: Box<[f32]>,
     band_level: BandLevel,
     mean: f32,
     std: f32,
@@ -23,7 +21,6 @@ impl Features {
     /// For frames of `frontend`.
     pub(super) fn new(frontend: &FrontendConfig) -> Self {
         Features {
-            come: false,
             silence: vec![(frontend.log_offset as f32).ln(); frontend.n_mels].into(),
             band_level: BandLevel::new(frontend),
             mean: frontend.mean,
@@ -32,8 +29,15 @@ impl Features {
         }
     }
 
-    /// A frame, `(n_mels)`, normalised, and the mean square of its sound.
-    pub(super) fn take(&mut self, raw: &[f32]) -> (&[f32], f64) {
+    /// Values of a frame.
+    pub(super) fn n_mels(&self) -> usize {
+        self.silence.len()
+    }
+
+    /// A frame, `(n_mels)`, or one of silence, normalised, and the mean square of the sound that it
+    /// tells of.
+    pub(super) fn take(&mut self, raw: Option<&[f32]>) -> (&[f32], f64) {
+        let raw = raw.unwrap_or(&self.silence);
         for (value, raw) in self.frame.iter_mut().zip(raw) {
             *value = (raw - self.mean) / self.std;
         }

@@ -8,45 +8,28 @@
 mod chain;
 mod features;
 mod level;
+mod pump;
 mod recogniser;
 mod track;
 
 pub use chain::Chain;
-#[cfg(feature = "evaluate")]
-pub(crate) use chain::until;
+pub(crate) use pump::repair;
 pub use recogniser::Observer;
+#[cfg(feature = "evaluate")]
+pub(crate) use recogniser::until;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
-
-use crate::capture::{Content, Heard, Hearing, Session, Source, Vitals};
+use crate::capture::{Hearing, Source};
 use crate::clips::Recent;
 use crate::clock::Clock;
 use crate::decide::{Rules, Transition};
 use crate::error::{Error, Result};
-use crate::fault::{Fault, FaultLog};
 use crate::live::Tap;
-use crate::ring::Chunk;
 use crate::status::Status;
-use track::{Tracker, Uptime};
-
-/// Most samples taken from the ring at once; the stop flag is looked at in between.
-const BLOCK_LEN: usize = 4096;
-
-/// How long the worker sleeps when the ring is empty: the audio callback must not wake it. One hop
-/// of the front end.
-const EMPTY_SLEEP: Duration = Duration::from_millis(10);
-
-/// 40 dB above full scale. Float streams may exceed full scale a little; far beyond, energies would
-/// overflow.
-const MAX_MAGNITUDE: f32 = 100.0;
-
-/// The clock of a live stream is set this often.
-const ANCHOR: Duration = Duration::from_secs(1);
+use pump::Pump;
 
 /// What the worker shares with the other threads.
 #[derive(Debug, Clone)]
@@ -149,7 +132,8 @@ pub fn run(
     let mut result = Ok(());
     while let (Ok(()), Some(session)) = (&result, source.next_session(stop)) {
         result = pump.session(session, &source, stop, on_transition);
-        result = result.and(pump.chain.finish(on_transition));
+        result = result.and(pump.chain.finish());
+        pump.chain.transitions().for_each(&mut *on_transition);
         if let Some(recent) = &shared.recent {
             recent.end();
         }
@@ -163,232 +147,6 @@ pub fn run(
         shared.hearing.ended(result.as_ref().err());
     }
     result
-}
-
-/// From the sessions of a source into a chain.
-struct Pump<'a> {
-    chain: Chain,
-    shared: &'a Shared,
-    /// What samples are multiplied by.
-    gain: f32,
-    /// The time of a live stream; a recording's is its own.
-    live: Option<Live>,
-    vitals: Vitals,
-    buffer: Vec<f32>,
-    gap_log: GapLog,
-    anchored: bool,
-    /// What was listened to last.
-    device: String,
-}
-
-/// What a stream has that comes as it happens.
-struct Live {
-    uptime: Uptime,
-    tracker: Tracker,
-    anchored: Option<Instant>,
-}
-
-impl<'a> Pump<'a> {
-    fn new(chain: Chain, shared: &'a Shared, gain: f32) -> Self {
-        Pump {
-            chain,
-            shared,
-            gain,
-            live: None,
-            vitals: Vitals::new(),
-            buffer: vec![0.0; BLOCK_LEN],
-            gap_log: GapLog::default(),
-            anchored: false,
-            device: String::new(),
-        }
-    }
-
-    /// Takes a session of `source` to its end, or until `stop` is set.
-    fn session(
-        &mut self,
-        session: Session,
-        source: &Source,
-        stop: &AtomicBool,
-        on_transition: &mut dyn FnMut(Transition),
-    ) -> Result<()> {
-        let Session { sample_rate, content, description, mut reader, balance } = session;
-        // Of the ring's values, samples or not.
-        let rate = content.n_values(f64::from(sample_rate));
-        let n_at_once = match content {
-            Content::Samples => BLOCK_LEN,
-            Content::Frames { n_mels, .. } => BLOCK_LEN / n_mels * n_mels,
-        };
-        let mut begun = false;
-        while !stop.load(Ordering::Relaxed) {
-            if let Some(rules) = self.shared.take_rules() {
-                self.chain.set_rules(rules, on_transition);
-            }
-            if self.live.is_none() && source.is_live() {
-                self.live = Some(Live { uptime: Uptime::new(), tracker: Tracker::default(), anchored: None });
-            }
-            match reader.read(&mut self.buffer[..n_at_once]) {
-                Chunk::Samples(n) => {
-                    let n_queued = reader.n_queued();
-                    // The newest sample of the ring was captured just now.
-                    let ahead_s = (n + n_queued) as f64 / rate;
-                    if !begun {
-                        begun = true;
-                        self.begin(&description, sample_rate, content, ahead_s, on_transition)?;
-                    }
-                    self.follow(ahead_s, on_transition)?;
-                    let samples = &mut self.buffer[..n];
-                    if content != Content::Samples {
-                        louder_frames(samples, self.gain);
-                        let mean_square = self.chain.push_frames(samples, on_transition)?;
-                        let (n_samples, n_queued) = (content.n_samples(n as u64), content.n_samples(n_queued as u64));
-                        self.shared.status.add_frames(n_samples, n_queued, mean_square);
-                        continue;
-                    }
-                    let n_non_finite = repair(samples);
-                    if n_non_finite > 0 {
-                        self.shared.status.add_non_finite(n_non_finite);
-                    }
-                    let (hearing, is_live) = (&self.shared.hearing, self.live.is_some());
-                    let heard = Heard { n_non_finite, sample_rate, gain: self.gain, is_live };
-                    self.vitals.push(samples, heard, balance.as_deref(), hearing);
-                    samples.iter_mut().for_each(|sample| *sample *= self.gain);
-                    self.shared.status.add_block(samples, n_queued as u64);
-                    if let Some(recent) = &self.shared.recent {
-                        // A recording can wait for its clips.
-                        recent.push(samples, (!is_live).then_some(stop));
-                    }
-                    self.chain.push(samples, on_transition)?;
-                }
-                Chunk::Gap(n) => {
-                    if !begun {
-                        begun = true;
-                        self.begin(&description, sample_rate, content, n as f64 / rate, on_transition)?;
-                    }
-                    self.gap_log.add(self.shared.hearing.name(), n as f64 / rate);
-                    gap(&mut self.chain, self.shared, content.n_samples(n), on_transition)?;
-                }
-                Chunk::Empty => thread::sleep(EMPTY_SLEEP),
-                Chunk::Ended => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// The first samples of a session have come; its newest is `ahead_s` behind what the chain has
-    /// had.
-    fn begin(
-        &mut self,
-        device: &str,
-        sample_rate: u32,
-        content: Content,
-        ahead_s: f64,
-        on_transition: &mut dyn FnMut(Transition),
-    ) -> Result<()> {
-        let name = self.shared.hearing.name();
-        if self.device != device {
-            tracing::info!(source = name, device, sample_rate, "{name}: listening to {device}");
-            self.device = device.to_string();
-        }
-        let position_s = self.chain.position_s();
-        let missing_s = self.live.as_mut().map_or(0.0, |live| {
-            let first_s = live.uptime.now_s() - ahead_s;
-            live.tracker.resume(position_s, first_s)
-        });
-        if missing_s > 0.0 {
-            // Why, and that it is over, is in the log already, as often as it is worth it.
-            tracing::debug!(source = name, missing_s, "{name}: nothing was heard for {missing_s:.1} s");
-        }
-        self.chain.resume(sample_rate, content != Content::Samples, missing_s, on_transition)?;
-        match &self.shared.recent {
-            Some(recent) if content == Content::Samples => recent.begin(sample_rate, self.chain.position()),
-            Some(recent) => recent.begin_without_sound(),
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has
-    /// had.
-    fn follow(&mut self, ahead_s: f64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
-        let Shared { clock, status, .. } = self.shared;
-        let newest_s = self.chain.position_s() + ahead_s;
-        let Some(live) = &mut self.live else {
-            if !self.anchored {
-                clock.anchor(newest_s, Timestamp::now());
-                self.anchored = true;
-            }
-            return Ok(());
-        };
-        let uptime_s = live.uptime.now_s();
-        if let Some(missing_s) = live.tracker.arrival(newest_s, uptime_s) {
-            let n_missing = (missing_s * f64::from(self.chain.sample_rate())).round() as u64;
-            self.gap_log.add(self.shared.hearing.name(), missing_s);
-            gap(&mut self.chain, self.shared, n_missing, on_transition)?;
-        }
-        if live.anchored.is_none_or(|at| at.elapsed() >= ANCHOR)
-            && let Some(delay_s) = live.tracker.delay_s()
-        {
-            live.anchored = Some(Instant::now());
-            // The wall clock is read each time, because it may have been set.
-            let ago = SignedDuration::from_secs_f64(uptime_s - delay_s);
-            clock.anchor(0.0, Timestamp::now().saturating_sub(ago).unwrap_or(Timestamp::MIN));
-            if let Some(ppm) = live.tracker.drift_ppm(uptime_s) {
-                status.set_drift_ppm(ppm);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Passes `n_samples` that are missing from the stream.
-fn gap(chain: &mut Chain, shared: &Shared, n_samples: u64, on_transition: &mut dyn FnMut(Transition)) -> Result<()> {
-    if let Some(recent) = &shared.recent {
-        recent.gap(n_samples);
-    }
-    chain.gap(n_samples, on_transition)
-}
-
-/// Takes what is not a number, or infinite, as 0, and limits the rest to what the front end can
-/// square. Returns how many samples were taken as 0.
-pub(crate) fn repair(samples: &mut [f32]) -> u64 {
-    let mut n_non_finite = 0;
-    for sample in samples {
-        if !sample.is_finite() {
-            *sample = 0.0;
-            n_non_finite += 1;
-        }
-        *sample = sample.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE);
-    }
-    n_non_finite
-}
-
-/// Makes log-mel frames those of sound that is louder by `gain`: in them, energies are logarithms.
-fn louder_frames(frames: &mut [f32], gain: f32) {
-    if gain != 1.0 {
-        let shift = 2.0 * gain.ln();
-        frames.iter_mut().for_each(|value| *value += shift);
-    }
-}
-
-/// Says that samples are missing, but not thousands of times per second.
-#[derive(Default)]
-struct GapLog {
-    n_gaps: u64,
-    seconds: f64,
-    log: FaultLog,
-}
-
-impl GapLog {
-    fn add(&mut self, source: &str, seconds: f64) {
-        self.n_gaps += 1;
-        self.seconds += seconds;
-        let (n_gaps, seconds) = (self.n_gaps, self.seconds);
-        let fault = Fault::new("gap", format!("samples missing: {n_gaps} gaps, {seconds:.3} s in all"));
-        if self.log.occurred(&fault).is_some() {
-            tracing::warn!(source, n_gaps, seconds, "{source}: {fault}");
-            (self.n_gaps, self.seconds) = (0, 0.0);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! The stages after the front end: log-mel frames enter, onsets and offsets leave. Gathers the
-//! frames of a pulse, runs the network on them, and lets the decider find what has begun and
+//! The stages behind the front end: log-mel frames enter, onsets and offsets leave. Gathers the
+//! frames of a pulse, has the network say what it hears in them, and the decider what has begun and
 //! ended. On the worker thread; the engine allocates.
+
+use std::vec::Drain;
 
 use edge_frontend::Manifest;
 
@@ -12,12 +14,20 @@ use crate::live::Feed;
 /// Is told what the network says before the decide stage is.
 pub type Observer = Box<dyn FnMut(&Output) + Send>;
 
+/// Transitions of each class for which there is room: one a pulse is the most, and a block seldom
+/// holds more pulses. With more the list grows.
+const MAX_FOUND: usize = 8;
+
 /// Engine and decider of one stream.
 pub(super) struct Recogniser {
     engine: Box<dyn Engine>,
     observer: Option<Observer>,
     feed: Option<Feed>,
     decider: Decider,
+    /// What has begun and ended since it was taken last.
+    found: Vec<Transition>,
+    /// The first failure of the network since it was taken last.
+    failure: Option<Error>,
     /// The frames of the next pulse, `(pulse_frames, n_mels)`, of which `n_filled` values are
     /// there.
     pulse: Box<[f32]>,
@@ -65,13 +75,15 @@ impl Recogniser {
             frame_period_s: rules.frame_period_s,
             work: Work::default(),
             decider: Decider::new(rules),
+            found: Vec::with_capacity(MAX_FOUND * n_classes),
+            failure: None,
             engine,
             observer: None,
             feed: None,
         })
     }
 
-    /// From now on `observer` gets every output of the network.
+    /// From now on `observer` receives every output of the network.
     pub(super) fn observe(&mut self, observer: Observer) {
         self.observer = Some(observer);
     }
@@ -92,15 +104,9 @@ impl Recogniser {
         self.logits.len()
     }
 
-    /// Takes a log-mel frame. The first failure of the network is kept in `result`; frames after
-    /// it are ignored.
-    pub(super) fn push_frame(
-        &mut self,
-        frame: &[f32],
-        level_dbfs: f32,
-        result: &mut Result<()>,
-        on_transition: &mut dyn FnMut(Transition),
-    ) {
+    /// Takes a log-mel frame. After a failure of the network, frames are ignored until it is
+    /// [taken](Self::outcome).
+    pub(super) fn push_frame(&mut self, frame: &[f32], level_dbfs: f32) {
         self.work.n_frames += 1;
         self.pulse[self.n_filled..self.n_filled + frame.len()].copy_from_slice(frame);
         self.n_filled += frame.len();
@@ -108,7 +114,7 @@ impl Recogniser {
             return;
         }
         self.n_filled = 0;
-        if result.is_err() {
+        if self.failure.is_some() {
             return;
         }
         self.work.n_pulses += 1;
@@ -123,10 +129,10 @@ impl Recogniser {
                 if let Some(feed) = &mut self.feed {
                     feed.output(&output);
                 }
-                self.decider.push(&output, on_transition);
+                self.decider.push(&output, |transition| self.found.push(transition));
             }
             Ok(false) => {}
-            Err(error) => *result = Err(error),
+            Err(error) => self.failure = Some(error),
         }
         if let Some(feed) = &mut self.feed {
             let t_s = self.t_restart_s + self.n_pulses as f64 * self.frame_period_s;
@@ -136,13 +142,44 @@ impl Recogniser {
     }
 
     /// Ends the open events.
-    pub(super) fn flush(&mut self, on_transition: &mut dyn FnMut(Transition)) {
-        self.decider.flush(on_transition);
+    pub(super) fn flush(&mut self) {
+        self.decider.flush(|transition| self.found.push(transition));
+    }
+
+    /// What has begun and ended since this was asked last.
+    pub(super) fn transitions(&mut self) -> Drain<'_, Transition> {
+        self.found.drain(..)
+    }
+
+    /// How many transitions there are that were not taken.
+    pub(super) fn n_found(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Ends what was found after the first `n_before` with the stream, at `t_end_s`.
+    pub(super) fn end_at(&mut self, t_end_s: f64, n_before: usize) {
+        let mut n_kept = n_before;
+        for at in n_before..self.found.len() {
+            if let Some(transition) = until(t_end_s, self.found[at]) {
+                self.found[n_kept] = transition;
+                n_kept += 1;
+            }
+        }
+        self.found.truncate(n_kept);
+    }
+
+    /// Whether the network has worked since this was asked last.
+    ///
+    /// # Errors
+    ///
+    /// Its first failure.
+    pub(super) fn outcome(&mut self) -> Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     /// Goes on under other rules. Open events end; what still sounds begins a new one.
-    pub(super) fn set_rules(&mut self, rules: Rules, on_transition: &mut dyn FnMut(Transition)) {
-        self.decider.flush(on_transition);
+    pub(super) fn set_rules(&mut self, rules: Rules) {
+        self.flush();
         self.decider = Decider::new(rules);
     }
 
@@ -158,7 +195,7 @@ impl Recogniser {
     ///
     /// # Errors
     ///
-    /// When it cannot begin again.
+    /// When it cannot begin anew.
     pub(super) fn reset_engine(&mut self) -> Result<()> {
         self.engine.reset()
     }
@@ -167,4 +204,11 @@ impl Recogniser {
     pub(super) fn take_work(&mut self) -> Work {
         std::mem::take(&mut self.work)
     }
+}
+
+/// What remains of a transition in a stream that ends at `t_end_s`.
+pub(crate) fn until(t_end_s: f64, mut transition: Transition) -> Option<Transition> {
+    transition.t_offset_s = transition.t_offset_s.map(|t| t.min(t_end_s));
+    // The edge to silence is no event.
+    (transition.t_onset_s < t_end_s).then_some(transition)
 }

@@ -12,6 +12,7 @@ use edge_frontend::{
 };
 use proptest::prelude::*;
 
+use super::pump::MAX_MAGNITUDE;
 use super::*;
 use crate::capture::{Content, FileSpec, Options, Session, SourceSpec, start};
 use crate::decide::Rules;
@@ -194,8 +195,9 @@ fn recognise(rate: u32, samples: &[f32]) -> Vec<Transition> {
 fn recognise_gated(rate: u32, level_gate_dbfs: Option<f32>, samples: &[f32]) -> Vec<Transition> {
     let (mut chain, _) = gated_chain(rate, level_gate_dbfs);
     let mut all = Vec::new();
-    chain.push(samples, &mut |t| all.push(t)).unwrap();
-    chain.finish(&mut |t| all.push(t)).unwrap();
+    chain.push(samples).unwrap();
+    chain.finish().unwrap();
+    all.extend(chain.transitions());
     all
 }
 
@@ -222,10 +224,11 @@ fn a_short_gap_keeps_time() {
     let mut all = Vec::new();
     let gap = 2.5 * 48_000.0;
     let (from, to) = (gap as usize, gap as usize + 48_001);
-    chain.push(&samples[..from], &mut |t| all.push(t)).unwrap();
-    chain.gap((to - from) as u64, &mut |t| all.push(t)).unwrap();
-    chain.push(&samples[to..], &mut |t| all.push(t)).unwrap();
-    chain.finish(&mut |t| all.push(t)).unwrap();
+    chain.push(&samples[..from]).unwrap();
+    chain.gap((to - from) as u64).unwrap();
+    chain.push(&samples[to..]).unwrap();
+    chain.finish().unwrap();
+    all.extend(chain.transitions());
     assert_near(&events(&all), &[(1.0, 2.0), (4.0, 5.0)], 0.12);
     assert_eq!((status.snapshot().n_gaps, status.snapshot().n_gap_samples), (1, 48_001));
 }
@@ -235,10 +238,11 @@ fn a_long_gap_ends_what_is_open_and_keeps_time() {
     const HOUR: u64 = 3_600 * 44_100 + 17;
     let (mut chain, _) = chain(44_100);
     let mut all = Vec::new();
-    chain.push(&scene(44_100, 2.0, &[(1.0, 2.0)]), &mut |t| all.push(t)).unwrap();
-    chain.gap(HOUR, &mut |t| all.push(t)).unwrap();
-    chain.push(&scene(44_100, 3.0, &[(1.0, 2.0)]), &mut |t| all.push(t)).unwrap();
-    chain.finish(&mut |t| all.push(t)).unwrap();
+    chain.push(&scene(44_100, 2.0, &[(1.0, 2.0)])).unwrap();
+    chain.gap(HOUR).unwrap();
+    chain.push(&scene(44_100, 3.0, &[(1.0, 2.0)])).unwrap();
+    chain.finish().unwrap();
+    all.extend(chain.transitions());
     let behind = 2.0 + HOUR as f64 / 44_100.0;
     assert_near(&events(&all), &[(1.0, 2.0), (behind + 1.0, behind + 2.0)], 0.12);
     assert!((chain.position_s() - behind - 3.0).abs() < 1e-9);
@@ -254,17 +258,18 @@ fn frames_are_heard_as_their_samples_are() {
     let samples = scene(RATE, 8.0, &[(1.0, 2.0), (5.0, 6.5)]);
     let (mut chain, _) = gated_chain(48_000, Some(-30.0));
     let mut all = Vec::new();
-    chain.resume(RATE, true, 0.0, &mut |t| all.push(t)).unwrap();
+    chain.resume(RATE, true, 0.0).unwrap();
     let frames = frames(&samples);
     for block in frames.chunks(64 * 7) {
-        chain.push_frames(block, &mut |t| all.push(t)).unwrap();
+        chain.push_frames(block).unwrap();
     }
     assert!((chain.position_s() - 8.0).abs() < 0.03, "{}", chain.position_s());
     // Samples come again, as from another microphone.
-    chain.resume(48_000, false, 0.0, &mut |t| all.push(t)).unwrap();
+    chain.resume(48_000, false, 0.0).unwrap();
     let resumed_s = chain.position_s();
-    chain.push(&scene(48_000, 3.0, &[(1.0, 2.0)]), &mut |t| all.push(t)).unwrap();
-    chain.finish(&mut |t| all.push(t)).unwrap();
+    chain.push(&scene(48_000, 3.0, &[(1.0, 2.0)])).unwrap();
+    chain.finish().unwrap();
+    all.extend(chain.transitions());
     let mut expected = events(&recognise_gated(RATE, Some(-30.0), &samples));
     assert_near(&expected, &[(1.0, 2.0), (5.0, 6.5)], 0.12);
     expected.push((resumed_s + 1.0, resumed_s + 2.0));
@@ -277,15 +282,16 @@ fn frames_that_are_missing_keep_time() {
     let sound = frames(&scene(RATE, 3.0, &[(1.0, 2.0)]));
     let (mut chain, _) = chain(RATE);
     let mut all = Vec::new();
-    chain.resume(RATE, true, 0.0, &mut |t| all.push(t)).unwrap();
-    chain.push_frames(&sound, &mut |t| all.push(t)).unwrap();
+    chain.resume(RATE, true, 0.0).unwrap();
+    chain.push_frames(&sound).unwrap();
     let short_s = chain.position_s() + 1.0;
-    chain.gap(RATE.into(), &mut |t| all.push(t)).unwrap();
-    chain.push_frames(&sound, &mut |t| all.push(t)).unwrap();
+    chain.gap(RATE.into()).unwrap();
+    chain.push_frames(&sound).unwrap();
     let long_s = chain.position_s() + 3_600.0;
-    chain.gap(HOUR, &mut |t| all.push(t)).unwrap();
-    chain.push_frames(&sound, &mut |t| all.push(t)).unwrap();
-    chain.finish(&mut |t| all.push(t)).unwrap();
+    chain.gap(HOUR).unwrap();
+    chain.push_frames(&sound).unwrap();
+    chain.finish().unwrap();
+    all.extend(chain.transitions());
     let expected = [0.0, short_s, long_s].map(|t| (t + 1.0, t + 2.0));
     assert_near(&events(&all), &expected, 0.12);
 }
@@ -315,10 +321,13 @@ fn a_session_of_frames_keeps_time_in_samples() {
 #[test]
 fn finishing_twice_and_finishing_nothing_emit_nothing() {
     let (mut chain, _) = chain(RATE);
-    chain.finish(&mut |_| panic!("nothing was heard")).unwrap();
-    chain.push(&scene(RATE, 2.0, &[(1.0, 2.0)]), &mut |_| {}).unwrap();
-    chain.finish(&mut |_| {}).unwrap();
-    chain.finish(&mut |_| panic!("nothing is open")).unwrap();
+    chain.finish().unwrap();
+    assert_eq!(chain.transitions().count(), 0, "nothing was heard");
+    chain.push(&scene(RATE, 2.0, &[(1.0, 2.0)])).unwrap();
+    chain.finish().unwrap();
+    assert_eq!(chain.transitions().count(), 2);
+    chain.finish().unwrap();
+    assert_eq!(chain.transitions().count(), 0, "nothing is open");
 }
 
 #[test]
@@ -355,11 +364,12 @@ fn the_level_gate_lets_pass_what_is_loud_enough() {
 fn a_long_gap_takes_the_level_before_it_away() {
     let (mut chain, _) = gated_chain(48_000, Some(-14.5));
     let mut all = Vec::new();
-    chain.push(&scene(48_000, 2.0, &[(1.0, 2.0)]), &mut |t| all.push(t)).unwrap();
-    chain.gap(3 * 48_000, &mut |t| all.push(t)).unwrap();
+    chain.push(&scene(48_000, 2.0, &[(1.0, 2.0)])).unwrap();
+    chain.gap(3 * 48_000).unwrap();
     let faint: Vec<f32> = scene(48_000, 2.0, &[(0.0, 2.0)]).iter().map(|x| x * 0.5).collect();
-    chain.push(&faint, &mut |t| all.push(t)).unwrap();
-    chain.finish(&mut |t| all.push(t)).unwrap();
+    chain.push(&faint).unwrap();
+    chain.finish().unwrap();
+    all.extend(chain.transitions());
     assert_near(&events(&all), &[(1.0, 2.0)], 0.12);
 }
 
@@ -383,10 +393,11 @@ proptest! {
                 break;
             }
             let (block, after) = rest.split_at((*len).min(rest.len()));
-            chain.push(block, &mut |t| streamed.push(t)).unwrap();
+            chain.push(block).unwrap();
             rest = after;
         }
-        chain.finish(&mut |t| streamed.push(t)).unwrap();
+        chain.finish().unwrap();
+        streamed.extend(chain.transitions());
         prop_assert_eq!(streamed, batch);
     }
 }

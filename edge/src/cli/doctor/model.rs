@@ -69,7 +69,7 @@ fn golden(settings: &Settings, model: &Model) -> Result<String, String> {
     chain.observe(Box::new(move |output| {
         sink.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(output.logits);
     }));
-    chain.push(&samples, &mut |_| {}).map_err(error)?;
+    chain.push(&samples).map_err(error)?;
     drop(chain);
     let outputs = outputs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if outputs.is_empty() || outputs.iter().any(|logit| !logit.is_finite()) {
@@ -159,10 +159,11 @@ fn load(settings: &Settings, model: &Model) -> Result<f64> {
     let second = noise(frontend.sample_rate as usize);
     let begin = Instant::now();
     let mut best = f64::INFINITY;
-    chain.push(&second, &mut |_| {})?;
+    chain.push(&second)?;
     while begin.elapsed() < TRIAL || best.is_infinite() {
         let start = Instant::now();
-        chain.push(&second, &mut |_| {})?;
+        chain.push(&second)?;
+        chain.transitions();
         best = best.min(start.elapsed().as_secs_f64());
     }
     Ok(best)

@@ -1,5 +1,7 @@
 //! The worker: sources and scripted sessions enter, the chain's transitions leave on a channel.
 
+use jiff::Timestamp;
+
 use super::*;
 
 fn write_wav(path: &std::path::Path, rate: u32, samples: &[f32]) {
