@@ -1,5 +1,5 @@
-//! The stages behind the front end: log-mel frames enter, onsets and offsets leave. Gathers the
-//! frames of a pulse, has the network say what it hears in them, and the decider what has begun and
+//! The stages after the front end: log-mel frames enter, onsets and offsets leave. Gathers the
+//! frames of a pulse, runs the network on them, and lets the decider find what has begun and
 //! ended. On the worker thread; the engine allocates.
 
 use std::vec::Drain;
