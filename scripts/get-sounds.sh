@@ -12,8 +12,7 @@
 #   package, version, sha256 and size (of the .deb, in bytes), use (train, validation, test), kind
 #   (speech, music, things), paths, files, hours, licence
 #   `paths` is an extended regular expression for the path below usr/share; a recording belongs to
-#   the first line of its package that fits,
-#   and is left out if that line's kind is `-`.
+#   the first line of its package that fits, and is left out if that line's kind is `-`.
 set -euo pipefail
 
 usage='usage: get-sounds.sh [--list] [--validation | --test] DIR'
@@ -30,8 +29,8 @@ fail() {
 lines() { awk -F'\t' -v use="$use" '$1 !~ /^#/ && $5 == use && $6 != "-"' "$table"; }
 # Kind and paths of each of a package's lines.
 rules_of() { awk -F'\t' -v OFS='\t' -v use="$use" -v name="$1" '$5 == use && $1 == name { print $6, $7 }' "$table"; }
-# Tab-separated lines with a head, as columns as wide as they have to be. The columns that RIGHT
-# numbers are set to the right.
+# Prints tab-separated lines with a header as aligned columns. The columns whose numbers RIGHT lists
+# are aligned to the right.
 aligned() {
     awk -F'\t' -v right=" $1 " '
         { for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) } if (NF > n) n = NF }
@@ -59,7 +58,7 @@ list() {
 
 is_named() { [ "$(sha256sum <"$1" | cut -d' ' -f1)" = "$2" ]; }
 
-# Brings the .deb into $debs and names it in $deb.
+# Fetches the .deb into $debs and sets $deb to its name.
 obtain() {
     local package=$1 version=$2 sha256=$3 offered part=$work/download
     for deb in "$debs/$package"_*.deb; do
@@ -112,8 +111,8 @@ unpack() {
     fi
 }
 
-# The recordings of a package from the unpacked $tree to their places. Writes the sums of what it
-# placed to $sums, counts those it had to leave in $n_left.
+# Moves the recordings of a package from the unpacked $tree to their places. Writes their checksums
+# to $sums and counts the recordings that could not be moved in $n_left.
 place() {
     local package=$1 path name kind paths line source target
     n_left=0

@@ -4,13 +4,13 @@
 #   test      also a broker, Chromium, npm, a virtual microphone, a camera's RTSP server and ffmpeg,
 #             cmake (for the trainer's HDF5), Python's venv, systemd's checks of units, an
 #             emulator of Arm boards, valgrind, and the targets of the firmware crates
-#   deb       what demo installs, and what finds out which packages a binary needs
-#   test-deb  also what unpacks a small Debian to install into, and Debian's checks of packages
-#   test-vm   also what makes a virtual machine and runs it
+#   deb       what demo installs, and dpkg-dev, which finds the packages that a binary needs
+#   test-deb  also debootstrap, for a small Debian to install into, and Debian's checks of packages
+#   test-vm   also debootstrap and qemu, for a virtual machine
 #   fuzz      what demo installs, Rust's nightly compiler, and encoders of audio
 #   cross-aarch64, cross-armv7, cross-arm
 #             what demo installs, and compiler, ALSA, Rust's library and emulator of that processor
-# What is there already is left alone; every step says what it does.
+# Programs that are installed already are left alone; every step says what it does.
 set -euo pipefail
 
 # No release below this compiles the workspace (Cargo.toml, rust-version).
@@ -62,8 +62,7 @@ install_packages() {
         say "adding Debian's architecture $DEB_ARCH, for its ALSA"
         "${as_root[@]}" dpkg --add-architecture "$DEB_ARCH"
     fi
-    # A mirror that is just being renewed is whole again a little later; and often an old list will
-    # do.
+    # A mirror that is being updated is complete again a little later; often the old lists will do.
     local attempt
     for attempt in 1 2 3; do
         "${as_root[@]}" apt-get update -qq && break
@@ -110,7 +109,7 @@ add_rust_target() {
     rustup target add "$1"
 }
 
-# The sanitizers are not in a stable compiler.
+# Only the nightly compiler has the sanitizers.
 install_nightly() {
     rustc +nightly --version >/dev/null 2>&1 && return 0
     say "installing the nightly compiler (rustup, minimal profile)"

@@ -1,6 +1,6 @@
 //! Claim: `top` shows what is heard at a terminal of 80 x 24, with colours and without, takes keys,
-//! and leaves the terminal as it was. Attached to a daemon it shows the same, to those alone who may
-//! attach, and holds up nothing.
+//! and leaves the terminal as it was. Attached to a daemon it shows the same, to those alone who
+//! may attach, and holds up nothing.
 
 #![allow(clippy::unwrap_used)]
 

@@ -28,7 +28,8 @@ from model import load_model
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS = 60
 ROUNDS = 7
-# Of natural-log mel values of noise, whose means over all frames and bands are compared, and of single values.
+# Of natural-log mel values of noise, whose means over all frames and bands are compared, and of
+# single values.
 MEAN_TOLERANCE, VALUE_TOLERANCE = 0.002, 0.1
 
 

@@ -15,8 +15,8 @@ use super::packets::{Next, Packets};
 use crate::error::{Error, Result};
 use crate::mono::{Balance, Channels, Mono};
 
-/// A file may be shorter by so much than its header promises, seconds: encoders count their padding
-/// in different ways.
+/// How much shorter a file may be than its header promises, in seconds: encoders count their
+/// padding in different ways.
 const TOLERANCE_S: f64 = 0.25;
 
 /// Decodes a file block by block, in memory that does not grow with the file.

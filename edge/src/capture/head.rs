@@ -1,5 +1,6 @@
 //! What the first bytes of a stream are: a WAV header, whose layout is then known; encoded sound;
-//! raw samples; or something that must not be taken for samples. Runs on the thread that opens the stream.
+//! raw samples; or something that must not be taken for samples. Runs on the thread that opens the
+//! stream.
 
 use super::raw::{Layout, RawFormat};
 use crate::audio::signature::{ENOUGH, Handling, Signature, signature, wants_more};

@@ -72,8 +72,8 @@ pub(super) enum Command {
     ///
     /// Spectrogram, level, the likely labels with their thresholds, events and health. Of a source
     /// that it listens to itself, of which nothing is reported or stored, or with --attach of a
-    /// running daemon that has a socket in [top]. Changed thresholds are printed at the end, as lines
-    /// for the configuration.
+    /// running daemon that has a socket in [top]. Changed thresholds are printed at the end, as
+    /// lines for the configuration.
     #[cfg(feature = "top")]
     Top(TopArgs),
     /// Show what was heard: events of the journal

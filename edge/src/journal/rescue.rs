@@ -1,4 +1,4 @@
-//! A damaged journal: the file is set aside, and what can still be read of it leaves.
+//! A damaged journal: the file is set aside, and what can still be read of it is returned.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) struct Kept {
     pub(super) moment: Moment,
 }
 
-/// Looks whether the database is sound.
+/// Checks the database for damage.
 pub(super) fn check(connection: &Connection) -> rusqlite::Result<()> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     match verdict.as_str() {
@@ -64,7 +64,7 @@ pub(super) fn set_aside(path: &Path) -> Result<Found> {
             let uptime = Duration::from_millis(row.get::<_, i64>(6)?.max(0) as u64);
             Ok(Kept { record, moment: Moment { wall, uptime, boot: row.get(5)? } })
         });
-        // What is not an object any more would reach the sinks as one.
+        // A damaged payload must not reach the sinks as an event.
         found.records.retain(|kept| serde_json::from_str::<serde_json::Map<_, _>>(&kept.record.payload).is_ok());
         found.cursors = readable(&connection, "SELECT sink, seq FROM cursor", |row| Ok((row.get(0)?, row.get(1)?)));
         let open = "SELECT id, alive_ms, payload FROM open";

@@ -15,8 +15,8 @@ const MIN_SCORE: f32 = 0.02;
 /// Likely classes that are sent, at most.
 const MAX_LIKELY: usize = 8;
 
-/// A line that a terminal is sent: `{"pulses": [..]}` and so on. On the page the name is that of the
-/// server-sent event.
+/// A line that a terminal is sent: `{"pulses": [..]}` and so on. On the page the name is that of
+/// the server-sent event.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {

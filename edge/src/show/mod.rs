@@ -31,6 +31,6 @@ pub use site::{Site, Source};
 #[cfg(feature = "top")]
 pub use terminals::{TerminalSink, Terminals};
 
-/// Where a terminal looks for the daemon's socket unless something else is said: where the packages'
-/// service may have it.
+/// Where a terminal looks for the daemon's socket unless something else is said: where the
+/// packages' service may have it.
 pub const DEFAULT_SOCKET: &str = "/run/earwitness/top.sock";

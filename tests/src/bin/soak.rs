@@ -1,5 +1,5 @@
-//! `make soak`: a day of sound and faults for the real daemon. Usage: soak [HOURS] [SEED] [SECONDS]; the house is
-//! lived in for as many seconds at least.
+//! `make soak`: a day of sound and faults for the real daemon. Usage: soak [HOURS] [SEED]
+//! [SECONDS]; the house is lived in for as many seconds at least.
 
 use std::process::ExitCode;
 

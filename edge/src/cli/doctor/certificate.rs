@@ -9,7 +9,8 @@ use super::finding::Finding;
 /// So long before its end a certificate is worth a word.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Says of a certificate, `what`, until when it holds. `ca_file` is the key by which it can be pinned.
+/// Says of a certificate, `what`, until when it holds. `ca_file` is the key by which it can be
+/// pinned.
 pub(super) fn dated(what: &dyn Display, end: Timestamp, ca_file: &str) -> Finding {
     let day = end.strftime("%Y-%m-%d");
     let now = Timestamp::now();

@@ -1,5 +1,5 @@
-//! `earwitness setup`: asks for the source while showing its level, tries the broker and a webhook, writes
-//! the configuration and offers the service. What is not there is said, and left for later.
+//! `earwitness setup`: asks for the source while showing its level, tries the broker and a webhook,
+//! writes the configuration and offers the service. What is not there is said, and left for later.
 //!
 //! Everything is said on standard output; nothing is changed before the configuration is written.
 

@@ -1,9 +1,9 @@
 //! The discovery of Home Assistant: a device enters, one retained configuration per entity leaves
 //! (<https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>).
 //!
-//! A binary sensor a label, without `off_delay`: an event says itself when it ends. A sensor for
-//! the level, diagnostic entities from the health message. Sounds are unavailable while the daemon
-//! is gone or its microphone fails; the diagnostics only while it is gone.
+//! One binary sensor per label, without `off_delay`, because an event reports its own end; a sensor
+//! for the level; diagnostic entities from the health message. Sounds are unavailable while the
+//! daemon is gone or its microphone fails; the diagnostics only while it is gone.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! TLS for the HTTP client with our own judgement of certificates: a TCP connection enters, one
-//! that is encrypted and trusted leaves. The client's own TLS takes authorities, but pins no
-//! certificates, which is what servers at home need.
+//! that is encrypted and trusted leaves. The client's own TLS accepts authorities but
+//! cannot pin certificates, which servers at home need.
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Trusting {
         Trusting { config: Arc::new(config) }
     }
 
-    /// On connections that are made as the client makes them by default.
+    /// This encryption on TCP connections that are made as the client makes them by default.
     pub(super) fn over_tcp(self) -> impl Connector {
         ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(self)
     }

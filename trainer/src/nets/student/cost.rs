@@ -12,7 +12,7 @@ pub struct Cost {
     pub receptive_field: usize,
     /// Trained values; batch norm folded.
     pub n_params: usize,
-    /// Multiply-accumulates for a second of sound, in millions.
+    /// Multiply-accumulates per second of sound, in millions.
     pub mmac_per_second: f64,
 }
 
@@ -33,7 +33,7 @@ pub fn n_output_frames(layers: &[ConvLayer], n_frames: usize) -> usize {
 }
 
 /// Size and cost of a network on `n_mels` bands at one frame every `hop_seconds`. The head is
-/// counted once a frame.
+/// counted once per frame.
 pub fn cost(layers: &[ConvLayer], n_mels: usize, n_classes: usize, hop_seconds: f64) -> Cost {
     let (mut n_in, mut n_f, mut rate, mut n_params, mut mac) = (1, n_mels, 1.0 / hop_seconds, 0, 0.0);
     for layer in layers {
