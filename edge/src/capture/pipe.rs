@@ -143,7 +143,7 @@ impl Live for Pipe {
         let mut patience = Some(PATIENCE);
         let begun = loop {
             let found = first(&mut bytes, self.options.layout, watch, patience);
-            match found.map_err(Error::io(format!("read {}", self.origin)))? {
+            match found.map_err(|error| self.failure(fault::FAILED, format!("cannot be read: {error}")))? {
                 First::Sound(layout, start) => break Flow::of_samples(&stream, bytes, start, layout),
                 First::Encoded(start) => break Flow::of_encoded(&stream, bytes, start, watch),
                 First::Foreign(what) => {

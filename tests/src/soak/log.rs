@@ -37,5 +37,5 @@ pub(super) fn lines_per_day(kinds: &[String]) -> usize {
         0 => 0,
         n_kinds => 2 * (n_kinds + n),
     };
-    of_one("hearing: camera: ") + of_one("publish::mqtt")
+    of_one("hearing: camera: ") + of_one("pipeline: camera: ") + of_one("publish::mqtt")
 }
