@@ -65,7 +65,7 @@ impl Attached {
 }
 
 /// Hands on what comes, until nobody takes it.
-fn read(mut lines: Lines, path: &PathBuf, sender: &SyncSender<News>) {
+fn read(mut lines: Lines, path: &Path, sender: &SyncSender<News>) {
     loop {
         let reason = loop {
             match lines.next() {

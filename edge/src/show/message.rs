@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::site::Source;
+use super::source::Source;
 use crate::event::Event;
 use crate::live::{Level, Scale, Viewer};
 

@@ -3,6 +3,7 @@
 //!
 //! | module | purpose |
 //! |---|---|
+//! | `source` | a source and what its worker shares |
 //! | `site` | what there is to show |
 //! | `message` | what is sent of it, as it is written and read |
 //! | `listener` | the file of the socket for terminals, and who may connect to it |
@@ -19,6 +20,7 @@ mod attached;
 mod listener;
 mod message;
 mod site;
+mod source;
 #[cfg(feature = "top")]
 mod terminals;
 
@@ -27,7 +29,8 @@ pub use attached::{Attached, News};
 #[cfg(feature = "top")]
 pub use listener::{Socket, check};
 pub use message::{About, Bands, Figures, Finding, Health, Label, Message, Pulse, SourceAbout, rounded};
-pub use site::{Site, Source};
+pub use site::Site;
+pub use source::Source;
 #[cfg(feature = "top")]
 pub use terminals::{TerminalSink, Terminals};
 

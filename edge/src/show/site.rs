@@ -6,19 +6,9 @@ use edge_frontend::Manifest;
 use serde_json::Value;
 
 use super::message::{About, Label, SourceAbout, rounded};
+use super::source::Source;
 use crate::decide::Rules;
 use crate::live::Viewer;
-use crate::pipeline::Shared;
-
-/// A source and what its worker shares.
-pub struct Source {
-    /// Its name in events.
-    pub name: String,
-    /// What is listened to, in words.
-    pub description: String,
-    /// Tap, clock and status.
-    pub shared: Shared,
-}
 
 /// What every viewer is shown.
 pub struct Site {

@@ -1,0 +1,13 @@
+//! A source as it is shown.
+
+use crate::pipeline::Shared;
+
+/// A source and what its worker shares.
+pub struct Source {
+    /// Its name in events.
+    pub name: String,
+    /// What is listened to, in words.
+    pub description: String,
+    /// Tap, clock and status.
+    pub shared: Shared,
+}
