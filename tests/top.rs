@@ -288,7 +288,7 @@ fn who_cannot_attach_is_told_why() {
         let args = ["--reuid=65534", "--regid=65534", "--clear-groups", program, "top", "--attach", socket];
         refused(at_terminal("setpriv", &args, &[]))
     } else {
-        fs::set_permissions(&socket, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o000)).unwrap();
         refused(attach(dir.path()))
     };
     contains(&said, &["top.sock: this user may not attach", "sudo -u earwitness", "mode = \"0660\""]);

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
