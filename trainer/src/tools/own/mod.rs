@@ -149,15 +149,18 @@ fn reading(activation: Activation, decision: &Decision) -> Reading {
     Reading { activation, temperature: f64::from(decision.temperature) }
 }
 
-/// The start's decision values, with thresholds of the new classes from what the folds held out.
+/// The start's decision values, with thresholds of the new classes from what the folds held out. A
+/// class that the start knows but does not report counts as new: it is reported from now on.
 fn decision(options: &OwnOptions, start: &Decision, classes: &Classes) -> Result<Decision> {
     let mut calibrated = start.clone();
     let background = classes.background.map(|c| classes.labels[c].as_str());
     thresholds::calibrate(&mut calibrated, std::slice::from_ref(&options.out), &classes.labels, background)?;
     let mut decision = start.clone();
     decision.classes.retain(|label, _| classes.labels.contains(label) && !classes.are_all_new());
-    let is_new =
-        |label: &String| classes.labels.iter().position(|l| l == label).is_some_and(|c| classes.row[c].is_none());
+    let is_new = |label: &String| {
+        let class = classes.labels.iter().position(|l| l == label);
+        class.is_some_and(|c| classes.row[c].is_none() || (classes.own.contains(&c) && !start.reports(label)))
+    };
     decision.classes.extend(calibrated.classes.into_iter().filter(|(label, _)| is_new(label)));
     Ok(decision)
 }
