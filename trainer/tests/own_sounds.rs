@@ -184,8 +184,11 @@ fn a_model_of_the_users_sounds_alone() {
         let n = UNHEARD.filter(|&seed| listener.hears(label, RATE, &sounds::render(sound, RATE, 4.0, seed))).count();
         assert!(n >= 12, "{label}: {n} of 20");
     }
-    let quiet = listener.says(RATE, &sounds::render(Sound::RoomNoise, RATE, 4.0, 77));
-    assert!(quiet.iter().all(|&said| said == "background"), "{quiet:?}");
+    let rooms = (70..80).map(|seed| sounds::render(Sound::RoomNoise, RATE, 4.0, seed));
+    let n_false =
+        rooms.map(|room| ["dog", "telephone"].iter().filter(|label| listener.hears(label, RATE, &room)).count());
+    let n_false: Vec<usize> = n_false.collect();
+    assert!(n_false.iter().sum::<usize>() <= 1, "{n_false:?} events in quiet rooms");
 }
 
 #[test]
