@@ -10,6 +10,7 @@
 #                            BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network compared with other engines;
 #                            BENCH_FLAGS="--quick", --help for more
+#   make bench-front-ends    the front end compared with those of other libraries
 #   make ced                 fetches CED-tiny, a network that the trainer learns from (7 MB,
 #                            Apache-2.0)
 #   make axe                 fetches axe-core, by which the tests check that the page is accessible
@@ -38,6 +39,7 @@ SHELL := /bin/bash
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/earwitness
 VENV ?= $(CACHE)/venv
 PEERS_VENV ?= $(CACHE)/venv-peers
+FRONT_ENDS_VENV ?= $(CACHE)/venv-front-ends
 REFERENCE_VENV ?= $(CACHE)/venv-reference
 BUILD := $(or $(CARGO_TARGET_DIR),target)
 MODEL ?= models/home
@@ -60,7 +62,7 @@ export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 # The test of the page checks accessibility by it.
 export EARWITNESS_AXE ?= $(CACHE)/axe.min.js
 
-.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers reference release system-demo system-test torch
+.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-training bench-peers bench-front-ends reference release system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -171,6 +173,14 @@ bench-peers: system-test
 	$(if $(EARWITNESS_BIN),,cargo build --release -p edge)
 	EARWITNESS_BIN="$(or $(EARWITNESS_BIN),$(abspath $(BUILD))/release/earwitness)" \
 		$(PEERS_VENV)/bin/python benches/peers/bench.py --model $(MODEL) $(BENCH_FLAGS)
+
+# torchaudio comes without PyTorch, which the trainer's environment has.
+bench-front-ends: torch
+	@scripts/install-venv.sh $(FRONT_ENDS_VENV) benches/peers/requirements-front-ends.txt "the front ends to compare with (about 400 MB)"
+	@$(FRONT_ENDS_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps torchaudio==2.11.0
+	cargo build --release -p edge -p benches
+	PYTHONPATH="$$(echo $(VENV)/lib/python3.*/site-packages)" $(FRONT_ENDS_VENV)/bin/python benches/peers/front_ends.py \
+		--front-end "$(BUILD)/release/front_end" $(BENCH_FLAGS)
 
 system-demo:
 	@scripts/install-system.sh demo
