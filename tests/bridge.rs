@@ -257,7 +257,7 @@ fn features_of_another_front_end_are_refused_with_the_reason() {
     let mut command = Command::new(earwitness_bin());
     let mut daemon = Process::start(command.args(["run", "--source", &source, "--model"]).arg(dir.path()));
     let reason = "the features of node \"mps2-an386\" are not the model's: f_min_hz";
-    daemon.wait_until("the reason", Duration::from_secs(20), |daemon| {
+    daemon.wait_until("the reason", Duration::from_secs(60), |daemon| {
         daemon.stderr().iter().any(|line| line.replace('\\', "").contains(reason))
     });
     daemon.signal("TERM");
