@@ -31,17 +31,4 @@ def linked(triple):
         for node in metadata["resolve"]["nodes"]
         if node["id"] in packages
     }
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def linked(triple):
-    """All packages in the daemon for the target `triple`, this repository's own among them: what
-    `cargo metadata` says of each, by name and version, and the ids on which each depends."""
-    # `cargo tree` selects the features that `edge` alone asks for; those of `cargo metadata` are
-    # the whole workspace's.
-    tree = cargo("tree", "-p", "edge", "-e", EDGES, "--target", triple, "--prefix", "none", "--format", "{p}")
-    names = {tuple(line.split()[:2]) for line in tree.splitlines() if line.strip()}
-    metadata = json.loads(cargo("metadata", "--format-version=1", f"--filter-platform={triple}"))
-    packages = {p["id"]: p for p in metadata["packages"] if (p["name"], f"v{p['version']}") in names}
-    edges = {node["id"]: [d for d in node["dependencies"] if d in packages] for node in metadata["resolve"]["nodes"] if node["id"] in packages}
     return sorted(packages.values(), key=lambda p: (p["name"], p["version"])), edges
