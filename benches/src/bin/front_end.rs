@@ -42,7 +42,7 @@ fn run(model: &Path, samples: &Path, frames: &Path) -> Result<f64, String> {
     let mut stage = LogMel::new(&config).map_err(|e| e.to_string())?;
     // Caches and clock rates settle on the first second.
     stage.process(&values[..values.len().min(config.sample_rate as usize)], |_| {});
-    let mut stage = LogMel::new(&config).map_err(|e| e.to_string())?;
+    stage.reset();
     let begin = Instant::now();
     for block in values.chunks(BLOCK) {
         stage.process(block, |frame| out.extend_from_slice(frame));
