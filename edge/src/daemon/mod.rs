@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use crate::clips::Clips;
 use crate::config::{Overrides, Settings};
+use crate::engine::engines;
 use crate::error::Result;
 use crate::journal::QUEUE_EVENTS;
 use crate::logging;
@@ -72,9 +73,7 @@ pub fn run(config: Option<&Path>, overrides: Overrides) -> Result<()> {
     let (id, dir, precision) = (model.id(), model.dir.display(), engine.precision());
     tracing::info!(model = %id, %dir, %precision, "model {id} of {dir}, {precision}");
 
-    // All sources share the weights of one network.
-    let others = settings.sources.iter().skip(1).map(|_| engine.another()).collect::<Result<Vec<_>>>()?;
-    let engines = iter::once(engine).chain(others);
+    let engines = engines(engine, settings.sources.len())?;
     let sinks::Sinks { mut publisher, mut links, owed } = sinks::start(&settings, &rules, &model)?;
     publisher.publish(owed);
 

@@ -31,6 +31,16 @@ pub use window::WindowEngine;
 
 use crate::error::{Error, Result};
 
+/// An engine for each of `n` streams, all on the weights of `first`, which is one of them.
+///
+/// # Errors
+///
+/// As [`Engine::another`].
+pub fn engines(first: Box<dyn Engine>, n: usize) -> Result<Vec<Box<dyn Engine>>> {
+    let others = (1..n).map(|_| first.another()).collect::<Result<Vec<_>>>()?;
+    Ok(std::iter::once(first).chain(others).collect())
+}
+
 /// One stream through one network.
 pub trait Engine: Send {
     /// Length of a frame of logits.

@@ -189,7 +189,7 @@ impl<'a> Pump<'a> {
             && let Some(delay_s) = live.tracker.delay_s()
         {
             live.anchored = Some(Instant::now());
-            // The wall clock is asked anew each time: it may have been set.
+            // The wall clock is read again each time: it may have been set.
             let ago = SignedDuration::from_secs_f64(uptime_s - delay_s);
             clock.anchor(0.0, Timestamp::now().saturating_sub(ago).unwrap_or(Timestamp::MIN));
             if let Some(ppm) = live.tracker.drift_ppm(uptime_s) {

@@ -1,7 +1,6 @@
 //! The file of the socket for terminals: made so that nobody connects who may not, found to be of
 //! an earlier daemon or of a running one, and removed at the end.
 
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
@@ -109,7 +108,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// its own that nobody else can enter, and takes its place with them.
 fn bind(path: &Path, mode: u32) -> std::io::Result<UnixListener> {
     let private = folder(path).join(format!(".{}", std::process::id()));
-    let fresh = private.join(OsStr::new("s"));
+    let fresh = private.join("s");
     let clean = || {
         // Neither is there, unless a process with this number was killed in the middle.
         let _ = fs::remove_file(&fresh);

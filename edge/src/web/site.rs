@@ -41,7 +41,7 @@ pub struct Site {
     pub writable: Option<Writable>,
 }
 
-/// What the page is told of itself.
+/// What the page needs to know of itself.
 #[derive(Serialize)]
 struct About {
     #[serde(flatten)]

@@ -8,7 +8,7 @@ use edge::Result;
 use edge::capture;
 use edge::config::SourceSettings;
 use edge::decide::{Rules, Transition};
-use edge::engine::{Engine, PrecisionChoice, load_engine};
+use edge::engine::{Engine, engines};
 use edge::event::EventBuilder;
 use edge::live::{Feed, Viewer};
 use edge::model::Model;
@@ -52,11 +52,8 @@ impl Ears {
     ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, transitions) = mpsc::channel();
-        let choice = PrecisionChoice::from(engine.precision());
-        let mut engine = Some(engine);
         let mut ears = Vec::new();
-        for (index, source) in sources.iter().enumerate() {
-            let engine = engine.take().map_or_else(|| load_engine(model, choice), Ok)?;
+        for (index, (source, engine)) in sources.iter().zip(engines(engine, sources.len())?).enumerate() {
             let shared = Shared::of(&source.name);
             let (manifest, options) = (&model.manifest, &source.options);
             let opened = capture::start(&source.spec, options, &manifest.frontend, &shared.status, &shared.hearing)?;
