@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use tests::binary::{Output, Process, earwitness_bin, workspace};
+use tests::binary::{Output, Process, earwitness_bin, make_fifo, workspace};
 use tests::tiny::{self, Sound, events, names};
 
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -25,10 +25,6 @@ fn run(args: &[&str]) -> Command {
 fn end(process: Process) -> Output {
     process.signal("TERM");
     process.finish(PATIENCE)
-}
-
-fn make_fifo(path: &Path) {
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 fn n_onsets(process: &Process) -> usize {

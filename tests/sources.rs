@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tempfile::TempDir;
-use tests::binary::{Output, Process, earwitness_bin, workspace};
+use tests::binary::{Output, Process, earwitness_bin, make_fifo, workspace};
 use tests::broker::{Broker, Subscriber, free_port};
 use tests::tiny::{self, Sound, events, names};
 use tests::virtual_mic::AlsaConfig;
@@ -103,10 +103,6 @@ fn play(to: &mut impl Write, parts: &[(Sound, f64)]) -> Vec<Timestamp> {
         }
     }
     begins
-}
-
-fn make_fifo(path: &Path) {
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 fn wait_for_event(process: &mut Process, name: &str) {

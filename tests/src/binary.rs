@@ -70,6 +70,16 @@ pub fn model_dir() -> PathBuf {
     workspace().join("models/home")
 }
 
+/// Makes a FIFO at `path`.
+///
+/// # Panics
+///
+/// When it cannot be made.
+pub fn make_fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo {}", path.display());
+}
+
 /// A program that is running, with its output as it comes. Killed when dropped.
 pub struct Process {
     child: Child,

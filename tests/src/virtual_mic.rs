@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::binary::Process;
+use crate::binary::{Process, make_fifo};
 
 /// The system's ALSA configuration, which knows the plugins.
 const ALSA_CONF: &str = "/usr/share/alsa/alsa.conf";
@@ -182,8 +182,7 @@ impl AlsaConfig {
         let dir = tempfile::tempdir().expect("a temporary folder");
         // Nobody writes into it, and ALSA waits for one who does.
         let fifo = dir.path().join("fifo");
-        let made = Command::new("mkfifo").arg(&fifo).status();
-        assert!(made.is_ok_and(|status| status.success()), "mkfifo {}", fifo.display());
+        make_fifo(&fifo);
         let device = format!(
             r#"pcm.virtmic {{ type file slave.pcm null file /dev/null infile "{}" format raw hint {{ show on description "virtual microphone" }} }}"#,
             fifo.display()

@@ -1,7 +1,7 @@
 //! A house full of sources: one daemon hears a FIFO, a command, a camera's stream over HTTP, a
 //! microcontroller and a recording in real time, and reports to a broker and to a webhook, while
 //! sources stall and come back, the network to the broker flaps, and the webhook's server fails and
-//! hangs.
+//! hangs up.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, OpenOptions};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Dice, log, memory_kib, open};
-use crate::binary::Process;
+use crate::binary::{Process, make_fifo};
 use crate::broker::{Broker, Subscriber, free_port};
 use crate::daemon;
 use crate::http::{Behaviour, Server};
@@ -127,7 +127,7 @@ impl House {
         let camera_port = free_port();
         tiny::write_wav(&dir.path().join("scene.wav"), SCENE);
         let fifo_path = dir.path().join("fifo");
-        assert!(Command::new("mkfifo").arg(&fifo_path).status().expect("mkfifo runs").success());
+        make_fifo(&fifo_path);
         let fifo = Arc::new(AtomicU64::new(FLOW));
         thread::spawn({
             let (path, fifo) = (fifo_path, Arc::clone(&fifo));

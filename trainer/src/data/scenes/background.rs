@@ -56,7 +56,7 @@ impl Bed {
 
 /// How loud a track is: its RMS in dBFS, and the deviation of its swells in dB.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Loudness {
+pub(super) struct TrackLevel {
     pub(super) level_dbfs: f64,
     pub(super) swell_db: f64,
 }
@@ -64,7 +64,7 @@ pub(super) struct Loudness {
 /// A track of `n` samples.
 pub(super) fn lay(
     pool: &Pool,
-    loudness: Loudness,
+    level: TrackLevel,
     microphone: &Microphone,
     n: usize,
     fft: &mut Fft,
@@ -92,8 +92,8 @@ pub(super) fn lay(
                 (source, None, extend_noise(&samples, end - start, rate, rng)?)
             }
         };
-        if loudness.swell_db > 0.0 {
-            swell(&mut bed, loudness.swell_db as f32, rate, rng);
+        if level.swell_db > 0.0 {
+            swell(&mut bed, level.swell_db as f32, rate, rng);
         }
         scale(&mut bed, level_db);
         let fade_in = if start == 0 { 0 } else { fade };
@@ -109,7 +109,7 @@ pub(super) fn lay(
     drop(under);
     let filter = microphone.filter(rate, fft);
     fft.filter(&mut track, &filter);
-    scale(&mut track, loudness.level_dbfs);
+    scale(&mut track, level.level_dbfs);
     microphone.hiss(&mut track, &mut rng_for(rng.random(), Purpose::Composition, 0));
     Ok((track, beds))
 }
@@ -172,17 +172,17 @@ fn add(track: &mut [f32], samples: &[f32], fade_in: usize, fade_out: usize) {
 /// at twice this, joined by half cosines in dB.
 fn swell(samples: &mut [f32], depth_db: f32, sample_rate: u32, rng: &mut Rng) {
     let target = |rng: &mut Rng| (depth_db * normal(rng)).clamp(-2.0 * depth_db, 2.0 * depth_db);
-    let mut from_db = target(rng);
+    let mut level_db = target(rng);
     let mut start = 0;
     while start < samples.len() {
-        let to_db = target(rng);
+        let next_db = target(rng);
         let n = (uniform(rng, SWELL_S.0, SWELL_S.1) * sample_rate as f32) as usize;
         let end = (start + n).min(samples.len());
         for (i, x) in samples[start..end].iter_mut().enumerate() {
             let way = 0.5 - 0.5 * (i as f32 / n as f32 * std::f32::consts::PI).cos();
-            *x *= 10f32.powf((from_db + (to_db - from_db) * way) / 20.0);
+            *x *= 10f32.powf((level_db + (next_db - level_db) * way) / 20.0);
         }
-        (from_db, start) = (to_db, end);
+        (level_db, start) = (next_db, end);
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
     use crate::data::scenes::active::Levels;
 
-    const STEADY: Loudness = Loudness { level_dbfs: -50.0, swell_db: 0.0 };
+    const STEADY: TrackLevel = TrackLevel { level_dbfs: -50.0, swell_db: 0.0 };
 
     #[test]
     fn a_background_swells_as_far_as_it_shall_and_keeps_its_level() {
@@ -208,8 +208,8 @@ mod tests {
         let microphone = Microphone::draw(&Default::default(), &mut rng_for(2, Purpose::Composition, 1));
         let spread_db = |swell_db: f64| {
             let (n, mut rng) = (24_000 * 300, rng_for(2, Purpose::Composition, 2));
-            let loudness = Loudness { swell_db, ..STEADY };
-            let (track, _) = lay(&pool, loudness, &microphone, n, &mut Fft::new(), &mut rng).unwrap();
+            let level = TrackLevel { swell_db, ..STEADY };
+            let (track, _) = lay(&pool, level, &microphone, n, &mut Fft::new(), &mut rng).unwrap();
             assert!((to_db(mean_square(&track)) + 50.0).abs() < 0.3);
             let levels: Vec<f64> = track.chunks_exact(12_000).map(|half| to_db(mean_square(half))).collect();
             let mean = levels.iter().sum::<f64>() / levels.len() as f64;

@@ -99,9 +99,9 @@ pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene
     let background_dbfs = settings.background_dbfs.draw(&mut stream(2));
     let n = (settings.seconds * f64::from(sample_rate)) as usize;
     // With a stream of its own the other settings draw what they drew before it was there.
-    let loudness =
-        background::Loudness { level_dbfs: background_dbfs, swell_db: settings.swell_db.draw(&mut stream(10)) };
-    let (mut samples, background) = background::lay(pool, loudness, &microphone, n, &mut fft, &mut stream(3))?;
+    let level =
+        background::TrackLevel { level_dbfs: background_dbfs, swell_db: settings.swell_db.draw(&mut stream(10)) };
+    let (mut samples, background) = background::lay(pool, level, &microphone, n, &mut fft, &mut stream(3))?;
     let mut studio = Studio::new(settings, pool, &room, &microphone, &mut fft);
     let mut rates = stream(8);
     let (events_a_minute, unknown_a_minute) =
