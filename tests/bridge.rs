@@ -240,7 +240,7 @@ fn a_gated_node_is_silent_in_silence_and_its_time_stays_true() {
 fn features_of_another_front_end_are_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
-    let _board = Board::start(board::node(), &Serial::Listen(port));
+    let node = board::node();
     // A model whose lowest band begins elsewhere.
     for file in
         std::fs::read_dir(tests::tiny::model()).unwrap().map(Result::unwrap).filter(|file| file.path().is_file())
@@ -256,10 +256,13 @@ fn features_of_another_front_end_are_refused_with_the_reason() {
     let source = format!("serial:tcp://127.0.0.1:{port}?encoding=features");
     let mut command = Command::new(earwitness_bin());
     let mut daemon = Process::start(command.args(["run", "--source", &source, "--model"]).arg(dir.path()));
+    let said =
+        |daemon: &Process, reason: &str| daemon.stderr().iter().any(|line| line.replace('\\', "").contains(reason));
+    // A board that comes late: its own fault is not taken for more of the first.
+    daemon.wait_until("a refusal", Duration::from_secs(20), |daemon| said(daemon, "Connection refused"));
+    let _board = Board::start(node, &Serial::Listen(port));
     let reason = "the features of node \"mps2-an386\" are not the model's: f_min_hz";
-    daemon.wait_until("the reason", Duration::from_secs(60), |daemon| {
-        daemon.stderr().iter().any(|line| line.replace('\\', "").contains(reason))
-    });
+    daemon.wait_until("the reason", Duration::from_secs(60), |daemon| said(daemon, reason));
     daemon.signal("TERM");
     assert!(daemon.finish(Duration::from_secs(20)).status.success());
 }

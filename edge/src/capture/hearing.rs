@@ -70,6 +70,9 @@ pub(crate) mod fault {
     pub(crate) const ENDED: &str = "ended";
     /// What comes is not understood.
     pub(crate) const FOREIGN: &str = "not-understood";
+    /// It answers, and is not what is asked for.
+    #[cfg(feature = "serial")]
+    pub(crate) const UNUSABLE: &str = "unusable";
 }
 
 /// What could be better with a source that is heard.

@@ -91,7 +91,7 @@ impl Live for SerialNode {
                 Ok(None) if !watch.goes_on() => return Err(Failure::none()),
                 Ok(None) if Instant::now() < deadline => {}
                 Ok(None) => return Err(Failure::new(fault::FOREIGN, Error::device(name, node.why_silent()))),
-                Err(error) => return Err(Error::device(name, error).into()),
+                Err(failure) => return Err(failure),
             }
         };
         let description = format!("{name}: {introduction}");

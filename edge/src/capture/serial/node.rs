@@ -17,9 +17,12 @@ use super::lamps::Lamps;
 use super::port::Port;
 use super::sound::Sound;
 use super::wish;
+use crate::capture::hearing::fault;
 use crate::capture::report::Report;
+use crate::capture::supervise::Failure;
 use crate::capture::{Content, NodeSpec};
 use crate::decide::Phase;
+use crate::error::Error;
 use crate::ring::Writer;
 
 /// How long a node that was asked to stop may go on.
@@ -94,7 +97,9 @@ impl Node {
     /// # Errors
     ///
     /// What is wrong with the line, or why the node is of no use.
-    pub(super) fn greet(&mut self) -> Result<Option<Introduction>, String> {
+    pub(super) fn greet(&mut self) -> Result<Option<Introduction>, Failure> {
+        let device = self.spec.to_string();
+        let failure = |kind, reason: String| Failure::new(kind, Error::device(&device, reason));
         let mut introduction = None;
         let (spec, frontend) = (self.spec.clone(), self.frontend.clone());
         self.exchange(|heard| match heard {
@@ -113,8 +118,8 @@ impl Node {
             // Comes in time, from the first frame on that is whole.
             _ => {}
         })
-        .map_err(|error| error.to_string())?;
-        let introduction = introduction.transpose()?;
+        .map_err(|error| failure(fault::UNOPENED, error.to_string()))?;
+        let introduction = introduction.transpose().map_err(|reason| failure(fault::UNUSABLE, reason))?;
         if let Some(introduction) = &introduction {
             self.name.clone_from(&introduction.name);
             self.lamps.begin_anew();
