@@ -92,6 +92,8 @@ tests: system-test torch reference ced axe
 	$(WITH_TORCH) cargo build --release --workspace
 	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" \
 		EARWITNESS_REFERENCE_PYTHON="$(REFERENCE_VENV)/bin/python" cargo test --release --workspace
+	@echo "== no stage executes 3 % more or fewer instructions than benches/instructions.toml says" >&2
+	$(BUILD)/release/instructions --check
 
 # The larger limit is for the features' tables and transform.
 test-firmware: system-test

@@ -3,21 +3,21 @@
 //! run under valgrind executes.
 //!
 //! ```text
-//! instructions                 count all stages, show them beside benches/instructions.toml
-//! instructions --write         count all stages and write benches/instructions.toml
-//! instructions --check         count all stages; exit code 1 if one differs by more than 3 %
-//! instructions STAGE N         do N pieces of the stage's work (what is run under valgrind)
+//! instructions           count all stages, show them beside benches/instructions.toml
+//! instructions --write   count all stages and write benches/instructions.toml
+//! instructions --check   count all stages; exit code 1 if one differs by more than 3 %
+//! instructions --work    do the work of all stages (what is run under valgrind)
 //! ```
 //!
-//! A count is the difference between a run of many pieces and a run of few, so what prepares the
-//! stage is not in it. Valgrind executes the kernels for AVX2 and FMA, whatever else the processor
-//! has; on a processor without them the counts are others and cannot be compared.
+//! Valgrind collects inside of [`counted`] alone, so what prepares a stage is not in its count. It
+//! executes the kernels for AVX2 and FMA, whatever else the processor has; on a processor without
+//! them the counts are others and cannot be compared.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use benches::STAGES;
+use benches::{STAGES, Stage};
 
 /// Counts may differ by this share from the committed ones.
 const TOLERANCE: f64 = 0.03;
@@ -35,8 +35,11 @@ fn main() -> ExitCode {
         [] => compare().map(|_| true),
         ["--check"] => compare(),
         ["--write"] => write(),
-        [stage, n] => work(stage, n),
-        _ => Err("usage: instructions [--check | --write | STAGE N]".into()),
+        ["--work"] => {
+            work();
+            Ok(true)
+        }
+        _ => Err("usage: instructions [--check | --write | --work]".into()),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -48,14 +51,26 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does `n` pieces of a stage's work.
-fn work(name: &str, n: &str) -> Outcome<bool> {
-    let n: usize = n.parse().map_err(|e| format!("{n:?} is not a number of pieces: {e}"))?;
-    let (_, prepare) =
-        STAGES.into_iter().find(|(known, _)| *known == name).ok_or_else(|| format!("there is no stage {name:?}"))?;
-    let mut stage = prepare();
+/// The stages that are counted. The decide stage is left out: what prepares it runs the network, and
+/// its own count is that of a few comparisons.
+fn stages() -> impl Iterator<Item = (&'static str, fn() -> Stage)> {
+    STAGES.into_iter().filter(|(name, _)| !name.starts_with("decide"))
+}
+
+/// Does the work of all stages, one after the other.
+fn work() {
+    for (name, prepare) in stages() {
+        let mut stage = prepare();
+        let (n_first, n) = n_pieces(name);
+        (0..n_first).for_each(|_| stage.step());
+        counted(&mut stage, n);
+    }
+}
+
+/// Does `n` pieces of a stage's work. Valgrind knows this function by its name.
+#[inline(never)]
+fn counted(stage: &mut Stage, n: u64) {
     (0..n).for_each(|_| stage.step());
-    Ok(true)
 }
 
 fn write() -> Outcome<bool> {
@@ -91,39 +106,41 @@ fn compare() -> Outcome<bool> {
     Ok(all_within)
 }
 
-/// Instructions of one piece, by stage. The decide stage is left out: what prepares it runs the
-/// network, whose count differs from run to run by more than the stage itself has.
+/// Instructions of one piece, by stage.
 fn count() -> Outcome<Counts> {
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
-    STAGES
-        .iter()
-        .filter(|(name, _)| !name.starts_with("decide"))
-        .map(|(name, _)| {
-            let (few, many) = n_pieces(name);
-            let n = executed(&program, name, many)?.saturating_sub(executed(&program, name, few)?);
-            Ok(((*name).to_owned(), n / (many - few)))
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let dump = folder.path().join("callgrind");
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--toggle-collect=instructions::counted", "--dump-after=instructions::counted"]);
+    command.arg(format!("--callgrind-out-file={}", dump.display())).arg(program).arg("--work");
+    let output = command.output().map_err(|e| format!("valgrind (Debian package valgrind) does not start: {e}"))?;
+    if !output.status.success() {
+        return Err(format!("valgrind: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    stages()
+        .enumerate()
+        .map(|(at, (name, _))| {
+            // Dumps are numbered from 1 on.
+            let n = executed(&folder.path().join(format!("callgrind.{}", at + 1)))?;
+            Ok((name.to_owned(), n / n_pieces(name).1))
         })
         .collect()
 }
 
-/// Pieces in the short and in the long run: 10 s of the scene between them.
+/// Pieces before the count begins, which fill what has a memory, and pieces that are counted: 10 s
+/// of the scene.
 fn n_pieces(name: &str) -> (u64, u64) {
     match name {
-        _ if name.ends_with("hop") => (100, 1_100),
-        _ if name.ends_with("pulse") => (25, 150),
-        _ => (2, 12),
+        _ if name.ends_with("hop") => (100, 1_000),
+        _ if name.ends_with("pulse") => (25, 125),
+        _ => (2, 10),
     }
 }
 
-/// All instructions of a run.
-fn executed(program: &Path, stage: &str, n: u64) -> Outcome<u64> {
-    let mut command = Command::new("valgrind");
-    command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
-    let output = command.arg(program).arg(stage).arg(n.to_string()).output();
-    let output = output.map_err(|e| format!("valgrind (Debian package valgrind) does not start: {e}"))?;
-    let log = String::from_utf8_lossy(&output.stderr);
-    // ==1234== I refs:        123,456,789
-    let refs = log.lines().find_map(|line| line.split_once("refs:")).filter(|_| output.status.success());
-    let digits: String = refs.map(|(_, n)| n.chars().filter(char::is_ascii_digit).collect()).unwrap_or_default();
-    digits.parse().map_err(|_| format!("{stage}: valgrind does not say how many instructions were executed: {log}"))
+/// All instructions of a dump.
+fn executed(dump: &Path) -> Outcome<u64> {
+    let text = std::fs::read_to_string(dump).map_err(|e| format!("{}: {e}", dump.display()))?;
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: ")).and_then(|n| n.trim().parse().ok());
+    total.filter(|n| *n > 0).ok_or_else(|| format!("{}: valgrind does not say how much was executed", dump.display()))
 }
