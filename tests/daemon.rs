@@ -185,6 +185,22 @@ fn the_bench_reports_its_figures() {
     // rounded.
     assert!(seconds(report, "network_us_per_pulse_median") <= seconds(report, "us_per_pulse_median") + 0.1, "{report}");
     assert!(["f32", "int8"].contains(&report["precision"].as_str().unwrap()), "{report}");
+    assert!(report["board"].as_str().unwrap().ends_with(std::env::consts::ARCH), "{report}");
+    assert_eq!(report["model"], "tiny 1.0.0");
+}
+
+#[test]
+fn the_bench_ends_with_a_line_for_the_table_of_boards() {
+    let output = Process::start(Command::new(earwitness_bin()).args(["bench", "--model"]).arg(tiny::model()));
+    let output = output.finish(60 * SECOND);
+    assert!(output.status.success(), "{output:#?}");
+    // As many columns as the table has.
+    let readme = std::fs::read_to_string(tests::binary::workspace().join("README.md")).unwrap();
+    let head = readme.lines().find(|line| line.starts_with("| board |")).unwrap();
+    let n_columns = |line: &str| line.matches('|').count();
+    let last = output.stdout.last().unwrap();
+    assert_eq!(n_columns(last), n_columns(head), "{last}");
+    assert!(last.contains("MB | measured by `earwitness bench`: tiny 1.0.0, "), "{last}");
 }
 
 #[test]

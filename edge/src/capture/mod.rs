@@ -97,7 +97,7 @@ use crate::status::Status;
 use kind::Setup;
 
 /// Seconds of sound the ring holds: what the worker may be late before samples are lost.
-const RING_S: usize = 4;
+const RING_S: usize = 3;
 
 /// How often a wait for the next session looks whether it is to end.
 const TICK: Duration = Duration::from_millis(50);

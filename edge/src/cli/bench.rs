@@ -24,6 +24,10 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
 struct Report {
+    /// The machine, as its firmware or its processor calls itself.
+    board: String,
+    /// Name and version of the model.
+    model: String,
     us_per_pulse_median: f64,
     us_per_pulse_p99: f64,
     /// The network's share of a pulse's time, without front end and decisions.
@@ -101,6 +105,8 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
     network_times_us.sort_by(f64::total_cmp);
     let median_us = times_us[times_us.len() / 2];
     let report = Report {
+        board: board(),
+        model: format!("{} {}", model.manifest.name, model.manifest.version),
         us_per_pulse_median: round(median_us, 10.0),
         us_per_pulse_p99: round(times_us[times_us.len() * 99 / 100], 10.0),
         network_us_per_pulse_median: round(network_times_us[network_times_us.len() / 2], 10.0),
@@ -125,7 +131,10 @@ fn table(report: &Report, n_pulses: usize) -> String {
          load              {:.3} % of one core\n\
          precision         {}\n\
          peak memory       {:.1} MB\n\
-         start             {:.1} ms to the first output\n",
+         start             {:.1} ms to the first output\n\
+         \n\
+         For the table of boards in the README:\n\
+         | {} | {:.2} % of a core | {:.0} MB | measured by `earwitness bench`: {}, {} |\n",
         report.us_per_pulse_median,
         report.us_per_pulse_p99,
         report.pulse_ms,
@@ -134,7 +143,25 @@ fn table(report: &Report, n_pulses: usize) -> String {
         report.precision,
         report.peak_rss_mb,
         report.start_ms,
+        report.board,
+        report.real_time_factor * 100.0,
+        report.peak_rss_mb,
+        report.model,
+        report.precision,
     )
+}
+
+/// The name that the firmware of a board gives it, or else that of the processor, and the
+/// architecture.
+fn board() -> String {
+    let of_firmware = std::fs::read_to_string("/proc/device-tree/model").ok();
+    let of_processor = || {
+        let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+        text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.to_owned()))
+    };
+    let name = of_firmware.or_else(of_processor).unwrap_or_default();
+    let words = name.trim_end_matches('\0').split_whitespace().chain([std::env::consts::ARCH]);
+    words.collect::<Vec<_>>().join(" ").replace('|', "/")
 }
 
 /// The kernel's figure for the largest resident set.

@@ -11,8 +11,9 @@
 //! A class has few sounds in some hours of scenes; what is best for those is not what is best for
 //! others. So its finds are counted together with [`PRIOR_SOUNDS`] of all classes' sounds: it
 //! leaves the common choice where its own sounds say so. Its false alarms are its own: a few
-//! classes raise most of them, and would make all others deaf. The threshold comes last: each alarm
-//! costs something, and that price is raised until the constraint is kept.
+//! classes raise most of them, and would make all others deaf. Window and threshold come
+//! last, together, because a longer window allows a lower threshold: each alarm costs something, and
+//! that price is raised until the constraint is kept.
 
 use super::measure::{Tally, tally};
 use super::{Goal, Material};
@@ -94,7 +95,7 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
             class.min_duration_ms = Some(ms);
         });
     }
-    trial.constrain(&mut decision, goal.max_false_alarms);
+    trial.constrain(&mut decision, &windows, goal.max_false_alarms);
     // The values for all classes hold for a class that a user adds: the middle ones.
     common(&mut decision);
     decision
@@ -155,10 +156,15 @@ impl Trial<'_> {
         tried.collect()
     }
 
-    /// Sets the thresholds so that where there are no sounds no more than `max_false_alarms` an
-    /// hour are left: the lowest price of a false alarm at which that is so.
-    fn constrain(&self, decision: &mut Decision, max_false_alarms: f64) {
-        let options = self.options(decision, &strict_thresholds(), set_thresholds);
+    /// Sets windows and thresholds so that where there are no sounds no more than `max_false_alarms`
+    /// an hour are left: the lowest price of a false alarm at which that is so.
+    fn constrain(&self, decision: &mut Decision, windows: &[u32], max_false_alarms: f64) {
+        let thresholds = strict_thresholds();
+        let values = windows.iter().flat_map(|window| thresholds.iter().map(move |on| (*window, *on)));
+        let options = self.options(decision, &values.collect::<Vec<_>>(), |class, (window, on)| {
+            class.window_ms = Some(window);
+            set_thresholds(class, on);
+        });
         let n_allowed = max_false_alarms * self.quiet_hours;
         let prices = (0..N_PRICES).map(|k| 1e-3 * PRICE_STEP.powi(k));
         for price in std::iter::once(0.0).chain(prices) {
@@ -205,10 +211,9 @@ fn shrunk_f1(counts: &[Counts], class: usize) -> f64 {
     right / (right + sum(|c| c.fp) + sum(|c| c.fn_)).max(1e-9)
 }
 
-/// Thresholds for the constraint, a fifth of a logit apart: those of before end where it begins to
-/// bite.
+/// Thresholds for the constraint, 0.4 of a logit apart: those of before end where it begins to bite.
 fn strict_thresholds() -> Vec<f32> {
-    (-15..=60).map(|k| finely_rounded(1.0 / (1.0 + (-0.2 * k as f32).exp()))).collect()
+    (-7..=30).map(|k| finely_rounded(1.0 / (1.0 + (-0.4 * k as f32).exp()))).collect()
 }
 
 /// The threshold at which an event begins; that at which it ends keeps its ratio to it.
