@@ -6,7 +6,9 @@
 #   make bench               latency of each stage and of the whole chain
 #   make bench-instructions  instructions of each stage beside the committed ones, the same on a
 #                            busy machine; WRITE=1 commits them
+#   make bench-arm           the same on emulated ARM processors; TARGET=aarch64 or armv7 for one
 #   make bench-streams       processor time and memory of the daemon for 1, 8 and 32 microphones
+#   make bench-latency       from the sound at a simulated microphone to the line on standard output
 #   make bench-training      training throughput compared with plain PyTorch;
 #                            BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network compared with other engines;
@@ -63,7 +65,7 @@ export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 # The test of the page checks accessibility by it.
 export EARWITNESS_AXE ?= $(CACHE)/axe.min.js
 
-.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-streams bench-training bench-peers bench-front-ends reference release system-demo system-test torch
+.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-arm bench-streams bench-latency bench-training bench-peers bench-front-ends reference release system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -167,9 +169,16 @@ bench-instructions: system-test
 	cargo build --release -p edge -p benches
 	$(BUILD)/release/instructions $(if $(WRITE),--write,)
 
+bench-arm:
+	@for target in $(or $(TARGET),aarch64 armv7); do scripts/bench-arm.sh $$target; done
+
 bench-streams: system-demo
 	cargo build --release -p edge -p benches
 	$(BUILD)/release/streams
+
+bench-latency: system-demo
+	cargo build --release -p edge -p benches
+	$(BUILD)/release/latency
 
 bench-training: system-test torch
 	$(WITH_TORCH) cargo bench -p trainer --bench throughput -- $(BENCH_FLAGS)

@@ -7,6 +7,7 @@
 #   deb       what demo installs, and dpkg-dev, which finds the packages that a binary needs
 #   test-deb  also debootstrap, for a small Debian to install into, and Debian's checks of packages
 #   test-vm   also debootstrap and qemu, for a virtual machine
+#   bench-arm what demo installs, and the emulator of ARM programs that takes plugins
 #   fuzz      what demo installs, Rust's nightly compiler, and encoders of audio
 #   cross-aarch64, cross-armv7, cross-arm
 #             what demo installs, and compiler, ALSA, Rust's library and emulator of that processor
@@ -18,7 +19,7 @@ MIN_RUST=1.91
 # Cortex-M4 and M0+, and a RISC-V core of the smaller kind.
 BARE_TARGETS=(thumbv7em-none-eabihf thumbv6m-none-eabi riscv32imc-unknown-none-elf)
 
-purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|test-vm|fuzz|cross-aarch64|cross-armv7|cross-arm}
+purpose=${1:?usage: install-system.sh demo|test|deb|test-deb|test-vm|bench-arm|fuzz|cross-aarch64|cross-armv7|cross-arm}
 packages=(build-essential ca-certificates curl libasound2-dev pkg-config)
 case $purpose in
 demo) ;;
@@ -33,6 +34,7 @@ test)
 deb) packages+=(dpkg-dev python3) ;;
 test-deb) packages+=(debootstrap dpkg-dev lintian python3) ;;
 test-vm) packages+=(debootstrap dpkg-dev e2fsprogs python3 qemu-system-x86) ;;
+bench-arm) packages+=(qemu-user) ;;
 fuzz) packages+=(flac lame python3 vorbis-tools) ;;
 cross-*)
     . "$(dirname "$0")/cross-env.sh"

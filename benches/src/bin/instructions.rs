@@ -7,11 +7,17 @@
 //! instructions --write   count all stages and write benches/instructions.toml
 //! instructions --check   count all stages; exit code 1 if one differs by more than 3 %
 //! instructions --work    do the work of all stages (what is run under valgrind)
+//!
+//! instructions --emulated QEMU PLUGIN PROGRAM
+//!                        count all stages of PROGRAM, this program for another processor
+//! instructions --stage NAME N
+//!                        do N pieces of one stage's work (what is run under QEMU)
 //! ```
 //!
 //! Valgrind collects inside of [`counted`] alone, so what prepares a stage is not in its count. It
 //! executes the kernels for AVX2 and FMA, whatever else the processor has; on a processor without
-//! them the counts are others and cannot be compared.
+//! them the counts are others and cannot be compared. QEMU counts whole programs
+//! (`emulated/count.c`): a count is the difference between a run of many pieces and a run of few.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +45,12 @@ fn main() -> ExitCode {
             work();
             Ok(true)
         }
-        _ => Err("usage: instructions [--check | --write | --work]".into()),
+        ["--emulated", qemu, plugin, program] => emulated(qemu, plugin, program).map(|()| true),
+        ["--stage", name, n] => stage(name, n).map(|()| true),
+        _ => {
+            Err("usage: instructions [--check | --write | --work | --emulated QEMU PLUGIN PROGRAM | --stage NAME N]"
+                .into())
+        }
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -67,6 +78,15 @@ fn work() {
     }
 }
 
+/// Does `n` pieces of the work of the stage `name`.
+fn stage(name: &str, n: &str) -> Outcome<()> {
+    let n = n.parse().map_err(|e| format!("{n:?} is not a number of pieces: {e}"))?;
+    let (_, prepare) =
+        stages().find(|(known, _)| *known == name).ok_or_else(|| format!("there is no stage {name:?}"))?;
+    counted(&mut prepare(), n);
+    Ok(())
+}
+
 /// Does `n` pieces of a stage's work. Valgrind knows this function by its name.
 #[inline(never)]
 fn counted(stage: &mut Stage, n: u64) {
@@ -82,8 +102,7 @@ fn write() -> Outcome<bool> {
 
 /// Shows the counts beside the committed ones. Returns whether all are within the tolerance.
 fn compare() -> Outcome<bool> {
-    let text = std::fs::read_to_string(COMMITTED).map_err(|e| format!("{COMMITTED}: {e}"))?;
-    let committed: Counts = toml::from_str(&text).map_err(|e| format!("{COMMITTED}: {e}"))?;
+    let committed = committed()?;
     let counts = count()?;
     let mut all_within = committed.len() == counts.len();
     println!("{:<40} {:>12} {:>12} {:>8}", "stage", "committed", "now", "change");
@@ -104,6 +123,35 @@ fn compare() -> Outcome<bool> {
         );
     }
     Ok(all_within)
+}
+
+fn committed() -> Outcome<Counts> {
+    let text = std::fs::read_to_string(COMMITTED).map_err(|e| format!("{COMMITTED}: {e}"))?;
+    toml::from_str(&text).map_err(|e| format!("{COMMITTED}: {e}"))
+}
+
+/// Shows the counts of `program`, emulated, beside those of this processor that are committed.
+fn emulated(qemu: &str, plugin: &str, program: &str) -> Outcome<()> {
+    let committed = committed()?;
+    println!("{:<40} {:>12} {:>12} {:>8}", "stage", "x86-64", "emulated", "ratio");
+    for (name, _) in stages() {
+        let (n_first, n) = n_pieces(name);
+        let run = |n: u64| executed_emulated(qemu, plugin, program, name, n);
+        let now = run(n_first + n)?.saturating_sub(run(n_first)?) / n;
+        let x86 = committed.get(name).copied().unwrap_or_default();
+        println!("{name:<40} {x86:>12} {now:>12} {:>8.2}", now as f64 / x86 as f64);
+    }
+    Ok(())
+}
+
+/// All instructions of an emulated run.
+fn executed_emulated(qemu: &str, plugin: &str, program: &str, stage: &str, n: u64) -> Outcome<u64> {
+    let mut command = Command::new(qemu);
+    command.args(["-plugin", plugin, program, "--stage", stage, &n.to_string()]);
+    let output = command.output().map_err(|e| format!("{qemu} (Debian package qemu-user) does not start: {e}"))?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    let n = log.lines().find_map(|line| line.strip_prefix("executed: ")).filter(|_| output.status.success());
+    n.and_then(|n| n.parse().ok()).ok_or_else(|| format!("{stage}: {qemu} does not say how much was executed: {log}"))
 }
 
 /// Instructions of one piece, by stage.

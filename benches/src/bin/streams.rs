@@ -5,22 +5,16 @@
 //! ```text
 //! streams [N ..]
 //! ```
-//!
-//! The daemon is the one beside this program, or that of `EARWITNESS_BIN`.
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use benches::scene;
+use benches::{microphone, scene};
 
-const RATE_HZ: u32 = 48_000;
-const BLOCK: Duration = Duration::from_millis(20);
 /// Longer than the daemon's buffers, so that all of their memory has been touched.
 const WARM_UP: Duration = Duration::from_secs(15);
 const MEASURED: Duration = Duration::from_secs(40);
@@ -54,7 +48,7 @@ fn main() -> ExitCode {
 fn run() -> Outcome<bool> {
     let numbers: Vec<usize> = std::env::args().skip(1).map(|n| n.parse()).collect::<Result<_, _>>()?;
     let numbers = if numbers.is_empty() { vec![1, 8, 32] } else { numbers };
-    let samples = Arc::new(scene(RATE_HZ).iter().flat_map(|x| ((x * 32_767.0) as i16).to_le_bytes()).collect());
+    let raw = Arc::new(microphone::raw(&scene(microphone::RATE_HZ)));
     println!(
         "{:>8} {:>16} {:>14} {:>12} {:>16}",
         "streams", "% of one core", "% per stream", "memory, MB", "MB per stream"
@@ -62,7 +56,7 @@ fn run() -> Outcome<bool> {
     let mut first: Option<Cost> = None;
     let mut all_is_heard = true;
     for n_streams in numbers {
-        let cost = measure(n_streams, &samples)?;
+        let cost = measure(n_streams, &raw)?;
         let per_stream = first.as_ref().filter(|first| first.n_streams < n_streams);
         let per_stream = per_stream.map_or("-".to_owned(), |first| {
             format!("{:.2}", (cost.rss_mb - first.rss_mb) / (n_streams - first.n_streams) as f64)
@@ -82,18 +76,17 @@ fn run() -> Outcome<bool> {
     Ok(all_is_heard)
 }
 
-fn measure(n_streams: usize, samples: &Arc<Vec<u8>>) -> Outcome<Cost> {
+fn measure(n_streams: usize, raw: &Arc<Vec<u8>>) -> Outcome<Cost> {
     let dir = tempfile::tempdir()?;
-    let fifos: Vec<PathBuf> = (0..n_streams).map(|at| dir.path().join(format!("microphone-{at}"))).collect();
-    if !Command::new("mkfifo").args(&fifos).status()?.success() {
-        return Err("mkfifo fails".into());
-    }
+    let fifos = microphone::make(dir.path(), n_streams)?;
     let log = dir.path().join("log");
-    let mut daemon = start(dir.path(), &fifos, &log)?;
+    let mut daemon = microphone::daemon(dir.path(), &fifos)?;
+    let mut daemon = daemon.stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
+    let begin = Instant::now();
     for fifo in fifos {
-        let samples = Arc::clone(samples);
+        let raw = Arc::clone(raw);
         // Ends with the daemon, which is the reader of the FIFO.
-        thread::spawn(move || File::create(fifo).and_then(|fifo| feed(fifo, &samples)));
+        thread::spawn(move || microphone::feed(&fifo, &raw, begin));
     }
     thread::sleep(WARM_UP);
     let (begin, used) = (Instant::now(), cpu_s(daemon.id())?);
@@ -105,34 +98,6 @@ fn measure(n_streams: usize, samples: &Arc<Vec<u8>>) -> Outcome<Cost> {
     let log = fs::read_to_string(&log)?;
     let warnings = log.lines().filter(|line| !line.contains(" INFO ")).map(str::to_owned).collect();
     Ok(Cost { n_streams, cpu_percent: 100.0 * used / elapsed_s, rss_mb, warnings })
-}
-
-/// Starts the daemon on raw samples from `fifos`, with its log in a file.
-fn start(dir: &Path, fifos: &[PathBuf], log: &Path) -> Outcome<Child> {
-    let source = |(at, fifo): (usize, &PathBuf)| {
-        format!("[[sources]]\nname = \"microphone-{at}\"\ninput = \"file:{}\"\nrate = {RATE_HZ}\n", fifo.display())
-    };
-    let sources: String = fifos.iter().enumerate().map(source).collect();
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/home");
-    let config = dir.join("earwitness.toml");
-    fs::write(&config, format!("[model]\ndir = \"{}\"\n{sources}", model.display()))?;
-    let beside = || std::env::current_exe().map(|program| program.with_file_name("earwitness"));
-    let program = std::env::var_os("EARWITNESS_BIN").map_or_else(beside, |program| Ok(program.into()))?;
-    let mut command = Command::new(&program);
-    command.arg("run").arg("--config").arg(config).stdin(Stdio::null()).stdout(Stdio::null());
-    let started = command.stderr(File::create(log)?).spawn();
-    started.map_err(|error| format!("{}: {error}", program.display()).into())
-}
-
-/// Writes the samples, over and over, each block when its time has come.
-fn feed(mut fifo: File, samples: &[u8]) -> std::io::Result<()> {
-    let block_len = 2 * (RATE_HZ as usize * BLOCK.as_millis() as usize / 1000);
-    let begin = Instant::now();
-    for (n, block) in (0..).zip(samples.chunks_exact(block_len).cycle()) {
-        thread::sleep((begin + BLOCK * n).saturating_duration_since(Instant::now()));
-        fifo.write_all(block)?;
-    }
-    Ok(())
 }
 
 /// Processor time that a process has used in all its threads, in seconds.
