@@ -19,8 +19,8 @@ use edge::engine::PrecisionChoice;
 
 use super::clips::ClipsArgs;
 
-/// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Audio
-/// never leaves the device.
+/// Listens to a room, recognises sound events and reports them as JSON lines and over MQTT. Sound
+/// is not stored, sent or served unless the configuration asks for it.
 #[derive(Debug, Parser)]
 #[command(name = "earwitness", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed at run time, 2 bad usage or configuration.")]
@@ -39,20 +39,20 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Print the most likely labels of whole recordings
     Classify(ClassifyArgs),
-    /// Measure how well sounds are recognised in recordings with known truth
+    /// Measure how well sounds are recognised in recordings whose events are known
     ///
-    /// Runs the pipeline of the daemon over each recording and compares its events with the truth,
-    /// a CSV file with the header onset_s,offset_s,label. A file with the header alone says that
-    /// nothing in the recording is to be reported, so that only false alarms count.
-    /// docs/evaluation.md explains the figures.
+    /// Runs the daemon's pipeline over each recording and compares its events with the truth, a CSV
+    /// file with the header onset_s,offset_s,label. A file with only the header means that nothing
+    /// in the recording should be reported, so every event is a false alarm. docs/evaluation.md
+    /// explains the figures.
     #[cfg(feature = "evaluate")]
     Evaluate(EvaluateArgs),
     /// List the capture devices of this machine
     Devices(DevicesArgs),
-    /// List the sound that was kept of events, mark what is right and wrong, export it for training
+    /// List the recorded clips of events, mark them as right or wrong, export them for training
     ///
-    /// Clips are kept where the configuration has a folder for them, [clips] (docs/clips.md).
-    /// Without one of --mark, --delete and --export, they are listed.
+    /// The daemon keeps clips if the configuration names a folder for them in [clips]
+    /// (docs/clips.md). Without --mark, --delete or --export, the command lists the clips.
     Clips(ClipsArgs),
     /// Measure how fast the model runs on this machine
     Bench(BenchArgs),
@@ -60,26 +60,27 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Set up a device: try the microphone, the broker and a webhook, and write the configuration
     ///
-    /// Asks one question after the other, each of which has an option. With --yes nothing is asked:
-    /// what the options do not set stays at its default.
+    /// Asks one question after the other. Each question has an option that answers it. With --yes
+    /// nothing is asked: what the options do not set stays at its default.
     Setup(SetupArgs),
-    /// Report what is wrong, and what to do about it
+    /// Report what is wrong and what to do about it
     ///
     /// Checks configuration, clock, model, sources, processor, journal, disk, certificates, broker,
     /// webhooks and service, and changes nothing. The exit code is 1 if there is a problem.
     Doctor(DoctorArgs),
-    /// Show live in the terminal what is heard
+    /// Show in the terminal, live, what is heard
     ///
-    /// Spectrogram, level, the likely labels with their thresholds, events and health. Of a source
-    /// that it listens to itself, of which nothing is reported or stored, or with --attach of a
-    /// running daemon that has a socket in [top]. Changed thresholds are printed at the end, as
-    /// lines for the configuration.
+    /// Shows the spectrogram, the level, the likely labels with their thresholds, events and
+    /// health. The command listens to a source itself, without reporting or storing anything. With
+    /// --attach it shows what a running daemon hears; the daemon needs a socket in [top]. At the
+    /// end it prints the changed thresholds as lines for the configuration.
     #[cfg(feature = "top")]
     Top(TopArgs),
-    /// Show what was heard: events of the journal
+    /// Show what was heard: the events in the journal
     ///
-    /// One line per sound, in local time, and how many sounds began in each hour of the day. The
-    /// daemon may be running. It keeps events for as long as keep_days in [journal] says.
+    /// Prints one line per sound, in local time, and how many sounds began in each hour of the day.
+    /// It does not matter whether the daemon is running. keep_days in [journal] decides how long
+    /// the daemon keeps events.
     Events(EventsArgs),
     /// Write manual pages and shell completions, for packages
     #[command(hide = true)]
@@ -96,14 +97,14 @@ pub(super) struct RunArgs {
     // Not parsed here: the parser's complaints quote it, and there may be a password in it.
     #[arg(long, value_name = "SOURCE")]
     source: Option<OsString>,
-    /// The microphone: its id, its name or a part of its name [default: the system's]
+    /// The microphone: its id, its name or part of its name [default: the system's]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     device: Option<String>,
     /// Sample rate of raw samples from standard input, a FIFO or a command [default: 48000]
     #[arg(long, value_name = "HZ")]
     rate: Option<u32>,
-    /// Sample type of raw samples: s16le, s24le, s32le, f32le, u8 and others; or as arecord spells
-    /// it, S16_LE [default: s16le]
+    /// Sample type of raw samples: s16le, s24le, s32le, f32le, u8 and others, or arecord's spelling
+    /// such as S16_LE [default: s16le]
     #[arg(long, value_name = "FORMAT")]
     format: Option<RawFormat>,
     /// Number of interleaved channels of raw samples [default: 1]
@@ -116,8 +117,8 @@ pub(super) struct RunArgs {
     /// Gain applied to the sound, dB [default: 0]
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     gain_db: Option<f32>,
-    /// Treat a pipe as live: its samples arrive as they are recorded (--live=false: they do not)
-    /// [default: decided by their pace]
+    /// Whether a pipe is live, that is, its samples arrive as they are recorded [default: decided
+    /// by their pace]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     live: Option<bool>,
     /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
@@ -132,7 +133,7 @@ pub(super) struct RunArgs {
     /// model's]
     #[arg(long, value_name = "MS")]
     hop_ms: Option<f64>,
-    /// Broker to report to, in addition: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
+    /// Broker to which events are sent as well: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
     #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
     /// The only labels to report; replaces allow and deny of the configuration; may be repeated
@@ -141,10 +142,10 @@ pub(super) struct RunArgs {
     /// Labels not to report; replaces allow and deny of the configuration; may be repeated
     #[arg(long, value_name = "LABEL,..")]
     deny: Option<Vec<String>>,
-    /// Read a recording as fast as possible and not in real time
+    /// Read a recording as fast as possible instead of in real time
     #[arg(long)]
     fast: bool,
-    /// Serve the local page: what is heard now, events, thresholds, health [default:
+    /// Serve the local page: what is heard now, events, thresholds, health [default address:
     /// 127.0.0.1:8420]
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     web: Option<String>,
@@ -169,7 +170,8 @@ pub(super) struct ClassifyArgs {
     /// Number of labels to show, the most likely first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) top: u16,
-    /// One JSON object per line: {"file": .., "top": [{"label": .., "score": ..}, ..]}
+    /// Print one JSON object per recording and line: {"file": .., "top": [{"label": .., "score":
+    /// ..}, ..]}
     #[arg(long)]
     pub(super) json: bool,
     /// Recordings: WAV, FLAC, Ogg Vorbis, MP3, m4a or AIFF
@@ -190,8 +192,8 @@ pub(super) struct EvaluateArgs {
     /// Ignore sounds whose label the model does not know, instead of failing
     #[arg(long)]
     pub(super) ignore_unknown: bool,
-    /// Configuration file of the daemon: its model and its decision values are used; the options
-    /// below override it
+    /// Configuration file of the daemon, for its model and its decision values; the options below
+    /// override it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
@@ -209,21 +211,22 @@ pub(super) struct EvaluateArgs {
     /// Print one JSON document instead of a table
     #[arg(long)]
     pub(super) json: bool,
-    /// Draw curves, the confusion matrix and the timeline of each recording into this folder, as
-    /// SVG
+    /// Draw curves, the confusion matrix and the timeline of each recording as SVG files in this
+    /// folder
     #[arg(long, value_name = "DIR")]
     pub(super) plot: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct DevicesArgs {
-    /// Listen to one for five seconds instead, the default one or as --device names it, and say
-    /// how loud it is and what could be better: gain, clipping, offset, hum
+    /// Instead listen to one device for five seconds and report how loud it is and what could be
+    /// better: gain, clipping, offset, hum. NAME is as for run --device; without it, the default
+    /// device is used
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
     pub(super) listen: Option<Option<String>>,
-    /// One JSON document: a list of {"id", "name", "usb", "is_default", "format", "error"}; with
-    /// --listen, {"device", "heard_s", "faintest_dbfs", "loudest_dbfs", "peak_dbfs", "clipped",
-    /// "advised_gain_db", "hints"}
+    /// Print one JSON document: a list of {"id", "name", "usb", "is_default", "format", "error"};
+    /// with --listen, {"device", "heard_s", "faintest_dbfs", "loudest_dbfs", "peak_dbfs",
+    /// "clipped", "advised_gain_db", "hints"}
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -251,7 +254,7 @@ pub(super) struct CheckArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
-    /// Print one JSON object instead of lines, with the same names; "source" is a list
+    /// Print one JSON object with the same names instead of lines; "source" is a list
     #[arg(long)]
     pub(super) json: bool,
 }

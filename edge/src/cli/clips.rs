@@ -1,5 +1,5 @@
-//! `earwitness clips`: what was kept of the sound of events, what a listener says of it, and that
-//! as a folder for the trainer.
+//! `earwitness clips`: lists the recorded clips of events, stores a listener's marks, and exports
+//! marked clips as a folder for the trainer.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,37 +21,39 @@ pub(super) struct ClipsArgs {
     /// Configuration file of the daemon, which names the folder of the clips
     #[arg(long, value_name = "FILE", required_unless_present = "folder", conflicts_with = "folder")]
     config: Option<PathBuf>,
-    /// The folder of the clips, instead
+    /// The folder of the clips, instead of a configuration
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Only of events since then: how long ago (24h, 7d), or when (2026-01-31, yesterday)
+    /// List only clips of events since this time: how long ago (24h, 7d), or when (2026-01-31,
+    /// yesterday)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only of events of this label
+    /// List only clips of events of this label
     #[arg(long, value_name = "LABEL")]
     label: Option<String>,
-    /// Only of events of this source
+    /// List only clips of events of this source
     #[arg(long = "source", value_name = "NAME")]
     source_name: Option<String>,
-    /// Say what the clip of this event is, with one of the next three
+    /// Mark the clip of this event; needs --right, --wrong or --unmark
     #[arg(long, value_name = "ID", group = "action", requires = "verdict")]
     mark: Option<Uuid>,
-    /// It is what the event says
+    /// The clip holds the sound that the event reports
     #[arg(long, group = "verdict", requires = "mark")]
     right: bool,
-    /// It is the sound of this label; "background" for none that has a label
+    /// The clip holds the sound of this label instead; "background" if it holds no sound with a
+    /// label
     #[arg(long, value_name = "LABEL", group = "verdict", requires = "mark")]
     wrong: Option<String>,
-    /// Take back what was said
+    /// Remove the mark
     #[arg(long, group = "verdict", requires = "mark")]
     unmark: bool,
     /// Delete the clip of this event
     #[arg(long, value_name = "ID", group = "action")]
     delete: Option<Uuid>,
-    /// Copy what is marked into this folder, for earwitness-train fit --data
+    /// Copy the marked clips into this folder, for earwitness-train fit --data
     #[arg(long, value_name = "DIR", group = "action")]
     export: Option<PathBuf>,
-    /// One JSON document: a list of clips, the clip that was marked or deleted, or what was
+    /// Print one JSON document: a list of clips, the clip that was marked or deleted, or what was
     /// exported
     #[arg(long)]
     json: bool,

@@ -20,13 +20,13 @@ struct Arguments {
     /// The truth to write: onset_s,offset_s,label
     #[arg(long, value_name = "CSV")]
     truth: Option<PathBuf>,
-    /// Hz
+    /// Sample rate in Hz
     #[arg(long, default_value_t = 24_000, value_parser = clap::value_parser!(u32).range(8_000..=192_000))]
     sample_rate: u32,
-    /// A single sound in place of the scene; an unknown name lists them
+    /// A single sound in place of the scene; an unknown name prints the list of sounds
     #[arg(long)]
     sound: Option<Sound>,
-    /// Length of the single sound
+    /// Length of the single sound in seconds
     #[arg(long, default_value_t = 5.0, requires = "sound")]
     seconds: f32,
 }

@@ -19,30 +19,31 @@ pub struct CalibrateArgs {
     /// Model folder to calibrate. The scenes must consist of recordings that it was not trained on.
     #[arg(long, value_name = "DIR", conflicts_with = "runs", required_unless_present = "runs")]
     model: Option<PathBuf>,
-    /// Run folders of held-out folds (or folders of them): the values are chosen on the scenes of
-    /// all folds, each run through the model that was not trained on its clips, and tested on each
-    /// fold with values chosen on the others.
+    /// Run folders of held-out folds, or folders of such run folders. The scenes of each fold are
+    /// run through the model that was not trained on its clips. The values are chosen on the scenes
+    /// of all folds, and tested on each fold with values that were chosen on the other folds.
     #[arg(long, num_args = 1.., value_name = "RUNS")]
     runs: Vec<PathBuf>,
-    /// Folders of recordings with a truth CSV beside each. With --runs: folders that have a folder
-    /// for each run, of its name.
+    /// Folders of recordings with a truth CSV beside each recording. With --runs, each of these
+    /// folders has one subfolder per run, named like the run.
     #[arg(long, num_args = 1.., required = true, value_name = "DIR")]
     scenes: Vec<PathBuf>,
-    /// Further recordings, laid out like --scenes, that take no part in the choice; the figures of
-    /// held-out folds are measured on them.
+    /// Further recordings, laid out like --scenes, on which the figures of held-out folds are
+    /// measured; they take no part in the choice.
     #[arg(long, num_args = 1.., value_name = "DIR")]
     test: Vec<PathBuf>,
-    /// Largest number of false alarms per hour, all classes together, in recordings without any of
-    /// the classes.
+    /// Largest number of false alarms per hour of all classes together, in recordings without
+    /// sounds of these classes.
     #[arg(long, default_value_t = 1.0, value_name = "N")]
     max_false_alarms: f64,
     /// Longest window that may be chosen.
     #[arg(long, default_value_t = 960, value_name = "MS")]
     max_window_ms: u32,
-    /// Which of a model's network files runs.
+    /// Which of a model's network files to run.
     #[arg(long, value_enum, default_value = "f32")]
     precision: PrecisionArg,
-    /// Write the values into the manifests of these model folders; without it nothing is written.
+    /// Model folders into whose manifests the values are written; without this option nothing is
+    /// written.
     #[arg(long, num_args = 1.., value_name = "DIR")]
     out: Vec<PathBuf>,
     /// Print one JSON document.

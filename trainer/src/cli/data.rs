@@ -23,7 +23,7 @@ enum DataCommand {
 
 #[derive(Debug, Args)]
 struct CheckArgs {
-    /// Recipe, a TOML file; the recipes of its fused teachers are checked, too.
+    /// Recipe, a TOML file; the recipes of its fused teachers are checked as well.
     recipe: PathBuf,
     /// Folder of the data sets, instead of EARWITNESS_DATA and the recipe's.
     #[arg(long)]

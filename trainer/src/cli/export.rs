@@ -12,22 +12,22 @@ use std::path::PathBuf;
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Checkpoint of a finished training; with --fused, those of several stages, or of PyTorch
+    /// Checkpoint of a finished training; with --fused, several stages' checkpoints, or PyTorch's
     /// (.pyth).
     #[arg(long, num_args = 1.., required = true, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
     /// Model folder to write.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Take the [export] table from this recipe instead of the checkpoint's; with --fused, name and
-    /// front end, too.
+    /// Recipe whose [export] table replaces the checkpoint's; with --fused, its name and front end
+    /// as well.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Figures for the manifest: what `summary --json`, or `crossval --json`, printed.
+    /// Figures for the manifest: the output of `summary --json` or `crossval --json`.
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
-    /// Set the thresholds of the classes from these run folders of held-out folds (or folders of
-    /// them).
+    /// Run folders of held-out folds, or folders of such run folders, from which the thresholds of
+    /// the classes are set.
     #[arg(long, num_args = 1.., value_name = "RUNS", conflicts_with = "fused")]
     thresholds: Vec<PathBuf>,
     /// Write the model of one of the recipe's [[export.subsets]] instead of the whole one.
@@ -36,10 +36,10 @@ pub struct ExportArgs {
     /// Write the weighted sum of several stages' networks as one model of whole patches.
     #[arg(long)]
     fused: bool,
-    /// Weights of the networks; default: those that the recipe gives the stages.
+    /// Weights of the networks [default: those of the recipe's stages].
     #[arg(long, num_args = 1.., requires = "fused", value_name = "WEIGHT")]
     weights: Option<Vec<f64>>,
-    /// Annotations with class and class_id, for checkpoints of PyTorch.
+    /// Annotations with the columns class and class_id, for PyTorch checkpoints.
     #[arg(long, requires = "fused", value_name = "CSV")]
     annotations: Option<PathBuf>,
     /// Milliseconds from one patch to the next, a whole number of log-mel frames.
@@ -47,7 +47,7 @@ pub struct ExportArgs {
     hop_ms: f64,
 }
 
-/// Exports a model and prints what a model card wants to know.
+/// Exports a model and prints the figures for a model card.
 ///
 /// # Errors
 ///

@@ -45,28 +45,28 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train one model: from a recipe, or with --data from a folder that has a folder of recordings
-    /// for each label.
+    /// Train one model: from a recipe, or with --data from a folder with one folder of recordings
+    /// per label.
     Fit(Box<train::FitArgs>),
     /// Train and evaluate every fold of a recipe.
     Crossval(train::CrossvalArgs),
-    /// Train a small network and all that its recipe names: missing teachers, the student, its
-    /// 8-bit form, model folders.
+    /// Train everything that the recipe of a small network names: missing teachers, the student and
+    /// its 8-bit form; with --export also write the model folders.
     Distill(train::DistillArgs),
     /// Examine the data sets of a recipe.
     Data(data::DataArgs),
-    /// Choose temperature, thresholds, windows, durations and gaps on scenes, with at most a given
-    /// number of false alarms per hour.
+    /// Choose temperature, thresholds, windows, durations and gaps on scenes, within a given number
+    /// of false alarms per hour.
     Calibrate(calibrate::CalibrateArgs),
     /// Compose long recordings with exact truth from the clips of a fold or a folder.
     Scenes(Box<scenes::ScenesArgs>),
-    /// Score segments with a model: posteriors of each segment, summed over views.
+    /// Score segments with a SlowFast network: posteriors of each segment, summed over views.
     Predict(predict::PredictArgs),
-    /// Average the weights of several models of one network.
+    /// Average the weights of several checkpoints of one SlowFast network.
     Average(predict::AverageArgs),
-    /// Write a finished training as a model folder, and verify it.
+    /// Write a finished training as a model folder and verify it.
     Export(export::ExportArgs),
-    /// Fuse models: the weighted sum of their scores; --search finds weights.
+    /// Fuse models by the weighted sum of their scores; --search finds weights.
     Fuse(scores::FuseArgs),
     /// Measure scores against annotations: top-1, top-5, mCA, mAP, mAUC.
     Evaluate(scores::EvaluateArgs),

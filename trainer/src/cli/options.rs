@@ -16,20 +16,20 @@ use tch::Device;
 pub(super) struct Common {
     /// Recipe, a TOML file.
     recipe: Option<PathBuf>,
-    /// Kind of folds: those of the tables, or regrouped so that no source is in two folds. Default:
-    /// the recipe's.
+    /// Kind of folds: official (those of the tables) or source (regrouped so that no source is in
+    /// two folds) [default: the recipe's].
     #[arg(long)]
     folds: Option<FoldsArg>,
     /// Where to compute.
     #[arg(long, default_value = "auto")]
     device: DeviceArg,
-    /// Threads of libtorch and of the batch makers; default: all cores.
+    /// Threads of libtorch and of the batch makers [default: all cores].
     #[arg(long)]
     threads: Option<usize>,
     /// Run folder [default: runs/<recipe>/<folds>-<fold>].
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Folder with the runs of other recipes, from which fused teachers are taken.
+    /// Folder with the runs of other recipes, where fused teachers are found.
     #[arg(long, default_value = "runs")]
     runs: PathBuf,
     /// Continue from the checkpoint in the run folder.

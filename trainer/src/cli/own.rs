@@ -16,19 +16,18 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Own sounds")]
 pub(super) struct OwnArgs {
-    /// Folder with a folder of recordings for each label, in place of a recipe. A folder called
+    /// Folder with one folder of recordings per label, in place of a recipe. A folder called
     /// background or negatives holds sounds without a label.
     #[arg(long, value_name = "DIR", conflicts_with = "recipe")]
     data: PathBuf,
-    /// Model to start from.
+    /// Folder of the model to start from.
     #[arg(long, value_name = "DIR", requires = "data", default_value = "models/home")]
     from: PathBuf,
-    /// Make a model of your classes alone, without those of the model that the training starts
-    /// from.
+    /// Make a model of your classes alone, without the classes of the starting model.
     #[arg(long, requires = "data")]
     only_own: bool,
-    /// Name of a generated sound that resembles one of yours, such as beep or door, and so must not
-    /// be used as a counterexample; may be repeated.
+    /// Name of a generated sound, such as beep or door, that resembles one of yours and must
+    /// therefore not be used as a counterexample; may be repeated.
     #[arg(long, value_name = "SOUND", requires = "data")]
     like: Vec<Sound>,
 }

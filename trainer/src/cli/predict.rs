@@ -18,13 +18,13 @@ use tch::Device;
 /// Arguments of `predict`.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// Recipe the checkpoint was trained with: its front end and network.
+    /// Recipe with which the checkpoint was trained, for its front end and network.
     #[arg(long)]
     recipe: PathBuf,
     /// Checkpoint of a finished stage, or one of PyTorch (.pyth).
     #[arg(long)]
     checkpoint: PathBuf,
-    /// HDF5 file with a data set a video, or a folder of recordings.
+    /// HDF5 file with one data set per video, or a folder of recordings.
     #[arg(long)]
     audio: PathBuf,
     /// Annotations (EPIC-SOUNDS), or a table of clips (file,label,fold,source_id).
@@ -33,7 +33,7 @@ pub struct PredictArgs {
     /// Views per segment, whose posteriors are summed.
     #[arg(long)]
     views: Option<usize>,
-    /// Classes of a checkpoint of PyTorch.
+    /// Number of classes of a PyTorch checkpoint.
     #[arg(long, default_value_t = 44)]
     classes: usize,
     /// Count a segment past the end of its recording as one frame of silence instead of refusing
@@ -46,10 +46,10 @@ pub struct PredictArgs {
     /// Where to compute.
     #[arg(long, default_value = "auto")]
     device: DeviceArg,
-    /// Threads; default: all cores.
+    /// Threads [default: all cores].
     #[arg(long)]
     threads: Option<usize>,
-    /// Folder of the feature cache; default: none.
+    /// Folder of the feature cache [default: none].
     #[arg(long)]
     cache: Option<PathBuf>,
     /// Scores file to write.

@@ -15,14 +15,14 @@ pub struct ReportArgs {
     /// Page to write [default: report.html in the folder].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Folds to show, if the folder has those of both kinds. Default: the recipe's.
+    /// Folds to show, if the folder has folds of both kinds [default: the recipe's].
     #[arg(long)]
     folds: Option<FoldsArg>,
-    /// Predictions to look at.
+    /// Network whose predictions are shown.
     #[arg(long, default_value = "f32")]
     precision: PrecisionArg,
-    /// Folder of the data sets, for spectrograms and for runs without predictions; default:
-    /// EARWITNESS_DATA, or where the training found them.
+    /// Folder of the data sets, for spectrograms and for runs without predictions [default:
+    /// EARWITNESS_DATA, or the folder that the training used].
     #[arg(long)]
     data_root: Option<PathBuf>,
     /// Folder of the feature cache, for runs without predictions.
@@ -31,10 +31,10 @@ pub struct ReportArgs {
     /// Other runs to compare with: run folders, or folders of folds.
     #[arg(long, num_args = 1.., value_name = "RUN_DIR")]
     compare: Vec<PathBuf>,
-    /// Hardest clips to show.
+    /// Number of the hardest clips to show.
     #[arg(long, default_value_t = 12)]
     clips: usize,
-    /// Bootstrap resamples that intervals are made of.
+    /// Number of bootstrap resamples for the intervals.
     #[arg(long, default_value_t = 2000)]
     resamples: usize,
     /// Seed of the resamples.

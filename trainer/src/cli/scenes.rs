@@ -19,34 +19,34 @@ use std::time::Instant;
 /// Arguments of `scenes`.
 #[derive(Debug, Args)]
 pub struct ScenesArgs {
-    /// Recipe, a TOML file: the clips of one of its folds, over that fold's stretches of its
-    /// backgrounds.
+    /// Recipe, a TOML file. The scenes consist of the clips of one of its folds over that fold's
+    /// part of each background recording.
     #[arg(requires = "fold", conflicts_with = "data")]
     recipe: Option<PathBuf>,
     /// Fold whose held-out clips are used.
     #[arg(long, requires = "recipe")]
     fold: Option<u32>,
-    /// Kind of folds: those of the tables, or regrouped so that no source is in two folds. Default:
-    /// the recipe's.
+    /// Kind of folds: official (those of the tables) or source (regrouped so that no source is in
+    /// two folds) [default: the recipe's].
     #[arg(long, requires = "recipe")]
     folds: Option<FoldsArg>,
     /// Folder of the data sets; replaces EARWITNESS_DATA and the recipe's.
     #[arg(long, requires = "recipe")]
     data_root: Option<PathBuf>,
-    /// In place of a recipe: a folder that has a folder of recordings for each class.
+    /// Folder with one folder of recordings per class, in place of a recipe.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Background recordings, or folders of them; replaces the recipe's. Without either, room noise
-    /// is generated.
+    /// Background recordings, or folders of them; replaces the recipe's. If there are none at all,
+    /// room noise is generated.
     #[arg(long, num_args = 1.., value_name = "PATH")]
     background: Vec<PathBuf>,
-    /// Folders of recordings of sounds without a label, in addition to the generated ones and the
-    /// recipe's. All folders are equally likely.
+    /// Folders of recordings of sounds without a label, in addition to the generated sounds and to
+    /// the recipe's recordings. All folders are equally likely.
     #[arg(long, num_args = 1.., value_name = "DIR")]
     unknown: Vec<PathBuf>,
 
-    /// Folder of the scenes: scene-001.flac, .csv (the truth) and .json (how it was made), and so
-    /// on.
+    /// Folder to write scenes into: scene-001.flac, .csv (the truth), .json (how the scene was
+    /// made), and so on.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Number of scenes.
@@ -55,17 +55,17 @@ pub struct ScenesArgs {
     /// Length of each scene in minutes.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// The same seed writes the same files.
+    /// Seed: the same seed writes the same files.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Sample rate of the scenes in Hz.
     #[arg(long, default_value_t = 24_000, value_parser = clap::value_parser!(u32).range(8_000..=96_000))]
     sample_rate: u32,
-    /// Scenes composed at the same time; default: all cores.
+    /// Number of scenes composed at the same time [default: all cores].
     #[arg(long)]
     threads: Option<usize>,
 
-    /// Only background and sounds without a label: the truth is an empty table.
+    /// Use only background and sounds without a label: the truth is an empty table.
     #[arg(long)]
     negative: bool,
     /// Labelled sounds per minute; with --negative, unlabelled sounds per minute (0 for background
@@ -75,33 +75,33 @@ pub struct ScenesArgs {
     /// Unlabelled sounds per minute, in addition to the labelled ones.
     #[arg(long, default_value_t = 0.0, conflicts_with = "negative")]
     unknown_a_minute: f64,
-    /// Generated sounds without a label: only kinds that trainings may use.
+    /// Of the generated sounds without a label, use only kinds that trainings may use.
     #[arg(long, conflicts_with_all = ["unseen", "recorded"])]
     seen: bool,
-    /// Generated sounds without a label: only kinds that no training uses.
+    /// Of the generated sounds without a label, use only kinds that no training uses.
     #[arg(long, conflicts_with = "recorded")]
     unseen: bool,
-    /// Sounds without a label: only recordings of the recipe and of --unknown, no generated ones.
+    /// For sounds without a label, use only recordings of the recipe and of --unknown, and no
+    /// generated sounds.
     #[arg(long)]
     recorded: bool,
-    /// Share of sounds that overlap another one, of another class.
+    /// Share of the sounds that overlap a sound of another class.
     #[arg(long, default_value_t = 0.0)]
     overlap: f64,
-    /// Level of each sound over the background; like all ranges one number, or LOW..HIGH to draw
+    /// Level of each sound over the background. Each range is one number, or LOW..HIGH to draw
     /// from.
     #[arg(long, default_value = "10", allow_hyphen_values = true, value_name = "DB")]
     snr_db: Span,
-    /// Sounds of a clip with shorter pauses between them are one event.
+    /// Shortest pause that separates two events of one clip, in seconds.
     #[arg(long, default_value_t = 1.0)]
     gap_s: f64,
     /// Longest sound in seconds; longer ones are cut.
     #[arg(long, default_value_t = 10.0)]
     max_event_s: f64,
-    /// Use the recordings on which thresholds are chosen, in place of those that are reserved for
-    /// tests.
+    /// Use the recordings reserved for choosing thresholds, in place of those reserved for tests.
     #[arg(long, requires = "recipe")]
     validation: bool,
-    /// Share of the scenes in a measured room, where the recipe has any.
+    /// Share of the scenes that are in a measured room, if the recipe has measured rooms.
     #[arg(long, default_value_t = 0.5)]
     measured_rooms: f64,
     /// Reverberation time of the scene's room; 0 for none.

@@ -15,16 +15,16 @@ pub struct FuseArgs {
     /// Scores files (.npz) of the same segments, joined by annotation_id; views are summed.
     #[arg(long, required = true, num_args = 1.., value_name = "NPZ")]
     scores: Vec<PathBuf>,
-    /// Weight of each file [default: .1 .4 .25 .25, the 2023 report's, for four files, equal
-    /// otherwise].
+    /// Weight of each file [default: for four files .1 .4 .25 .25, those of the 2023 report;
+    /// otherwise equal].
     #[arg(long, num_args = 1.., value_name = "W")]
     weights: Option<Vec<f64>>,
-    /// Find the weights that are best on annotated validation rows, say how much they gain, and
-    /// fuse with them.
+    /// Find the weights that are best on annotated validation rows, print their gain, and fuse with
+    /// them.
     #[arg(long, requires = "annotations")]
     search: bool,
-    /// Annotations of the rows: EPIC-SOUNDS' table (annotation_id, class_id) or one of clips (file,
-    /// label).
+    /// Annotations of the rows: EPIC-SOUNDS' table (annotation_id, class_id) or a table of clips
+    /// (file, label).
     #[arg(long, value_name = "CSV", requires = "search")]
     annotations: Option<PathBuf>,
     #[command(flatten)]
@@ -43,8 +43,8 @@ pub struct EvaluateArgs {
     /// Scores file (.npz); views are summed.
     #[arg(long, value_name = "NPZ")]
     scores: PathBuf,
-    /// Annotations of the rows: EPIC-SOUNDS' table (annotation_id, class_id) or one of clips (file,
-    /// label).
+    /// Annotations of the rows: EPIC-SOUNDS' table (annotation_id, class_id) or a table of clips
+    /// (file, label).
     #[arg(long, value_name = "CSV")]
     annotations: PathBuf,
     #[command(flatten)]
@@ -71,11 +71,11 @@ pub struct SubmitArgs {
 
 #[derive(Debug, Args)]
 struct Redact {
-    /// Leave the rows of class background out of every measure, as the challenge does.
+    /// Leave the rows of the class background out of every measure, as the challenge does.
     #[arg(long, alias = "redact_background", requires = "annotations")]
     redact_background: bool,
-    /// Id of class background [default: the class of that name; 13 in a table of EPIC-SOUNDS that
-    /// names no class so].
+    /// Id of the class background [default: that of the class with this name; 13 in an EPIC-SOUNDS
+    /// table without such a name].
     #[arg(long, alias = "background_id", requires = "redact_background")]
     background_id: Option<usize>,
 }

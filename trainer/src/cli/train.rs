@@ -21,7 +21,7 @@ pub struct FitArgs {
     common: Common,
     #[command(flatten)]
     own: Option<OwnArgs>,
-    /// Fold to hold out; without it, everything is trained on.
+    /// Fold to hold out; without it, the training uses everything.
     #[arg(long)]
     fold: Option<u32>,
     /// Train only this stage of the recipe.
@@ -38,7 +38,7 @@ pub struct FitArgs {
 pub struct CrossvalArgs {
     #[command(flatten)]
     common: Common,
-    /// Folds to train; default: all.
+    /// Folds to train [default: all].
     #[arg(long, num_args = 1..)]
     only: Option<Vec<u32>>,
     /// Print the summary as one JSON document.
@@ -52,13 +52,13 @@ pub struct CrossvalArgs {
 pub struct DistillArgs {
     #[command(flatten)]
     common: Common,
-    /// Fold to hold out; without it and --crossval, everything is trained on.
+    /// Fold to hold out; without it and --crossval, the training uses everything.
     #[arg(long, conflicts_with = "crossval")]
     fold: Option<u32>,
     /// Train and evaluate every fold first, then train on everything.
     #[arg(long)]
     crossval: bool,
-    /// Write the model and its subsets into this folder, each into a folder of its name.
+    /// Write the model and its subsets into this folder, each into a subfolder of its name.
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,
     /// Save and stop after this many steps of a stage of the student.

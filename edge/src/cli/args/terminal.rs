@@ -19,14 +19,14 @@ use crate::cli::screen::ColorChoice;
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct SetupArgs {
-    /// Configuration file to write [default: the service's where this user may write it, or else
+    /// Configuration file to write [default: the service's if this user may write it, otherwise
     /// ~/.config/earwitness/earwitness.toml]
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) out: Option<PathBuf>,
     /// Ask nothing
     #[arg(long, short)]
     pub(in crate::cli) yes: bool,
-    /// Overwrite the file if there is one; the old one stays beside it, as FILE.old
+    /// Overwrite an existing file; the old one is kept as FILE.old
     #[arg(long)]
     pub(in crate::cli) force: bool,
     /// Name of this device in events and topics [default: the host name]
@@ -35,40 +35,40 @@ pub(in crate::cli) struct SetupArgs {
     /// What to listen to, as for run [default: mic]
     #[arg(long, value_name = "SOURCE")]
     pub(in crate::cli) source: Option<OsString>,
-    /// Which microphone: its id, its name or a part of its name
+    /// The microphone: its id, its name or part of its name
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(in crate::cli) device: Option<String>,
-    /// How much louder to make the sound, dB
+    /// Gain applied to the sound, dB
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     pub(in crate::cli) gain_db: Option<f32>,
-    /// Seconds to listen to the source; 0 not to try it
+    /// Seconds to listen to the source; 0 skips the trial
     #[arg(long, value_name = "SECONDS", default_value_t = 6, value_parser = clap::value_parser!(u16).range(0..=600))]
     pub(in crate::cli) listen: u16,
     /// Broker to report to: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
     #[arg(long, value_name = "URL", conflicts_with = "no_mqtt")]
     pub(in crate::cli) mqtt: Option<String>,
-    /// No broker
+    /// Use no broker
     #[arg(long)]
     pub(in crate::cli) no_mqtt: bool,
-    /// User name at the broker
+    /// User name for the broker
     #[arg(long, value_name = "NAME", requires = "mqtt")]
     pub(in crate::cli) mqtt_user: Option<String>,
-    /// File whose first line is the password
+    /// File whose first line is the password for the broker
     #[arg(long, value_name = "FILE", requires = "mqtt_user")]
     pub(in crate::cli) mqtt_password_file: Option<PathBuf>,
-    /// Certificates to trust instead of the system's
+    /// Certificates of brokers or authorities to trust instead of the system's
     #[arg(long, value_name = "FILE", requires = "mqtt")]
     pub(in crate::cli) mqtt_ca_file: Option<PathBuf>,
-    /// Have the device appear in Home Assistant (or not: --home-assistant=false)
+    /// Whether the device is announced to Home Assistant
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", requires = "mqtt")]
     pub(in crate::cli) home_assistant: Option<bool>,
     /// Web server to post events to: http://HOST/.. or https://HOST/..
     #[arg(long, value_name = "URL")]
     pub(in crate::cli) webhook: Option<String>,
-    /// Days that events are kept, so that they can be looked up; 0 for none [default: 30]
+    /// Days for which events are kept for queries; 0 keeps none [default: 30]
     #[arg(long, value_name = "DAYS")]
     pub(in crate::cli) keep_days: Option<u32>,
-    /// Start the service with the machine and now (or not: --service=false)
+    /// Whether the service starts now and at each boot
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(in crate::cli) service: Option<bool>,
 }
@@ -78,8 +78,8 @@ pub(in crate::cli) struct DoctorArgs {
     /// Configuration file [default: the service's, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
-    /// One JSON document: {"problems", "warnings", "checks": [{"check", "state", "text", "advice"},
-    /// ..]}
+    /// Print one JSON document: {"problems", "warnings", "checks": [{"check", "state", "text",
+    /// "advice"}, ..]}
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }
@@ -97,23 +97,24 @@ pub(in crate::cli) struct TopArgs {
     /// What to listen to, as for run [default: mic]
     #[arg(long, value_name = "SOURCE")]
     source: Option<OsString>,
-    /// Which microphone: its id, its name or a part of its name [default: the system's]
+    /// The microphone: its id, its name or part of its name [default: the system's]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     device: Option<String>,
-    /// Which channels to hear, as for run [default: mean]
+    /// The channels to use, as for run [default: mean]
     #[arg(long, value_name = "CHANNELS")]
     channels: Option<ChannelChoice>,
-    /// How much louder to make the sound, dB [default: 0]
+    /// Gain applied to the sound, dB [default: 0]
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     gain_db: Option<f32>,
     /// Folder of the model [default: models/home, or share/earwitness/models/home beside the
     /// program]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Which of the model's files to run: auto (the faster one), f32 or int8 [default: auto]
+    /// Which of the model's network files to run: auto (the faster one), f32 or int8 [default:
+    /// auto]
     #[arg(long, value_name = "PRECISION")]
     precision: Option<PrecisionChoice>,
-    /// Colours: auto (what the terminal says that it can), truecolor, 256 or never
+    /// Colours: auto (those that the terminal announces), truecolor, 256 or never
     #[arg(long, value_name = "COLORS", default_value = "auto")]
     pub(in crate::cli) color: ColorChoice,
 }
@@ -124,26 +125,27 @@ pub(in crate::cli) struct EventsArgs {
     /// usual places]
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
-    /// The journal's file, instead
+    /// File of the journal, instead of a configuration
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     pub(in crate::cli) journal: Option<PathBuf>,
-    /// From when on: how long ago, such as 24h or 7d; a date or a time; today, yesterday or all
+    /// Start of the period: how long ago, such as 24h or 7d; a date or a time; today, yesterday or
+    /// all
     #[arg(long, value_name = "TIME", default_value = "24h", allow_hyphen_values = true)]
     pub(in crate::cli) since: String,
-    /// Until when, the same [default: now]
+    /// End of the period, in the same forms [default: now]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(in crate::cli) until: Option<String>,
-    /// Only this label
+    /// Show only events of this label
     #[arg(long, value_name = "LABEL")]
     pub(in crate::cli) label: Option<String>,
-    /// Only this source, by its name in events
+    /// Show only events of the source with this name
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) source: Option<String>,
-    /// One JSON document: {"journal", "since", "until", "events": [..], "by_hour": [{"hour",
+    /// Print one JSON document: {"journal", "since", "until", "events": [..], "by_hour": [{"hour",
     /// "label", "n"}, ..]}, times in UTC
     #[arg(long, conflicts_with = "csv")]
     pub(in crate::cli) json: bool,
-    /// Comma-separated values with a header, times in UTC
+    /// Print comma-separated values with a header, times in UTC
     #[arg(long)]
     pub(in crate::cli) csv: bool,
 }
