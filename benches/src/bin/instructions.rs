@@ -62,8 +62,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The stages that are counted. The decide stage is left out: what prepares it runs the network, and
-/// its own count is that of a few comparisons.
+/// The stages that are counted. The decide stage is left out: what prepares it runs the network,
+/// and its own count is that of a few comparisons.
 fn stages() -> impl Iterator<Item = (&'static str, fn() -> Stage)> {
     STAGES.into_iter().filter(|(name, _)| !name.starts_with("decide"))
 }

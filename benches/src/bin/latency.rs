@@ -1,14 +1,14 @@
-//! How late the daemon's lines are: the demo scene enters through a simulated microphone at the pace
-//! of real time, and each line on standard output is compared with the moment at which the sound that
-//! decides it was recorded. Enters: minutes, or nothing. Leaves: a table.
+//! How late the daemon's lines are: the demo scene enters through a simulated microphone at the
+//! pace of real time, and each line on standard output is compared with the moment at which the
+//! sound that decides it was recorded. Enters: minutes, or nothing. Leaves: a table.
 //!
 //! ```text
 //! latency [MINUTES]
 //! ```
 //!
-//! The chain itself, to which the same blocks are given here, says after which block a transition is
-//! confirmed: that is the time that the network's look-ahead, the window and the least duration ask
-//! for. What the daemon adds to it are transport, computation and printing.
+//! The chain itself, to which the same blocks are given here, says after which block a transition
+//! is confirmed: that is the time that the network's look-ahead, the window and the least duration
+//! ask for. What the daemon adds to it are transport, computation and printing.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};

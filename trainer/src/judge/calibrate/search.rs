@@ -11,9 +11,9 @@
 //! A class has few sounds in some hours of scenes; what is best for those is not what is best for
 //! others. So its finds are counted together with [`PRIOR_SOUNDS`] of all classes' sounds: it
 //! leaves the common choice where its own sounds say so. Its false alarms are its own: a few
-//! classes raise most of them, and would make all others deaf. Window and threshold come
-//! last, together, because a longer window allows a lower threshold: each alarm costs something, and
-//! that price is raised until the constraint is kept.
+//! classes raise most of them, and would make all others deaf. Window and threshold come last,
+//! together, because a longer window allows a lower threshold: each alarm costs something, and that
+//! price is raised until the constraint is kept.
 
 use super::measure::{Tally, tally};
 use super::{Goal, Material};
@@ -156,8 +156,8 @@ impl Trial<'_> {
         tried.collect()
     }
 
-    /// Sets windows and thresholds so that where there are no sounds no more than `max_false_alarms`
-    /// an hour are left: the lowest price of a false alarm at which that is so.
+    /// Sets windows and thresholds so that where there are no sounds no more than
+    /// `max_false_alarms` an hour are left: the lowest price of a false alarm at which that is so.
     fn constrain(&self, decision: &mut Decision, windows: &[u32], max_false_alarms: f64) {
         let thresholds = strict_thresholds();
         let values = windows.iter().flat_map(|window| thresholds.iter().map(move |on| (*window, *on)));
@@ -211,7 +211,8 @@ fn shrunk_f1(counts: &[Counts], class: usize) -> f64 {
     right / (right + sum(|c| c.fp) + sum(|c| c.fn_)).max(1e-9)
 }
 
-/// Thresholds for the constraint, 0.4 of a logit apart: those of before end where it begins to bite.
+/// Thresholds for the constraint, 0.4 of a logit apart: those of before end where it begins to
+/// bite.
 fn strict_thresholds() -> Vec<f32> {
     (-7..=30).map(|k| finely_rounded(1.0 / (1.0 + (-0.4 * k as f32).exp()))).collect()
 }
