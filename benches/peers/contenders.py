@@ -54,7 +54,9 @@ def ours(model: Model, binary: Path, folds: Folds | None) -> list[Contender]:
 def onnx(model: Model, root: Path, folds: Folds | None, folder: Path, effort: Effort) -> list[Contender]:
     """onnxruntime on the same network: the whole patch in both precisions, and the least that gives one frame of logits. `root` has
     the training clips; `folder` takes patches and the int8 file."""
-    n_frames, n_field = model.frames(PATCH_SECONDS), model.receptive_field_frames
+    n_field = model.receptive_field_frames
+    # At least what one frame of logits depends on.
+    n_frames = max(model.frames(PATCH_SECONDS), n_field)
     config = model.frontend
     frames = LogMel(config).frames(clips.noise((n_frames - 1) * config["hop_length"] + config["win_length"]))
     patch, field = folder / "patch.npy", folder / "field.npy"
