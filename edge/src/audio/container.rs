@@ -76,7 +76,7 @@ impl Container {
         match handling {
             Handling::Unpacked => format!("this is {what}: unpack it first"),
             Handling::NoSound => format!("this is {what} and holds no recorded sound"),
-            Handling::Converted => format!("this is {what}, which is not decoded here: {convert}"),
+            Handling::Converted => format!("this is {what}, which earwitness cannot decode: {convert}"),
             Handling::Decoded | Handling::DecodedFromFiles => {
                 format!("this is {what} that cannot be decoded ({reason}): {convert}")
             }
@@ -104,7 +104,7 @@ impl Samples {
 
 /// What is said of a file with less sound than its header promises.
 pub(super) fn shortfall(promised_s: f64, there_s: f64) -> String {
-    format!("the header promises {promised_s:.3} s of sound, {there_s:.3} s are there")
+    format!("the header promises {promised_s:.3} s of sound, but the file holds {there_s:.3} s")
 }
 
 /// Length of a tag of ID3 version 2 (id3.org) that begins so.
@@ -194,7 +194,7 @@ impl Seek for Spliced {
             SeekFrom::Current(by) => self.position.checked_add_signed(by),
             SeekFrom::End(by) => self.len.checked_add_signed(by),
         };
-        self.position = position.ok_or_else(|| io::Error::other("a place before the beginning"))?;
+        self.position = position.ok_or_else(|| io::Error::other("cannot seek to a place before the beginning"))?;
         Ok(self.position)
     }
 }

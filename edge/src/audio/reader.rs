@@ -177,7 +177,7 @@ impl AudioReader {
             return self.shorter();
         }
         let lost_s = self.n_lost as f64 / f64::from(self.sample_rate);
-        let end = if self.packets.cut_short().is_some() { ", ends before its time" } else { "" };
+        let end = if self.packets.cut_short().is_some() { ", and the file ends early" } else { "" };
         Some(format!("damaged ({}): {lost_s:.3} s replaced by silence{end}", cause.unwrap_or("packets are missing")))
     }
 
@@ -229,7 +229,7 @@ impl AudioReader {
             self.convert_rest(block);
             if rate != self.sample_rate {
                 let converter = Resampler::new(rate, self.sample_rate).map_err(|error| {
-                    let reason = format!("sample rate changes from {} to {rate} Hz on the way", self.sample_rate);
+                    let reason = format!("sample rate changes from {} to {rate} Hz within the file", self.sample_rate);
                     Error::audio_file(&self.path, format!("{reason}: {error}"))
                 })?;
                 self.converter = Some((rate, converter));
@@ -262,7 +262,7 @@ impl AudioReader {
 
 fn make_decoder(packets: &Packets, track: &Track) -> Result<Box<dyn AudioDecoder>> {
     let params = track.codec_params.as_ref().and_then(|params| params.audio());
-    let params = params.ok_or_else(|| packets.refusal("it does not say how it is encoded"))?;
+    let params = params.ok_or_else(|| packets.refusal("its header does not name the encoding"))?;
     symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
         .map_err(|error| packets.refusal(error))

@@ -92,7 +92,7 @@ impl Live for Listener {
             hearing: self.hearing.clone(),
         };
         let found = first(&mut bytes, self.options.layout, watch, Some(PATIENCE_AT_START));
-        let (session, flow) = match found.map_err(Error::io(format!("read from {name}")))? {
+        let (session, flow) = match found.map_err(Error::io(format!("cannot read from {name}")))? {
             First::Sound(layout, start) => Flow::of_samples(&stream, bytes, start, layout)?,
             First::Encoded(start) => Flow::of_encoded(&stream, bytes, start, watch)?,
             First::Foreign(what) => {

@@ -142,7 +142,7 @@ impl Delivery {
             Verdict::Live => {
                 self.shared.is_live.store(true, Relaxed);
                 let name = self.hearing.name();
-                tracing::info!(source = name, "{name}: samples arrive in real time; this is treated as a live source");
+                tracing::info!(source = name, "{name}: samples arrive in real time, so it is treated as a live source");
             }
             Verdict::Even => self.hearing.hint(Hint::Rate, None),
             Verdict::Odd(rate) => {

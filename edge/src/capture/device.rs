@@ -231,12 +231,12 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
         return Err(match names {
             // ALSA knows more names than it lists.
             _ if wanted.contains(':') && !wanted.starts_with("alsa:") && !names.is_empty() => format!(
-                "ALSA does not list this name; arecord may know it: --source \"exec:arecord -D {wanted} -t raw -f S16_LE \
-                 -r 48000\"; listed are {}",
+                "ALSA does not list this name; arecord may know it: --source \"exec:arecord -D {wanted} -t raw -f \
+                 S16_LE -r 48000\"; ALSA lists {}",
                 list(names.iter())
             ),
             [] => "no capture device found".to_string(),
-            _ => format!("no such capture device; there are {}", list(names.iter())),
+            _ => format!("no such capture device; this machine has {}", list(names.iter())),
         });
     };
     // ALSA lists one card under many names: raw, with conversions, shared... With conversions is
@@ -245,7 +245,10 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
         let converting = found.iter().find(|&&index| names[index].id.contains("plughw:"));
         return Ok(*converting.unwrap_or(&first));
     }
-    Err(format!("the name fits several capture devices: {}", list(found.iter().map(|&index| &names[index]))))
+    Err(format!(
+        "the name fits several capture devices; use one of these ids: {}",
+        list(found.iter().map(|&index| &names[index]))
+    ))
 }
 
 /// `hw:1,0` as ALSA lists it: `hw:CARD=1,DEV=0`.

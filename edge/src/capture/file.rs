@@ -45,7 +45,7 @@ impl Kind for FileSpec {
     fn describe(&self, options: &Options) -> String {
         let path = self.path.display();
         match (is_fifo(&self.path), options.fast) {
-            (true, _) => format!("the FIFO {path}: {}, or as its header says", options.layout),
+            (true, _) => format!("the FIFO {path}: {}, unless its header says otherwise", options.layout),
             (false, true) => format!("the recording {path}, as fast as possible"),
             (false, false) => format!("the recording {path}, in real time"),
         }

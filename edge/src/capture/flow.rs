@@ -148,7 +148,10 @@ impl Flow {
                 Err(mpsc::RecvTimeoutError::Timeout) if watch.goes_on() && begin.elapsed() < PATIENCE_FOR_HEADER => {}
                 Err(_) => {
                     flow.close();
-                    return Err(Error::source(name, "begins like encoded sound, but its header does not come"));
+                    return Err(Error::source(
+                        name,
+                        "begins like encoded sound, but the rest of its header does not arrive",
+                    ));
                 }
             }
         }
@@ -156,7 +159,7 @@ impl Flow {
 
     fn begin(shared: Arc<Shared>, body: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<Flow> {
         let thread = thread::Builder::new().name("pipe".to_string()).spawn(body);
-        let thread = thread.map_err(Error::io("start the thread that reads the pipe"))?;
+        let thread = thread.map_err(Error::io("cannot start the thread that reads the pipe"))?;
         Ok(Flow { shared, n_seen: 0, thread: Some(thread) })
     }
 

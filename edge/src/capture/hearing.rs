@@ -197,7 +197,7 @@ impl Hearing {
     pub(crate) fn ended(&self, error: Option<&Error>) {
         let fault = match error {
             None => Fault::new(fault::ENDED, "the recording has ended"),
-            Some(error) => Fault::new(fault::FAILED, format!("{error}; it is no longer listened to")),
+            Some(error) => Fault::new(fault::FAILED, format!("{error}; listening to this source has stopped")),
         };
         self.set(Condition::Ended, Some(fault));
     }

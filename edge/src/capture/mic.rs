@@ -82,7 +82,7 @@ impl Live for Microphone {
         self.choose_block();
         let n_abandoned = self.hearing.snapshot().n_abandoned;
         if n_abandoned >= MAX_ABANDONED {
-            let reason = format!("{n_abandoned} times it did not close; only a restart of the daemon helps");
+            let reason = format!("it did not close {n_abandoned} times; only a restart of the daemon helps");
             self.hearing.ask_to_restart();
             let error = Error::device(self.wanted.as_deref().unwrap_or("default"), reason);
             return Err(Failure { is_final: true, ..Failure::new(fault::FAILED, error) });
@@ -270,7 +270,10 @@ impl Opened for Device {
         let n_new = self.status.n_xruns() - self.n_xruns;
         if n_new > 0 {
             self.is_lossy.store(true, Ordering::Relaxed);
-            let fault = Fault::new("overrun", format!("capture device {}: {n_new} overruns in its driver", self.name));
+            let fault = Fault::new(
+                "overrun",
+                format!("capture device {}: its driver lost samples ({n_new} overruns)", self.name),
+            );
             if self.xrun_log.occurred(&fault).is_some() {
                 tracing::warn!("{fault}");
                 self.n_xruns += n_new;

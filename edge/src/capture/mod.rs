@@ -302,7 +302,7 @@ impl Source {
 
 /// Starts the thread that captures.
 fn spawn(body: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<Result<()>>> {
-    thread::Builder::new().name("capture".to_string()).spawn(body).map_err(Error::io("start capture thread"))
+    thread::Builder::new().name("capture".to_string()).spawn(body).map_err(Error::io("cannot start the capture thread"))
 }
 
 impl Drop for Source {

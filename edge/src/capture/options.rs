@@ -64,7 +64,9 @@ impl SourceOption {
             SourceOption::Layout => "only for --source stdin, exec:COMMAND and FIFOs, which deliver raw samples",
             SourceOption::Channels => "not for microcontrollers, which send one channel",
             SourceOption::Gain => "for any source",
-            SourceOption::Live => "only for --source stdin and FIFOs; for other sources it is known",
+            SourceOption::Live => {
+                "only for --source stdin and FIFOs; of other sources it is known whether they are live"
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ impl Kind for StdinSpec {
     }
 
     fn describe(&self, options: &Options) -> String {
-        format!("standard input: {}, or as its header says", options.layout)
+        format!("standard input: {}, unless its header says otherwise", options.layout)
     }
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
@@ -130,7 +130,7 @@ impl Live for Pipe {
             let how = "is a terminal: pipe sound into it, as in arecord -t wav -f S16_LE -r 48000 | earwitness run --source stdin";
             return Err(self.failure(fault::UNOPENED, how));
         }
-        let mut bytes = self.bytes().map_err(Error::io(format!("open {}", self.origin)))?;
+        let mut bytes = self.bytes().map_err(Error::io(format!("cannot open {}", self.origin)))?;
         let stream = Stream {
             name: self.origin.to_string(),
             channels: self.options.channels.clone(),
@@ -193,7 +193,7 @@ impl Opened for OpenPipe {
             }
             Motion::Ended(Ok(())) => Err(Failure::none()),
             Motion::Ended(Err(error)) => {
-                let error = Error::io(format!("read {name}"))(error);
+                let error = Error::io(format!("cannot read {name}"))(error);
                 Err(Failure { is_final: is_stdin, ..Failure::new(fault::FAILED, error) })
             }
         }

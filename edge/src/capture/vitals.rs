@@ -159,11 +159,10 @@ impl Window {
                 if self.least == 0.0 { "zeros: is it muted?".into() } else { format!("the value {}", self.least) };
             (Condition::Dead, "nothing-but-one-value", format!("the source delivers nothing but {what}"))
         } else if share(self.n_clipped) >= MAX_CLIPPED {
-            let text = "the source is too loud, it clips: turn its gain down";
+            let text = "the source is too loud and clips: turn its gain down";
             (Condition::Clipped, "clipped", text.to_string())
         } else if mean.abs() >= MAX_MEAN {
-            let text =
-                "the source has a large DC offset: is it broken, wired wrongly, or read in another format than it has?";
+            let text = "the source has a large DC offset: is it broken, wired wrongly, or read in the wrong format?";
             (Condition::Dc, "dc-offset", text.to_string())
         } else {
             return (Condition::Listening, None);

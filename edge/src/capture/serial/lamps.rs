@@ -42,7 +42,7 @@ impl Lamps {
     /// Passes on that a sound with this score begins or ends.
     pub(crate) fn tell(&self, label: &str, phase: Phase, score: f64) {
         if label.len() > MAX_TEXT_LEN {
-            tracing::debug!(label, "too long a label for a node's lamp");
+            tracing::debug!(label, "the label is too long for a node's lamp");
             return;
         }
         // In [0, 100] for scores in [0, 1]; the conversion stops at its limits.

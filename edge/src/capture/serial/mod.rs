@@ -104,7 +104,7 @@ impl Live for SerialNode {
                 let (closing, n_heard) = (closing.clone(), n_heard.clone());
                 move || node.listen(&introduction, writer, &closing, &n_heard)
             })
-            .map_err(Error::io("start node thread"))?;
+            .map_err(Error::io("cannot start the node thread"))?;
         let opened = Listening { name, closing, n_heard, n_seen: 0, heard: Instant::now(), thread: Some(thread) };
         Ok((Session { sample_rate, content, description, reader, balance: None }, opened))
     }

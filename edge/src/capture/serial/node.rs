@@ -131,8 +131,13 @@ impl Node {
     pub(super) fn why_silent(&self) -> String {
         let counts = self.host.counts();
         match (self.n_bytes, counts.unknown_version) {
-            (0, _) => "nothing comes from it".to_string(),
-            (_, 1..) => format!("a node of another version than {} of the protocol", frame::VERSION),
+            (0, _) => "nothing arrives from it; check that the microcontroller is running and that this is its port"
+                .to_string(),
+            (_, 1..) => format!(
+                "the node uses a version of the protocol other than {}: install firmware and program of the same \
+                 version",
+                frame::VERSION
+            ),
             (n_bytes, 0) => {
                 format!(
                     "no node answers; {n_bytes} bytes arrived, {} damaged frames among them: is the rate right?",
@@ -178,7 +183,7 @@ impl Node {
                     Heard::Started { start, .. } => {
                         began_anew = true;
                         if (start.rate_hz, self::content(start.encoding, &frontend)) != (rate_hz, content) {
-                            other = Some(format!("the node now sends {} Hz, or another encoding", start.rate_hz));
+                            other = Some(format!("the node now sends at {} Hz or in another encoding", start.rate_hz));
                         }
                     }
                     Heard::Unusable(_) => {}
