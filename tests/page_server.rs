@@ -152,7 +152,7 @@ fn another_name_and_another_site_get_nothing_and_change_nothing() {
     let own = "Host: localhost\r\nContent-Type: application/json\r\nOrigin: http://localhost\r\n";
     for (body, words) in [
         ("{\"label\":\"bell\",\"on\":0.5,\"off\":0.25}", "no label"),
-        ("{\"label\":\"tone\",\"on\":0.5,\"off\":0.75}", "no higher one"),
+        ("{\"label\":\"tone\",\"on\":0.5,\"off\":0.75}", "must not exceed"),
         ("{\"label\":\"tone\"}", "not understood"),
         ("[", "not understood"),
     ] {
@@ -236,7 +236,7 @@ fn an_address_that_is_not_this_machines_is_refused_and_a_port_in_use_is_waited_f
     let mut command = tests::daemon::hear(dir.path(), "ear", &tiny::tones(1), false, web);
     let refused = Process::start(&mut command).finish(PATIENCE);
     assert_eq!(refused.status.code(), Some(2), "{refused:#?}");
-    assert!(refused.stderr.last().unwrap().contains("it is no address of this machine"), "{refused:#?}");
+    assert!(refused.stderr.last().unwrap().contains("it is not an address of this machine"), "{refused:#?}");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

@@ -86,12 +86,12 @@ fn changed<T: for<'de> Deserialize<'de>>(
     };
     let wanted = match serde_json::from_slice(request) {
         Ok(wanted) => wanted,
-        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("this is not understood: {cause}")),
+        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("the request is not understood: {cause}")),
     };
     match change(folder, wanted) {
         Ok(Ok(())) => json(&json!({})),
         Ok(Err(cause)) => failed(&cause),
-        Err(reason) => error(StatusCode::BAD_REQUEST, format!("this is no id of an event: {reason}")),
+        Err(reason) => error(StatusCode::BAD_REQUEST, format!("this is not the id of an event: {reason}")),
     }
 }
 

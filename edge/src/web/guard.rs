@@ -55,14 +55,14 @@ impl Guard {
         let host = header(headers, HOST.as_str()).unwrap_or_default();
         if !self.knows(host) {
             let words = format!(
-                "This page is not known by the name {:?}. Ask for it by address, or add the name to web.hosts in the \
+                "This page is not known by the name {:?}. Open it by its address, or add the name to web.hosts in the \
                  configuration.\n",
                 name_of(host)
             );
             return Err(text(StatusCode::MISDIRECTED_REQUEST, words));
         }
         if !comes_from_here(request, host) {
-            return Err(text(StatusCode::FORBIDDEN, "Another site may not ask for this.\n"));
+            return Err(text(StatusCode::FORBIDDEN, "Requests from other sites are refused.\n"));
         }
         self.check_password(headers).await
     }

@@ -61,8 +61,8 @@ pub fn check(settings: &WebSettings) -> Result<()> {
 
 fn refused(address: SocketAddr, error: &io::Error) -> Error {
     let remedy = match error.kind() {
-        io::ErrorKind::AddrNotAvailable => ": it is no address of this machine",
-        io::ErrorKind::PermissionDenied => ": take a port from 1024 on",
+        io::ErrorKind::AddrNotAvailable => ": it is not an address of this machine",
+        io::ErrorKind::PermissionDenied => ": use a port from 1024 on",
         _ => "",
     };
     Error::usage("web.listen", format!("{address}: {error}{remedy}"))
@@ -79,9 +79,9 @@ pub(super) fn start(settings: &WebSettings, shared: Arc<Shared>) -> Result<()> {
         .max_blocking_threads(MAX_THREADS)
         .thread_keep_alive(Duration::from_secs(5))
         .build()
-        .map_err(Error::io("start the page"))?;
+        .map_err(Error::io("cannot start the page"))?;
     let serve = move || runtime.block_on(serve(listen, guard, shared));
-    thread::Builder::new().name("page".into()).spawn(serve).map_err(Error::io("start the page's thread"))?;
+    thread::Builder::new().name("page".into()).spawn(serve).map_err(Error::io("cannot start the page's thread"))?;
     Ok(())
 }
 
@@ -116,10 +116,10 @@ async fn bind(listen: SocketAddr) -> tokio::net::TcpListener {
                 return listener;
             }
             Err(error) => {
-                let text = format!("the page cannot be served at {listen}: {error}; recognition goes on");
+                let text = format!("the page cannot be served at {listen}: {error}; recognition continues");
                 let fault = Fault::new("page", text);
                 if faults.occurred(&fault).is_some() {
-                    tracing::warn!(%listen, "{fault}; it is tried again every {} s", RETRY.as_secs());
+                    tracing::warn!(%listen, "{fault}; trying again every {} s", RETRY.as_secs());
                 }
                 sleep(RETRY).await;
             }

@@ -54,7 +54,7 @@ pub(super) fn preview(query: &str, site: &Site) -> Answer {
         (Err(reason), _) => error(StatusCode::BAD_REQUEST, reason),
         (Ok(_), None) => error(StatusCode::BAD_REQUEST, "there is no such source"),
         (Ok((class_id, rules, wanted)), Some(source)) => match source.shared.tap.history() {
-            None => error(StatusCode::SERVICE_UNAVAILABLE, "the source has not begun yet"),
+            None => error(StatusCode::SERVICE_UNAVAILABLE, "the source has not started yet"),
             Some(history) => json(&compared(class_id, &rules, &wanted, source, history)),
         },
     }
@@ -67,7 +67,7 @@ fn class_of(site: &Site, wanted: &Thresholds) -> Result<(usize, Rules, Rules), S
     let mut rules = site.shown.rules();
     let class = rules.classes[class_id].ok_or_else(|| format!("{label} is not reported"))?;
     if !(*on > 0.0 && *on <= 1.0 && *off > 0.0 && off <= on) {
-        return Err("a threshold is above 0 and at most 1, and an event ends at no higher one than it begins".into());
+        return Err("thresholds must be above 0 and at most 1, and the lower one must not exceed the upper one".into());
     }
     rules.classes.iter_mut().enumerate().for_each(|(other, class)| *class = class.filter(|_| other == class_id));
     let mut changed = rules.clone();
@@ -101,7 +101,7 @@ pub(super) fn write(request: &[u8], site: &Site) -> Answer {
     };
     let wanted: Thresholds = match serde_json::from_slice(request) {
         Ok(wanted) => wanted,
-        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("this is not understood: {cause}")),
+        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("the request is not understood: {cause}")),
     };
     if let Err(reason) = class_of(site, &wanted) {
         return error(StatusCode::BAD_REQUEST, reason);

@@ -24,7 +24,7 @@ byId("player-close").addEventListener("click", stop);
 function marking(event, about, changed, words = "") {
   const place = byId("marking");
   if (!about.writable) {
-    place.replaceChildren(h("p", { className: "quiet" }, "To mark or to delete clips, start the page with permission to write (web.write)."));
+    place.replaceChildren(h("p", { className: "quiet" }, "To mark or delete clips, start the page with permission to write (web.write)."));
     return;
   }
   const said = h("span", { className: "quiet", role: "status" }, words);
@@ -45,7 +45,7 @@ function marking(event, about, changed, words = "") {
     return element;
   };
   const isRight = event.mark === "right";
-  const right = is(isRight, "Right", () => (isRight ? mark(null, "Taken back.") : mark("right", "Marked as right.")));
+  const right = is(isRight, "Right", () => (isRight ? mark(null, "Mark removed.") : mark("right", "Marked as right.")));
   const names = about.labels.map((label) => label.label).filter((label) => label !== event.label && label !== "background").sort();
   const which = h("select", {}, h("option", { value: "background" }, "none of the labels"), names.map((name) => h("option", { value: name }, spoken(name))));
   if (event.mark?.wrong) which.value = event.mark.wrong;

@@ -35,7 +35,7 @@ export const byId = (id) => document.getElementById(id);
 export async function ask(path, options = {}) {
   const response = await fetch(path, { cache: "no-store", ...options });
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error ?? `The device answered ${response.status}.`);
+  if (!response.ok) throw new Error(answer.error ?? `The device answered ${response.status}`);
   return answer;
 }
 

@@ -57,7 +57,7 @@ function open() {
   stream.addEventListener("rules", () => dispatchEvent(new Event("rules")));
   stream.addEventListener("end", () => trouble("The device has stopped listening."));
   stream.addEventListener("error", () => {
-    trouble("The connection is lost. It is tried again.");
+    trouble("The connection is lost. Trying again.");
     // A browser gives up where it is refused, and only waits where nothing answers.
     if (stream?.readyState === EventSource.CLOSED) {
       close();
@@ -81,7 +81,7 @@ document.addEventListener("visibilitychange", () => {
 
 function pause() {
   paused = !paused;
-  byId("pause").textContent = paused ? "Go on" : "Pause";
+  byId("pause").textContent = paused ? "Resume" : "Pause";
   byId("pause").setAttribute("aria-pressed", paused);
   if (paused) close();
   else open();
@@ -121,7 +121,7 @@ function add(event) {
 
 function list() {
   const now = Date.now();
-  const rows = [...latest.values()].map((event) => ({ event, words: event.offset_ms ? length(event.offset_ms - event.onset_ms) : `goes on, ${length(Math.max(0, now - event.onset_ms), true)}` }));
+  const rows = [...latest.values()].map((event) => ({ event, words: event.offset_ms ? length(event.offset_ms - event.onset_ms) : `ongoing, ${length(Math.max(0, now - event.onset_ms), true)}` }));
   byId("latest-none").hidden = rows.length > 0;
   const place = byId("latest");
   const known = new Map([...place.children].map((row) => [row.dataset.id, row]));

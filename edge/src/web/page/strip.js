@@ -153,7 +153,7 @@ export class Strip {
   }
 
   row(at, label, on) {
-    const [fill, tick, number] = [h("i"), h("b", { title: on === null ? "" : `an event from ${on} on` }), h("span", { className: "score" })];
+    const [fill, tick, number] = [h("i"), h("b", { title: on === null ? "" : `an event begins at ${on}` }), h("span", { className: "score" })];
     const name = h("span", {}, spoken(label), on === null ? " (not reported)" : "");
     const element = h("li", { tint: label }, name, number, h("span", { className: "track", "aria-hidden": "true" }, fill, tick));
     const row = { element, fill, tick, number, score: 0, seen: 0 };
