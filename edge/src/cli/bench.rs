@@ -127,7 +127,7 @@ fn json(report: &Report) -> String {
 fn table(report: &Report, n_pulses: usize) -> String {
     format!(
         "time per pulse    {:.1} us median, {:.1} us at the 99th percentile ({n_pulses} pulses of {} ms)\n\
-         of which network  {:.1} us median\n\
+         network alone     {:.1} us median\n\
          load              {:.3} % of one core\n\
          precision         {}\n\
          peak memory       {:.1} MB\n\

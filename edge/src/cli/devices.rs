@@ -84,7 +84,7 @@ fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
         heard
     };
     if sound.seconds == 0.0 {
-        let reason = fault.unwrap_or_else(|| "it brings no sound".to_string());
+        let reason = fault.unwrap_or_else(|| "no sound arrives from it".to_string());
         return Err(edge::Error::device(device.unwrap_or("default"), reason));
     }
     let mut hints: Vec<String> = fault.into_iter().chain(hints).collect();
@@ -94,7 +94,7 @@ fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
         hints.push("there is nothing but silence: is it muted?".to_string());
     }
     if let Some(hum) = sound.hum {
-        hints.push(format!("it hums with the mains, {:.0} Hz at {:.0} dBFS", hum.mains_hz, hum.level_dbfs));
+        hints.push(format!("there is mains hum, {:.0} Hz at {:.0} dBFS", hum.mains_hz, hum.level_dbfs));
     }
     let described = sound.description.clone().unwrap_or_default();
     let round = |value: f32| (f64::from(value) * 10.0).round() / 10.0;

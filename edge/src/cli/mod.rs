@@ -37,8 +37,8 @@ use args::{Args, Command};
 const SERVICE_CONFIG: &str = "/etc/earwitness/earwitness.toml";
 
 /// What to do about the hum of the mains.
-const HUM_ADVICE: &str = "another power supply or USB socket, a shielded cable, or more distance to mains cables and \
-                          transformers help; recognition bears a faint hum";
+const HUM_ADVICE: &str = "try another power supply or USB socket, a shielded cable, or more distance from mains \
+                          cables and transformers; a faint hum does not harm recognition";
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {

@@ -132,7 +132,7 @@ impl Ear {
     pub(super) fn join(self) -> Result<()> {
         let n_suppressed = self.shared.status.snapshot().n_suppressed;
         if n_suppressed > 0 {
-            tracing::info!(n_suppressed, "{n_suppressed} events of quiet hours were not reported");
+            tracing::info!(n_suppressed, "{n_suppressed} events in quiet hours were not reported");
         }
         self.worker
             .join()

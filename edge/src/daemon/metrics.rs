@@ -45,7 +45,10 @@ pub(super) fn serve(
             let _ = client.and_then(|client| answer(client, &reports));
         }
     };
-    thread::Builder::new().name("metrics".into()).spawn(answer_all).map_err(Error::io("start the metrics thread"))?;
+    thread::Builder::new()
+        .name("metrics".into())
+        .spawn(answer_all)
+        .map_err(Error::io("cannot start the metrics thread"))?;
     Ok(address)
 }
 

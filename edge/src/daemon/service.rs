@@ -69,7 +69,12 @@ impl Service {
         let stuck: Vec<&str> = progress.filter(|(advances, _)| !advances).map(|(_, name)| name).collect();
         if !stuck.is_empty() {
             let sources = stuck.join(", ");
-            tracing::error!(sources, ?period, "no progress of {sources} for {period:?}: the watchdog is not fed");
+            tracing::error!(
+                sources,
+                ?period,
+                "no progress of {sources} for {period:?}: systemd's watchdog is not notified and will restart the \
+                 daemon"
+            );
             return;
         }
         tell(&[NotifyState::Watchdog]);

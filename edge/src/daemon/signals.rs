@@ -21,7 +21,7 @@ impl Signals {
     /// started the daemon had the signal ignored, as `nohup` does, it stays ignored.
     pub(super) fn install(has_file: bool) -> Result<Self> {
         let signals = Signals { stop: Arc::default(), reload: Arc::default() };
-        let failed = || Error::io("signal handler");
+        let failed = || Error::io("cannot install the signal handler");
         let mut ends = vec![SIGINT, SIGTERM];
         if !has_file && !is_ignored(SIGHUP) {
             ends.push(SIGHUP);

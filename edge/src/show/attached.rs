@@ -49,12 +49,15 @@ impl Attached {
         let mut lines = Lines::connect(path).map_err(failed)?;
         let about = match lines.next().map_err(failed)? {
             Message::About(about) => about,
-            _ => return Err(failed(foreign(&"something else comes first"))),
+            _ => return Err(failed(foreign(&"the first message does not describe the daemon"))),
         };
         let (sender, news) = sync_channel(QUEUE);
         let path = path.to_path_buf();
         let read = move || read(lines, &path, &sender);
-        thread::Builder::new().name("attached".into()).spawn(read).map_err(Error::io("start a thread"))?;
+        thread::Builder::new()
+            .name("attached".into())
+            .spawn(read)
+            .map_err(Error::io("cannot start the thread that reads from the daemon"))?;
         Ok((Attached { news }, about))
     }
 
@@ -130,10 +133,7 @@ impl Lines {
 }
 
 fn foreign(reason: &dyn std::fmt::Display) -> String {
-    format!(
-        "what comes from there is not understood; is it a daemon of the version {}? {reason}",
-        env!("CARGO_PKG_VERSION")
-    )
+    format!("the messages of the daemon are not understood, is it of version {}? {reason}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Why nothing answers, and what to do about it.

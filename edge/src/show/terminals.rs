@@ -77,7 +77,10 @@ impl Terminals {
         tracing::info!(socket = %shown, "terminals can attach: earwitness top --attach {shown}");
         let shared = Arc::clone(&terminals.shared);
         let accept = move || accept(&listener, &shared);
-        thread::Builder::new().name("terminals".into()).spawn(accept).map_err(Error::io("start a thread"))?;
+        thread::Builder::new()
+            .name("terminals".into())
+            .spawn(accept)
+            .map_err(Error::io("cannot start the thread for terminals"))?;
         let sink = TerminalSink { terminals: terminals.clone(), file: Some(file) };
         Ok((terminals, sink))
     }
@@ -154,7 +157,7 @@ impl Terminal {
             return Err("the daemon is ending");
         }
         if state.n_attached == MAX_TERMINALS {
-            return Err("too many terminals are attached to this daemon: leave one of them first");
+            return Err("too many terminals are attached to this daemon: close one of them first");
         }
         let (sender, lines) = sync_channel(QUEUE);
         let number = state.next_number;

@@ -62,7 +62,7 @@ mod with_mqtt {
             findings.push(Finding::problem("broker", format!("{}: {fault}", mqtt.url)));
         } else {
             let user = mqtt.user.as_ref().map_or("without a user name".into(), |user| format!("as {user:?}"));
-            findings.push(Finding::ok("broker", format!("{} lets this device in {user}", mqtt.url)));
+            findings.push(Finding::ok("broker", format!("{} accepts this device {user}", mqtt.url)));
             findings.push(match found.topics {
                 Some(fault) => Finding::problem("topics", fault),
                 None => Finding::ok("topics", format!("{}/{}/.. can be written and read", mqtt.topic, settings.name)),

@@ -15,11 +15,11 @@ pub(super) fn dated(what: &dyn Display, end: Timestamp, ca_file: &str) -> Findin
     let day = end.strftime("%Y-%m-%d");
     let now = Timestamp::now();
     if end < now {
-        let finding = Finding::warning("certificate", format!("{what} has expired on {day}"));
+        let finding = Finding::warning("certificate", format!("{what} expired on {day}"));
         finding.advise(format!("renew it; the daemon trusts it only if {ca_file} names the server's own certificate"))
     } else if end.duration_since(now) < SOON {
         Finding::warning("certificate", format!("{what} expires on {day}")).advise("renew it before that day")
     } else {
-        Finding::ok("certificate", format!("{what} holds until {day}"))
+        Finding::ok("certificate", format!("{what} is valid until {day}"))
     }
 }

@@ -89,7 +89,9 @@ fn refuse_to_overwrite(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Resul
         return Ok(false);
     }
     let shown = out.display();
-    if args.yes || !asker.confirm(&format!("{shown} exists. Overwrite it? It stays as {shown}.old"), false)? {
+    if args.yes
+        || !asker.confirm(&format!("{shown} exists. Overwrite it? The old one is kept as {shown}.old"), false)?
+    {
         let reason = format!("{shown} exists and stays as it is: name another file, or overwrite it with --force");
         return Err(Error::usage("--out", reason));
     }
@@ -98,7 +100,7 @@ fn refuse_to_overwrite(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Resul
 
 /// Writes everything, but only if the daemon would take it.
 fn write(out: &Path, folder: &Path, template: &Template, secrets: &[(PathBuf, String)], is_new: bool) -> Result<()> {
-    let failed = |path: &Path| Error::io(format!("write {}", path.display()));
+    let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
     fs::create_dir_all(folder).map_err(failed(folder))?;
     for (file, secret) in secrets {
         write_private(file, secret).map_err(failed(file))?;

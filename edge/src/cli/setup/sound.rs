@@ -83,7 +83,7 @@ fn offer(asker: &mut Asker) -> Result<Choice> {
     let devices = devices(asker)?;
     if devices.is_empty() {
         asker.say(format_args!(
-            "This machine has no microphone now; one that is plugged in later is found by itself."
+            "This machine has no microphone now; one that is plugged in later is found automatically."
         ))?;
     }
     for (at, (id, text)) in devices.iter().enumerate() {
@@ -144,7 +144,8 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
         return Ok(None);
     }
     asker.say(format_args!(
-        "\nListening to {described} for {} s: speak, clap, let water run, as it will be.",
+        "\nListening to {described} for {} s: make the sounds that it will hear, such as speech, clapping or running \
+         water.",
         args.listen
     ))?;
     let mut audition = match Audition::start(source, &frontend()) {
@@ -172,7 +173,7 @@ fn report(asker: &mut Asker, sound: &Sound, fault: Option<String>, hints: Vec<St
     }
     if let Some(fault) = fault {
         asker.say(format_args!("problem     {fault}"))?;
-        asker.say(format_args!("            the daemon tries it again for ever, so the setup goes on"))?;
+        asker.say(format_args!("            the daemon will keep trying, so the setup continues"))?;
     }
     if sound.seconds == 0.0 {
         return asker.say(format_args!("level       nothing was heard"));

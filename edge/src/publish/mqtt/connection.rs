@@ -181,8 +181,8 @@ impl Shared {
 
     fn subscribed(&self, state: &mut State, ack: &SubAck) {
         if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
-            let text = "the broker does not let this device subscribe: Home Assistant's return, and what was \
-                        retained by an earlier configuration, go unnoticed; allow it to read its own topics there";
+            let text = "the broker does not let this device subscribe, so restarts of Home Assistant and retained \
+                        messages of an earlier configuration go unnoticed; allow the device to read its own topics";
             self.report_to(&mut state.faults, &Fault::new("subscription-refused", text));
         }
     }
@@ -202,7 +202,7 @@ impl Shared {
             let topic = self.topics.daemon_status();
             let text = format!(
                 "the broker acknowledges messages but {topic} does not come back: its access control (ACL) may forbid \
-                 to write there, so that events are lost, or to read there; allow both"
+                 writing there, so that events are lost, or reading there; allow both"
             );
             self.report_to(&mut state.faults, &Fault::new("status-not-back", text));
         }
@@ -274,8 +274,8 @@ impl Shared {
         if attempts.is_first_without_will() {
             tracing::warn!(
                 peer = self.peer,
-                "{} has ended connections with a last will that is retained and takes one without: if it retains \
-                 nothing, its topics say nothing when this device is gone",
+                "{} refuses a last will that is retained, and accepts one that is not: a client that subscribes later \
+                 may not learn that this device is offline",
                 self.peer
             );
         }

@@ -136,7 +136,7 @@ impl MqttSink {
                 let shared = Arc::clone(&shared);
                 move || shared.run(connection, &options)
             })
-            .map_err(Error::io("start the mqtt thread"))?;
+            .map_err(Error::io("cannot start the mqtt thread"))?;
         Ok(MqttSink { shared, thread: Some(thread) })
     }
 

@@ -145,8 +145,8 @@ impl Attempt<'_> {
 
     fn not_back(&self) -> Fault {
         let text = format!(
-            "the broker acknowledges messages but {} does not come back: its access control (ACL) forbids to write or to \
-             read there; allow both below {}",
+            "the broker acknowledges messages but {} does not come back: its access control (ACL) forbids writing or \
+             reading there; allow both below {}",
             self.topic,
             self.below()
         );

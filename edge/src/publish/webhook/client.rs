@@ -142,7 +142,7 @@ impl Client {
         match status.as_u16() {
             300..=399 => {
                 let to = header(response, "location").unwrap_or("elsewhere");
-                fault("webhook-redirected", &format!(": the address is now {to}, give that as url"))
+                fault("webhook-redirected", &format!(": the address is now {to}; set url to it"))
             }
             401 | 403 | 407 => fault("webhook-login", ": are the headers right that authorise the request?"),
             404 | 405 | 410 => fault("webhook-not-found", ": is the address right?"),
@@ -155,7 +155,7 @@ impl Client {
     fn not_for_post<T>(&self, response: &Response<T>) -> Option<Fault> {
         let allowed = header(response, "allow")?;
         let takes_posts = allowed.split(',').any(|method| method.trim().eq_ignore_ascii_case("POST"));
-        let text = format!("{} takes {allowed} there, and not POST: is the address right?", self.settings.url);
+        let text = format!("{} accepts {allowed} but not POST: is the address right?", self.settings.url);
         (!takes_posts && !allowed.trim().is_empty()).then(|| Fault::new("webhook-not-found", text))
     }
 

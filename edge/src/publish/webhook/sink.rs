@@ -107,7 +107,7 @@ impl WebhookSink {
         let thread = thread::Builder::new()
             .name("webhook".into())
             .spawn(move || worker.run())
-            .map_err(Error::io("start the webhook thread"))?;
+            .map_err(Error::io("cannot start the webhook thread"))?;
         let name = format!("webhook {}", settings.url);
         Ok(WebhookSink { name, ending, waker: journal.waker(), link, thread: Some(thread) })
     }
@@ -257,6 +257,10 @@ impl Worker {
         self.link.n_refused.fetch_add(1, Ordering::Relaxed);
         self.backoff.reset();
         let label = &record.label;
-        tracing::warn!(label, kind = fault.kind(), "webhook: an event {label} is left out, it was refused: {fault}");
+        tracing::warn!(
+            label,
+            kind = fault.kind(),
+            "webhook: an event {label} is left out because it was refused: {fault}"
+        );
     }
 }
