@@ -178,7 +178,8 @@ impl Error {
         }
     }
 
-    /// An [`Error::Io`], for use in `map_err`: `Error::io(format!("open {}", path.display()))`.
+    /// An [`Error::Io`], for use in `map_err`:
+    /// `Error::io(format!("cannot open {}", path.display()))`.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Error::Io { what, source }

@@ -156,7 +156,7 @@ impl ClipFolder {
                 let known = [Some(other.facts.event.label.as_str()), other.facts.label_said()];
                 if let Some(known) = known.into_iter().flatten().find(|known| is_other_spelling(known, label)) {
                     return Err(ClipError::Label(format!(
-                        "{label:?} is the label {known:?} written otherwise: say that"
+                        "{label:?} is the label {known:?} in another spelling: use {known:?}"
                     )));
                 }
             }

@@ -23,7 +23,7 @@ pub(super) const NOTHING: &str = "background";
 pub(super) fn check_label(label: &str) -> Result<(), String> {
     let refused = |reason: &str| Err(format!("{label:?} cannot be a label: {reason}"));
     if label.trim().is_empty() {
-        return Err(format!("which sound is it? For none that has a label, say {NOTHING}"));
+        return Err(format!("name the label of the sound, or {NOTHING} if no label fits"));
     }
     if label != label.trim() {
         return refused("it begins or ends with a space");

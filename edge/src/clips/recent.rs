@@ -117,7 +117,7 @@ impl Recent {
     /// Says that the source sends no sound: it computes its features itself.
     pub fn begin_without_sound(&self) {
         let name = &self.name;
-        tracing::warn!(source = name, "{name}: it sends features and not its sound, so there are no clips of it");
+        tracing::warn!(source = name, "{name}: the node sends features instead of sound, so its clips cannot be kept");
     }
 
     /// Takes the next samples, as they are recognised. With `waits` they are those of a recording:

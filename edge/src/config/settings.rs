@@ -239,7 +239,7 @@ impl Settings {
 
 fn metrics(section: &MetricsSection, file: &Source) -> Result<Option<SocketAddr>> {
     if section.address.is_some() && section.port.is_none() {
-        return Err(file.error("metrics.address", "an address needs a port: metrics.port"));
+        return Err(file.error("metrics.address", "an address needs a port: set metrics.port"));
     }
     let address = section.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     Ok(section.port.map(|port| SocketAddr::new(address, port)))

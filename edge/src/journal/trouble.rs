@@ -77,7 +77,7 @@ impl Trouble {
             (Trouble::Older, ..) => Fault::new(
                 "journal-older",
                 format!(
-                    "{file} is no journal of this version of earwitness: a daemon that is started on it makes it one"
+                    "the journal {file} is of an earlier version of earwitness: start the daemon once to convert it"
                 ),
             ),
             (Trouble::Newer { .. }, ..) => Fault::new(
@@ -102,7 +102,7 @@ impl Trouble {
                 format!("this user may not write the journal {file}: give it the folder, or set journal.file"),
             ),
             _ if self.is_damage() => {
-                Fault::new("journal-damaged", format!("{file} is no journal of earwitness, or it is damaged"))
+                Fault::new("journal-damaged", format!("{file} is not a journal of earwitness, or it is damaged"))
             }
             _ => Fault::new("journal-failed", format!("the journal {file} fails: {self}")),
         }

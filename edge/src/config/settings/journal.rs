@@ -28,7 +28,10 @@ pub(super) fn journal(
 ) -> Result<(JournalSettings, Option<String>)> {
     let (section, key) = match &config.mqtt.spool {
         Some(_) if config.journal != JournalSection::default() => {
-            return Err(file.error("mqtt.spool", "[journal] is given, too; it is the new name of [mqtt.spool]"));
+            return Err(file.error(
+                "mqtt.spool",
+                "[journal] is given as well; it is the new name of [mqtt.spool], so keep only [journal]",
+            ));
         }
         Some(spool) => (spool, "mqtt.spool"),
         None => (&config.journal, "journal"),
