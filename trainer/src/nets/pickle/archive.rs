@@ -125,7 +125,7 @@ fn open_legacy(mut file: File, n_bytes: u64) -> Parsed<(Container, Pickle)> {
     let known: HashMap<&str, Storage<'_>> = storages(&pickle)?.into_iter().map(|s| (s.key, s)).collect();
     let mut places = HashMap::new();
     let mut at = at as u64;
-    for &key in keys.sequence(keys.root).ok_or("list of storages is no list")? {
+    for &key in keys.sequence(keys.root).ok_or("list of storages is not a list")? {
         let storage = keys.text(key).and_then(|key| known.get(key)).ok_or("list of storages names an unknown one")?;
         let mut count = [0; 8];
         file.seek(SeekFrom::Start(at)).map_err(|e| e.to_string())?;

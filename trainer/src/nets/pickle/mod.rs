@@ -42,7 +42,7 @@ const MAX_GROWTH: u64 = 8;
 pub fn read_state_dict(path: &Path) -> Result<HashMap<String, Tensor>> {
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
     let n_bytes = file.metadata().map_err(Error::io(path))?.len();
-    let broken = |e: String| Error::content(path, format!("no PyTorch state dict: {e}"));
+    let broken = |e: String| Error::content(path, format!("not a PyTorch state dict: {e}"));
     let (mut archive, pickle) = Archive::open(file, n_bytes).map_err(broken)?;
     let layouts = layouts(&pickle, n_bytes).map_err(broken)?;
     let mut tensors = HashMap::new();

@@ -106,7 +106,7 @@ impl Figures {
                 class.threshold_on
             );
         }
-        let n_folds = "each sound heard by a head that was trained without its recording";
+        let n_folds = "each sound classified by a head that was trained without its recording";
         let _ =
             writeln!(text, "{n_folds}; false alarms of {} clips of other sounds and your other classes", self.n_others);
         if let Some((n_same, n)) = self.unchanged {

@@ -77,7 +77,7 @@ impl OwnOptions {
         let (old, n) = (&start.model.manifest, recordings.files.len());
         DataNotes {
             training: format!(
-                "{n} recordings of the user's ({}), on the network of {} ({})",
+                "{n} of the user's recordings ({}), on the network of {} ({})",
                 recordings.labels.join(", "),
                 start.model.id(),
                 old.data.training

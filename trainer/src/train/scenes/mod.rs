@@ -59,7 +59,7 @@ impl<'a> SceneLearner<'a> {
         evaluate: Box<Evaluate<'a>>,
     ) -> Result<Self> {
         let (recipe, stage) = (header.recipe.clone(), header.recipe.stages[index].clone());
-        let none = || Error::Usage(format!("stage {:?} hears no scenes", stage.name));
+        let none = || Error::Usage(format!("stage {:?} has no [stage.scenes] table", stage.name));
         let device = student.device();
         let (mean, std) = batcher.statistics()?;
         Ok(Self {
