@@ -26,7 +26,7 @@ pub(super) struct Container {
     pub(super) source: Box<dyn MediaSource>,
     /// The ending of the name that it should have, where it is known better.
     pub(super) ending: Option<&'static str>,
-    /// What is to be said of a file that is shorter than its header promises.
+    /// The message for a file that is shorter than its header promises.
     pub(super) note: Option<String>,
     /// What it is, where it may be something that cannot be decoded.
     pub(super) foreign: Option<Signature>,
@@ -102,7 +102,7 @@ impl Samples {
     }
 }
 
-/// What is said of a file with less sound than its header promises.
+/// The message for a file with less sound than its header promises.
 pub(super) fn shortfall(promised_s: f64, there_s: f64) -> String {
     format!("the header promises {promised_s:.3} s of sound, but the file holds {there_s:.3} s")
 }

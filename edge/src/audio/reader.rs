@@ -26,7 +26,7 @@ pub struct AudioReader {
     decoder: Box<dyn AudioDecoder>,
     sample_rate: u32,
     n_channels: usize,
-    /// The one that is taken, whatever `channels` says.
+    /// The channel that is taken regardless of `channels`.
     channel: Option<usize>,
     /// Which of several are heard, and how all of them compare.
     channels: Channels,
@@ -88,7 +88,7 @@ impl AudioReader {
         })
     }
 
-    /// The same of one channel alone, counted from 0.
+    /// The same for a single channel, counted from 0.
     pub(super) fn of_channel(self, channel: usize) -> Self {
         AudioReader { channel: Some(channel), ..self }
     }
@@ -144,8 +144,8 @@ impl AudioReader {
         Ok(true)
     }
 
-    /// Decodes `packet` into `block`. One of another number of channels or another rate, as where
-    /// recordings were appended to each other, wants a decoder of its own.
+    /// Decodes `packet` into `block`. A track with another number of channels or another rate, as
+    /// after recordings were appended to each other, needs a decoder of its own.
     fn decode(&mut self, packet: &Packet, block: &mut Vec<f32>) -> Result<()> {
         for is_last in [false, true] {
             match self.decoder.decode(packet) {
@@ -188,7 +188,7 @@ impl AudioReader {
         }
     }
 
-    /// What is to be said of a file that has been read to its end and is shorter than its header
+    /// The message for a file that has been read to its end and is shorter than its header
     /// promises.
     fn shorter(&self) -> Option<String> {
         if let Some(note) = self.packets.note() {
@@ -243,7 +243,7 @@ impl AudioReader {
         Ok(())
     }
 
-    /// Appends what is still in the converter, and goes on at the file's own rate.
+    /// Appends what is still in the converter, and continues at the file's own rate.
     fn convert_rest(&mut self, block: &mut Vec<f32>) {
         if let Some((_, mut converter)) = self.converter.take() {
             converter.finish(|samples| block.extend_from_slice(samples));

@@ -47,7 +47,7 @@ impl NodeEncoding {
 }
 
 impl From<Address> for NodeSpec {
-    /// The node at `address`, of which the best that it has is wanted.
+    /// The node at `address`, with the best encoding that it offers.
     fn from(address: Address) -> Self {
         NodeSpec { address, encoding: None, gate_db: 0 }
     }

@@ -135,7 +135,7 @@ impl Opened for OpenProgram {
     }
 
     fn close(self) {
-        // The program first: what it still had to say is of no use.
+        // The program first: what it still writes is not needed.
         drop(self.child);
         self.flow.close();
     }

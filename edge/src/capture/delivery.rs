@@ -154,7 +154,8 @@ impl Delivery {
     }
 }
 
-/// Samples that are missing where `n_samples` come after a pause, of which the `longest` is none.
+/// Samples that are missing when `n_samples` arrive after a pause. Pauses up to `longest` lose
+/// nothing.
 fn n_missing(pause: Duration, longest: Duration, rate: u32, n_samples: u64) -> u64 {
     if pause <= longest {
         return 0;

@@ -44,7 +44,7 @@ pub struct DeviceInfo {
     pub id: String,
     /// What the device calls itself.
     pub name: String,
-    /// For a USB device, what it says of itself and where it is plugged in,
+    /// For a USB device, its identity and the socket that it is plugged into,
     /// `usb:046d:0825:A1B2@1-1.3`; `--device` takes this, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usb: Option<String>,

@@ -28,9 +28,9 @@ const PATIENCE_FOR_HEADER: Duration = Duration::from_secs(15);
 
 /// What waiting for the first bytes of a stream has brought.
 pub(super) enum First {
-    /// Raw samples, of which these bytes are the first, or a WAV file that has begun.
+    /// Raw samples that begin with these bytes, or a WAV file that has begun.
     Sound(Layout, Vec<u8>),
-    /// Encoded sound, of which these bytes are the first.
+    /// Encoded sound that begins with these bytes.
     Encoded(Vec<u8>),
     /// Sound that is not decoded here.
     Foreign(String),
@@ -103,7 +103,7 @@ pub(super) enum Motion {
 }
 
 impl Flow {
-    /// Goes on with the samples in `bytes`, of which `start` are the first.
+    /// Continues with the samples in `bytes`, which begin with `start`.
     ///
     /// # Errors
     ///
@@ -118,8 +118,8 @@ impl Flow {
         Ok((session, Flow::begin(shared, move || samples.run(start))?))
     }
 
-    /// Decodes the sound in `bytes`, of which `start` are the first. Waits for its header while
-    /// `watch` goes on.
+    /// Decodes the sound in `bytes`, which begins with `start`. Waits for its header while `watch`
+    /// continues.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl Flow {
         let feed = Feed { bytes, start: Cursor::new(start), shared: shared.clone() };
         let (sender, opened) = mpsc::sync_channel(1);
         let name = stream.name.clone();
-        // Where nobody waits for the header any more, the stream is closing.
+        // If no one waits for the header any more, the stream is closing.
         let flow = Flow::begin(shared, move || match Encoded::open(&stream, feed) {
             Ok((encoded, session)) => sender.send(Ok(session)).map_or(Ok(()), |()| encoded.run()),
             Err(error) => sender.send(Err(error)).or(Ok(())),

@@ -143,9 +143,9 @@ pub struct HearingSnapshot {
     pub capture_hints: Vec<String>,
     /// How many times the source was opened again.
     pub n_reopened: u64,
-    /// How many devices did not close and were left behind, with their threads.
+    /// How many devices did not close and were abandoned, with their threads.
     pub n_abandoned: u64,
-    /// What a microcontroller says of itself.
+    /// What a microcontroller reports about itself.
     #[cfg(feature = "serial")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeSnapshot>,
@@ -202,8 +202,8 @@ impl Hearing {
         self.set(Condition::Ended, Some(fault));
     }
 
-    /// Takes note of what the samples say, unless there are none to come: what is left in the ring
-    /// says nothing of a source that is lost.
+    /// Takes note of what the samples show, unless no more will arrive: what is left in the ring
+    /// shows nothing about a source that is lost.
     pub(crate) fn judge(&self, condition: Condition, fault: impl Into<Option<Fault>>) {
         if !matches!(self.condition(), Condition::Opening | Condition::Lost | Condition::Ended) {
             self.set(condition, fault.into());
@@ -284,7 +284,7 @@ impl Hearing {
         }
     }
 
-    /// Where a microcontroller's word on itself belongs.
+    /// Where the report of a microcontroller is kept.
     #[cfg(feature = "serial")]
     pub(super) fn node(&self) -> Arc<Report> {
         self.node.clone()
@@ -295,7 +295,7 @@ impl Hearing {
         self.n_opened.fetch_add(1, Relaxed);
     }
 
-    /// A device did not close and was left behind; returns how many there are.
+    /// A device did not close and was abandoned; returns how many there are.
     #[cfg(feature = "mic")]
     pub(crate) fn abandoned(&self) -> u64 {
         self.n_abandoned.fetch_add(1, Relaxed) + 1

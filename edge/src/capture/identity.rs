@@ -1,6 +1,6 @@
 //! Which sound card is which: the kernel numbers cards in the order in which it finds them, and
-//! calls two of the same kind `USB` and `USB_1` in that order. What a USB device says of itself,
-//! and the socket that it is plugged into, stay.
+//! calls two of the same kind `USB` and `USB_1` in that order. The identity of a USB device and the
+//! socket that it is plugged into stay the same.
 //!
 //! `/sys/class/sound` enters; identities, and the ALSA id that a card has today, leave.
 

@@ -1,5 +1,5 @@
-//! What every kind of source says of itself, so that nothing else has to know which kinds there
-//! are.
+//! What every kind of source knows about itself, so that nothing else has to know which kinds
+//! exist.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) trait Kind: fmt::Display {
     /// What it is, for a person, without secrets.
     fn describe(&self, options: &Options) -> String;
 
-    /// Whether this machine has what it needs, as far as that can be told without opening it.
+    /// Whether this machine has what it needs, as far as can be found out without opening it.
     ///
     /// # Errors
     ///

@@ -292,8 +292,8 @@ impl Opened for Device {
         }
     }
 
-    /// Closes the device, or leaves it behind if it hangs: libpulse, for one, locks itself up when
-    /// its server dies, and that must not keep the next one from being opened.
+    /// Closes the device, or abandons it if it hangs: libpulse, for one, locks itself up when its
+    /// server dies, and that must not keep the next one from being opened.
     fn close(self) {
         let Device { stream, closer, name, hearing, .. } = self;
         closer.close();

@@ -1,5 +1,5 @@
-//! What can be said of a source besides what it is: which of its channels, how loud, in which
-//! layout. Each option knows its name and for which sources it is.
+//! The options of a source: which of its channels, how loud, in which layout. Each option knows its
+//! name and for which sources it is.
 
 use super::raw::Layout;
 use crate::mono::Channels;

@@ -1,8 +1,9 @@
 //! Pipes as sources: standard input, and FIFOs in the file system. Bytes enter, mono samples leave.
 //!
 //! A pipe may be a recording, which is read as fast as it is taken and ends when its writer does;
-//! or live, which is what comes at the pace of time, or is said to be. The end of a live pipe is a
-//! failure: standard input has ended then, and a FIFO is opened again for the next writer.
+//! or live, which means that its samples arrive at the pace of time, or that the options say so.
+//! The end of a live pipe is a failure: standard input has ended then, and a FIFO is opened again
+//! for the next writer.
 
 use std::fmt;
 use std::io::IsTerminal;

@@ -33,7 +33,7 @@ pub struct NodeSnapshot {
 pub(crate) struct Report(Mutex<Option<NodeSnapshot>>);
 
 impl Report {
-    /// Takes note of a node's word on itself and of the line's state.
+    /// Takes note of a node's report and of the line's state.
     pub(super) fn set(&self, name: &str, stats: &Stats, counts: &Counts, n_lost: u64, n_unknown: u32) {
         let snapshot = NodeSnapshot {
             name: name.to_string(),

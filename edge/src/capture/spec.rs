@@ -55,8 +55,8 @@ impl SourceSpec {
         }
     }
 
-    /// Whether its sound comes as it happens, so that its time is the world's; `None` for a pipe of
-    /// which only its pace can tell.
+    /// Whether its sound comes as it happens, so that its time is the world's; `None` for a pipe,
+    /// where only its pace can show it.
     pub fn is_live(&self, options: &Options) -> Option<bool> {
         self.kind().is_live(options)
     }
@@ -78,7 +78,7 @@ impl SourceSpec {
         text
     }
 
-    /// Whether this machine has what the source needs, as far as that can be told without opening
+    /// Whether this machine has what the source needs, as far as can be found out without opening
     /// it.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl FromStr for SourceSpec {
     }
 }
 
-/// What somebody probably meant who has written `text`.
+/// What was probably meant by `text`.
 fn meant(text: &str) -> Option<String> {
     if let Some((scheme, _)) = text.split_once("://").filter(|(scheme, _)| OF_FFMPEG.contains(scheme)) {
         return Some(format!("for {scheme} write exec:ffmpeg -loglevel error -i ADDRESS -map 0:a:0 -f wav -"));

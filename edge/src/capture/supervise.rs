@@ -121,7 +121,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Keeps `live` open until `stop` is set, nobody takes its sessions any more, or it has ended.
+/// Keeps `live` open until `stop` is set, its sessions are no longer taken, or it has ended.
 ///
 /// # Errors
 ///

@@ -24,7 +24,7 @@ use crate::status::CLIPPED;
 /// Windows in a row that make a condition; each is a second long.
 const N_WINDOWS: u32 = 2;
 
-/// Windows in a row after which something is said of a recording.
+/// Windows in a row after which a hint is given for a recording.
 const N_WINDOWS_OF_RECORDING: u32 = 10;
 
 const MAX_MEAN: f64 = 0.1;
@@ -65,7 +65,7 @@ impl Vitals {
         Self::with(Patience::DAEMON)
     }
 
-    /// For somebody who makes sounds and waits for what is said of them.
+    /// For a person who makes sounds and waits for the verdict.
     pub(crate) fn of_trial() -> Self {
         Self::with(Patience::TRIAL)
     }
@@ -81,8 +81,8 @@ impl Vitals {
         }
     }
 
-    /// Takes the next samples, which must be numbers, and tells `hearing` what they say, and what
-    /// `balance` says of their channels.
+    /// Takes the next samples, which must be numbers, and reports to `hearing` what they and the
+    /// `balance` of their channels show.
     pub(crate) fn push(&mut self, samples: &[f32], heard: Heard, balance: Option<&Balance>, hearing: &Hearing) {
         let window_len = u64::from(heard.sample_rate).max(1);
         self.window.n_garbage += heard.n_non_finite;

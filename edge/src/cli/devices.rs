@@ -79,7 +79,7 @@ fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
         let mut audition = Audition::start(&settings.sources[0], &edge_frontend::FrontendConfig::epic_sounds())?;
         audition.hear(LISTENING_S, |_| Ok(()))?;
         let heard = (audition.sound(), audition.fault(), audition.hints());
-        // What it says at its end is said by its fault.
+        // Its fault has already named what went wrong.
         let _ = audition.finish();
         heard
     };

@@ -74,7 +74,7 @@ fn finish(result: Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// A line on standard error, if that can be written: where it cannot, there is nobody to tell.
+/// A line on standard error, if that can be written: if it cannot, no one can be told.
 fn say(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -141,7 +141,7 @@ impl ClipFolder {
         remove(FACTS).and_then(|()| remove(SOUND))
     }
 
-    /// Writes down what a listener says of the clip of the event `id`, or that it is taken back.
+    /// Stores a listener's mark of the clip of the event `id`, or removes it.
     ///
     /// # Errors
     ///

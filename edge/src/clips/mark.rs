@@ -1,12 +1,12 @@
-//! What a listener says of a clip, and the labels that can be said.
+//! A listener's mark of a clip, and the labels that it can name.
 
 use serde::{Deserialize, Serialize};
 
-/// What a listener says of a clip.
+/// A listener's mark of a clip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
-    /// It is what the event says.
+    /// The label of the event is right.
     Right,
     /// It is the sound of this label; [`NOTHING`] for none that has a label.
     Wrong(String),

@@ -62,8 +62,7 @@ pub struct Overrides {
     pub precision: Option<PrecisionChoice>,
     /// `--hop-ms`
     pub hop_ms: Option<f64>,
-    /// `--mqtt`, as typed: what is wrong with it is said without repeating it, as it may hold a
-    /// password.
+    /// `--mqtt`, as typed: an error does not repeat it, because it may hold a password.
     pub mqtt: Option<String>,
     /// `--allow`
     pub allow: Option<Vec<String>>,
@@ -102,7 +101,7 @@ pub struct Settings {
     pub top: Option<TopSettings>,
     /// What to log, a filter of the tracing library.
     pub log: String,
-    /// What is to be said of how the configuration is written.
+    /// Notices about how the configuration is written.
     pub notices: Vec<String>,
     hop_ms: Option<f64>,
     /// Whether the source is the command line's.
@@ -174,8 +173,8 @@ impl Settings {
         })
     }
 
-    /// Goes on by `newer`, as far as a running daemon can; returns what of it has changed and wants
-    /// a restart, of which the old values stay.
+    /// Takes over from `newer` what a running daemon can; returns what has changed and needs a
+    /// restart, where the old values stay.
     pub fn take_over(&mut self, newer: Settings) -> Vec<&'static str> {
         let fixed = [
             ("name", self.name != newer.name),

@@ -113,7 +113,7 @@ impl Ear {
         changed.then_some(hears)
     }
 
-    /// Whether its source has come to its end, whatever is left to do.
+    /// Whether its source has come to its end, even if work is left.
     pub(super) fn has_ended(&self) -> bool {
         self.shared.hearing.condition() == Condition::Ended
     }

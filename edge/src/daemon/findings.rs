@@ -12,7 +12,7 @@ const HIGH_LOAD: f64 = 0.7;
 /// Boards slow down from about here on, degrees.
 const HOT_CELSIUS: f64 = 80.0;
 
-/// A clock that is further off is worth a word, parts in a million.
+/// A clock that is further off is reported, parts in a million.
 const MAX_DRIFT_PPM: f64 = 300.0;
 
 /// How bad it is.

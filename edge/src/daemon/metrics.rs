@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::health::Report;
 
-/// A client has so long to ask and to take the answer.
+/// A client has this long to ask and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A longer request is not one for this page.

@@ -98,8 +98,8 @@ fn advances(ear: &mut Ear) -> bool {
 }
 
 fn tell(states: &[NotifyState]) {
-    // Where nobody listens this does nothing, and where systemd does not, it cannot be told that
-    // either.
+    // If no one listens, this does nothing; if systemd does not take it, systemd cannot be notified
+    // of that either.
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "cannot notify systemd");
     }

@@ -8,7 +8,7 @@
 //! 2. The same function of a frame's own logits is the frame's posterior. A frame *dominates* for a
 //!    class when its posterior exceeds the class's `threshold_off`. Scores decide *whether* there
 //!    is an event, dominating frames *when* it was.
-//! 3. Each class runs through a state machine of its own (`machine`), whatever the others do.
+//! 3. Each class runs through a state machine of its own (`machine`), independent of the others.
 //!    Nothing begins while the level is below the gate, or the window's energy below `min_energy`.
 //!
 //! # Times
@@ -80,7 +80,7 @@ pub struct Transition {
     pub peak_score: f32,
 }
 
-/// What the network says of a place in the stream.
+/// What the network outputs for a place in the stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Output<'a> {
     /// Where the receptive field begins in the stream, seconds.

@@ -21,7 +21,7 @@ use crate::error::one_line;
 
 /// Something that went wrong and may pass.
 ///
-/// Two faults are equal when they are of the same kind, whatever their texts say.
+/// Two faults are equal when they are of the same kind, even if their texts differ.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fault {
     /// What it is, in a few words with hyphens: `certificate-expired`. Each module names the kinds

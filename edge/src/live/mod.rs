@@ -15,9 +15,9 @@
 //!
 //! # Real-time
 //!
-//! While nobody looks, a pulse costs the worker one atomic load: nothing is computed or allocated.
-//! While somebody does, each pulse is one allocation, whatever the number of viewers. The worker
-//! waits for nobody: a viewer that does not take its pulses loses the newest ones ([`Pulse::seq`]
+//! While no one is watching, a pulse costs the worker one atomic load: nothing is computed or
+//! allocated. While someone is, each pulse is one allocation, for any number of viewers. The worker
+//! never waits: a viewer that does not take its pulses loses the newest ones ([`Pulse::seq`]
 //! tells), and a pulse that comes at the very moment at which a viewer is attached or leaves may be
 //! lost for all.
 //!

@@ -68,8 +68,8 @@ impl LevelMeter {
         meter
     }
 
-    /// Takes the next samples of the stream and hands them on in pieces, none of which reaches
-    /// beyond the end of a pulse.
+    /// Takes the next samples of the stream and hands them on in pieces that never reach beyond the
+    /// end of a pulse.
     ///
     /// With a piece that ends a pulse comes the level in dBFS of the output that this pulse may
     /// give; with any other piece, that of the output before.

@@ -88,7 +88,7 @@ impl Recogniser {
         self.observer = Some(observer);
     }
 
-    /// Pulses, scores and outputs go to `feed` from now on, or to nobody. Returns where they went
+    /// Pulses, scores and outputs go to `feed` from now on, or nowhere. Returns where they went
     /// before.
     pub(super) fn show(&mut self, feed: Option<Feed>) -> Option<Feed> {
         std::mem::replace(&mut self.feed, feed)
@@ -195,7 +195,7 @@ impl Recogniser {
     ///
     /// # Errors
     ///
-    /// When it cannot begin anew.
+    /// When it cannot begin again.
     pub(super) fn reset_engine(&mut self) -> Result<()> {
         self.engine.reset()
     }

@@ -67,7 +67,7 @@ impl Attached {
     }
 }
 
-/// Hands on what comes, until nobody takes it.
+/// Hands on what arrives until it is no longer taken.
 fn read(mut lines: Lines, path: &Path, sender: &SyncSender<News>) {
     loop {
         let reason = loop {
@@ -105,7 +105,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// What is wrong is said without the path.
+    /// The reason is given without the path.
     fn connect(path: &Path) -> Result<Self, String> {
         let stream = UnixStream::connect(path).map_err(|error| unreachable_because(&error))?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;

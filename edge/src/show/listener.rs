@@ -1,5 +1,5 @@
-//! The file of the socket for terminals: made so that nobody connects who may not, found to be of
-//! an earlier daemon or of a running one, and removed at the end.
+//! The file of the socket for terminals: made so that only permitted users can connect, found to be
+//! of an earlier daemon or of a running one, and removed at the end.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;

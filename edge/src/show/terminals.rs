@@ -1,5 +1,5 @@
 //! The terminals that are attached: messages leave as lines, on a thread per terminal, which waits
-//! for its own terminal alone.
+//! for its own terminal only.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};

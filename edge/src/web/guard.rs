@@ -26,7 +26,7 @@ const WRONG_PASSWORD: Duration = Duration::from_secs(1);
 /// Domains of home networks, in which this machine's name is its own.
 const HOME_DOMAINS: [&str; 3] = ["local", "lan", "home.arpa"];
 
-/// What is asked of a request.
+/// What a request must have.
 pub(super) struct Guard {
     password: Option<[u8; 32]>,
     /// Names by which the page may be asked for, in lower case.

@@ -113,7 +113,7 @@ impl Wanted {
     }
 }
 
-/// An event as the page shows it, and what was said of its clip, where it has one.
+/// An event as the page shows it, with the mark of its clip, if it has one.
 fn row(event: &Event, clip: Option<&Option<Mark>>) -> Value {
     json!({
         "id": event.id.to_string(),

@@ -61,7 +61,7 @@ async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Sha
     }
 }
 
-/// What takes a while, on a thread of its own, so that the messages go on.
+/// Slow work, on a thread of its own, so that the messages continue.
 async fn aside(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     let failed = || error(StatusCode::INTERNAL_SERVER_ERROR, "the request failed: see the log of the daemon");
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed())

@@ -41,7 +41,7 @@ const MAX_THREADS: usize = 2;
 /// A port that another program has is tried again after this long.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What somebody hears for whom there is no connection left.
+/// The answer to a client for which there is no connection left.
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 5\r\n\
     Connection: close\r\nContent-Length: 57\r\n\r\nToo many connections at once: please try again in a while\n";

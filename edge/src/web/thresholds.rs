@@ -18,7 +18,7 @@ use crate::decide::Rules;
 use crate::live::History;
 use crate::show::{Source, rounded};
 
-/// Points of the curve of scores: four to five seconds each, of which the highest counts.
+/// Points of the curve of scores: four to five seconds each, represented by their highest score.
 const N_POINTS: usize = 800;
 
 /// Two browsers must not write at once.
@@ -122,8 +122,8 @@ pub(super) fn write(request: &[u8], site: &Site) -> Answer {
     }
 }
 
-/// Puts a file with other thresholds in the place of the configuration: a whole one, whatever
-/// happens meanwhile, and only if it is a valid one.
+/// Puts a file with other thresholds in the place of the configuration: a complete one, no matter
+/// what happens meanwhile, and only if it is valid.
 fn save(wanted: &Thresholds, writable: &Writable, site: &Site) -> Result<(), String> {
     let said = |error: std::io::Error| error.to_string();
     // What a link leads to, and not the link, is written.
@@ -152,7 +152,7 @@ fn write_like(path: &Path, fresh: &Path, text: &str) -> std::io::Result<()> {
     {
         return Err(error);
     }
-    // There may be a password in it: nobody else can read it at any time.
+    // There may be a password in it: no one else can read it at any time.
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(fresh)?;
     file.write_all(text.as_bytes())?;
     // Only root can give a file away; another user's are its own.

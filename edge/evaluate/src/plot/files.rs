@@ -20,8 +20,8 @@ pub struct Drawn {
 
 /// Draws `evaluation` into the folder `dir`, which is made if need be: `detection-error.svg` and
 /// `precision-recall.svg` where there are sounds, `confusion.svg`, and `timeline-NN-NAME-MMM.svg`
-/// for minute `MMM` of recording `NN`. `audio` are the recordings, of which `spectrogram` is asked
-/// for one after the other.
+/// for minute `MMM` of recording `NN`. `audio` are the recordings; `spectrogram` is called for one
+/// after the other.
 ///
 /// # Errors
 ///

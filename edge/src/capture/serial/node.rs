@@ -49,7 +49,7 @@ pub(super) struct Node {
     n_bytes: u64,
 }
 
-/// What a node has said of itself, and what was asked of it.
+/// How a node has introduced itself, and what was requested from it.
 pub(super) struct Introduction {
     name: String,
     pub(super) rate_hz: u32,
@@ -96,7 +96,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// What is wrong with the line, or why the node is of no use.
+    /// What is wrong with the line, or why the node cannot be used.
     pub(super) fn greet(&mut self) -> Result<Option<Introduction>, Failure> {
         let device = self.spec.to_string();
         let failure = |kind, reason: String| Failure::new(kind, Error::device(&device, reason));
@@ -147,7 +147,7 @@ impl Node {
         }
     }
 
-    /// Passes on what the node sends until `closing` is set, and counts in `n_heard` what it says.
+    /// Passes on what the node sends until `closing` is set, and counts its messages in `n_heard`.
     ///
     /// # Errors
     ///
@@ -220,7 +220,7 @@ impl Node {
         }
     }
 
-    /// Writes what is to be said, and reads what has come.
+    /// Writes what is to be sent, and reads what has arrived.
     fn exchange(&mut self, on_heard: impl FnMut(Heard<'_>)) -> io::Result<()> {
         let now_ms = self.begin.elapsed().as_millis() as u64;
         self.host.poll_with(now_ms, |bytes| self.port.write(bytes))?;

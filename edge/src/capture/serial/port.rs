@@ -21,7 +21,7 @@ pub(super) enum Port {
 }
 
 impl Port {
-    /// Opens the line, for this program alone.
+    /// Opens the line for this program only.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! What is asked of a node: a source's options and the model's front end enter, a wish leaves, and
-//! where a node cannot grant it, why. On the capture thread.
+//! What is requested from a node: a source's options and the model's front end enter, a wish
+//! leaves, and where a node cannot grant it, why. On the capture thread.
 
 use edge_frontend::{FrontendConfig, Power};
 use firmware_bridge::host::Wish;
@@ -7,7 +7,7 @@ use firmware_bridge::msg::{Encoding, Encodings, Hello};
 
 use crate::capture::{NodeEncoding, NodeSpec};
 
-/// What is asked of the node of `spec`.
+/// What is requested from the node of `spec`.
 pub(super) fn wish(spec: &NodeSpec, frontend: &FrontendConfig) -> Wish {
     let encodings = match spec.encoding {
         Some(wanted) => Encodings::of(&[encoding(wanted)]),

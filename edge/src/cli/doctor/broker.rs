@@ -1,5 +1,5 @@
-//! The broker: whether it is reached, lets this device in and lets it use its topics, and until
-//! when certificates hold.
+//! The broker: whether it is reached, accepts this device and lets it use its topics, and until
+//! when certificates are valid.
 
 #[cfg(not(feature = "mqtt"))]
 use edge::config::Settings;

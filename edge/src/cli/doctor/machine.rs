@@ -51,7 +51,7 @@ pub(super) fn clock() -> Vec<Finding> {
     [finding].into_iter().chain(zone).collect()
 }
 
-/// By the word of systemd, whoever synchronises.
+/// As systemd reports it, no matter which service synchronises.
 fn is_synchronised() -> Option<bool> {
     let said = properties(&["timedatectl", "show"])?;
     said.get("NTPSynchronized").map(|value| value == "yes")

@@ -106,7 +106,7 @@ pub(super) fn source(
         return vec![problem(&error.to_string())];
     }
     let (sound, fault, hints) = (audition.sound(), audition.fault(), audition.hints());
-    // What it says at its end is said by its fault.
+    // Its fault has already named what went wrong.
     let _ = audition.finish();
     if sound.seconds == 0.0 {
         return vec![problem(fault.as_deref().unwrap_or("no sound arrives from it"))];

@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd as _;
 
 use crate::cli::stdout_error;
 
-/// Asks, if there is somebody to ask.
+/// Asks questions, if a person can answer them.
 pub(super) struct Asker {
     asks: bool,
 }

@@ -148,7 +148,7 @@ fn absolute(file: &Path) -> String {
     std::path::absolute(&file).unwrap_or(file).display().to_string()
 }
 
-/// Whether the broker can be used; why not is said.
+/// Whether the broker can be used; if not, it says why.
 #[cfg(feature = "mqtt")]
 fn try_out(asker: &mut Asker, settings: &edge::publish::MqttSettings, name: &str) -> Result<bool> {
     asker.say(format_args!("Trying {} ..", settings.url))?;

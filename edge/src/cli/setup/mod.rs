@@ -1,7 +1,7 @@
 //! `earwitness setup`: asks for the source while showing its level, tries the broker and a webhook,
-//! writes the configuration and offers the service. What is not there is said, and left for later.
+//! writes the configuration and offers the service. What is missing is reported and left for later.
 //!
-//! Everything is said on standard output; nothing is changed before the configuration is written.
+//! All text goes to standard output; nothing is changed before the configuration is written.
 
 mod ask;
 mod broker;

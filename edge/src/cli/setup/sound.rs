@@ -1,5 +1,5 @@
-//! Which source: devices are offered, the chosen one is listened to, and what could be better with
-//! it is said.
+//! Which source: devices are offered, the chosen one is listened to, and what could be better is
+//! reported.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -161,7 +161,7 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
         asker.say(format_args!(""))?;
     }
     let (sound, fault, hints) = (audition.sound(), audition.fault(), audition.hints());
-    // What it says at its end is said by its fault.
+    // Its fault has already named what went wrong.
     let _ = audition.finish();
     report(asker, &sound, fault, hints)?;
     Ok((sound.seconds > 0.0).then_some(sound))

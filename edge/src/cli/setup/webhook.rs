@@ -57,7 +57,7 @@ fn settings(url: &str) -> Result<edge::publish::webhook::WebhookSettings> {
     settings.webhooks.into_iter().next().ok_or_else(|| Error::usage("--webhook", "the address is missing"))
 }
 
-/// Whether the server answers as it should; why not is said.
+/// Whether the server answers as it should; if not, it says why.
 #[cfg(feature = "webhook")]
 fn try_out(asker: &mut Asker, settings: &edge::publish::webhook::WebhookSettings) -> Result<bool> {
     let url = &settings.url;

@@ -37,7 +37,7 @@ pub(super) fn socket(typed: Option<&Path>, config: Option<&Path>) -> Result<Path
             format!("{} has no socket in [top], so no terminal can attach to its daemon: set one", config.display());
         return named.ok_or_else(|| Error::usage("--attach", reason));
     }
-    // One that cannot be read, or has none, says nothing of the daemon that runs.
+    // A configuration that cannot be read, or has no socket, says nothing about the running daemon.
     Ok(top_socket(Path::new(SERVICE_CONFIG)).ok().flatten().unwrap_or_else(|| DEFAULT_SOCKET.into()))
 }
 

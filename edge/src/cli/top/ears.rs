@@ -17,7 +17,7 @@ use edge::pipeline::{Chain, Shared, Worker};
 use super::origin::{Info, Origin, figures};
 use super::view::{Label, Thresholds, View};
 
-/// All sources, of which one is looked at.
+/// All sources, one of which is shown.
 pub(super) struct Ears {
     ears: Vec<Ear>,
     /// Which one.

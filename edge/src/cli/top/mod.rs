@@ -72,7 +72,7 @@ pub(super) fn top(args: &TopArgs) -> Result<()> {
     heard
 }
 
-/// Draws and takes keys, until somebody wants to leave.
+/// Draws and takes keys until the user quits.
 fn watch(terminal: &mut DefaultTerminal, view: &mut View, origin: &mut dyn Origin, colours: &Colours) -> Result<()> {
     let failed = || Error::io("the terminal");
     loop {

@@ -158,7 +158,7 @@ impl View {
         order
     }
 
-    /// Chooses the label so many places below the one that is chosen; at first the first.
+    /// Chooses the label this many places below the one that is chosen; at first the first.
     pub(super) fn choose(&mut self, step: isize) {
         let order = self.order();
         let at = self.chosen.and_then(|chosen| order.iter().position(|class_id| *class_id == chosen));

@@ -49,7 +49,7 @@ fn select(
     }
 }
 
-/// Refuses what makes no sense whatever the model.
+/// Refuses what makes no sense for any model.
 pub(super) fn refuse_contradictions(section: &QuietHoursSection, file: &Source) -> Result<()> {
     let (labels, except) = (section.labels.is_some(), section.except.is_some());
     if labels && except {

@@ -7,7 +7,7 @@ use crate::config::values::listen_address;
 use crate::config::{Source, WebSection};
 use crate::error::{Error, Result};
 
-/// Where the page is unless something else is said.
+/// Where the page is unless configured otherwise.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
 
 /// A shorter password is guessed too soon.

@@ -1,5 +1,5 @@
 //! The connection's thread: packets of the broker enter, what the outbox has leaves; after a
-//! connection that ends it makes the next one, for ever.
+//! connection that ends it makes the next one, without end.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

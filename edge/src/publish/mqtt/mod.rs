@@ -1,5 +1,5 @@
 //! Events to an MQTT broker. One thread keeps the connection; a broker that is away is tried again
-//! for ever.
+//! without end.
 //!
 //! | topic | payload | QoS | retained |
 //! |---|---|---|---|
@@ -14,8 +14,8 @@
 //! daemon that died left behind stays `ON`.
 //!
 //! Events wait in the [journal](crate::journal) until the broker has acknowledged them: they are
-//! delivered at least once, in order, with the same id and payload, whatever happens to the broker,
-//! the connection or the daemon meanwhile.
+//! delivered at least once, in order, with the same id and payload, no matter what happens to the
+//! broker, the connection or the daemon meanwhile.
 
 mod attempts;
 mod connection;

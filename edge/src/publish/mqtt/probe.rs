@@ -1,5 +1,5 @@
-//! Whether a broker can be used: settings enter, what it says to them leaves. For whoever sets a
-//! device up or looks for what is wrong with it; a daemon may be connected meanwhile.
+//! Whether a broker can be used: settings enter, the broker's answer leaves. For setting up a
+//! device or finding out what is wrong with it; a daemon may be connected meanwhile.
 //!
 //! The connection has a client id of its own, no last will, and leaves nothing behind. Whether the
 //! topics may be used is found out as the daemon does it: by what comes back.

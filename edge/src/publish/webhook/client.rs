@@ -26,7 +26,7 @@ const LAST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub(super) enum Verdict {
     /// The server has the event.
     Taken,
-    /// The server does not want this event, whatever else it wants.
+    /// The server refuses this event.
     Refused(Fault),
     /// Not now.
     Failed {

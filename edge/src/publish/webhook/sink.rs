@@ -1,5 +1,4 @@
-//! The sink: records of the journal enter, requests leave. The thread waits for the server, nobody
-//! else.
+//! The sink: records of the journal enter, requests leave. Only this thread waits for the server.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +39,8 @@ pub struct WebhookSink {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How a server is doing: written by its thread, read by whoever reports the daemon's health.
+/// How a server is doing: written by its thread, read by the thread that reports the daemon's
+/// health.
 #[derive(Debug)]
 pub struct WebhookLink {
     url: WebhookUrl,
