@@ -26,7 +26,7 @@ pub struct Gate<const N: usize, const PRE: usize> {
     /// Sum of squares of a block from which on it is loud.
     threshold: u64,
     hold_blocks: u32,
-    /// So many blocks, those that wait first, are sent whatever they are.
+    /// This many blocks, those that wait first, are sent in any case.
     n_due: u32,
 }
 

@@ -109,11 +109,11 @@ struct Link {
     sender: Sender<TX, 8>,
     sequence: Sequence,
     session: u32,
-    /// What was asked of the node; `None` before its hello.
+    /// What was requested from the node; `None` before its hello.
     start: Option<Start>,
     /// What the node's log-mel frames are.
     features: Option<Features>,
-    /// Nothing has come of the start yet: until then the node sends no sound, be there any or not.
+    /// The start has had no effect yet, and the node sends no sound, even if there is any.
     is_idle: bool,
     /// Where the stream stands; `None` until the first frame of a run of the node.
     place: Option<Place>,
@@ -161,7 +161,7 @@ impl<const N: usize> Host<N> {
         reader.push(bytes, |frame| link.take(wish, now_ms, &frame, &mut on_heard));
     }
 
-    /// Hands what is to be said to `write`, which takes as many of the bytes as it can without
+    /// Hands what is to be sent to `write`, which takes as many of the bytes as it can without
     /// waiting and returns their number, 0 if the port is busy. To be called some times per second.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ pub struct Tables<'t> {
 }
 
 impl Tables<'_> {
-    /// What a hello says of them.
+    /// What a hello states about them.
     pub const fn features(&self) -> Features {
         Features {
             hash: self.hash,

@@ -196,7 +196,7 @@ pub struct Node<'a, const TX: usize, const DEPTH: usize = 4> {
     strange: u32,
 }
 
-/// Seconds since the first poll, whatever the clock wraps.
+/// Seconds since the first poll, even when the clock wraps.
 #[derive(Debug, Default)]
 struct Clock {
     last_ms: Option<u32>,

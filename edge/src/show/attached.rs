@@ -143,7 +143,7 @@ fn unreachable_because(error: &io::Error) -> String {
             "no daemon listens there: start one with socket in [top] of its configuration, or name its socket".into()
         }
         ErrorKind::ConnectionRefused => {
-            "no daemon listens there any more: it has ended and left its socket behind".into()
+            "no daemon listens there any more: it has ended without removing its socket, so start it again".into()
         }
         ErrorKind::PermissionDenied => {
             "this user may not attach: run this as the user of the daemon (for the service: sudo -u earwitness), or let \

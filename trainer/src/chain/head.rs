@@ -49,7 +49,7 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
     Ok(result)
 }
 
-/// Trains the head alone.
+/// Trains only the head.
 ///
 /// # Errors
 ///

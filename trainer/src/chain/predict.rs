@@ -30,7 +30,7 @@ pub struct Predicted {
     pub posteriors: Vec<f32>,
 }
 
-/// What each network of `ensemble` says of `n_views` views of each segment.
+/// What each network of `ensemble` outputs for `n_views` views of each segment.
 ///
 /// # Errors
 ///

@@ -112,7 +112,7 @@ pub(crate) fn name_below(path: &Path, root: &Path) -> String {
     below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// A recording of a few samples, whatever its name says; its folder is made.
+/// A recording of a few samples, for any name; its folder is made.
 #[cfg(test)]
 pub(crate) fn write_wav(path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -73,8 +73,8 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
 }
 
 /// Sets the thresholds of the classes in `decision` from the peaks in the run folders `runs`, or
-/// right under them. `labels` are the model's; of `background` there are no events. A class of
-/// which nothing was held out keeps the thresholds that it has.
+/// right under them. `labels` are the model's; of `background` there are no events. A class without
+/// held-out clips keeps the thresholds that it has.
 ///
 /// # Errors
 ///

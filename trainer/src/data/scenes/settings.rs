@@ -84,7 +84,7 @@ pub enum Unknown {
     /// The generated kinds that no training uses ([`sounds::Sound::is_reserved`]), and the pool's
     /// recordings.
     Unseen,
-    /// The pool's recordings alone.
+    /// Only the pool's recordings.
     Recorded,
 }
 

@@ -16,8 +16,8 @@ pub struct Figures {
     pub classes: Vec<ClassFigures>,
     /// Held-out clips that hold none of them.
     pub n_others: usize,
-    /// Windows of these of which the most likely class is the same as before, and all; none if no
-    /// old class is left.
+    /// Windows of these whose most likely class is the same as before, and all; none if no old
+    /// class is left.
     pub unchanged: Option<(usize, usize)>,
     /// Seconds from the first recording to the finished model.
     pub seconds: f64,

@@ -1,9 +1,9 @@
 //! All sounds of a training of a head.
 //!
 //! Enters: the user's recordings, and the generator of household sounds. Leaves: the user's sounds
-//! as they are cut out, and what they are to be told from: the user's negatives, and generated
-//! sounds, those of the model's other classes as well as those of none. Decoding and rendering run
-//! on the pool's threads.
+//! as they are cut out, and what they must be distinguished from: the user's negatives, and
+//! generated sounds, those of the model's other classes as well as those of none. Decoding and
+//! rendering run on the pool's threads.
 
 use super::beds::Beds;
 use super::recordings::Recordings;

@@ -72,7 +72,7 @@ impl OwnOptions {
         if name.is_empty() { "own".to_owned() } else { name }
     }
 
-    /// What the manifest says of data and terms.
+    /// What the manifest states about data and terms.
     fn data_notes(&self, start: &Start, recordings: &Recordings) -> DataNotes {
         let (old, n) = (&start.model.manifest, recordings.files.len());
         DataNotes {

@@ -2,7 +2,8 @@
 //!
 //! [`corpus`] composes scenes and keeps them; [`batcher`] makes batches of crops of them, with the
 //! [`truth`] of each output; [`SceneLearner`] is the student in training: each of its outputs
-//! learns what sounds in its slot of 80 ms, with a sigmoid a label, and what the tagger says of it.
+//! learns what sounds in its slot of 80 ms, with one sigmoid per label, and what the tagger outputs
+//! for it.
 
 pub mod batcher;
 pub mod corpus;

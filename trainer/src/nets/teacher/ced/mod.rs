@@ -128,7 +128,7 @@ impl Ced {
     }
 
     /// Tokens `(B, 4, n_frames / 16, EMBEDDING_WIDTH)` of log-mel frames `(B, n_frames, N_MELS)` in
-    /// dB, of whichever front end.
+    /// dB, of any front end.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ pub struct Networks {
     networks: Vec<(SlowFast, f64, bool)>,
 }
 
-/// What checkpoints do not say, or what is to be said otherwise.
+/// What checkpoints do not hold, or what replaces their values.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
     /// Weights, one per checkpoint; else those that the recipe gives the stages.
