@@ -1,8 +1,8 @@
 //! A source is tried: its samples enter, its level and what could be better with it leave. For
 //! setting up a microphone or finding out what is wrong with it; runs on the caller's thread.
 //!
-//! What makes sound no sound is judged as the daemon does it, with less patience: a person who
-//! tries a microphone makes sounds.
+//! What counts as no sound is judged as in the daemon, with less patience: a person who tries a
+//! microphone makes sounds.
 
 mod hum;
 

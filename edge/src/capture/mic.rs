@@ -1,9 +1,9 @@
 //! A capture device: device blocks enter, mono samples leave.
 //!
 //! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread
-//! opens the device and then looks after it (`supervise`), because neither a device that reports an
-//! error, nor one that falls silent without a word, nor one that delivers at another rate than it
-//! says may look like a quiet room.
+//! opens the device and then looks after it (`supervise`), because a device that reports an error,
+//! falls silent without an error, or delivers at another rate than it claims must not look like a
+//! quiet room.
 //!
 //! # Real-time
 //!

@@ -1,4 +1,4 @@
-//! What a node and its line have to say of themselves: counts enter on the node's thread, a part of
+//! What a node and its line report about themselves: counts enter on the node's thread, a part of
 //! the health message leaves.
 
 use std::sync::{Mutex, PoisonError};

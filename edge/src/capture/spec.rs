@@ -1,7 +1,7 @@
 //! What to listen to, as written on the command line or in the configuration.
 //!
-//! Every kind of source describes itself ([`Kind`]), in the file that opens it or beside what is
-//! written of it. A new one is a file, a variant of [`SourceSpec`] and a line in each of its two
+//! Every kind of source describes itself ([`Kind`]), in the file that opens it or beside the text
+//! that names it. A new one is a file, a variant of [`SourceSpec`] and a line in each of its two
 //! functions.
 
 use std::fmt;

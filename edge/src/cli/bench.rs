@@ -1,6 +1,6 @@
 //! `earwitness bench`: measures the worker's path on this machine: samples at the model's rate
-//! through log-mel front end, network and decisions, a pulse at a time, in one thread. Of a network
-//! that takes whole patches, a pulse is a hop.
+//! through log-mel front end, network and decisions, a pulse at a time, in one thread. For a
+//! network that takes whole patches, a pulse is a hop.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

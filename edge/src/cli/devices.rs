@@ -1,4 +1,4 @@
-//! `earwitness devices`: lists what can be listened to, or says what one of them brings.
+//! `earwitness devices`: lists what can be listened to, or measures the sound of one device.
 
 use edge::Result;
 

@@ -1,8 +1,8 @@
-//! What is in the folder of clips, for who asks: the daemon's page and `earwitness clips`, at any
-//! time and without each other's knowledge. Runs on the caller's thread.
+//! What is in the folder of clips, for the daemon's page and `earwitness clips`, which use it at
+//! any time and independently of each other. Runs on the caller's thread.
 //!
-//! A clip is known by the id of its event. An id is an id and never part of a path: nothing outside
-//! the folder can be named with one.
+//! A clip is known by the id of its event. An id is a UUID and never part of a path, so it cannot name
+//! anything outside the folder.
 
 use std::fs;
 use std::io;

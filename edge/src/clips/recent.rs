@@ -1,9 +1,9 @@
-//! The last seconds of one source, and which of them clips are wanted of. The worker brings
+//! The last seconds of one source, and the clips that are to be cut from them. The worker brings
 //! samples, the main thread events, and the thread `clips` takes what is complete.
 //!
 //! # Real-time
 //!
-//! Not for the audio callback: there is a lock. Nobody holds it for longer than it takes to copy a
+//! Not for the audio callback: there is a lock. It is never held for longer than it takes to copy a
 //! second of sound, and never while anything is written.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

@@ -1,5 +1,5 @@
 //! The periodic report of the daemon's own state: figures of a source, its hearing, the connection
-//! and the board enter, a JSON object a source leaves.
+//! and the board enter, one JSON object per source leaves.
 
 use std::time::{Duration, Instant};
 

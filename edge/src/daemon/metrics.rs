@@ -1,12 +1,12 @@
-//! Figures for Prometheus, for who asks: the health of every source enters, text leaves over HTTP,
-//! if the configuration has it so.
+//! Figures for Prometheus: the health of every source enters, text leaves over HTTP, if the
+//! configuration turns that on.
 //!
 //! The text is the exposition format, version 0.0.4
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). The names are those of the
 //! health message: `load` is the gauge `earwitness_load`, `n_gaps` the counter
 //! `earwitness_gaps_total`.
 //!
-//! A thread of its own answers one request after another, and knows one page. A library for that
+//! A thread of its own answers one request after another, and serves one page. A library for that
 //! would be larger than the rest of the daemon's network.
 
 use std::collections::BTreeMap;

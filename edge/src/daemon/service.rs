@@ -1,9 +1,9 @@
 //! Messages to systemd (sd_notify(3)), and its watchdog. Runs on the main thread.
 //!
-//! The watchdog is fed while every source does what it should: frames and pulses advance; or the
-//! source is known to be away and its capture thread is trying to open it; or it has come to its
-//! end. A worker that hangs, or a capture thread that hangs in a driver, lets the watchdog starve,
-//! and systemd restarts the daemon.
+//! The watchdog is notified while every source does what it should: frames and pulses advance; or
+//! the source is known to be away and its capture thread is trying to open it; or it has come to
+//! its end. A worker that hangs, or a capture thread that hangs in a driver, keeps the watchdog
+//! from being notified, and systemd restarts the daemon.
 
 use std::time::{Duration, Instant};
 

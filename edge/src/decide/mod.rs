@@ -3,8 +3,8 @@
 //!
 //! 1. The logits of a class's window, the last `window_ms`, are averaged and become its **score**,
 //!    the posterior of the window as a whole: mean and linear head commute, so this is what the
-//!    network would say of the window. Of a network that takes whole patches, it is the posteriors
-//!    that are averaged ([`Average`]).
+//!    network would put out for the window. For a network that takes whole patches, the posteriors
+//!    are averaged ([`Average`]).
 //! 2. The same function of a frame's own logits is the frame's posterior. A frame *dominates* for a
 //!    class when its posterior exceeds the class's `threshold_off`. Scores decide *whether* there
 //!    is an event, dominating frames *when* it was.

@@ -1,9 +1,9 @@
 //! Faults with an identity: what went wrong is a kind, and its text is made for people.
 //!
 //! Texts hold numbers, addresses and times that differ from one occurrence to the next; a kind does
-//! not. Whatever has to know whether a fault is the one of before goes by the kind: what is logged
-//! once ([`FaultLog`]), the wait before the next attempt ([`Backoff`]), the health message, Home
-//! Assistant's diagnostic and the status topic.
+//! not. Everything that has to know whether a fault is the same as before uses the kind: what is
+//! logged once ([`FaultLog`]), the wait before the next attempt ([`Backoff`]), the health message,
+//! Home Assistant's diagnostic and the status topic.
 //!
 //! Capture, the journal and the sinks all use this module; it uses none of them.
 

@@ -1,5 +1,5 @@
 //! A recording through the daemon's pipeline: samples enter, everything that the network and the
-//! decide stage said leaves.
+//! decide stage put out leaves.
 
 use std::path::Path;
 use std::sync::mpsc;

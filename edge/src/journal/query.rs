@@ -1,4 +1,4 @@
-//! What the journal's file holds, for who asks.
+//! Queries of the journal's file.
 
 use std::io;
 use std::path::Path;

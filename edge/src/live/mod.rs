@@ -1,10 +1,10 @@
-//! What a source hears just now, for who looks: pulses of log-mel frames and scores enter on the
+//! What a source hears just now, for viewers: pulses of log-mel frames and scores enter on the
 //! worker thread, a compact copy of each leaves to every viewer on a thread of the viewer's own.
 //!
 //! A [`Tap`] is part of what a worker shares with other threads. The worker writes to it through a
-//! [`Feed`]; who wants to look calls [`Tap::attach`] and takes [`Pulse`]s from the [`Viewer`].
-//! There may be several viewers, and they may come and go at any time. This module knows nothing of
-//! pages and terminals.
+//! [`Feed`]; a viewer calls [`Tap::attach`] and takes [`Pulse`]s from the [`Viewer`]. There may be
+//! several viewers, and they may come and go at any time. This module knows nothing of pages and
+//! terminals.
 //!
 //! ```text
 //! let viewer = shared.tap.attach();

@@ -1,5 +1,5 @@
-//! How loud the sound is that an output of the network speaks of: samples at the model's rate enter
-//! and leave again, with a level. Runs on the worker thread.
+//! How loud the sound is that an output of the network stands for: samples at the model's rate
+//! enter and leave again, with a level. Runs on the worker thread.
 //!
 //! The samples of a pulse are the `pulse_frames * hop_length` newest ones when its last frame is
 //! complete; their level is the root mean square in dB of 1.0, as the [status](crate::status) has

@@ -4,8 +4,8 @@
 //! A device's crystal is off by up to a hundred parts in a million, which are nine seconds per day.
 //! Samples come when they have been captured, or later, never earlier: so the least delay of the
 //! last minute tells where stream time stands, and its change is the drift. What comes late by more
-//! than half a second for two seconds on end was lost somewhere: that is a gap, and stream time is
-//! told to pass it.
+//! than half a second for two seconds on end was lost somewhere: that is a gap, and stream time
+//! passes over it.
 //!
 //! Time here is the machine's uptime, which continues while the machine sleeps and is never set.
 

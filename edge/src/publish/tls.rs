@@ -1,4 +1,4 @@
-//! Whom the connection trusts: certificates of files enter, a TLS configuration leaves.
+//! Which servers the connection trusts: certificates of files enter, a TLS configuration leaves.
 //!
 //! The certificates of `ca_file` are trusted in two ways: as authorities that sign others, and
 //! **pinned**: a server that presents one of them is accepted, no matter what else the certificate

@@ -1,5 +1,5 @@
-//! A terminal that is attached to a daemon: lines of JSON enter from its socket, messages leave.
-//! A thread reads; should the daemon end, it attaches to the next one.
+//! A terminal that is attached to a daemon: lines of JSON enter from its socket, messages leave. A
+//! thread reads; if the daemon ends, it attaches to the next one.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
 use std::os::unix::net::UnixStream;

@@ -1,4 +1,4 @@
-//! What is sent to who looks, as it is written and read: the one form for server-sent events of the
+//! Messages to viewers, as they are written and read: the one form for server-sent events of the
 //! page and for the lines of terminals.
 
 use base64::Engine as _;

@@ -1,5 +1,5 @@
-//! What is shown of the running daemon outside of it: what the sources hear, events and health
-//! enter; JSON leaves, the same for [the page](crate::web) and for terminals.
+//! What the running daemon shows outside itself: what the sources hear, events and health enter;
+//! JSON leaves, the same for [the page](crate::web) and for terminals.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | `terminals` | the terminals that are attached, and the sink that brings them events |
 //! | `attached` | the other end: a terminal that is attached to a daemon |
 //!
-//! To terminals, messages go as lines of JSON through a local socket, if the configuration has it
-//! so. Nothing is computed while no one is watching, and a viewer never holds up the daemon: a
+//! To terminals, messages go as lines of JSON through a local socket, if the configuration turns
+//! that on. Nothing is computed while no one is watching, and a viewer never holds up the daemon: a
 //! viewer that does not keep up misses messages.
 
 #[cfg(feature = "top")]

@@ -1,7 +1,7 @@
 //! Who may ask for what. A request enters, and leaves or is refused.
 //!
-//! - Under which **name**: an address, this machine's names, or one of the configuration. A site of
-//!   somebody else whose name suddenly leads here (DNS rebinding) is not among them.
+//! - Under which **name**: an address, this machine's names, or one of the configuration. The name
+//!   of another site that suddenly leads here (DNS rebinding) is not among them.
 //! - From which **page**: browsers say where a request comes from (`Sec-Fetch-Site`, `Origin`).
 //!   Only this page itself may ask for anything but the page, and only it may change something.
 //! - With which **password**, where there is one: HTTP's own "Basic" authentication (RFC 7617),

@@ -1,4 +1,4 @@
-//! Events that are over, and those that go on: what a day holds, as JSON and as CSV.
+//! Events that are over, and ongoing ones: what a day holds, as JSON and as CSV.
 //!
 //! They come from the journal where it keeps events (`journal.keep_days`), read through a
 //! connection of its own, so that the daemon's is never held up. Otherwise they are those of this

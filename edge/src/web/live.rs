@@ -1,5 +1,5 @@
 //! Pulses of all sources as server-sent events (WHATWG HTML, 9.2): taken from the taps, written as
-//! text once, and sent to every browser that looks.
+//! text once, and sent to every browser that shows them.
 //!
 //! A browser that does not keep up misses messages; none waits for another. Pulses carry numbers,
 //! so the page sees what it has missed.

@@ -3,7 +3,7 @@
 //!
 //! The capture thread opens the port and waits for the node's hello (`supervise` opens it again
 //! whenever that or anything later fails); from then on a thread of its own reads, writes and fills
-//! the ring. What the node says is missing becomes a gap, so stream time stays true; what is
+//! the ring. What the node reports as missing becomes a gap, so stream time stays true; what is
 //! missing between two openings is measured by the worker, as with any source.
 
 mod lamps;

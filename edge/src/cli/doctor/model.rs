@@ -1,4 +1,4 @@
-//! The model: whether it is whole, says what it should, and is fast enough on this machine.
+//! The model: whether it is complete, computes what it should, and is fast enough on this machine.
 
 use std::path::Path;
 use std::sync::Arc;

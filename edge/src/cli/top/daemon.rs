@@ -1,5 +1,5 @@
-//! A running daemon that is looked at through its socket. What its configuration says stays as it
-//! is: thresholds are only tried here.
+//! A running daemon that is shown through its socket. Its configuration stays as it is: thresholds
+//! are only tried here.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! The picture: a view enters, a screen full of characters leaves. Made for 80 x 24; wider and
-//! higher terminals show more time, bands and labels.
+//! Drawing: a view enters, a screen of characters leaves. Made for 80 x 24; wider and higher
+//! terminals show more time, bands and labels.
 
 use edge::live::Level;
 use jiff::tz::TimeZone;

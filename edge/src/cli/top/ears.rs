@@ -1,4 +1,4 @@
-//! Sources of its own that are looked at: each has a pipeline of its own, as in the daemon.
+//! Sources that `top` opens itself: each has a pipeline of its own, as in the daemon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -9,8 +9,8 @@
 //! | `<prefix>/<device>/health` | the daemon's own state, JSON | 0 | no |
 //! | `<discovery prefix>/..` | what Home Assistant is to know, see `discovery` | 1 | yes |
 //!
-//! A label that is not reported has no state: one that the broker keeps from before is taken away,
-//! and so is what an earlier configuration has left. All states begin with `OFF`, so nothing that a
+//! A label that is not reported has no state: one that the broker keeps from before is removed, and
+//! so is what an earlier configuration has left. All states begin with `OFF`, so nothing that a
 //! daemon that died left behind stays `ON`.
 //!
 //! Events wait in the [journal](crate::journal) until the broker has acknowledged them: they are

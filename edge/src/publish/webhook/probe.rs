@@ -1,5 +1,5 @@
-//! Whether a webhook can be used: settings enter, what its server says to them leaves. Nothing is
-//! posted: the server is asked what it takes (OPTIONS), by the daemon's own client.
+//! Whether a webhook can be used: settings enter, the server's answer leaves. Nothing is posted:
+//! the server is asked what it takes (OPTIONS), by the daemon's own client.
 
 use std::path::PathBuf;
 use std::sync::Arc;

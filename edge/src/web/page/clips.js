@@ -1,19 +1,19 @@
-// The sound of an event, and what its listener says of it.
+// The sound of an event, and the listener's mark of it.
 
 import { ask, byId, h, spoken, timeOfDay } from "./dom.js";
 
-/** Plays the clip of `event`; `changed` is called when something was said of it, or it is gone. */
+/** Plays the clip of `event`; `changed` is called when its mark has changed, or it is gone. */
 export function play(event, about, changed) {
   byId("player").hidden = false;
   byId("player-title").textContent = `${spoken(event.label)}, ${timeOfDay(event.onset_ms)}`;
   const sound = byId("sound");
   sound.src = `/api/clips/${event.id}.flac`;
-  // A browser that plays nothing by itself has its button.
+  // A browser that does not start by itself shows its play button.
   sound.play().catch(() => {});
   marking(event, about, changed);
 }
 
-/** Ends the playing. */
+/** Stops playing. */
 export function stop() {
   byId("player").hidden = true;
   byId("sound").pause();

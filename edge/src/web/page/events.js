@@ -34,7 +34,7 @@ export function leave() {
   clearTimeout(timer);
 }
 
-/** 2026-01-31, here. */
+/** 2026-01-31, in the browser's time zone. */
 function dayOf(date) {
   return `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")}`;
 }
@@ -66,7 +66,7 @@ async function load() {
   } catch (error) {
     trouble(error.message);
   }
-  // Only what may still grow is looked at again.
+  // Only what may still grow is fetched again.
   if (shown && span[1] >= Date.now() - 5e3) timer = setTimeout(load, 4000);
 }
 
@@ -167,7 +167,7 @@ function table() {
     about.clips ? h("td", {}, event.clip ? button(event) : null) : null)));
 }
 
-/** Plays the event's clip; says what was said of it. */
+/** Plays the event's clip; shows its mark. */
 function button(event) {
   const said = event.mark === "right" ? " ✓" : event.mark ? " ✕" : "";
   const words = { "": "", " ✓": ", marked as right", " ✕": `, marked as ${spoken(event.mark?.wrong ?? "")}` }[said];

@@ -1,5 +1,5 @@
-// What is heard just now: a strip a source, and the latest events. The stream of messages is open
-// only while this is looked at.
+// What is heard just now: one strip per source, and the latest events. The stream of messages is
+// open only while this view is shown.
 
 import { ask, byId, h, learn, length, mark, spoken, timeOfDay, trouble } from "./dom.js";
 import { Strip } from "./strip.js";
@@ -43,7 +43,7 @@ function open() {
   stream.addEventListener("pulses", (message) => {
     const now = performance.now();
     for (const pulse of JSON.parse(message.data)) {
-      // The source has begun only now.
+      // The source has started only now.
       if (!strips[pulse.source].scale) return void learn().then(build);
       strips[pulse.source].take(pulse, now);
     }
@@ -58,7 +58,7 @@ function open() {
   stream.addEventListener("end", () => trouble("The device has stopped listening."));
   stream.addEventListener("error", () => {
     trouble("The connection is lost. Trying again.");
-    // A browser gives up where it is refused, and only waits where nothing answers.
+    // A browser gives up if it is refused, and only waits if nothing answers.
     if (stream?.readyState === EventSource.CLOSED) {
       close();
       setTimeout(open, 3000);

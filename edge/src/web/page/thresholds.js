@@ -68,7 +68,7 @@ function set(label, { on, off }) {
   preview(120);
 }
 
-/** All that shows thresholds, by what is wished. */
+/** Everything that shows thresholds, with the values that are set on the page. */
 function refresh() {
   for (const row of byId("sliders").children) {
     const label = about.labels.find((label) => label.label === row.dataset.label);
@@ -89,7 +89,7 @@ function refresh() {
   writing(label);
 }
 
-/** A button where the page may write, and the lines to write oneself where it may not. */
+/** A button if the page may write; otherwise the lines to copy. */
 function writing(label, words = "") {
   const { on, off } = wish(label);
   const lines = `[decide.classes.${/^[A-Za-z0-9_-]+$/.test(label.label) ? label.label : JSON.stringify(label.label)}]\nthreshold_on = ${on}\nthreshold_off = ${off}`;
