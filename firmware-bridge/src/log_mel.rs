@@ -1,4 +1,4 @@
-//! Log-mel frames on the node: samples enter, one frame of bands a hop leaves, so that features
+//! Log-mel frames on the node: samples enter, one frame of bands per hop leaves, so that features
 //! travel instead of sound. On the thread of the microphone.
 //!
 //! The frames are those of the daemon's front end, to a thousandth, before it normalises them; its

@@ -1,8 +1,8 @@
 //! What is in the folder of clips, for the daemon's page and `earwitness clips`, which use it at
 //! any time and independently of each other. Runs on the caller's thread.
 //!
-//! A clip is known by the id of its event. An id is a UUID and never part of a path, so it cannot name
-//! anything outside the folder.
+//! A clip is known by the id of its event. An id is a UUID and never part of a path, so it cannot
+//! name anything outside the folder.
 
 use std::fs;
 use std::io;

@@ -26,8 +26,8 @@
 //! # Real-time
 //!
 //! Nothing is allocated after construction. The mean is recomputed from the window for every frame
-//! (a dozen additions a class), so a score depends on the window's frames alone and not on how long
-//! the stream has been running.
+//! (a dozen additions per class), so a score depends on the window's frames alone and not on how
+//! long the stream has been running.
 
 mod machine;
 mod rules;
@@ -151,7 +151,7 @@ impl Decider {
         }
     }
 
-    /// Scores of the newest window, one a class, in [0, 1]. All zero before the first frame.
+    /// Scores of the newest window, one per class, in [0, 1]. All zero before the first frame.
     pub fn scores(&self) -> &[f32] {
         &self.scores
     }

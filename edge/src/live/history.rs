@@ -85,7 +85,7 @@ impl History {
     }
 
     /// Runs the decide stage over what is kept, under `rules`. `on_scores` gets stream time and
-    /// scores, one a class, of each output.
+    /// scores, one per class, of each output.
     ///
     /// # Panics
     ///

@@ -68,7 +68,7 @@ pub struct Pulse {
     pub columns: Box<[u8]>,
     /// How loud it was.
     pub level: Level,
-    /// Scores of the newest window in [0, 1], one a class in the order of the model's labels, as
+    /// Scores of the newest window in [0, 1], one per class in the order of the model's labels, as
     /// the decide stage compares them with its thresholds. All 0 until the network has an output.
     pub scores: Box<[f32]>,
 }

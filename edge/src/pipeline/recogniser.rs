@@ -14,7 +14,7 @@ use crate::live::Feed;
 /// Is told what the network says before the decide stage is.
 pub type Observer = Box<dyn FnMut(&Output) + Send>;
 
-/// Transitions of each class for which there is room: one a pulse is the most, and a block seldom
+/// Transitions of each class for which there is room: one per pulse is the most, and a block seldom
 /// holds more pulses. With more the list grows.
 const MAX_FOUND: usize = 8;
 

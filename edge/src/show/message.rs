@@ -189,7 +189,7 @@ impl Pulse {
         }
     }
 
-    /// Those that have come to `viewers`, one a source, since the last time.
+    /// Those that have come to `viewers`, one per source, since the last time.
     pub(crate) fn new_ones(sources: &[Source], viewers: &[Viewer]) -> Vec<Pulse> {
         let mut pulses = Vec::new();
         for (index, (viewer, source)) in viewers.iter().zip(sources).enumerate() {

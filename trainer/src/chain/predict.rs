@@ -1,4 +1,4 @@
-//! What networks say of segments.
+//! What networks put out for segments.
 //!
 //! Enters: networks and a set of segments. Leaves: logits and posteriors of each view of each
 //! segment. Evaluation is always in single precision. Networks that share a backbone share its

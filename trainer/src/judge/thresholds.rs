@@ -2,8 +2,8 @@
 //!
 //! Enters: the held-out clips and background of each fold, run through that fold's model as the
 //! daemon runs it. Leaves: the score that each class reaches in each of them and holds for the
-//! least duration of an event ([`Peaks`], one file a run), and of all folds' peaks together a
-//! threshold a class: the lowest at which few recordings of other sounds raise a false alarm.
+//! least duration of an event ([`Peaks`], one file per run), and of all folds' peaks together one
+//! threshold per class: the lowest at which few recordings of other sounds raise a false alarm.
 
 use crate::common::json;
 use crate::data::Clip;

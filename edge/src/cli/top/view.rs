@@ -40,14 +40,14 @@ pub(super) struct Label {
 #[derive(Debug, Default)]
 pub(super) struct View {
     labels: Vec<Label>,
-    /// As they are now, one a label.
+    /// As they are now, one per label.
     thresholds: Vec<Option<Thresholds>>,
     chosen: Option<usize>,
     pub(super) filter: String,
     /// Whether keys belong to the filter.
     pub(super) is_typing: bool,
     pub(super) is_paused: bool,
-    /// Newest last; a byte a band, the loudest of the pulse's frames.
+    /// Newest last; one byte per band, the loudest of the pulse's frames.
     pub(super) columns: VecDeque<Box<[u8]>>,
     /// Centres of the bands, Hz, the lowest first.
     pub(super) centres_hz: Vec<f64>,
@@ -187,7 +187,7 @@ impl View {
         self.thresholds = self.labels.iter().map(|label| label.configured).collect();
     }
 
-    /// The thresholds as they are now, one a label.
+    /// The thresholds as they are now, one per label.
     pub(super) fn thresholds(&self) -> &[Option<Thresholds>] {
         &self.thresholds
     }

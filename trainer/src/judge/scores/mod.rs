@@ -1,4 +1,4 @@
-//! Scores: what models say of segments, and what is made of it.
+//! Scores: what models put out for segments, and what is made of it.
 //!
 //! Enters: scores files ([`Scores`]) and the classes that annotations give their rows ([`truth`]).
 //! Leaves: their weighted sum ([`fuse`](mod@fuse)), measures ([`measures`]), weights that suit

@@ -1,8 +1,8 @@
 //! The two containers of `torch.save`: a zip archive, and before PyTorch 1.6 a sequence of pickles
 //! followed by the elements.
 //!
-//! Enters: a file. Leaves: the pickled object, and storages by their key. No size is believed that
-//! the file does not bear out.
+//! Enters: a file. Leaves: the pickled object, and storages by their key. No size is believed
+//! unless the file confirms it.
 
 use super::machine::{Parsed, parse};
 use super::tensors::{Storage, storages};

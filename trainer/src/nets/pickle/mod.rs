@@ -3,7 +3,7 @@
 //!
 //! Enters: a `.pt` or `.pyth` file, in the zip format or that before PyTorch 1.6. Leaves: tensors
 //! by name. In the order of the data: `archive` is the file, `machine` makes a table of values of
-//! the pickle in it, `tensors` finds tensors in the table. Whatever else a training leaves in its
+//! the pickle in it, `tensors` finds tensors in the table. What else a training leaves in its
 //! checkpoint (optimiser, configuration, epoch) is stepped over.
 
 mod archive;

@@ -1,7 +1,7 @@
 //! How well it went.
 //!
-//! Enters: what the networks of all folds say of what they have not heard. Leaves: figures by
-//! class, as `own.json`, as a table and for the model card.
+//! Enters: what the networks of all folds put out for recordings that they were not trained on.
+//! Leaves: figures by class, as `own.json`, as a table and for the model card.
 
 use super::start::Classes;
 use crate::judge::thresholds::Peaks;

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use sounds::Sound;
 use std::path::PathBuf;
 
-/// Generated clips a sound: two a fold.
+/// Generated clips per sound: two per fold.
 const N_CLIPS: usize = 2 * folds::N_FOLDS as usize;
 const CLIP_S: f64 = 4.0;
 /// Other seeds than those of generated clips in a recipe.
