@@ -84,9 +84,10 @@ impl Trouble {
                 "journal-newer",
                 format!("the journal {file} was written by a newer version of earwitness: use that, or another file"),
             ),
-            (_, Some(ErrorCode::DiskFull), _) | (_, _, Some(io::ErrorKind::StorageFull)) => {
-                Fault::new("journal-disk-full", format!("the disk of the journal {file} is full"))
-            }
+            (_, Some(ErrorCode::DiskFull), _) | (_, _, Some(io::ErrorKind::StorageFull)) => Fault::new(
+                "journal-disk-full",
+                format!("the disk of the journal {file} is full: make room, or lower journal.max_mb"),
+            ),
             (_, Some(ErrorCode::SystemIoFailure), _) => {
                 Fault::new("journal-disk-failed", format!("the disk of the journal {file} fails: {self}"))
             }

@@ -80,7 +80,7 @@ fn changed<T: for<'de> Deserialize<'de>>(
     change: impl FnOnce(&ClipFolder, T) -> Result<Result<(), ClipError>, String>,
 ) -> Answer {
     let (Some(folder), Some(_)) = (&site.clips, &site.writable) else {
-        let reason = "the page may not change clips: it was started without web.write and --web-write";
+        let reason = "the page may not change clips: it was started without web.write or --web-write";
         return error(StatusCode::FORBIDDEN, reason);
     };
     let wanted = match serde_json::from_slice(request) {

@@ -96,7 +96,7 @@ fn compared(class_id: usize, rules: &Rules, wanted: &Rules, source: &Source, his
 /// Writes thresholds to the configuration file and has the daemon read it again.
 pub(super) fn write(request: &[u8], site: &Site) -> Answer {
     let Some(writable) = &site.writable else {
-        let reason = "the page may not change the configuration: it was started without web.write and --web-write";
+        let reason = "the page may not change the configuration: it was started without web.write or --web-write";
         return error(StatusCode::FORBIDDEN, reason);
     };
     let wanted: Thresholds = match serde_json::from_slice(request) {

@@ -47,9 +47,10 @@ fn closed(url: &BrokerUrl) -> Fault {
 fn refused(code: ConnectReturnCode) -> Fault {
     match code {
         // Mosquitto answers the second to a wrong password.
-        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
-            Fault::new("login-refused", "the broker refuses the user name or the password")
-        }
+        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => Fault::new(
+            "login-refused",
+            "the broker refuses the user name or the password: check user and password in [mqtt]",
+        ),
         ConnectReturnCode::BadClientId => {
             Fault::new("client-id-refused", "the broker refuses the client id: set another one with mqtt.client_id")
         }
