@@ -321,8 +321,7 @@ impl Shared {
             peer = self.peer,
             topic,
             "{} disconnects when it receives {how} of {n_bytes} bytes on {topic}: {what} left out for an hour; the \
-             broker may limit the \
-             size of messages, forbid the topic, or retain nothing",
+             broker may limit the size of messages, forbid the topic, or retain nothing",
             self.peer
         );
     }

@@ -56,8 +56,7 @@ fn refused(code: ConnectReturnCode) -> Fault {
         }
         ConnectReturnCode::RefusedProtocolVersion => Fault::new(
             "protocol-refused",
-            "the broker does not accept MQTT 3.1.1: allow that version in its \
-                        configuration",
+            "the broker does not accept MQTT 3.1.1: allow that version in its configuration",
         ),
         code => Fault::new("broker-unavailable", format!("the broker is not available ({code:?})")),
     }
