@@ -386,7 +386,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
 
     fn start(&mut self, start: Start, on_notice: &mut impl FnMut(Notice<'_>)) {
         if self.hello_seq != Some(start.hello_seq) {
-            info!("a start that answers another hello");
+            info!("a start was ignored because it answers another hello");
             return;
         }
         let Abilities { rates_hz, n_channels, encodings, .. } = self.abilities;
@@ -396,7 +396,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
             && start.channel < n_channels
             && encodings.has(start.encoding);
         if !possible {
-            warning!("cannot follow {}", start);
+            warning!("cannot stream as requested: {}", start);
             self.refused = self.refused.saturating_add(1);
             self.hello_ms = None;
             return;

@@ -82,7 +82,7 @@ impl Live for Microphone {
         self.choose_block();
         let n_abandoned = self.hearing.snapshot().n_abandoned;
         if n_abandoned >= MAX_ABANDONED {
-            let reason = format!("it did not close {n_abandoned} times; only a restart of the daemon helps");
+            let reason = format!("it failed to close {n_abandoned} times; only a restart of the daemon helps");
             self.hearing.ask_to_restart();
             let error = Error::device(self.wanted.as_deref().unwrap_or("default"), reason);
             return Err(Failure { is_final: true, ..Failure::new(fault::FAILED, error) });

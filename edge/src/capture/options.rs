@@ -65,7 +65,7 @@ impl SourceOption {
             SourceOption::Channels => "not for microcontrollers, which send one channel",
             SourceOption::Gain => "for any source",
             SourceOption::Live => {
-                "only for --source stdin and FIFOs; of other sources it is known whether they are live"
+                "only for --source stdin and FIFOs; for other sources it is known whether they are live"
             }
         }
     }
