@@ -1,6 +1,6 @@
 //! The one error type of the crate.
 //!
-//! Every variant belongs to an [`ErrorKind`], which says who can put it right:
+//! Every variant belongs to an [`ErrorKind`], which says who can correct it:
 //! [`ErrorKind::exit_code`] is what the binary returns to the shell. Messages are one line, lower
 //! case, without a final stop, and name the file and the field.
 //!

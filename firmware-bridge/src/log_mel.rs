@@ -226,7 +226,7 @@ mod tests {
             let floats: Vec<f32> = samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
             let expected = log_mel(&config, &floats).unwrap();
             let mut stream = LogMel::new(tables);
-            // What a stream before it left behind.
+            // What an earlier stream left.
             stream.push(&[i16::MAX; 77], |_, _| ());
             assert_eq!(stream.reset(), 77);
             let mut got = Vec::new();

@@ -1,6 +1,6 @@
 //! What a file is, by its first bytes: a file enters, what the decoder is to read of it leaves.
 //!
-//! Headers of WAV files are put right, tags before the sound are left out, and what cannot be
+//! Headers of WAV files are corrected, tags before the sound are left out, and what cannot be
 //! decoded is named with a remedy.
 
 use std::fs::File;
@@ -42,7 +42,7 @@ impl Container {
         if let Some(samples) = Samples::find(&mut file, len)? {
             let seconds = |n_bytes: u64| n_bytes as f64 / f64::from(samples.byte_rate().max(1));
             let note = samples.promised.map(|promised| shortfall(seconds(promised), seconds(samples.len)));
-            // A header of its own would be in the way of what is a whole file of another format.
+            // A WAV header before it would hide a complete file of another format.
             let is_mp3 = samples.encoding() == WAV_MP3;
             let header = if is_mp3 { Vec::new() } else { samples.header() };
             let spliced = Spliced::new(header, file, samples.start, samples.len);

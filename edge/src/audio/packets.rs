@@ -66,7 +66,7 @@ pub(super) enum Next {
     Packet(Packet, usize),
     /// Another stream: the decoder has to be made again from [`Packets::track`].
     Stream,
-    /// The end, be it the intended one or where the damage begins.
+    /// The end: the intended one, or where the damage begins.
     End,
 }
 

@@ -161,7 +161,7 @@ impl AudioReader {
                 Err(error) => {
                     self.first_error.get_or_insert_with(|| error.to_string());
                     self.packets.reject(packet);
-                    // Codecs that look back need a clean start behind the damage.
+                    // Codecs that look back need a clean start after the damage.
                     self.decoder.reset();
                     break;
                 }

@@ -103,8 +103,8 @@ impl Samples {
         Ok(None)
     }
 
-    /// A header that says what is true, for the decoder. Samples of more than 4 GiB are said to
-    /// have no known end.
+    /// A header with the true values, for the decoder. For samples of more than 4 GiB the header
+    /// states no end.
     pub(super) fn header(&self) -> Vec<u8> {
         let long = u64::from(u32::MAX);
         let format = self.usual_format();

@@ -33,7 +33,7 @@ pub(super) struct Stream {
     pub(super) channels: Channels,
     /// Whether it is live, as far as is known.
     pub(super) is_live: Arc<AtomicBool>,
-    /// Whether its pace is to tell that, and its rate.
+    /// Whether its pace is to show that, and its rate.
     pub(super) watches_pace: bool,
     /// A longer pause is a gap in its time.
     pub(super) pause: Duration,

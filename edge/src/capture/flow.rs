@@ -92,7 +92,7 @@ pub(super) struct Flow {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// What the reading thread has to say.
+/// What the reading thread reports.
 pub(super) enum Motion {
     /// Samples have come since the last look.
     Flows,
@@ -191,7 +191,7 @@ impl Flow {
     pub(super) fn close(mut self) {
         self.shared.closing.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It looks at the flag between two reads. What it says now is old news.
+            // It looks at the flag between two reads. What it reports now is no longer of interest.
             let _ = thread.join();
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! # Real-time
 //!
-//! Not for the audio callback: the reason is behind a lock.
+//! Not for the audio callback: the reason is protected by a lock.
 
 use std::collections::BTreeMap;
 #[cfg(feature = "serial")]
@@ -63,7 +63,7 @@ pub(crate) mod fault {
     pub(crate) const FAILED: &str = "failed";
     /// It is open and nothing comes.
     pub(crate) const STALLED: &str = "stalled";
-    /// It comes at another rate than it says.
+    /// It delivers at another rate than it claims.
     #[cfg(feature = "mic")]
     pub(crate) const RATE: &str = "wrong-rate";
     /// What feeds it has ended.
@@ -188,7 +188,7 @@ impl Hearing {
         self.set(Condition::Lost, Some(fault));
     }
 
-    /// Sound comes, as far as the one who opened the source can tell.
+    /// Sound arrives, as far as the thread that opened the source knows.
     pub(crate) fn listening(&self) {
         self.set(Condition::Listening, None);
     }

@@ -15,7 +15,7 @@ pub struct Options {
     pub channels: Channels,
     /// How much louder the sound is made, dB.
     pub gain_db: f32,
-    /// Whether a pipe's sound comes as it happens; if absent, its pace tells.
+    /// Whether a pipe's sound comes as it happens; if absent, its pace shows it.
     pub live: Option<bool>,
 }
 

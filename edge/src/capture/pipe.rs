@@ -84,7 +84,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Begins to listen to a pipe, which is live, or not, or its pace will tell.
+/// Begins to listen to a pipe that is live, or not, or whose pace will show it.
 pub(super) fn start(origin: Origin, is_live: Option<bool>, setup: &Setup<'_>) -> Result<Source> {
     let live = Arc::new(AtomicBool::new(is_live == Some(true)));
     let pipe = Pipe {
@@ -152,7 +152,7 @@ impl Live for Pipe {
                 }
                 First::NoSound(what) => return Err(self.failure(fault::FOREIGN, format!("delivers {what}"))),
                 First::End => return Err(self.failure(fault::ENDED, "has ended without any audio")),
-                // There is nothing to do but to wait on, and to say so.
+                // The only thing to do is to keep waiting, and to report it.
                 First::Late => {
                     patience = None;
                     let what = format!("nothing has arrived for {} s: is its writer running?", PATIENCE.as_secs());

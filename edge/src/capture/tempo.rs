@@ -1,10 +1,9 @@
 //! Whether a pipe's samples come at the pace of time: sample counts and times enter, a verdict
 //! leaves. Runs on the thread that reads the pipe.
 //!
-//! A recording comes as fast as it is taken, and what is written while it is recorded comes as
-//! time goes by. So two seconds in which the reading was never held up, and which brought two
-//! seconds of sound, mean that the source is live. Of a live source, ten such seconds tell its real
-//! rate.
+//! A recording comes as fast as it is taken, and what is written while it is recorded comes as time
+//! goes by. So two seconds in which the reading was never held up, and which brought two seconds of
+//! sound, mean that the source is live. For a live source, ten such seconds show its real rate.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ const TOLERANCE: f64 = 0.15;
 /// By how much the real rate of a live source may differ from its nominal rate.
 const RATE_TOLERANCE: f64 = 0.04;
 
-/// A longer pause says nothing of the pace.
+/// A longer pause shows nothing about the pace.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// Watches one stream.
@@ -29,7 +28,7 @@ pub(super) struct Tempo {
     is_live: bool,
 }
 
-/// What the pace of a stream tells.
+/// What the pace of a stream shows.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
     /// Nothing new.

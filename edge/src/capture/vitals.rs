@@ -41,7 +41,7 @@ const LAST_REOPEN: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Vitals {
     window: Window,
-    /// What the last windows say, and how many of them.
+    /// What the last windows show, and how many of them agree.
     verdict: Condition,
     n_alike: u32,
     /// Seconds that the source has been dead, and after how many it is opened again.
@@ -111,7 +111,8 @@ impl Vitals {
             return;
         }
         hearing.hint(Hint::NoSound, None);
-        // A single second tells nothing bad, but a good one tells that the bad is over.
+        // A single second is not enough to report a fault, but a good one shows that the fault is
+        // over.
         if self.n_alike >= N_WINDOWS || verdict == Condition::Listening {
             hearing.judge(verdict, fault);
         }
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn a_quiet_room_is_sound() {
         let (mut vitals, hearing) = listening();
-        // The least that 16 bits can say, once in a while.
+        // The smallest 16-bit value, once in a while.
         let quiet = |n: usize| if n.is_multiple_of(400) { -1.0 / 32_768.0 } else { 0.0 };
         assert_eq!(feed(&mut vitals, &hearing, 60.0, quiet), Condition::Listening);
         assert!(!hearing.is_asked_to_reopen());

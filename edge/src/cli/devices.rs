@@ -127,7 +127,7 @@ pub(super) fn devices(_: &DevicesArgs) -> Result<()> {
 }
 
 /// Standard error, kept from libraries that write to it themselves: each device is opened for a
-/// moment, and the one that leads to JACK says at length that no JACK server is running.
+/// moment, and the one that leads to JACK prints many lines because no JACK server is running.
 #[cfg(feature = "mic")]
 pub(super) mod quiet {
     use std::fs::OpenOptions;

@@ -52,7 +52,7 @@ pub struct Facts {
     pub missing_s: f64,
     /// Samples per second.
     pub sample_rate: u32,
-    /// What a listener said of it.
+    /// The listener's mark.
     pub mark: Option<Mark>,
 }
 

@@ -35,7 +35,7 @@ use crate::publish::webhook::WebhookSettings;
 /// Where the kernel keeps the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
 
-/// What the command line says instead of the configuration.
+/// What the command line sets instead of the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--source`
@@ -222,7 +222,7 @@ impl Settings {
         }
     }
 
-    /// The model as this configuration wants it: with its hop, if it names one.
+    /// The model as this configuration requires it: with its hop, if it names one.
     ///
     /// # Errors
     ///

@@ -67,7 +67,7 @@ impl Ear {
         let source = capture::start(&settings.spec, &settings.options, frontend, &shared.status, &shared.hearing)?;
         #[cfg(feature = "serial")]
         let lamps = source.lamps.clone();
-        // Until the source says at which rate it comes.
+        // Until the rate of the source is known.
         let mut chain =
             Chain::new(&model.manifest, rules.clone(), engine, frontend.sample_rate, Arc::clone(&shared.status))?;
         chain.show(Feed::new(&shared.tap, &model.manifest));

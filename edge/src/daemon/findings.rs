@@ -27,7 +27,7 @@ pub(super) enum Weight {
     Problem,
 }
 
-/// Something that the report says.
+/// One thing that the report shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Finding {
     weight: Weight,
@@ -37,7 +37,7 @@ pub(super) struct Finding {
     advice: String,
 }
 
-/// What `report` says, the worst first.
+/// What `report` shows, the worst first.
 pub(super) fn findings(report: &Report) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |weight, words: String, advice: &str| found.push(Finding { weight, words, advice: advice.into() });

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::ear::Ear;
 use super::sinks::Links;
 
-/// Where the kernel tells the temperature of the processor, thousandths of a degree.
+/// Where the kernel reports the temperature of the processor, thousandths of a degree.
 const TEMPERATURE_FILE: &str = "/sys/class/thermal/thermal_zone0/temp";
 
 /// When to report, and on what besides the sources.

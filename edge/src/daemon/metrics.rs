@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A longer request is not one for this page.
 const MAX_REQUEST: usize = 8192;
 
-/// Listens on `address` and answers with what `reports` says then: the name of each source, and its
-/// report.
+/// Listens on `address` and answers with what `reports` returns then: the name of each source, and
+/// its report.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub(super) fn serve(
     let address = listener.local_addr().map_err(failed)?;
     let answer_all = move || {
         for client in listener.incoming() {
-            // A client that went away wants no answer.
+            // A client that went away needs no answer.
             let _ = client.and_then(|client| answer(client, &reports));
         }
     };

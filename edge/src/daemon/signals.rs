@@ -49,7 +49,7 @@ impl Signals {
     }
 }
 
-/// Whether this process was started with `signal` ignored, by the kernel's word (proc(5)).
+/// Whether this process was started with `signal` ignored, as the kernel reports it (proc(5)).
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -20,14 +20,14 @@ use super::ear::Ear;
 #[cfg(feature = "mqtt")]
 pub(super) use crate::publish::mqtt::Link;
 
-/// Without MQTT there is no connection to tell of.
+/// Without MQTT there is no connection to report.
 #[cfg(not(feature = "mqtt"))]
 pub(super) enum Link {}
 
 #[cfg(feature = "webhook")]
 pub(super) use crate::publish::webhook::WebhookLink;
 
-/// Without webhooks there is nothing to tell of them.
+/// Without webhooks there is nothing to report.
 #[cfg(not(feature = "webhook"))]
 pub(super) enum WebhookLink {}
 

@@ -44,8 +44,8 @@ impl Trouble {
         matches!(self.code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
     }
 
-    /// Cause and remedy for the file at `path`. That events wait in memory meanwhile is for the
-    /// caller to say.
+    /// Cause and remedy for the file at `path`. The caller adds that events wait in memory
+    /// meanwhile.
     pub(super) fn fault(&self, path: &Path) -> Fault {
         let file = path.display();
         let folder = path.parent().unwrap_or(Path::new("/"));

@@ -21,7 +21,7 @@
 //! tells), and a pulse that comes at the very moment at which a viewer is attached or leaves may be
 //! lost for all.
 //!
-//! What the network said is kept for an hour only if that was asked for ([`Tap::remember`]); see
+//! What the network put out is kept for an hour only if that was requested ([`Tap::remember`]); see
 //! [`History`].
 
 mod feed;
@@ -119,7 +119,7 @@ impl Tap {
         let _ = self.shared.wants_history.set(());
     }
 
-    /// What the network said in the last hour, if it is kept.
+    /// What the network put out in the last hour, if it is kept.
     pub fn history(&self) -> Option<&History> {
         self.shared.history.get()
     }
@@ -158,7 +158,7 @@ impl Shared {
         let Ok(viewers) = self.viewers.try_lock() else { return };
         let pulse = Arc::new(pulse);
         for (_, viewer) in viewers.iter() {
-            // One that is slow misses it, and one that has just left does not want it.
+            // One that is slow misses it, and one that has just left does not need it.
             let _ = viewer.try_send(Arc::clone(&pulse));
         }
     }

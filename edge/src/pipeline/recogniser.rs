@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::live::Feed;
 
-/// Is told what the network says before the decide stage is.
+/// Gets the network's outputs before the decide stage does.
 pub type Observer = Box<dyn FnMut(&Output) + Send>;
 
 /// Transitions of each class for which there is room: one per pulse is the most, and a block seldom

@@ -18,7 +18,7 @@ const BUCKET_S: f64 = 2.0;
 /// Minima that are remembered: a minute. At a hundred parts in a million the oldest is 6 ms off.
 const N_BUCKETS: usize = 30;
 
-/// A bucket with fewer arrivals tells nothing.
+/// A bucket with fewer arrivals shows nothing.
 const MIN_ARRIVALS: u32 = 10;
 
 /// Delays above the usual one by this much, for a whole bucket, are a gap. Seconds.

@@ -80,7 +80,8 @@ pub trait Sink: Send {
         false
     }
 
-    /// Delivers what is waiting, until `deadline` at the latest, says goodbye and ends the thread.
+    /// Delivers what is waiting, until `deadline` at the latest, then disconnects and ends the
+    /// thread.
     ///
     /// # Errors
     ///

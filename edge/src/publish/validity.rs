@@ -17,7 +17,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 pub(super) fn not_after(der: &[u8]) -> Option<Timestamp> {
     let (certificate, _) = element(der, SEQUENCE)?;
     let (mut rest, _) = element(certificate, SEQUENCE)?;
-    // The first version says nothing of its version.
+    // The first version does not state its version.
     if rest.first() == Some(&VERSION) {
         rest = any(rest)?.2;
     }

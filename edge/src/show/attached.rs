@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// News that wait to be taken, at most; the daemon skips what there is no room for.
 const QUEUE: usize = 64;
 
-/// A daemon that says nothing for this long does not answer: it says how it is doing every second.
+/// A daemon that sends nothing for this long does not answer: it reports its health every second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A daemon that has gone is looked for this often.
@@ -39,7 +39,7 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// Attaches to the daemon that listens at `path`; says what it sends about itself.
+    /// Attaches to the daemon that listens at `path`; returns what it sends about itself.
     ///
     /// # Errors
     ///

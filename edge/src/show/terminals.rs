@@ -97,7 +97,7 @@ impl State {
     /// To all terminals that have room for it. Does not wait.
     fn send(&self, line: &Line) {
         for (_, queue) in &self.queues {
-            // One that is slow misses it, and one that has just left does not want it.
+            // One that is slow misses it, and one that has just left does not need it.
             let _ = queue.try_send(Arc::clone(line));
         }
     }

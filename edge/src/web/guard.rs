@@ -76,7 +76,8 @@ impl Guard {
         let Some(expected) = &self.password else { return Ok(()) };
         let given = header(headers, AUTHORIZATION.as_str()).and_then(password_of);
         match given {
-            // Digests have the same length, and where they differ says nothing of the password.
+            // Digests have the same length, and where they differ reveals nothing about the
+            // password.
             Some(given) if digest(&given) == *expected => return Ok(()),
             Some(_) => tokio::time::sleep(WRONG_PASSWORD).await,
             None => {}
@@ -98,8 +99,8 @@ fn is_ipv6(name: &str) -> bool {
     inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Whether the page itself, or a person, asks. What is no browser says nothing of that, and has no
-/// page to be tricked by.
+/// Whether the page itself, or a person, asks. A client that is not a browser does not send that,
+/// and has no page that could trick it.
 fn comes_from_here<B>(request: &Request<B>, host: &str) -> bool {
     let headers = request.headers();
     let origin = header(headers, ORIGIN.as_str());

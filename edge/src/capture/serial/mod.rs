@@ -35,10 +35,10 @@ use crate::status::Status;
 /// How long a node may take to answer: two of its hellos, one of which may get lost.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// A node that says nothing for this long is gone: three of its reports.
+/// A node that sends nothing for this long is gone: three of its reports.
 const STALLED: Duration = Duration::from_secs(3);
 
-/// Begins to listen to the node of `spec`, and to tell it of events.
+/// Begins to listen to the node of `spec`, and to send it events.
 pub(super) fn start(spec: &NodeSpec, setup: &Setup<'_>) -> Result<Source> {
     let lamps = Lamps::default();
     let node = SerialNode::new(spec, setup.frontend, lamps.clone(), setup.hearing.node(), setup.status)?;
@@ -156,8 +156,8 @@ impl Opened for Listening {
     fn close(mut self) {
         self.closing.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It looks at the flag between two reads, which end by themselves. What it says now is
-            // old news.
+            // It looks at the flag between two reads, which end by themselves. What it reports now
+            // is no longer of interest.
             let _ = thread.join();
         }
     }

@@ -238,7 +238,7 @@ fn session() -> u32 {
     jiff::Timestamp::now().as_nanosecond() as u32
 }
 
-/// What comes of a start.
+/// The result of a start.
 fn content(encoding: Encoding, frontend: &FrontendConfig) -> Content {
     match encoding {
         Encoding::Pcm16 | Encoding::MuLaw | Encoding::Adpcm => Content::Samples,

@@ -37,7 +37,7 @@ pub(super) fn check(frontend: &FrontendConfig) -> Result<(), String> {
     }
 }
 
-/// Why the node that says `hello` cannot do what is asked, for a person.
+/// Why the node that sent `hello` cannot do what is requested, for a person.
 pub(super) fn why_unusable(spec: &NodeSpec, frontend: &FrontendConfig, hello: &Hello<'_>) -> String {
     let name = hello.name;
     let offered: Vec<&str> = NodeEncoding::ALL

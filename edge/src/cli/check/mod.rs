@@ -1,4 +1,4 @@
-//! `earwitness check`: validates a configuration with the model it names, and says in words what it
+//! `earwitness check`: validates a configuration with the model it names, and describes what it
 //! means.
 
 use std::fmt::Write as _;

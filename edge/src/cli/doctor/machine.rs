@@ -140,7 +140,7 @@ fn unit() -> Option<HashMap<String, String>> {
     properties(&["systemctl", "show", UNIT, "-p", "LoadState,ActiveState,UnitFileState,NRestarts,Result"])
 }
 
-/// What a command of systemd says, as names and values; `None` where there is no systemd.
+/// The output of a command of systemd, as names and values; `None` where there is no systemd.
 fn properties(command: &[&str]) -> Option<HashMap<String, String>> {
     let (program, args) = command.split_first()?;
     let output = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;

@@ -18,7 +18,7 @@ use super::finding::Finding;
 /// How long the speed is measured.
 const TRIAL: Duration = Duration::from_millis(1500);
 
-/// Shares of a core from which on the load is worth a word, and too much.
+/// Shares of a core at which the load is reported, and at which it is too high.
 const BUSY: f64 = 0.5;
 const OVERLOADED: f64 = 0.9;
 

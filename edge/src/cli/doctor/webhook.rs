@@ -49,7 +49,7 @@ fn said(url: &edge::publish::webhook::WebhookUrl, found: edge::publish::webhook:
     [answer].into_iter().chain(certificate).chain(ca_file).collect()
 }
 
-/// What to do about a server that does not answer, where its own words do not say it.
+/// What to do about a server that does not answer, if its fault does not name it.
 #[cfg(feature = "webhook")]
 fn advice(kind: &str) -> Option<&'static str> {
     Some(match kind {

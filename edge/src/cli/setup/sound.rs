@@ -132,7 +132,7 @@ fn devices(asker: &mut Asker) -> Result<Vec<(String, String)>> {
     Ok(Vec::new())
 }
 
-/// Listens to the source for a while, and says what it sounds like.
+/// Listens to the source for a while, and reports what it sounds like.
 fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<Option<Sound>> {
     let Some(source) = settings.sources.first().filter(|_| args.listen > 0) else { return Ok(None) };
     let described = source.spec.describe(&source.options);

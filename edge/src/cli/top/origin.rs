@@ -15,7 +15,7 @@ pub(super) trait Origin {
     /// Goes on by the thresholds of the view, where it can.
     fn adjust(&mut self, view: &View);
 
-    /// What there is to say of the source that is looked at.
+    /// What there is to show about the source on the screen.
     fn info(&self, view: &View) -> Info;
 
     /// Ends.
@@ -26,7 +26,7 @@ pub(super) trait Origin {
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
-/// What there is to say of the source that is looked at.
+/// What there is to show about the source on the screen.
 pub(super) struct Info {
     /// Its name, and which one of how many.
     pub(super) title: String,

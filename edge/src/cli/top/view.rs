@@ -53,7 +53,7 @@ pub(super) struct View {
     pub(super) centres_hz: Vec<f64>,
     pub(super) level: Option<Level>,
     scores: Vec<f32>,
-    /// Highest scores of late, by which labels are ordered.
+    /// Highest recent scores, by which labels are ordered.
     recent: Vec<f32>,
     /// Newest first.
     pub(super) events: VecDeque<Event>,
@@ -134,7 +134,7 @@ impl View {
         self.recent.fill(0.0);
     }
 
-    /// The labels that the filter lets pass, the likeliest of late first.
+    /// The labels that the filter lets pass, those with the highest recent scores first.
     pub(super) fn rows(&self) -> Vec<Row<'_>> {
         let chosen = self.chosen;
         let row = |class_id: usize| Row {

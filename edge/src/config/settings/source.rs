@@ -103,7 +103,7 @@ fn options(spec: &SourceSpec, section: &SourceSection, overrides: &Overrides) ->
         format: overrides.format.or(section.format).unwrap_or(default.format),
         n_channels: raw_channels.or(n_channels).unwrap_or(default.n_channels),
     };
-    // What the file says was checked where it was read.
+    // The value of the file was checked when it was read.
     let layout =
         layout.check().map_err(|(key, reason)| Error::usage(format!("--{}", key.replace('_', "-")), reason))?;
     let gain_db = overrides.gain_db.or(section.gain_db).unwrap_or(0.0);

@@ -37,7 +37,8 @@ pub(super) struct State {
     pub(super) outbox: Outbox,
     pub(super) client: Client,
     pub(super) ending: Ending,
-    /// What the retained topics said at first, or by the labels that have been reported since.
+    /// The first values of the retained topics, or those for the labels that are reported since a
+    /// reload.
     pub(super) first_values: Vec<(Value, Kind)>,
     pub(super) leftovers: Leftovers,
     pub(super) faults: FaultLog,
@@ -49,7 +50,7 @@ pub(super) struct State {
 pub(super) struct Echo {
     acknowledged: Option<Instant>,
     seen: bool,
-    /// How often the topic said that the daemon is gone, which it is not.
+    /// How often the topic showed that the daemon is gone although it is not.
     n_denied: u32,
 }
 
@@ -208,8 +209,8 @@ impl Shared {
         }
     }
 
-    /// Hands over what may be handed over, and takes the next step towards the end where that is
-    /// wanted.
+    /// Hands over what may be handed over, and takes the next step towards the end if that was
+    /// requested.
     pub(super) fn pump(&self, state: &mut State) {
         self.hand_over(state);
         self.link.set_depth(&state.outbox.depth());
@@ -326,7 +327,7 @@ impl Shared {
         );
     }
 
-    /// Waits, but not when the end is wanted.
+    /// Waits, unless the end was requested.
     fn pause(&self, wait: Duration) {
         let state = self.lock();
         let running = |state: &mut State| state.ending == Ending::Running;

@@ -10,7 +10,7 @@ use crate::error::one_line;
 use crate::fault::Fault;
 use crate::publish::BrokerUrl;
 
-/// A connection that the broker ended without a word, or that broke.
+/// A connection that the broker ended without a reason, or that broke.
 pub(super) const CLOSED: &str = "broker-closed";
 
 /// The broker did not answer in time.

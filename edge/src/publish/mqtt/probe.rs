@@ -21,7 +21,7 @@ use crate::publish::validity;
 /// How long a message may take to come back after the broker has acknowledged it.
 const ECHO: Duration = Duration::from_secs(2);
 
-/// What a broker says.
+/// A broker's answer.
 #[derive(Debug, Default)]
 pub struct Probe {
     /// Why there is no connection, if there is none.

@@ -31,7 +31,7 @@ pub(super) enum Verdict {
     /// Not now.
     Failed {
         fault: Fault,
-        /// When the server wants to be asked again.
+        /// When the server asks to be tried again.
         retry_after: Option<Duration>,
     },
 }
@@ -187,7 +187,7 @@ impl Client {
     }
 }
 
-/// What TLS says is wrong, if it is that.
+/// TLS's error, if it is one.
 fn as_tls(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::publish::tls::{self, Presented};
 use crate::publish::validity::not_after;
 
-/// What a server says.
+/// A server's answer.
 #[derive(Debug)]
 pub struct Probe {
     /// The status of its answer, or why there is none.
