@@ -157,7 +157,7 @@ fn posted(webhook: &WebhookSettings) -> String {
 fn page(web: &WebSettings) -> String {
     let who = match web.password {
         Some(_) => "with a password",
-        None => "for anyone on this machine",
+        None => "for users of this machine",
     };
     let may = if web.write { "; it may change thresholds in this file, and clips" } else { "" };
     format!("http://{}/, {who}{may}", web.listen)
