@@ -51,7 +51,7 @@ impl Store {
     /// Drops the oldest events until the limits are kept, but never the newest one.
     pub(super) fn drop_excess(&mut self, now: Moment) -> Result<()> {
         let Place::Open(database) = &mut self.place else { return Ok(()) };
-        let too_old = database.older_than(self.settings.max_age.max(self.settings.keep), now)?;
+        let too_old = database.older_than(self.settings.max_age.max(self.settings.keep), i64::MAX, now)?;
         let too_many = database.in_excess_of(self.settings.max_bytes)?;
         let Some(to) = too_old.max(too_many).map(|to| to.min(self.last_seq - 1)) else { return Ok(()) };
         let mut n_lost = 0;

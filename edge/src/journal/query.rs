@@ -110,18 +110,27 @@ pub(super) fn check(path: &Path) -> Result<()> {
 ///
 /// When the file cannot be read.
 pub(super) fn select(connection: &Connection, query: &Query) -> Result<Vec<Record>> {
-    let statement = format!(
-        "SELECT * FROM (
-            SELECT {COLUMNS} FROM event
-            WHERE (?1 IS NULL OR at_ms >= ?1) AND (?2 IS NULL OR label = ?2) AND (?3 IS NULL OR device = ?3)
-            ORDER BY seq DESC LIMIT ?4
-        ) ORDER BY seq"
-    );
-    let mut statement = connection.prepare_cached(&statement)?;
-    let since_ms = query.since.map(Timestamp::as_millisecond);
-    let limit = query.limit.map_or(-1, |limit| limit as i64);
-    let records = statement.query_map(params![since_ms, query.label, query.source, limit], record)?;
-    Ok(records.collect::<rusqlite::Result<_>>()?)
+    let since_ms = query.since.map_or(i64::MIN, Timestamp::as_millisecond);
+    let mut statement = connection.prepare_cached(&newest_first())?;
+    let mut rows = statement.query(params![since_ms, query.label, query.source])?;
+    let (mut records, limit) = (Vec::new(), query.limit.unwrap_or(usize::MAX));
+    while records.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        records.push(record(row)?);
+    }
+    records.reverse();
+    Ok(records)
+}
+
+/// The events since a time, of a label and a source. The inner query reads the index alone.
+pub(super) fn newest_first() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM event
+        WHERE seq IN (SELECT seq FROM event WHERE at_ms >= ?1)
+            AND (?2 IS NULL OR label = ?2) AND (?3 IS NULL OR device = ?3)
+        ORDER BY seq DESC"
+    )
 }
 
 /// The record of a row of [`COLUMNS`].

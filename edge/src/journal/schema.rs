@@ -9,7 +9,8 @@ use crate::event::Event;
 pub(super) const VERSION: i64 = 1;
 
 /// `event` holds what was reported, in the order of `seq`, with the moment by both clocks: `at_ms`
-/// since 1970, and `up_ms` since the start of the machine that `boot` stands for. `cursor` holds
+/// since 1970, and `up_ms` since the start of the machine that `boot` stands for. `event_at` is for
+/// queries by time, which the page makes every few seconds. `cursor` holds
 /// how far each sink has acknowledged; `open` the onsets whose offsets are still to come; `memo`
 /// what a sink must know when it starts again.
 const TABLES: &str = "
@@ -22,6 +23,7 @@ const TABLES: &str = "
         label TEXT NOT NULL,
         payload TEXT NOT NULL
     );
+    CREATE INDEX IF NOT EXISTS event_at ON event (at_ms);
     CREATE TABLE IF NOT EXISTS cursor (
         sink TEXT PRIMARY KEY,
         seq INTEGER NOT NULL

@@ -1,6 +1,7 @@
 //! The journal on real files, with real damage; a full disk is SQLite's own limit on pages, which
 //! fails in the same way.
 
+mod cost;
 mod disk;
 mod model;
 
@@ -217,6 +218,19 @@ fn after_a_restart_of_the_machine_age_goes_by_the_clock_if_that_was_set() {
     let again = Moment { boot: 3, ..restarted(4 * DAY) };
     store.append(&events[2..], again);
     // Order is kept, so it goes with the one after it.
+    assert_eq!(names(&store.take(a, 10)), expected(&events[2..]));
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_nothing_for_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(&dir.path().join("journal"));
+    let a = store.add_sink("a", Start::Kept);
+    let events = onsets(3);
+    let ahead = noon() + SignedDuration::from_hours(400 * 24);
+    store.append(&events[..1], Moment { wall: ahead, ..now() });
+    store.append(&events[1..2], Moment { boot: 2, ..now() });
+    store.append(&events[2..], Moment { boot: 3, uptime: Duration::ZERO, ..later(3 * DAY) });
     assert_eq!(names(&store.take(a, 10)), expected(&events[2..]));
 }
 
