@@ -9,6 +9,10 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use edge::decide::{Phase, Transition};
+use edge::event::{Event, EventBuilder};
+use edge::journal::{Journal, JournalPlace, JournalSettings};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tests::binary::Process;
 use tests::broker::free_port;
@@ -389,6 +393,35 @@ fn the_journal_is_the_history_where_it_keeps_events() {
     let again = json(&get(port, "/api/events"))["events"][0].clone();
     assert_eq!((&again["id"], &again["onset_ms"]), (&first["id"], &first["onset_ms"]));
     assert_eq!(json(&get(port, "/api/about"))["keep_days"], 7);
+}
+
+#[test]
+fn a_day_is_found_however_much_came_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = JournalPlace::File { file: dir.path().join("journal"), before: None };
+    let keep = Duration::from_secs(7 * 86_400);
+    let journal = Journal::open(JournalSettings { place, keep, ..JournalSettings::in_memory() }, &[]);
+    let mut builder = EventBuilder::new("ear", "test-1.0.0", &["tone".to_string()]);
+    let mut event = |onset: Timestamp| {
+        let (phase, t_offset_s) = (Phase::Offset, Some(1.0));
+        let transition = Transition { class_id: 0, phase, t_onset_s: 0.0, t_offset_s, score: 0.5, peak_score: 0.75 };
+        builder.build(&transition, |t_s| onset + SignedDuration::from_secs_f64(t_s))
+    };
+    // To the millisecond, as events have it.
+    let now = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap();
+    let then = now - SignedDuration::from_hours(72);
+    journal.append(&[event(then)]);
+    // More than are read at once.
+    let many: Vec<Event> = (0..40_001).map(|_| event(now - SignedDuration::from_hours(1))).collect();
+    journal.append(&many);
+    drop(journal);
+
+    let (_process, port) = daemon(dir.path(), "[journal]\nfile = \"journal\"\nkeep_days = 7\n");
+    let day = |from: Timestamp| format!("/api/events?from={from}&to={}", from + SignedDuration::from_hours(24));
+    let found = json(&get(port, &day(then - SignedDuration::from_hours(12))))["events"].clone();
+    assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(found[0]["onset_ms"], then.as_millisecond());
+    assert_eq!(json(&get(port, &day(then + SignedDuration::from_hours(12))))["events"], Value::Array(Vec::new()));
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Span {
     /// have been written down before it.
     pub fn query(&self) -> Query {
         let since = self.since.map(|since| since.checked_sub(LONGEST).unwrap_or(Timestamp::MIN));
-        Query { since, ..Query::default() }
+        Query { since, until: self.until, ..Query::default() }
     }
 
     /// Whether a sound was heard within it. One that has not ended goes on.

@@ -83,6 +83,8 @@ pub enum Start {
 pub struct Query {
     /// Not those that were written down earlier.
     pub since: Option<Timestamp>,
+    /// Only those of sounds that began before this, whenever they were written down.
+    pub until: Option<Timestamp>,
     /// Only those of this label.
     pub label: Option<String>,
     /// Only those of this source.
@@ -251,9 +253,14 @@ impl Record {
 impl Query {
     fn matches(&self, record: &Record, at: Timestamp) -> bool {
         self.since.is_none_or(|since| at >= since)
+            && self.until.is_none_or(|until| at < until || began_before(until, record))
             && self.label.as_ref().is_none_or(|label| *label == record.label)
             && self.source.as_ref().is_none_or(|source| *source == record.device)
     }
+}
+
+fn began_before(until: Timestamp, record: &Record) -> bool {
+    Event::from_json(&record.payload).is_ok_and(|event| event.onset < until)
 }
 
 impl Shared {

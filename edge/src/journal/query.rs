@@ -117,7 +117,10 @@ pub(super) fn select(connection: &Connection, query: &Query) -> Result<Vec<Recor
     while records.len() < limit
         && let Some(row) = rows.next()?
     {
-        records.push(record(row)?);
+        let (record, at) = (record(row)?, Timestamp::from_millisecond(row.get(4)?));
+        if query.matches(&record, at.unwrap_or(Timestamp::UNIX_EPOCH)) {
+            records.push(record);
+        }
     }
     records.reverse();
     Ok(records)
@@ -126,7 +129,7 @@ pub(super) fn select(connection: &Connection, query: &Query) -> Result<Vec<Recor
 /// The events since a time, of a label and a source. The inner query reads the index alone.
 pub(super) fn newest_first() -> String {
     format!(
-        "SELECT {COLUMNS} FROM event
+        "SELECT {COLUMNS}, at_ms FROM event
         WHERE seq IN (SELECT seq FROM event WHERE at_ms >= ?1)
             AND (?2 IS NULL OR label = ?2) AND (?3 IS NULL OR device = ?3)
         ORDER BY seq DESC"

@@ -135,6 +135,11 @@ fn events_are_found_by_time_label_and_source() {
         expected(&events[1..])
     );
     assert_eq!(found(Query { limit: Some(1), ..all.clone() }), expected(&events[2..]));
+    // The second began a second after noon and was written down half a day later.
+    let until = |ms| Some(noon() + SignedDuration::from_millis(ms));
+    assert_eq!(found(Query { until: until(1500), ..all.clone() }), expected(&events[..2]));
+    assert_eq!(found(Query { until: until(1500), limit: Some(1), ..all.clone() }), expected(&events[1..2]));
+    assert_eq!(found(Query { until: until(1000), ..all.clone() }), expected(&events[..1]));
     assert_eq!(found(Query { label: Some("bell".into()), source: Some("ear".into()), ..all.clone() }).len(), 3);
     assert!(found(Query { label: Some("dog".into()), ..all.clone() }).is_empty());
     assert!(found(Query { source: Some("elsewhere".into()), ..all }).is_empty());

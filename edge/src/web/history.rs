@@ -97,7 +97,7 @@ impl Wanted {
         }
         let since = self.from.map(|from| from.saturating_sub(REACH_H.hours()).unwrap_or(from));
         let (label, source) = (self.label.clone(), self.source.clone());
-        let query = Query { since, label, source, limit: Some(2 * MAX_EVENTS) };
+        let query = Query { since, until: self.to, label, source, limit: Some(2 * MAX_EVENTS) };
         let records = match &site.journal_settings.place {
             JournalPlace::File { file, .. } if site.journal.fault().is_none() => journal::read(file, &query).ok(),
             _ => None,
