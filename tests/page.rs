@@ -58,6 +58,8 @@ fn what_is_heard_appears_and_can_be_exported_and_tried_and_written() {
     let process = start(&mut tests::daemon::hear(dir.path(), "ear", &sounds, false, &web));
     let url = format!("http://127.0.0.1:{port}/");
     let browser = Browser::start(&downloads);
+    // Where midnight is always on the day before, by UTC.
+    browser.live_in("Pacific/Auckland");
 
     // Live: the picture flows, the level moves, events come with their label.
     browser.go(&url);
@@ -86,17 +88,31 @@ fn what_is_heard_appears_and_can_be_exported_and_tried_and_written() {
     );
     browser.wait_until("document.querySelectorAll('#lanes li .lane i').length >= 2");
     browser.wait_until("document.querySelectorAll('#chart rect').length >= 1");
+    let today = browser.run("return document.querySelector('#day').value;").as_str().unwrap().to_string();
+    let here = Zoned::now().in_tz("Pacific/Auckland").unwrap().date();
+    assert_eq!(today, here.to_string());
+    // The file is named by the reader's day, of the last minutes as of a whole day.
+    let exported = |kind: &str| {
+        let file = downloads.join(format!("earwitness-{today}.{kind}"));
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !file.exists() {
+            let files: Vec<_> = fs::read_dir(&downloads).unwrap().map(|file| file.unwrap().file_name()).collect();
+            assert!(std::time::Instant::now() < deadline, "{} was not downloaded, but {files:?}", file.display());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        fs::read_to_string(file).unwrap()
+    };
     browser.click("#csv");
-    let exported =
-        || fs::read_dir(&downloads).unwrap().filter_map(|file| fs::read_to_string(file.unwrap().path()).ok());
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !exported().any(|text| text.lines().count() >= 3) {
-        assert!(std::time::Instant::now() < deadline, "nothing was downloaded");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let text = exported().next().unwrap();
+    let text = exported("csv");
     let first: serde_json::Value = serde_json::from_str(&process.stdout()[0]).unwrap();
+    assert!(text.lines().count() >= 3, "{text}");
     assert!(text.lines().nth(1).unwrap().starts_with(first["id"].as_str().unwrap()), "{text}");
+    browser.run(
+        "document.querySelector('#range').value = 'day'; \
+                 document.querySelector('#filters').dispatchEvent(new Event('change', { bubbles: true }));",
+    );
+    browser.click("#json");
+    assert!(exported("json").contains(first["id"].as_str().unwrap()));
 
     // A clip: its sound is there, can be marked, and goes.
     let marks = || {

@@ -123,6 +123,11 @@ impl Browser {
         self.command("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
+    /// As if the reader were in this time zone.
+    pub fn live_in(&self, zone: &str) {
+        self.command("Emulation.setTimezoneOverride", &json!({ "timezoneId": zone }));
+    }
+
     /// Writes a picture of the page to `path`, PNG.
     ///
     /// # Panics

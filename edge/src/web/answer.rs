@@ -56,12 +56,11 @@ pub(super) fn messages(messages: Channel<Bytes, Infallible>) -> Answer {
     finished(StatusCode::OK, "text/event-stream", Either::Right(messages))
 }
 
-/// A file for the reader to keep, called `name`.
-pub(super) fn download(kind: &'static str, name: &str, bytes: String) -> Answer {
+/// A file for the reader to keep. Its name is for the page to choose, which knows the reader's day:
+/// a name in this header would take precedence over the one of the link.
+pub(super) fn download(kind: &'static str, bytes: String) -> Answer {
     let mut answer = body(StatusCode::OK, kind, bytes);
-    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
-        answer.headers_mut().insert(header::CONTENT_DISPOSITION, value);
-    }
+    answer.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     answer
 }
 

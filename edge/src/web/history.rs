@@ -37,12 +37,11 @@ pub(super) fn answer(path: &str, query: &str, shared: &Shared) -> Answer {
         Err(reason) => return error(StatusCode::BAD_REQUEST, reason),
     };
     let events = wanted.find(shared);
-    let name = format!("earwitness-{}", wanted.from.unwrap_or_else(Timestamp::now).strftime("%Y-%m-%d"));
     match path {
-        "/api/events.csv" => download("text/csv; charset=utf-8", &format!("{name}.csv"), csv(&events)),
+        "/api/events.csv" => download("text/csv; charset=utf-8", csv(&events)),
         "/api/events.json" => {
             let lines: Vec<String> = events.iter().map(Event::to_json).collect();
-            download("application/json", &format!("{name}.json"), format!("[{}]\n", lines.join(",\n")))
+            download("application/json", format!("[{}]\n", lines.join(",\n")))
         }
         _ => {
             let clips = clips::known(&shared.site, wanted.from);

@@ -55,8 +55,11 @@ async function load() {
   span = wanted();
   const query = new URLSearchParams({ from: new Date(span[0]).toISOString(), to: new Date(span[1]).toISOString() });
   for (const name of ["label", "source"]) if (byId(name).value) query.set(name, byId(name).value);
-  byId("csv").href = `/api/events.csv?${query}`;
-  byId("json").href = `/api/events.json?${query}`;
+  for (const kind of ["csv", "json"]) {
+    byId(kind).href = `/api/events.${kind}?${query}`;
+    // The day here, not that of the device.
+    byId(kind).download = `earwitness-${byId("range").value === "day" ? byId("day").value : dayOf(new Date())}.${kind}`;
+  }
   try {
     if (!document.hidden) {
       events = (await ask(`/api/events?${query}`)).events;
