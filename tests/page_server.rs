@@ -199,6 +199,16 @@ fn a_clip_is_known_by_the_id_of_its_event_and_by_nothing_else() {
     let sound = get(port, &format!("/api/clips/{id}.flac"));
     assert!(status(&sound) == 200 && sound.contains("content-type: audio/flac"), "{}", &sound[..200]);
     assert!(sound.split_once("\r\n\r\n").unwrap().1.starts_with("fLaC"));
+    // A part of it, as browsers ask for what they play.
+    let part = |range: &str| {
+        ask(port, &format!("GET /api/clips/{id}.flac"), &format!("Host: localhost\r\nRange: {range}\r\n"), "")
+    };
+    let answer = part("bytes=0-1").to_lowercase();
+    assert_eq!(status(&answer), 206, "{answer}");
+    assert!(answer.contains("content-range: bytes 0-1/") && answer.contains("content-length: 2\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nfl"), "{answer}");
+    let answer = part("bytes=99999999-").to_lowercase();
+    assert!(status(&answer) == 416 && answer.contains("content-range: bytes */"), "{answer}");
     for path in ["/api/clips/", "/api/clips/x.flac", "/api/clips/../ear.toml", "/api/clips/..%2Fear.toml"] {
         assert_eq!(status(&get(port, path)), 404, "{path}");
     }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fs;
 
 use hyper::StatusCode;
-use hyper::header::{self, HeaderValue};
+use hyper::header::HeaderMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::answer::{Answer, body, error, json};
+use super::answer::{Answer, error, json};
+use super::range;
 use super::site::Site;
 use crate::clips::{ClipError, ClipFolder, ClipQuery, Mark};
 
@@ -39,19 +40,16 @@ pub(super) fn known(site: &Site, from: Option<Timestamp>) -> HashMap<Uuid, Optio
     clips.into_iter().map(|clip| (clip.facts.event.id, clip.facts.mark)).collect()
 }
 
-/// The sound of the clip whose file is asked for as `name`: `ID.flac`.
-pub(super) fn sound(name: &str, site: &Site) -> Answer {
+/// The sound of the clip whose file is asked for as `name`, `ID.flac`, or the part of it that the
+/// `headers` of the request ask for.
+pub(super) fn sound(name: &str, headers: &HeaderMap, site: &Site) -> Answer {
     let id = name.strip_suffix(".flac").and_then(|id| Uuid::try_parse(id).ok());
     let (Some(id), Some(folder)) = (id, &site.clips) else {
         return error(StatusCode::NOT_FOUND, "there is no such clip");
     };
     let read = folder.clip(id).map_err(|cause| failed(&cause));
     match read.map(|clip| fs::read(clip.file)) {
-        Ok(Ok(bytes)) => {
-            let mut answer = body(StatusCode::OK, "audio/flac", bytes);
-            answer.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
-            answer
-        }
+        Ok(Ok(bytes)) => range::answer("audio/flac", bytes, headers),
         Ok(Err(cause)) => error(StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()),
         Err(answer) => answer,
     }

@@ -12,6 +12,7 @@
 //! | `files` | HTML, CSS and scripts, part of the program |
 //! | `guard` | who may ask for what |
 //! | `answer` | answers and their headers |
+//! | `range` | a part of a body |
 //! | `routes` | from a request to an answer |
 //! | `stall` | a connection that does not move ends |
 //! | `server` | listens, within limits |
@@ -28,6 +29,7 @@ mod files;
 mod guard;
 mod history;
 mod live;
+mod range;
 mod recent;
 mod routes;
 mod server;

@@ -54,8 +54,8 @@ async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Sha
             aside(move || thresholds::preview(&query, &shared.site)).await
         }
         path if path.starts_with("/api/clips/") => {
-            let name = path["/api/clips/".len()..].to_string();
-            aside(move || clips::sound(&name, &shared.site)).await
+            let (name, headers) = (path["/api/clips/".len()..].to_string(), request.headers().clone());
+            aside(move || clips::sound(&name, &headers, &shared.site)).await
         }
         _ => files::answer(path, request.headers()),
     }
