@@ -150,6 +150,8 @@ fn of_sinks(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
             let why = mqtt.fault.as_ref().map(|fault| format!(": {}", fault.text())).unwrap_or_default();
             let waiting = format!("Waiting to be sent: {}.", events(mqtt.spool_events));
             add(Weight::Problem, format!("There is no connection to the broker{why}."), &waiting);
+        } else if let Some(fault) = &mqtt.fault {
+            add(Weight::Problem, sentence(fault.text()), "");
         }
         if mqtt.n_spool_dropped > 0 {
             let words = format!("Dropped before the broker received them: {}.", events(mqtt.n_spool_dropped));
@@ -165,6 +167,10 @@ fn of_sinks(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
         if let Some(fault) = &webhook.fault {
             let waiting = format!("Waiting to be posted: {}.", events(webhook.waiting_events));
             add(Weight::Problem, format!("{} does not accept events: {}.", webhook.url, fault.text()), &waiting);
+        }
+        if webhook.n_refused > 0 {
+            let words = format!("Refused by {} and left out: {}.", webhook.url, events(webhook.n_refused));
+            add(Weight::Note, words, "The log says why. See url, headers and template of the webhook.");
         }
     }
 }
@@ -213,6 +219,35 @@ mod tests {
         let found = findings(&report(&hearing, &Status::default()));
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].weight, found[0].words.as_str()), (Weight::Good, "Listening, and everything works."));
+    }
+
+    #[test]
+    #[cfg(all(feature = "mqtt", feature = "webhook"))]
+    fn a_connection_that_loses_events_is_not_well_and_neither_is_a_webhook_that_refused_some() {
+        let (hearing, status) = (Hearing::of("ear"), Status::default());
+        hearing.listening();
+        let link = crate::publish::mqtt::Link::default().snapshot();
+        let fault = Fault::new("status-not-back", "the broker acknowledges messages but they do not come back");
+        let webhook = crate::publish::webhook::WebhookSnapshot {
+            url: "https://ntfy.sh/..".into(),
+            n_posted: 7,
+            n_refused: 2,
+            waiting_events: 0,
+            fault: None,
+        };
+        let found = findings(&Report {
+            mqtt: Some(crate::publish::mqtt::LinkSnapshot { connected: true, fault: Some(fault), ..link }),
+            webhooks: vec![webhook],
+            ..report(&hearing, &status)
+        });
+        let said: Vec<_> = found.iter().map(|finding| (finding.weight, finding.words.as_str())).collect();
+        assert_eq!(
+            said,
+            [
+                (Weight::Problem, "The broker acknowledges messages but they do not come back."),
+                (Weight::Note, "Refused by https://ntfy.sh/.. and left out: 2 events."),
+            ]
+        );
     }
 
     #[test]

@@ -22,6 +22,9 @@ const LAST_BACKOFF_ACCEPTED: Duration = Duration::from_secs(8);
 /// that mean something.
 const N_ENDS: u32 = 3;
 
+/// The fault of [`client_id_taken`].
+pub(super) const CLIENT_ID_TAKEN: &str = "client-id-taken";
+
 pub(super) struct Attempts {
     client_id: String,
     route: Route,
@@ -41,7 +44,7 @@ pub(super) struct Attempts {
 /// Two clients with one id throw each other out, in turns.
 pub(super) fn client_id_taken(client_id: &str) -> Fault {
     Fault::new(
-        "client-id-taken",
+        CLIENT_ID_TAKEN,
         format!(
             "the broker ends connections soon after it has accepted them: another client seems to use the id \
              {client_id:?}; give each device its own name or mqtt.client_id"

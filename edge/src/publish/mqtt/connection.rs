@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use rumqttc::{Client, Connection, Event as Packet, Incoming, Outgoing, Publish, QoS, SubAck, SubscribeReasonCode};
 
-use super::attempts::{Attempts, client_id_taken};
+use super::attempts::{Attempts, CLIENT_ID_TAKEN, client_id_taken};
 use super::faults;
 use super::leftovers::Leftovers;
-use super::link::Link;
+use super::link::{LEFT_OUT, Link};
 use super::options::Options;
 use super::outbox::{Item, Outbox, Value};
 use super::refusal::{Aside, Kind};
@@ -20,6 +20,9 @@ use crate::publish::BrokerUrl;
 
 /// By then the broker has passed on what it has acknowledged, or it never will.
 const ECHO: Duration = Duration::from_secs(5);
+
+/// The fault that what is published is acknowledged and not passed on.
+const NOT_BACK: &str = "status-not-back";
 
 /// What the thread and the sink share.
 pub(super) struct Shared {
@@ -86,6 +89,7 @@ impl Shared {
                     }
                     if attempts.is_sound() {
                         self.lock().outbox.relax();
+                        self.link.mended(CLIENT_ID_TAKEN);
                     }
                     if self.receive(&packet) {
                         break;
@@ -157,6 +161,7 @@ impl Shared {
                 return;
             }
             state.echo.seen = true;
+            self.link.mended(NOT_BACK);
             // The last will of another connection: ours is here.
             if message.payload == OFFLINE && state.ending == Ending::Running {
                 state.echo.n_denied += 1;
@@ -198,6 +203,9 @@ impl Shared {
                 let _ = state.client.try_unsubscribe(filter);
             }
         }
+        if !state.outbox.leaves_out() {
+            self.link.mended(LEFT_OUT);
+        }
         let is_late = state.echo.acknowledged.is_some_and(|since| since.elapsed() >= ECHO);
         if is_late && !state.echo.seen {
             let topic = self.topics.daemon_status();
@@ -205,7 +213,7 @@ impl Shared {
                 "the broker acknowledges messages but {topic} does not come back: its access control (ACL) may forbid \
                  writing there, so that events are lost, or reading there; allow both"
             );
-            self.report_to(&mut state.faults, &Fault::new("status-not-back", text));
+            self.report_to(&mut state.faults, &Fault::new(NOT_BACK, text));
         }
     }
 
@@ -318,13 +326,13 @@ impl Shared {
             (true, Kind::Discovery) => "everything for Home Assistant's discovery is",
         };
         let how = if matches!(item, Item::Event(_)) { "an event" } else { "a retained message" };
-        tracing::warn!(
-            peer = self.peer,
-            topic,
+        let text = format!(
             "{} disconnects when it receives {how} of {n_bytes} bytes on {topic}: {what} left out for an hour; the \
              broker may limit the size of messages, forbid the topic, or retain nothing",
             self.peer
         );
+        tracing::warn!(peer = self.peer, topic, "{text}");
+        self.link.set_fault(&Fault::new(LEFT_OUT, text));
     }
 
     /// Waits, unless the end was requested.

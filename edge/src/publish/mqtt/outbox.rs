@@ -231,6 +231,11 @@ impl Outbox {
         self.in_flight.is_empty() && events && !self.retained.iter().enumerate().any(is_due)
     }
 
+    /// Whether there is something that the broker hangs up on.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.refusal.is_any_aside(Instant::now())
+    }
+
     /// How much was handed over and not acknowledged.
     pub(super) fn n_in_flight(&self) -> usize {
         self.in_flight.len()
@@ -299,6 +304,7 @@ mod tests {
         assert_eq!(outbox.depth().n_events, 3);
         outbox.connected();
         assert_eq!(hand_over(&mut outbox, 1), ["0=online", "a", "c", "d"]);
+        assert!(!outbox.leaves_out());
     }
 
     #[test]
@@ -343,6 +349,7 @@ mod tests {
         }
         assert_eq!(arrived[0], "a");
         assert!(arrived.contains(&"2=OFF".to_string()) && outbox.is_empty(), "{arrived:?}");
+        assert!(outbox.leaves_out());
         let (aside, item) = aside.unwrap();
         assert_eq!((aside.key, label(&item)), (Key::Retained(1, Kind::States), "1=too long".to_string()));
     }

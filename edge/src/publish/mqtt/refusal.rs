@@ -93,6 +93,11 @@ impl Refusal {
         self.kinds.get(&kind).is_some_and(|until| now < *until)
     }
 
+    /// Whether anything is left out.
+    pub(super) fn is_any_aside(&self, now: Instant) -> bool {
+        self.items.values().chain(self.kinds.values()).any(|until| now < *until)
+    }
+
     pub(super) fn acknowledged(&mut self, key: Key) {
         self.suspect.take_if(|(suspect, _)| *suspect == key);
         self.culprits.remove(&key.kind());
@@ -154,6 +159,7 @@ mod tests {
         assert_eq!(refusal.hung_up(&soon(&[B]), now), Some(Aside { key: B, all: false }));
         assert!(refusal.is_aside(B, now) && !refusal.is_aside(C, now) && !refusal.is_aside(A, now));
         assert!(!refusal.is_aside(B, now + ASIDE));
+        assert!(refusal.is_any_aside(now) && !refusal.is_any_aside(now + ASIDE));
         // The second one of its kind speaks for all.
         refusal.hung_up(&soon(&[C]), now);
         assert_eq!(refusal.hung_up(&soon(&[C]), now), Some(Aside { key: C, all: true }));

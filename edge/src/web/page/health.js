@@ -61,7 +61,7 @@ function figures(report) {
     ["Board", known(report.board_celsius, (celsius) => `${celsius} °C`)],
     ["Held back in quiet hours", plural(report.n_suppressed, "event")],
   ];
-  if (report.mqtt) all.push(["Broker", report.mqtt.connected ? "connected" : "not connected"], ["Waiting for the broker", plural(report.mqtt.spool_events, "event")]);
-  for (const webhook of report.webhooks ?? []) all.push([webhook.url, `${webhook.n_posted} posted, ${webhook.waiting_events} waiting`]);
+  if (report.mqtt) all.push(["Broker", report.mqtt.connected ? (report.mqtt.fault ? "connected, with a problem" : "connected") : "not connected"], ["Waiting for the broker", plural(report.mqtt.spool_events, "event")]);
+  for (const webhook of report.webhooks ?? []) all.push([webhook.url, `${webhook.n_posted} posted, ${webhook.waiting_events} waiting${webhook.n_refused ? `, ${webhook.n_refused} refused` : ""}`]);
   return all;
 }
