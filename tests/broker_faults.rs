@@ -186,6 +186,26 @@ fn a_broker_that_retains_nothing_gets_the_events() {
 }
 
 #[test]
+fn a_proxy_before_a_broker_that_is_being_started_costs_no_last_will() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path(), free_port(), ANYBODY);
+    let subscriber = Subscriber::start(broker.port, None);
+    let proxy = Proxy::start(broker.port);
+    proxy.close_next(2);
+    let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &url(proxy.port)));
+    wait_for_log(&mut daemon, "connecting once more, with a last will that is retained");
+    wait_for_events(&mut daemon, &subscriber);
+    let status = "earwitness/ear/status";
+    let online = |subscriber: &Subscriber| subscriber.payloads(status).iter().filter(|said| *said == "online").count();
+    subscriber.wait_until("the second connection", |subscriber| online(subscriber) >= 2);
+    assert!(!subscriber.payloads(status).contains(&"offline".to_string()), "nobody was told that it was gone");
+    daemon.signal("KILL");
+    subscriber.wait_until("the last will", |subscriber| subscriber.payloads(status).last().unwrap() == "offline");
+    let kept = retained(broker.port).into_iter().find(|message| message.topic == status);
+    assert_eq!(kept.unwrap().payload, "offline");
+}
+
+#[test]
 fn a_network_that_flaps_leaves_the_log_quiet_and_two_clients_with_one_id_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -12,6 +12,7 @@ pub struct Proxy {
     /// Where it listens.
     pub port: u16,
     swallows: Arc<AtomicBool>,
+    n_closed: Arc<AtomicUsize>,
     connections: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -26,10 +27,16 @@ impl Proxy {
         let port = listener.local_addr().expect("a listener has an address").port();
         let swallows = Arc::new(AtomicBool::new(false));
         let shared = Arc::clone(&swallows);
+        let n_closed = Arc::new(AtomicUsize::new(0));
+        let n_to_close = Arc::clone(&n_closed);
         let connections: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
         let kept = Arc::clone(&connections);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
+                if n_to_close.load(Ordering::Relaxed) > 0 {
+                    n_to_close.fetch_sub(1, Ordering::Relaxed);
+                    continue;
+                }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else { continue };
                 kept.lock().expect("no reader panics").extend(near.try_clone());
                 for (from, to) in [(&near, &far), (&far, &near)] {
@@ -39,7 +46,13 @@ impl Proxy {
                 }
             }
         });
-        Proxy { port, swallows, connections }
+        Proxy { port, swallows, n_closed, connections }
+    }
+
+    /// The next `n` connections are accepted and closed, as by a proxy whose target is not there
+    /// yet.
+    pub fn close_next(&self, n: usize) {
+        self.n_closed.store(n, Ordering::Relaxed);
     }
 
     /// Ends all connections.

@@ -38,6 +38,8 @@ pub(super) struct Attempts {
     /// Attempts in a row that the broker ended before it accepted them.
     n_early: u32,
     keep_will: bool,
+    /// Whether the last will was to be retained after all, since a connection ended last.
+    asked_again: bool,
     n_without_will: u64,
 }
 
@@ -64,6 +66,7 @@ impl Attempts {
             n_short: 0,
             n_early: 0,
             keep_will: true,
+            asked_again: false,
             n_without_will: 0,
         }
     }
@@ -84,6 +87,18 @@ impl Attempts {
     /// Whether this is the first connection that was accepted without a last will that is kept.
     pub(super) fn is_first_without_will(&self) -> bool {
         !self.keep_will && self.n_without_will == 1
+    }
+
+    /// Whether the connection is to be made once more if the broker turns out to retain messages:
+    /// it was something else that ended the attempts with a last will, such as a proxy before a
+    /// broker that was being started.
+    pub(super) fn lacks_will(&self) -> bool {
+        !self.keep_will && !self.asked_again
+    }
+
+    /// The connection was ended from here, to be made with a last will that is retained.
+    pub(super) fn ask_again(&mut self) {
+        (self.keep_will, self.asked_again, self.n_early, self.since) = (true, true, 0, None);
     }
 
     /// Whether the connection has lived for long enough.
@@ -114,6 +129,7 @@ impl Attempts {
             return fault;
         };
         self.backoff.worked_for(lived);
+        self.asked_again = false;
         // What ended the attempts before was something else, unless it hangs up on what is
         // retained, too.
         self.keep_will |= !(is_closed && n_in_flight > 0);
@@ -142,5 +158,46 @@ impl Attempts {
     /// Whether the last will is to be retained.
     pub(super) fn keep_will(&self) -> bool {
         self.keep_will
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts() -> Attempts {
+        Attempts::new(&"mqtt://broker.local".parse().unwrap(), "earwitness-ear")
+    }
+
+    /// Attempts that the other end closes before it accepts them.
+    fn closed_early(attempts: &mut Attempts, n: u32) {
+        (0..n).for_each(|_| drop(attempts.failed(Fault::new(faults::CLOSED, "closed"), 0)));
+    }
+
+    #[test]
+    fn a_last_will_that_is_given_up_is_asked_for_once_more_per_connection() {
+        let mut attempts = attempts();
+        // A proxy before a broker that is being started.
+        closed_early(&mut attempts, 2);
+        attempts.connected();
+        assert!(!attempts.keep_will() && attempts.lacks_will());
+        attempts.ask_again();
+        assert!(attempts.keep_will());
+        attempts.connected();
+        assert!(attempts.keep_will() && !attempts.lacks_will());
+
+        // A broker that takes what is retained but no such last will: once is enough.
+        let mut attempts = self::attempts();
+        closed_early(&mut attempts, 2);
+        attempts.connected();
+        attempts.ask_again();
+        closed_early(&mut attempts, 2);
+        attempts.connected();
+        assert!(!attempts.keep_will() && !attempts.lacks_will());
+        // It is restarted.
+        attempts.failed(Fault::new(faults::CLOSED, "closed"), 0);
+        closed_early(&mut attempts, 2);
+        attempts.connected();
+        assert!(!attempts.keep_will() && attempts.lacks_will());
     }
 }

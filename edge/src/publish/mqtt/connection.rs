@@ -46,6 +46,9 @@ pub(super) struct State {
     pub(super) leftovers: Leftovers,
     pub(super) faults: FaultLog,
     pub(super) echo: Echo,
+    /// Whether the connection is to be made once more, with a last will that is retained, if the
+    /// broker retains messages.
+    pub(super) lacks_will: bool,
 }
 
 /// Whether what is published on the daemon's status topic comes back.
@@ -86,13 +89,19 @@ impl Shared {
                         attempts.connected();
                         self.link.connected();
                         self.report_connection(&attempts);
+                        self.lock().lacks_will = attempts.lacks_will();
                     }
                     if attempts.is_sound() {
                         self.lock().outbox.relax();
                         self.link.mended(CLIENT_ID_TAKEN);
                     }
                     if self.receive(&packet) {
-                        break;
+                        if self.lock().ending == Ending::Disconnecting {
+                            break;
+                        }
+                        self.forget_session(&mut connection, false);
+                        attempts.ask_again();
+                        connection.eventloop.mqtt_options = options.to(&attempts.target(), attempts.keep_will());
                     }
                 }
                 Ok(Err(error)) => {
@@ -117,7 +126,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Takes note of a packet, and returns whether it was the last one.
+    /// Takes note of a packet, and returns whether it was the last one of the connection.
     fn receive(&self, packet: &Packet) -> bool {
         let mut state = self.lock();
         match packet {
@@ -251,8 +260,22 @@ impl Shared {
                     }
                     return;
                 }
-                Ending::Running | Ending::Disconnecting | Ending::Done => return,
+                Ending::Running => return self.ask_for_will(state),
+                Ending::Disconnecting | Ending::Done => return,
             }
+        }
+    }
+
+    /// Ends a connection that lacks a last will that is retained, now that the broker has retained
+    /// the status and has everything: only a new connection may have one.
+    fn ask_for_will(&self, state: &mut State) {
+        if state.lacks_will && state.echo.acknowledged.is_some() && state.client.try_disconnect().is_ok() {
+            state.lacks_will = false;
+            tracing::info!(
+                peer = self.peer,
+                "{} retains messages: connecting once more, with a last will that is retained",
+                self.peer
+            );
         }
     }
 

@@ -120,6 +120,7 @@ impl MqttSink {
             leftovers,
             faults: FaultLog::default(),
             echo: Echo::default(),
+            lacks_will: false,
         };
         let shared = Arc::new(Shared {
             peer: format!("mqtt broker {}:{}", settings.url.host, settings.url.port),
