@@ -183,7 +183,7 @@ mod tests {
         let cases: [(&str, Option<bool>, &[SourceOption]); 7] = [
             ("mic", Some(true), &[Device, Channels, Gain]),
             ("serial:/dev/x", Some(true), &[Gain]),
-            ("file:a.wav", Some(false), &[Fast, Channels, Gain]),
+            (concat!("file:", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), Some(false), &[Fast, Channels, Gain]),
             ("stdin", None, &[Fast, Layout, Channels, Gain, Live]),
             ("rtsp://cam/", Some(true), &[Channels, Gain]),
             ("http://cam/", Some(true), &[Channels, Gain]),
@@ -197,7 +197,13 @@ mod tests {
             }
         }
         let stdin: SourceSpec = "stdin".parse().unwrap();
-        assert_eq!(stdin.is_live(&Options { live: Some(true), ..Options::default() }), Some(true));
+        let live = Options { live: Some(true), ..Options::default() };
+        assert_eq!(stdin.is_live(&live), Some(true));
+        // It may be a FIFO that another service makes later.
+        let missing: SourceSpec = "file:/nowhere/fifo".parse().unwrap();
+        assert_eq!((missing.is_live(&live), missing.is_live(&Options::default())), (Some(true), Some(false)));
+        assert!(missing.takes(Live) && missing.takes(Layout));
+        assert!(missing.describe(&live).contains("the FIFO /nowhere/fifo, which does not exist yet"));
     }
 
     #[test]

@@ -92,3 +92,23 @@ fn a_fifo_that_is_not_known_to_be_live_ends_with_an_empty_recording() {
     let error = source.finish().unwrap_err().to_string();
     assert!(error.contains("has ended without any audio"), "{error}");
 }
+
+#[test]
+fn a_live_fifo_that_is_made_later_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fifo");
+    let (source, hearing) = listen(&path, Some(true));
+    let wait_for = |reason: &str| {
+        let begin = Instant::now();
+        while !hearing.snapshot().capture_reason.is_some_and(|text| text.contains(reason)) {
+            assert!(begin.elapsed() < PATIENCE, "{reason}: {:?}", hearing.snapshot());
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    wait_for("No such file");
+    fs::write(&path, "a recording is not read as a pipe").unwrap();
+    wait_for("it is no FIFO");
+    fs::remove_file(&path).unwrap();
+    mkfifo(&path, Mode::S_IRWXU).unwrap();
+    assert_hears_the_next_writer((source, hearing.clone()), &path);
+}
