@@ -7,9 +7,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use edge_frontend::FrontendConfig;
 
 use super::bytes::{is_fifo, is_missing};
 use super::kind::{Kind, Setup};
@@ -17,6 +20,7 @@ use super::pipe::{self, Origin};
 use super::{Options, Source, SourceOption};
 use crate::audio::AudioReader;
 use crate::error::Result;
+use crate::mono::Balance;
 use crate::ring::Writer;
 
 /// Blocks a second when played in real time: 20 ms each, as a sound interface delivers them.
@@ -69,9 +73,9 @@ impl Kind for FileSpec {
         start(&self.path, setup)
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, options: &Options, _: &FrontendConfig) -> Result<()> {
         // A FIFO waits for its writer.
-        if is_fifo(&self.path) { Ok(()) } else { AudioReader::open(&self.path).map(drop) }
+        if self.is_pipe(options) { Ok(()) } else { open(&self.path, options).map(drop) }
     }
 }
 
@@ -81,11 +85,17 @@ impl fmt::Display for FileSpec {
     }
 }
 
+/// Opens the file at `path`, of which some channels are heard.
+fn open(path: &Path, options: &Options) -> Result<(AudioReader, Arc<Balance>)> {
+    let mut reader = AudioReader::open(path)?;
+    let balance = reader.choose(&options.channels)?;
+    Ok((reader, balance))
+}
+
 /// Starts to play the file at `path`.
 fn start(path: &Path, setup: &Setup<'_>) -> Result<Source> {
     let fast = setup.options.fast;
-    let mut reader = AudioReader::open(path)?;
-    let balance = reader.choose(&setup.options.channels)?;
+    let (mut reader, balance) = open(path, setup.options)?;
     let sample_rate = reader.sample_rate();
     let description =
         format!("{}, {sample_rate} Hz, {}", path.display(), if fast { "as fast as possible" } else { "in real time" });
@@ -133,10 +143,6 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use edge_frontend::FrontendConfig;
-
     use super::*;
     use crate::capture::{Hearing, Session, SourceSpec, start};
     use crate::ring::Chunk;

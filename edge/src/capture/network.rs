@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use edge_frontend::FrontendConfig;
+
 use super::child::{self, Program, is_installed};
 use super::delivery;
 use super::kind::{Kind, Setup};
@@ -78,7 +80,7 @@ impl Kind for StreamSpec {
         format!("the stream {self}, through ffmpeg")
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: &Options, _: &FrontendConfig) -> Result<()> {
         if is_installed(FFMPEG) {
             return Ok(());
         }

@@ -8,6 +8,8 @@ use std::fmt;
 use std::os::unix::fs::FileTypeExt;
 use std::str::FromStr;
 
+use edge_frontend::FrontendConfig;
+
 use super::command::CommandSpec;
 use super::file::FileSpec;
 use super::kind::{Kind, Setup};
@@ -78,14 +80,15 @@ impl SourceSpec {
         text
     }
 
-    /// Whether this machine has what the source needs, as far as that can be told without opening
-    /// it.
+    /// Whether this machine and this program have what the source needs, and whether it can be
+    /// heard as the options say, as far as that can be told without opening it. `frontend` is the
+    /// model's.
     ///
     /// # Errors
     ///
-    /// What is missing, and how to come by it.
-    pub fn check(&self) -> Result<()> {
-        self.kind().check()
+    /// What is missing or wrong, and what to do about it.
+    pub fn check(&self, options: &Options, frontend: &FrontendConfig) -> Result<()> {
+        self.kind().check(options, frontend)
     }
 
     pub(super) fn start(&self, setup: &Setup<'_>) -> Result<Source> {
