@@ -216,7 +216,7 @@ fn configurations() {
             "[decide]\nallow = [\"tome\"]\n",
             "c.toml:2: decide.allow: the model tiny has no label \"tome\" (did you mean \"tone\"?); it has",
         ),
-        ("[decide]\nallow = [\"tone\"]\ndeny = [\"noise\"]\n", "c.toml:3: decide.deny: decide.allow is given, too"),
+        ("[decide]\nallow = [\"tone\"]\ndeny = [\"noise\"]\n", "c.toml:3: decide.deny: decide.allow is given as well"),
         (
             "[decide]\ndeny = [\"tone\", \"noise\"]\n",
             "c.toml:2: decide.deny: no label of the model tiny is left to report",

@@ -181,7 +181,7 @@ fn a_broker_that_retains_nothing_gets_the_events() {
     let broker = Broker::start(dir.path(), free_port(), &format!("{ANYBODY}\nretain_available false"));
     let subscriber = Subscriber::start(broker.port, None);
     let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &url(broker.port)));
-    wait_for_log(&mut daemon, "has ended connections with a last will that is retained");
+    wait_for_log(&mut daemon, "refuses a last will that is retained");
     wait_for_events(&mut daemon, &subscriber);
 }
 
@@ -329,7 +329,7 @@ fn a_broker_that_acknowledges_what_it_does_not_pass_on_is_found_out() {
     let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &url(broker.port)));
     wait_for_log(
         &mut daemon,
-        "earwitness/ear/status does not come back: its access control (ACL) may forbid to write there",
+        "earwitness/ear/status does not come back: its access control (ACL) may forbid writing there",
     );
     // Where it may, there is nothing to say.
     let other = tempfile::tempdir().unwrap();

@@ -61,7 +61,7 @@ fn channels_that_cancel_each_other_are_reported_and_one_of_them_is_heard() {
 
     let missing = run(&["--channels", "3"]);
     assert!(
-        missing.stderr.iter().any(|line| line.contains("channel 3 is wanted, and the source has 2")),
+        missing.stderr.iter().any(|line| line.contains("channel 3 is configured, but the source has 2")),
         "{missing:#?}"
     );
     assert!(!missing.status.success());

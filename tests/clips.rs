@@ -175,7 +175,10 @@ fn a_folder_that_cannot_be_used_costs_clips_and_no_events_and_is_named_once() {
     let path = dir.path().join("ear.toml");
     let check = earwitness(&["check", "--config", path.to_str().unwrap()]);
     assert!(check.status.success(), "{check:#?}");
-    contains(&check.stdout.join("\n"), &["0.5 s before and 0.25 s after it", "not now: ", "is a file where"]);
+    contains(
+        &check.stdout.join("\n"),
+        &["0.5 s before and 0.25 s after it", "this does not work now: ", "is a file where"],
+    );
 
     // Where files cannot grow, as on a disk that is full.
     let dir = tempfile::tempdir().unwrap();

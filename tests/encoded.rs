@@ -71,11 +71,11 @@ fn a_container_on_standard_input_is_read_or_refused_with_a_sentence() {
         assert_eq!(names(&events(&output.stdout)), ["tone onset", "tone offset"], "{name}: {output:#?}");
     }
     for (name, what) in [
-        ("scene.opus", "delivers an Opus recording, which is not decoded here: let ffmpeg decode it"),
-        ("scene.m4a", "delivers an MP4 file, which is only decoded from files: let ffmpeg decode it"),
-        ("scene.mp2", "delivers an MP2 recording, which is not decoded here: let ffmpeg decode it"),
-        ("scene.ac3", "delivers an AC-3 recording, which is not decoded here: let ffmpeg decode it"),
-        ("scene.ts", "delivers an MPEG transport stream, which is not decoded here: let ffmpeg decode it"),
+        ("scene.opus", "delivers an Opus recording, which earwitness cannot decode: let ffmpeg decode it"),
+        ("scene.m4a", "delivers an MP4 file, which can only be decoded from a file: let ffmpeg decode it"),
+        ("scene.mp2", "delivers an MP2 recording, which earwitness cannot decode: let ffmpeg decode it"),
+        ("scene.ac3", "delivers an AC-3 recording, which earwitness cannot decode: let ffmpeg decode it"),
+        ("scene.ts", "delivers an MPEG transport stream, which earwitness cannot decode: let ffmpeg decode it"),
     ] {
         convert(&wav, &path(name), &[]);
         let output = hear(&path(name));

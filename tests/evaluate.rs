@@ -253,7 +253,7 @@ fn what_cannot_be_measured_is_refused() {
         assert_eq!(message, expected);
     }
     let message = refusal(2, &["--audio", text(&wav), "--truth", "a.csv", "b.csv"]);
-    assert_eq!(message, "--truth: expected one for each recording, 1, actual 2");
+    assert_eq!(message, "--truth: expected one file per recording, 1 in all, actual 2");
     assert_eq!(evaluate(&["--truth", text(&csv)]).status.code(), Some(2), "audio is missing");
 }
 

@@ -167,9 +167,9 @@ fn bad_input_is_said_in_one_sentence() {
 
     let text = dir.path().join("text");
     fs::write(&text, "no journal\n".repeat(100)).unwrap();
-    contains(&refused(&["--journal", text.to_str().unwrap()]), &["is no journal of earwitness"]);
+    contains(&refused(&["--journal", text.to_str().unwrap()]), &["is not a journal of earwitness"]);
     fs::write(&text, "").unwrap();
-    contains(&refused(&["--journal", text.to_str().unwrap()]), &["is no journal of this version"]);
+    contains(&refused(&["--journal", text.to_str().unwrap()]), &["is of an earlier version of earwitness"]);
     let config = dir.path().join("c.toml");
     fs::write(&config, "name = \"elsewhere\"\n").unwrap();
     let said = refused(&["--config", config.to_str().unwrap()]);

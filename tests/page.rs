@@ -73,7 +73,7 @@ fn what_is_heard_appears_and_can_be_exported_and_tried_and_written() {
     browser.wait_until("document.querySelectorAll('#latest li').length >= 2");
     browser.wait_until("document.querySelector('#spoken').textContent.startsWith('tone at ')");
     browser.click("#pause");
-    assert_eq!(browser.run("return document.querySelector('#pause').textContent;"), json!("Go on"));
+    assert_eq!(browser.run("return document.querySelector('#pause').textContent;"), json!("Resume"));
     browser.click("#pause");
 
     // Events: table, timeline and chart say the same, and the file is what the daemon printed.

@@ -153,7 +153,7 @@ fn another_name_and_another_site_get_nothing_and_change_nothing() {
     let own = "Host: localhost\r\nContent-Type: application/json\r\nOrigin: http://localhost\r\n";
     for (body, words) in [
         ("{\"label\":\"bell\",\"on\":0.5,\"off\":0.25}", "no label"),
-        ("{\"label\":\"tone\",\"on\":0.5,\"off\":0.75}", "no higher one"),
+        ("{\"label\":\"tone\",\"on\":0.5,\"off\":0.75}", "must not exceed"),
         ("{\"label\":\"tone\"}", "not understood"),
         ("[", "not understood"),
     ] {
@@ -245,7 +245,7 @@ fn an_address_that_is_not_there_yet_and_a_port_in_use_are_waited_for() {
     let checked = Process::start(check.args(["check", "--config"]).arg(dir.path().join("ear.toml"))).finish(PATIENCE);
     assert!(checked.status.success(), "{checked:#?}");
     let absent =
-        checked.stdout.iter().filter(|line| line.ends_with("; not now: 192.0.2.1 is no address of this machine"));
+        checked.stdout.iter().filter(|line| line.ends_with("; not now: 192.0.2.1 is not an address of this machine"));
     assert_eq!(absent.count(), 2, "{checked:#?}");
 
     let dir = tempfile::tempdir().unwrap();

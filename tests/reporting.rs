@@ -93,8 +93,8 @@ fn what_begins_in_quiet_hours_is_not_reported() {
     assert_eq!(run("[decide.classes.noise]\nquiet_hours = [\"00:00-24:00\"]", &[]), TONE);
 
     let text = check(&format!("{now}except = [\"noise\"]"));
-    assert!(text.contains(" in UTC: no event of tone is reported that begins then; now, until "), "{text}");
-    assert!(check(&range(60, 120)).contains("no event of any label is reported that begins then; next from "));
+    assert!(text.contains(" in UTC: events of tone that begin then are not reported; now, until "), "{text}");
+    assert!(check(&range(60, 120)).contains("events of any label that begin then are not reported; next from "));
     assert!(check("").contains("quiet      never\n"));
 }
 
@@ -129,7 +129,7 @@ fn quiet_hours_are_counted_in_the_health_message_and_change_no_state() {
     let health: Vec<Value> = events(&subscriber.payloads("earwitness/ear/health"));
     assert_eq!(health.last().unwrap()["n_suppressed"], 1, "{health:?}");
     assert!(
-        output.stderr.iter().any(|line| line.contains(" 1 events of quiet hours were not reported")),
+        output.stderr.iter().any(|line| line.contains(" 1 events in quiet hours were not reported")),
         "{output:#?}"
     );
 }

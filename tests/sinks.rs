@@ -86,7 +86,8 @@ fn a_reader_that_is_stuck_holds_up_neither_the_broker_nor_the_end() {
     let n_lines = lines.lines().count();
     assert!(n_lines < n_events, "{n_lines}");
     // The line that was being written is neither read nor written.
-    let said = text.lines().find(|line| line.contains("the reader of the event lines does not read")).unwrap();
+    let said =
+        text.lines().find(|line| line.contains("the program that reads the event lines has stopped reading")).unwrap();
     let n_said: usize = said.split(": ").last().unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(n_said + n_lines >= n_events && n_said + n_lines <= n_events + 2, "{n_said} and {n_lines}");
 }

@@ -384,7 +384,10 @@ fn a_driver_that_hangs_starves_the_watchdog_and_does_not_hold_up_the_end() {
     let mut process = Process::start(&mut command);
     daemon.wait_for(&process, "READY=1");
     process.wait_until("the complaint", PATIENCE, |process| {
-        process.stderr().iter().any(|line| line.contains("ERROR") && line.contains("the watchdog is not fed"))
+        process
+            .stderr()
+            .iter()
+            .any(|line| line.contains("ERROR") && line.contains("systemd's watchdog is not notified"))
     });
     end(process);
 }

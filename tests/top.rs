@@ -86,7 +86,7 @@ fn eighty_by_twenty_four_places_show_everything_there_is_to_see() {
 #[test]
 fn it_can_be_paused_filtered_and_tuned() {
     let (_dir, mut terminal) = top(&[], &[]);
-    terminal.wait_until("an event", |screen| screen.contains("goes on"));
+    terminal.wait_until("an event", |screen| screen.contains("ongoing"));
     terminal.press("/noi");
     terminal.wait_until("the filter is typed", |screen| {
         screen.contains("labels with: noi_")
@@ -117,7 +117,7 @@ fn it_does_without_colours_and_with_many() {
     assert!(terminal.finish().success());
 
     let (_dir, mut terminal) = top(&["--color", "truecolor"], &[("LANG", "C")]);
-    terminal.wait_until("an event", |screen| screen.contains("goes on"));
+    terminal.wait_until("an event", |screen| screen.contains("ongoing"));
     assert!(backgrounds(&terminal).iter().any(|colour| colour.contains("Rgb")));
     assert!(terminal.screen().is_ascii(), "{}", terminal.screen());
     terminal.press("\x03");
@@ -198,7 +198,7 @@ fn attached_it_shows_what_the_daemon_hears_until_the_daemon_ends_and_again_after
     });
     terminal.press("/\r");
     terminal.wait_until("it is said that it is only tried", |screen| {
-        screen.contains("likely now (*: tried here, not the daemon's)")
+        screen.contains("likely now (*: tried here only, not used by the daemon)")
     });
     let config = dir.path().join("kitchen.toml");
     let text = fs::read_to_string(&config).unwrap();
@@ -277,7 +277,7 @@ fn who_cannot_attach_is_told_why() {
     assert_eq!(second.status.code(), Some(2), "{second:#?}");
     contains(second.stderr.last().unwrap(), &["kitchen.toml:", "top.socket: another daemon listens at "]);
     let checked = tests::commands::earwitness(&["check", "--config", config.to_str().unwrap()]);
-    contains(&checked.stdout.join("\n"), &["top.sock (permissions 0600), for the user of the daemon alone"]);
+    contains(&checked.stdout.join("\n"), &["top.sock (permissions 0600), for the daemon's user only"]);
 
     // Another user. Root may always attach, and so becomes somebody else.
     let is_root = fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t"));
@@ -298,6 +298,6 @@ fn who_cannot_attach_is_told_why() {
     fs::remove_file(&socket).unwrap();
     let other = UnixListener::bind(&socket).unwrap();
     let answer = std::thread::spawn(move || other.accept().unwrap().0.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap());
-    contains(&refused(attach(dir.path())), &["top.sock: what comes from there is not understood"]);
+    contains(&refused(attach(dir.path())), &["top.sock: the messages of the daemon are not understood"]);
     answer.join().unwrap();
 }

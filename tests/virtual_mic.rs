@@ -264,7 +264,7 @@ fn a_microphone_with_a_wrong_rate_is_said_and_opened_again() {
     config.configure(command.args(["--device", "virtmic"]));
     let mut daemon = Process::start(&mut command);
     daemon.wait_until("the wrong rate is said", Duration::from_secs(60), |daemon| {
-        daemon.stderr().iter().any(|line| line.contains("samples a second instead of 48000"))
+        daemon.stderr().iter().any(|line| line.contains("samples per second instead of 48000"))
     });
     daemon.wait_until("it is opened again", Duration::from_secs(30), |daemon| {
         daemon.stderr().iter().any(|line| line.contains("heard again after"))

@@ -290,16 +290,16 @@ fn the_doctor_asks_every_server_posts_nothing_and_says_what_to_do() {
             .collect()
     };
     let expected = [
-        ("ok", "answers, to OPTIONS with 200; no event was posted"),
-        ("ok", "answers, to OPTIONS with 405; no event was posted"),
+        ("ok", "answers an OPTIONS request with 200; no event was posted"),
+        ("ok", "answers an OPTIONS request with 405; no event was posted"),
         ("warning", "answers 404 Not Found: is the address right?"),
-        ("warning", "takes GET, HEAD there, and not POST: is the address right?"),
+        ("warning", "accepts GET, HEAD but not POST: is the address right?"),
         ("warning", "answers 401 Unauthorized: are the headers right that authorise the request?"),
-        ("warning", "the address is now https://elsewhere.example/.., give that as url"),
-        ("problem", "is url that of a web server"),
+        ("warning", "the address is now https://elsewhere.example/..; set url to it"),
+        ("problem", "is url the address of a web server"),
         ("problem", "connection refused\" [\"is the server running, and is the port in url right?"),
         ("problem", "no-such-name.invalid"),
-        ("ok", "answers, to OPTIONS with 200; no event was posted"),
+        ("ok", "answers an OPTIONS request with 200; no event was posted"),
         ("problem", "is not trusted"),
     ];
     let found = of("webhook");

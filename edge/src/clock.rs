@@ -2,8 +2,8 @@
 //!
 //! Stream time comes from sample counts alone and never jumps. The wall clock enters in one place,
 //! the **anchor**: the wall time of stream sample 0. Set when the first block arrives, it can be
-//! moved at any time by whoever watches the drift between the device's clock and the system's;
-//! readers on other threads take it atomically.
+//! moved at any time by the thread that watches the drift between the device's clock and the
+//! system's; readers on other threads take it atomically.
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 

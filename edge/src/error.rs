@@ -1,6 +1,6 @@
 //! The one error type of the crate.
 //!
-//! Every variant belongs to an [`ErrorKind`], which says who can put it right:
+//! Every variant belongs to an [`ErrorKind`], which says who can correct it:
 //! [`ErrorKind::exit_code`] is what the binary returns to the shell. Messages are one line, lower
 //! case, without a final stop, and name the file and the field.
 //!
@@ -178,7 +178,8 @@ impl Error {
         }
     }
 
-    /// An [`Error::Io`], for use in `map_err`: `Error::io(format!("open {}", path.display()))`.
+    /// An [`Error::Io`], for use in `map_err`:
+    /// `Error::io(format!("cannot open {}", path.display()))`.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Error::Io { what, source }

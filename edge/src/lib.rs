@@ -22,10 +22,11 @@
 //! | `web` | one of its own | what there is to see | the local page, over HTTP |
 //!
 //! [`audition`] tries a source out. [`pipeline`] joins the worker's stages, [`clip`] runs them over
-//! a whole recording, and [`heard`] keeps what they said of one whose sounds are known; [`status`]
-//! and [`clock`] are read by any thread; [`model`] and [`config`] are what the daemon reads before
-//! it starts, and [`error`] says why it cannot start or go on; [`fault`] is for what may pass.
-//! [`daemon`] joins all of them, [`logging`] is what it logs by, and [`port`] is where it listens.
+//! a whole recording, and [`heard`] keeps what they put out for one whose sounds are known;
+//! [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are what the daemon
+//! reads before it starts, and [`error`] says why it cannot start or go on; [`fault`] is for what
+//! may pass. [`daemon`] joins all of them, [`logging`] is what it logs by, and [`port`] is where it
+//! listens.
 //!
 //! # Example
 //!

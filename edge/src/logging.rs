@@ -40,8 +40,8 @@ pub fn start(filter: &str) -> Result<Log> {
         "message" => write!(writer, "{value:?}"),
         _ => Ok(()),
     });
-    // A record that cannot be written is lost; to say so where that cannot be written either would
-    // be a panic.
+    // A record that cannot be written is lost; reporting that, if it cannot be written either,
+    // would be a panic.
     let lines = fmt::layer()
         .log_internal_errors(false)
         .fmt_fields(text)
@@ -86,8 +86,8 @@ fn parse(filter: &str) -> Result<Targets> {
 
 fn directives(filter: &str) -> std::result::Result<Targets, String> {
     let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
-    // The library takes any other word for the name of a part of the program, of which nothing is
-    // then logged.
+    // The library takes any other word for the name of a part of the program, and then logs nothing
+    // of that part.
     let unknown = filter.split(',').map(str::trim).find(|part| !part.contains('=') && !is_level(part));
     if let Some(part) = unknown {
         let meant = if part.eq_ignore_ascii_case("warning") { " (did you mean \"warn\"?)" } else { "" };

@@ -47,7 +47,8 @@ pub fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     let program = std::env::current_exe().ok();
     let beside = program.as_deref().and_then(Path::parent).and_then(Path::parent);
     places.extend(beside.map(|folder| folder.join(INSTALLED_DIR)));
-    // One that is there but cannot be read is not passed over: what is wrong with it is said later.
+    // One that is there but cannot be read is not passed over: what is wrong with it is reported
+    // later.
     let is_there = |dir: &&PathBuf| match fs::metadata(dir.join(MANIFEST_FILE)) {
         Ok(metadata) => metadata.is_file(),
         Err(error) => error.kind() == io::ErrorKind::PermissionDenied,

@@ -31,7 +31,7 @@ pub(crate) fn check(address: SocketAddr) -> io::Result<()> {
 /// Why an address cannot be listened on now, where it is none of this machine.
 pub fn why_absent(address: SocketAddr) -> Option<String> {
     let absent = TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);
-    absent.then(|| format!("{} is no address of this machine", address.ip()))
+    absent.then(|| format!("{} is not an address of this machine", address.ip()))
 }
 
 /// What `bind` listens with at `address`, for `what` is served there. Waits for as long as it
@@ -46,10 +46,10 @@ fn listen_every<L>(retry: Duration, address: SocketAddr, what: &str, bind: impl 
         match bind(address) {
             Ok(listener) => return listener,
             Err(error) => {
-                let text = format!("{what} cannot be served at {address}: {error}; recognition goes on");
+                let text = format!("{what} cannot be served at {address}: {error}; recognition continues");
                 let fault = Fault::new("port", text);
                 if faults.occurred_by(&fault, &error.to_string()).is_some() {
-                    tracing::warn!(%address, "{fault}; it is tried again every {} s", retry.as_secs());
+                    tracing::warn!(%address, "{fault}; trying again every {} s", retry.as_secs());
                 }
                 thread::sleep(retry);
             }
@@ -90,7 +90,7 @@ mod tests {
         // Of documentation (RFC 5737).
         let absent = address("192.0.2.1:8420");
         check(absent).unwrap();
-        assert_eq!(why_absent(absent).as_deref(), Some("192.0.2.1 is no address of this machine"));
+        assert_eq!(why_absent(absent).as_deref(), Some("192.0.2.1 is not an address of this machine"));
         assert_eq!(why_absent(address("127.0.0.1:0")), None);
     }
 

@@ -74,7 +74,7 @@ pub struct Closer {
     shared: Arc<Shared>,
 }
 
-/// The worker's end. Dropping it lets the writer know that nobody listens.
+/// The worker's end. Dropping it lets the writer know that no one listens.
 pub struct Reader {
     samples: HeapCons<f32>,
     marks: HeapCons<Mark>,

@@ -59,7 +59,7 @@ pub struct Snapshot {
     pub n_dropped: u64,
     /// Overruns reported by the device's driver.
     pub n_xruns: u64,
-    /// Gaps in the stream, whatever their cause.
+    /// Gaps in the stream from any cause.
     pub n_gaps: u64,
     /// Length of all gaps in samples at the source's rate.
     pub n_gap_samples: u64,

@@ -17,7 +17,7 @@
 //! read.
 //!
 //! A sender transmits one [`DELIMITER`] more before its first frame and before each message, so
-//! that whatever the line carried before is cut off.
+//! that everything that the line carried before is cut off.
 
 use core::fmt;
 

@@ -26,7 +26,7 @@ pub struct Gate<const N: usize, const PRE: usize> {
     /// Sum of squares of a block from which on it is loud.
     threshold: u64,
     hold_blocks: u32,
-    /// So many blocks, those that wait first, are sent whatever they are.
+    /// This many blocks, those that wait first, are sent in any case.
     n_due: u32,
 }
 
@@ -46,7 +46,7 @@ impl<const N: usize, const PRE: usize> Gate<N, PRE> {
         }
     }
 
-    /// Takes the next block, and says what is to become of the oldest one that waits.
+    /// Takes the next block, and returns what is to be done with the oldest one that waits.
     pub fn push(&mut self, block: &[i16; N], on_decision: impl FnOnce(Decision<'_>)) {
         let energy: u64 = block.iter().map(|&sample| u64::from((i32::from(sample) * i32::from(sample)) as u32)).sum();
         if energy >= self.threshold {

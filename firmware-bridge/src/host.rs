@@ -7,17 +7,17 @@
 //!
 //! # Handshake
 //!
-//! A host says alive every second. A node that streams to another session, or to none, answers with
-//! a hello, and the hello is answered with a start. Sound counts from the first frame after the
-//! hello on; what comes before belongs to a session of the past. Should any of the three get lost,
-//! the next second repeats them.
+//! A host sends alive every second. A node that streams to another session, or to none, answers
+//! with a hello, and the hello is answered with a start. Sound counts from the first frame after
+//! the hello on; what comes before belongs to a session of the past. Should any of the three get
+//! lost, the next second repeats them.
 //!
 //! # Time
 //!
 //! Every sample of the node has a place in time, its frame's stamp. What is missing before a frame
-//! is therefore known exactly, be it lost on the way, dropped at the node or kept back because
-//! nothing was to be heard; only across a restart of the node, whose stamps begin again, is it
-//! taken from the host's clock.
+//! is therefore known exactly, whether it was lost on the way, dropped at the node or held back
+//! because it was quiet; only across a restart of the node, whose stamps begin again, is it taken
+//! from the host's clock.
 
 use crate::adpcm;
 use crate::frame::{self, Frame, Kind};
@@ -28,7 +28,7 @@ use crate::reader::{Counts, FrameReader};
 use crate::sender::Sender;
 use crate::sequence::{Sequence, Step};
 
-/// Between two words of life, ms.
+/// Between two alive messages, ms.
 pub const ALIVE_MS: u64 = 1_000;
 
 /// Further ahead of the host's clock than this, and one in a hundred for its drift, no stamp can
@@ -109,11 +109,11 @@ struct Link {
     sender: Sender<TX, 8>,
     sequence: Sequence,
     session: u32,
-    /// What was asked of the node; `None` before its hello.
+    /// What was requested from the node; `None` before its hello.
     start: Option<Start>,
     /// What the node's log-mel frames are.
     features: Option<Features>,
-    /// Nothing has come of the start yet: until then the node sends no sound, be there any or not.
+    /// The start has had no effect yet, and the node sends no sound, even if there is any.
     is_idle: bool,
     /// Where the stream stands; `None` until the first frame of a run of the node.
     place: Option<Place>,
@@ -161,7 +161,7 @@ impl<const N: usize> Host<N> {
         reader.push(bytes, |frame| link.take(wish, now_ms, &frame, &mut on_heard));
     }
 
-    /// Hands what is to be said to `write`, which takes as many of the bytes as it can without
+    /// Hands what is to be sent to `write`, which takes as many of the bytes as it can without
     /// waiting and returns their number, 0 if the port is busy. To be called some times per second.
     ///
     /// # Errors
@@ -243,7 +243,7 @@ impl Link {
                     self.is_idle = false;
                     on_heard(Heard::Stats(stats));
                 }
-                // Of a session of the past, or what a node does not say.
+                // Of an earlier session, or a message that nodes do not send.
                 _ => self.strange = self.strange.saturating_add(1),
             }
         } else if self.start.is_some() {

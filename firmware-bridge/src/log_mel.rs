@@ -1,4 +1,4 @@
-//! Log-mel frames on the node: samples enter, one frame of bands a hop leaves, so that features
+//! Log-mel frames on the node: samples enter, one frame of bands per hop leaves, so that features
 //! travel instead of sound. On the thread of the microphone.
 //!
 //! The frames are those of the daemon's front end, to a thousandth, before it normalises them; its
@@ -57,7 +57,7 @@ pub struct Tables<'t> {
 }
 
 impl Tables<'_> {
-    /// What a hello says of them.
+    /// What a hello states about them.
     pub const fn features(&self) -> Features {
         Features {
             hash: self.hash,
@@ -226,7 +226,7 @@ mod tests {
             let floats: Vec<f32> = samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
             let expected = log_mel(&config, &floats).unwrap();
             let mut stream = LogMel::new(tables);
-            // What a stream before it left behind.
+            // What an earlier stream left.
             stream.push(&[i16::MAX; 77], |_, _| ());
             assert_eq!(stream.reset(), 77);
             let mut got = Vec::new();

@@ -161,7 +161,7 @@ impl<F: FrontEnd> Coder<F> {
             }
             Encoding::Adpcm => {
                 for samples in samples.chunks(2 * (max_payload - adpcm::HEADER_LEN)) {
-                    // There is room: two samples a byte after the header.
+                    // There is room: two samples per byte after the header.
                     if let Some(payload) = self.adpcm.encode(samples, &mut payload) {
                         node.capture_encoded(encoding, samples.len(), payload)?;
                     }

@@ -3,9 +3,9 @@
 //!
 //! A message enters and its bytes leave, or the other way round, on whichever thread or interrupt
 //! level calls. The bytes are those of [postcard](https://postcard.jamesmunns.com/wire-format.html)
-//! 1: first the number of the message, then its fields in order. A *varint* has seven bits a byte,
-//! least significant first, and a set upper bit where another byte follows; a *text* is its length
-//! in bytes, a varint, and then UTF-8.
+//! 1: first the number of the message, then its fields in order. A *varint* has seven bits per
+//! byte, least significant first, and a set upper bit where another byte follows; a *text* is its
+//! length in bytes, a varint, and then UTF-8.
 //!
 //! | first byte | message | from | fields |
 //! |---|---|---|---|

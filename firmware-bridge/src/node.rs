@@ -135,7 +135,8 @@ pub struct Timing {
 }
 
 impl Default for Timing {
-    /// A second, a second and three: three words of a daemon that speaks every second may get lost.
+    /// A second, a second and three: three messages of a daemon that sends one per second may get
+    /// lost.
     fn default() -> Self {
         Self { hello_ms: 1_000, stats_ms: 1_000, timeout_ms: 3_000 }
     }
@@ -145,7 +146,7 @@ impl Default for Timing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum State {
-    /// No daemon wants sound.
+    /// No daemon has requested sound.
     Idle,
     /// Sound is sent, as the start asked for.
     Streaming(Start),
@@ -196,7 +197,7 @@ pub struct Node<'a, const TX: usize, const DEPTH: usize = 4> {
     strange: u32,
 }
 
-/// Seconds since the first poll, whatever the clock wraps.
+/// Seconds since the first poll, even when the clock wraps.
 #[derive(Debug, Default)]
 struct Clock {
     last_ms: Option<u32>,
@@ -239,8 +240,8 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
         }
     }
 
-    /// Reads what has come, says what is due, and writes what the port takes. Calls `on_notice` for
-    /// what the firmware has to know.
+    /// Reads what has arrived, sends what is due, and writes what the port takes. Calls `on_notice`
+    /// for what the firmware has to know.
     ///
     /// # Errors
     ///
@@ -375,7 +376,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
                 State::Idle | State::LinkLost => self.hello_ms = None,
             },
             Some(Message::Event(event)) => on_notice(Notice::Event(event)),
-            // What only nodes say.
+            // Messages that only nodes send.
             Some(Message::Hello(_) | Message::Stats(_)) | None => {
                 self.strange = self.strange.saturating_add(1);
                 return;
@@ -386,7 +387,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
 
     fn start(&mut self, start: Start, on_notice: &mut impl FnMut(Notice<'_>)) {
         if self.hello_seq != Some(start.hello_seq) {
-            info!("a start that answers another hello");
+            info!("a start was ignored because it answers another hello");
             return;
         }
         let Abilities { rates_hz, n_channels, encodings, .. } = self.abilities;
@@ -396,7 +397,7 @@ impl<'a, const TX: usize, const DEPTH: usize> Node<'a, TX, DEPTH> {
             && start.channel < n_channels
             && encodings.has(start.encoding);
         if !possible {
-            warning!("cannot follow {}", start);
+            warning!("cannot stream as requested: {}", start);
             self.refused = self.refused.saturating_add(1);
             self.hello_ms = None;
             return;

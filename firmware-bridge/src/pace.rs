@@ -1,5 +1,5 @@
-//! How fast bytes may leave: the time enters, a number of bytes leaves. For a line behind which
-//! somebody is slower than the line itself, such as a radio bridge, or that others share.
+//! How fast bytes may leave: the time enters, a number of bytes leaves. For a line with a slower
+//! part after it, such as a radio bridge, or one that others share.
 
 /// A limit of bytes per second, evened out over [`BURST_MS`].
 #[derive(Clone, Copy, Debug)]

@@ -50,8 +50,8 @@ impl Sequence {
         }
     }
 
-    /// The sender has said that it starts again: whatever number comes next is its first. Before
-    /// any frame this changes nothing and counts as no restart.
+    /// The sender has announced that it starts again: the number that comes next is its first.
+    /// Before any frame this changes nothing and counts as no restart.
     pub fn hello(&mut self) {
         if self.expected.take().is_some() {
             self.restarts = self.restarts.saturating_add(1);

@@ -1,5 +1,5 @@
-//! A port for tests: bytes that the other end has sent, bytes that it will get, and room for only
-//! so many.
+//! A port for tests: bytes that the other end has sent, bytes that it will get, and limited room
+//! for them.
 
 use std::collections::VecDeque;
 

@@ -160,7 +160,7 @@ fault stalled lost "delivered no samples for"
 fault zeros dead "nothing but zeros" 75
 fault clipped clipped "it clips"
 fault dc dc "a large DC offset"
-fault fast lost "samples a second instead of"
+fault fast lost "samples per second instead of"
 same_process "$pid"
 
 say "held by another program when it is opened: busy, and waited for"

@@ -40,7 +40,7 @@ fn state_dicts_of_every_format_hold_what_was_saved() {
             ("integers", "holds no floating-point tensor"),
         ] {
             let path = folder.path().join(format!("{file}.{format}"));
-            assert_eq!(message(&path), format!("{}: no PyTorch state dict: {reason}", path.display()));
+            assert_eq!(message(&path), format!("{}: not a PyTorch state dict: {reason}", path.display()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Hits, false alarms and misses of a class, and what is usually said of them.
+//! Hits, false alarms and misses of a class, and the usual measures of them.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};

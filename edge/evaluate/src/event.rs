@@ -25,7 +25,7 @@ impl Default for Collar {
 }
 
 impl Collar {
-    /// Whether `detection` says when `sound` is, whatever their classes.
+    /// Whether `detection` is at the time of `sound`, for any classes.
     pub fn fits(&self, sound: &Sound, detection: &Detection) -> bool {
         let most_s = self.offset_s.max(self.offset_share * (sound.offset_s - sound.onset_s));
         (sound.onset_s - detection.onset_s).abs() <= self.onset_s

@@ -91,7 +91,8 @@ pub struct Latency {
     pub p95_s: Option<f64>,
 }
 
-/// What counts of hits, false alarms and misses say; nothing where there is nothing to count.
+/// What the counts of hits, false alarms and misses amount to; nothing where there is nothing to
+/// count.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Scores {
     /// Harmonic mean of precision and recall over all decisions.

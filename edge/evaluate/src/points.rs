@@ -1,4 +1,4 @@
-//! The thresholds at which an evaluation asks what would have been reported.
+//! The thresholds at which an evaluation computes what would have been reported.
 
 /// As many as DCASE's evaluations take.
 pub const N_OPERATING_POINTS: usize = 50;

@@ -14,7 +14,7 @@
 
 use crate::{Detection, Extent, Sound};
 
-/// What is asked of detections, and what errors cost.
+/// What detections must fulfil, and what errors cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scenario {
     /// Share of a detection that sounds of its class must cover.

@@ -1,11 +1,11 @@
 //! What is really in a recording: a file enters, sounds leave.
 //!
 //! The file is a table with a header that has the columns `onset_s`, `offset_s` and `label`, in any
-//! order; others are not looked at. A header alone says that there is nothing to be reported in the
-//! recording. Other programs write the same in other ways, which are read, too: columns called
-//! `onset`, `start`, `end`, `event_label` and so on, between commas, semicolons or tabs, numbers
-//! with a decimal comma where that is not what separates the columns; and Audacity's label tracks,
-//! which have no header.
+//! order; others are ignored. A header alone means that nothing in the recording is to be reported.
+//! Other programs write the same in other ways, which are read, too: columns called `onset`,
+//! `start`, `end`, `event_label` and so on, between commas, semicolons or tabs, numbers with a
+//! decimal comma where that is not what separates the columns; and Audacity's label tracks, which
+//! have no header.
 
 mod form;
 

@@ -6,7 +6,7 @@
 //! | [`resample`] | samples at the device's rate | samples at the model's rate |
 //! | [`window`] | | the Hann taper |
 //! | [`mel`] | a spectrum (`n_fft / 2 + 1` bins) | mel bands (`n_mels`) |
-//! | [`log_mel`] | samples, any block size | one frame (`n_mels`) a hop |
+//! | [`log_mel`] | samples, any block size | one frame (`n_mels`) per hop |
 //! | [`config`] | | the validated parameters of all of these |
 //! | [`manifest`] | the text of `manifest.toml` | labels, front end, network and decision parameters |
 //!

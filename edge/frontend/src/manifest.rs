@@ -1,6 +1,6 @@
-//! The contract between a model and whoever runs it: `models/<name>/manifest.toml`. Enters: its
-//! text; leaves: a validated [`Manifest`]. The trainer writes it and the daemon reads it with this
-//! same code; files are the caller's.
+//! The contract between a model and the program that runs it: `models/<name>/manifest.toml`.
+//! Enters: its text; leaves: a validated [`Manifest`]. The trainer writes it and the daemon reads
+//! it with this same code; files are the caller's.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! What a file is, by its first bytes: a file enters, what the decoder is to read of it leaves.
 //!
-//! Headers of WAV files are put right, tags before the sound are left out, and what cannot be
+//! Headers of WAV files are corrected, tags before the sound are left out, and what cannot be
 //! decoded is named with a remedy.
 
 use std::fs::File;
@@ -26,7 +26,7 @@ pub(super) struct Container {
     pub(super) source: Box<dyn MediaSource>,
     /// The ending of the name that it should have, where it is known better.
     pub(super) ending: Option<&'static str>,
-    /// What is to be said of a file that is shorter than its header promises.
+    /// The message for a file that is shorter than its header promises.
     pub(super) note: Option<String>,
     /// What it is, where it may be something that cannot be decoded.
     pub(super) foreign: Option<Signature>,
@@ -42,7 +42,7 @@ impl Container {
         if let Some(samples) = Samples::find(&mut file, len)? {
             let seconds = |n_bytes: u64| n_bytes as f64 / f64::from(samples.byte_rate().max(1));
             let note = samples.promised.map(|promised| shortfall(seconds(promised), seconds(samples.len)));
-            // A header of its own would be in the way of what is a whole file of another format.
+            // A WAV header before it would hide a complete file of another format.
             let is_mp3 = samples.encoding() == WAV_MP3;
             let header = if is_mp3 { Vec::new() } else { samples.header() };
             let spliced = Spliced::new(header, file, samples.start, samples.len);
@@ -76,7 +76,7 @@ impl Container {
         match handling {
             Handling::Unpacked => format!("this is {what}: unpack it first"),
             Handling::NoSound => format!("this is {what} and holds no recorded sound"),
-            Handling::Converted => format!("this is {what}, which is not decoded here: {convert}"),
+            Handling::Converted => format!("this is {what}, which earwitness cannot decode: {convert}"),
             Handling::Decoded | Handling::DecodedFromFiles => {
                 format!("this is {what} that cannot be decoded ({reason}): {convert}")
             }
@@ -102,9 +102,9 @@ impl Samples {
     }
 }
 
-/// What is said of a file with less sound than its header promises.
+/// The message for a file with less sound than its header promises.
 pub(super) fn shortfall(promised_s: f64, there_s: f64) -> String {
-    format!("the header promises {promised_s:.3} s of sound, {there_s:.3} s are there")
+    format!("the header promises {promised_s:.3} s of sound, but the file holds {there_s:.3} s")
 }
 
 /// Length of a tag of ID3 version 2 (id3.org) that begins so.
@@ -194,7 +194,7 @@ impl Seek for Spliced {
             SeekFrom::Current(by) => self.position.checked_add_signed(by),
             SeekFrom::End(by) => self.len.checked_add_signed(by),
         };
-        self.position = position.ok_or_else(|| io::Error::other("a place before the beginning"))?;
+        self.position = position.ok_or_else(|| io::Error::other("cannot seek to a place before the beginning"))?;
         Ok(self.position)
     }
 }

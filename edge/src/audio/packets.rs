@@ -39,7 +39,7 @@ pub(super) struct Packets {
     format: Box<dyn FormatReader>,
     /// What the file is, where it may be something that cannot be decoded.
     foreign: Option<Signature>,
-    /// What is to be said of a file that is shorter than its header promises.
+    /// The message for a file that is shorter than its header promises.
     note: Option<String>,
     track_id: u32,
     time_base: Option<TimeBase>,
@@ -66,7 +66,7 @@ pub(super) enum Next {
     Packet(Packet, usize),
     /// Another stream: the decoder has to be made again from [`Packets::track`].
     Stream,
-    /// The end, be it the intended one or where the damage begins.
+    /// The end: the intended one, or where the damage begins.
     End,
 }
 
@@ -143,7 +143,7 @@ impl Packets {
         self.track().ok().filter(|_| counts && !self.joined)?.num_frames.filter(|n| *n > 0)
     }
 
-    /// What is to be said of a file that is shorter than its header promises.
+    /// The message for a file that is shorter than its header promises.
     pub(super) fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }

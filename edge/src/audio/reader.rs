@@ -26,7 +26,7 @@ pub struct AudioReader {
     decoder: Box<dyn AudioDecoder>,
     sample_rate: u32,
     n_channels: usize,
-    /// The one that is taken, whatever `channels` says.
+    /// The channel that is taken regardless of `channels`.
     channel: Option<usize>,
     /// Which of several are heard, and how all of them compare.
     channels: Channels,
@@ -88,7 +88,7 @@ impl AudioReader {
         })
     }
 
-    /// The same of one channel alone, counted from 0.
+    /// The same for a single channel, counted from 0.
     pub(super) fn of_channel(self, channel: usize) -> Self {
         AudioReader { channel: Some(channel), ..self }
     }
@@ -144,8 +144,8 @@ impl AudioReader {
         Ok(true)
     }
 
-    /// Decodes `packet` into `block`. One of another number of channels or another rate, as where
-    /// recordings were appended to each other, wants a decoder of its own.
+    /// Decodes `packet` into `block`. A track with another number of channels or another rate, as
+    /// after recordings were appended to each other, needs a decoder of its own.
     fn decode(&mut self, packet: &Packet, block: &mut Vec<f32>) -> Result<()> {
         for is_last in [false, true] {
             match self.decoder.decode(packet) {
@@ -161,7 +161,7 @@ impl AudioReader {
                 Err(error) => {
                     self.first_error.get_or_insert_with(|| error.to_string());
                     self.packets.reject(packet);
-                    // Codecs that look back need a clean start behind the damage.
+                    // Codecs that look back need a clean start after the damage.
                     self.decoder.reset();
                     break;
                 }
@@ -177,7 +177,7 @@ impl AudioReader {
             return self.shorter();
         }
         let lost_s = self.n_lost as f64 / f64::from(self.sample_rate);
-        let end = if self.packets.cut_short().is_some() { ", ends before its time" } else { "" };
+        let end = if self.packets.cut_short().is_some() { ", and the file ends early" } else { "" };
         Some(format!("damaged ({}): {lost_s:.3} s replaced by silence{end}", cause.unwrap_or("packets are missing")))
     }
 
@@ -188,7 +188,7 @@ impl AudioReader {
         }
     }
 
-    /// What is to be said of a file that has been read to its end and is shorter than its header
+    /// The message for a file that has been read to its end and is shorter than its header
     /// promises.
     fn shorter(&self) -> Option<String> {
         if let Some(note) = self.packets.note() {
@@ -229,7 +229,7 @@ impl AudioReader {
             self.convert_rest(block);
             if rate != self.sample_rate {
                 let converter = Resampler::new(rate, self.sample_rate).map_err(|error| {
-                    let reason = format!("sample rate changes from {} to {rate} Hz on the way", self.sample_rate);
+                    let reason = format!("sample rate changes from {} to {rate} Hz within the file", self.sample_rate);
                     Error::audio_file(&self.path, format!("{reason}: {error}"))
                 })?;
                 self.converter = Some((rate, converter));
@@ -243,7 +243,7 @@ impl AudioReader {
         Ok(())
     }
 
-    /// Appends what is still in the converter, and goes on at the file's own rate.
+    /// Appends what is still in the converter, and continues at the file's own rate.
     fn convert_rest(&mut self, block: &mut Vec<f32>) {
         if let Some((_, mut converter)) = self.converter.take() {
             converter.finish(|samples| block.extend_from_slice(samples));
@@ -262,7 +262,7 @@ impl AudioReader {
 
 fn make_decoder(packets: &Packets, track: &Track) -> Result<Box<dyn AudioDecoder>> {
     let params = track.codec_params.as_ref().and_then(|params| params.audio());
-    let params = params.ok_or_else(|| packets.refusal("it does not say how it is encoded"))?;
+    let params = params.ok_or_else(|| packets.refusal("its header does not name the encoding"))?;
     symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
         .map_err(|error| packets.refusal(error))

@@ -237,7 +237,7 @@ fn what_phones_and_recorders_write_is_read() {
 #[test]
 fn what_cannot_be_decoded_is_named_with_a_remedy() {
     let opus = error_of(&testdata("tone.opus"));
-    assert!(opus.contains("this is an Opus recording, which is not decoded here: convert it"), "{opus}");
+    assert!(opus.contains("this is an Opus recording, which earwitness cannot decode: convert it"), "{opus}");
     assert!(opus.contains("ffmpeg -i ") && opus.contains("\"tone.flac\""), "{opus}");
     let dir = tempfile::tempdir().unwrap();
     for (name, head, what) in [
@@ -282,7 +282,7 @@ fn wav_files_whose_headers_lie_are_read_whole() {
             // Only a file that may have been cut is worth a word.
             let note = reader.damage();
             let expected = (data_len == n_bytes * 2)
-                .then(|| "the header promises 6.250 s of sound, 3.125 s are there".to_string());
+                .then(|| "the header promises 6.250 s of sound, but the file holds 3.125 s".to_string());
             assert_eq!(note, expected, "{riff_len} {data_len}");
         }
     }

@@ -3,8 +3,8 @@
 //! where its samples lie.
 //!
 //! Sizes in these headers are often wrong: a program that writes to a pipe cannot go back to fill
-//! them in, a recorder loses its power, a tool copies a header. So they are believed only where
-//! what they say fits the file: where it does not, the samples go on to the end of the file.
+//! them in, a recorder loses its power, a tool copies a header. So they are believed only if they
+//! fit the file: otherwise, the samples continue to the end of the file.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -103,8 +103,8 @@ impl Samples {
         Ok(None)
     }
 
-    /// A header that says what is true, for the decoder. Samples of more than 4 GiB are said to
-    /// have no known end.
+    /// A header with the true values, for the decoder. For samples of more than 4 GiB the header
+    /// states no end.
     pub(super) fn header(&self) -> Vec<u8> {
         let long = u64::from(u32::MAX);
         let format = self.usual_format();

@@ -1,7 +1,7 @@
 //! The hum of the mains: samples enter, its frequency and level leave.
 //!
-//! A second of sound is tapered (Hann) and taken apart at the mains' frequency and its first
-//! harmonics, and beside them: a hum is what stands out of its neighbourhood, in most seconds.
+//! A second of sound is tapered (Hann) and measured at the mains' frequency and its first
+//! harmonics, and beside them: a hum is what stands out from its neighbourhood in most seconds.
 
 /// Frequencies of the mains, Hz, and how many harmonics are looked at.
 const MAINS_HZ: [f64; 2] = [50.0, 60.0];

@@ -1,8 +1,8 @@
 //! A source is tried: its samples enter, its level and what could be better with it leave. For
-//! whoever sets a microphone up or looks for what is wrong with it; runs on the caller's thread.
+//! setting up a microphone or finding out what is wrong with it; runs on the caller's thread.
 //!
-//! What makes sound no sound is judged as the daemon does it, with less patience: whoever tries a
-//! microphone makes sounds for it.
+//! What counts as no sound is judged as in the daemon, with less patience: a person who tries a
+//! microphone makes sounds.
 
 mod hum;
 
@@ -143,8 +143,8 @@ impl Audition {
         self.level
     }
 
-    /// Listens until there are `seconds` of sound, the source has ended, or too little has come of
-    /// it for too long. `show` gets the level of each tenth of a second.
+    /// Listens until there are `seconds` of sound, the source has ended, or too little has arrived
+    /// for too long. `show` gets the level of each tenth of a second.
     ///
     /// # Errors
     ///

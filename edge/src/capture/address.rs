@@ -47,7 +47,7 @@ impl NodeEncoding {
 }
 
 impl From<Address> for NodeSpec {
-    /// The node at `address`, of which the best that it has is wanted.
+    /// The node at `address`, with the best encoding that it offers.
     fn from(address: Address) -> Self {
         NodeSpec { address, encoding: None, gate_db: 0 }
     }
@@ -70,7 +70,7 @@ impl FromStr for NodeSpec {
                 }
                 Some(("gate", level)) => match level.parse() {
                     Ok(gate_db @ 1..) => spec.gate_db = gate_db,
-                    _ => return Err(format!("gate {level:?} is not 1 to 255 dB below full scale")),
+                    _ => return Err(format!("gate {level:?} is not a level from 1 to 255 dB below full scale")),
                 },
                 _ => return Err(format!("{option:?} is neither encoding=NAME nor gate=DECIBELS")),
             }
@@ -125,7 +125,7 @@ impl FromStr for Address {
             None => (text, DEFAULT_BAUD),
             Some((path, baud)) => match baud.parse() {
                 Ok(baud @ 1..) => (path, baud),
-                _ => return Err(format!("{baud:?} is not a baud rate")),
+                _ => return Err(format!("{baud:?} is not a baud rate, such as 115200")),
             },
         };
         match path {
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!((spec.encoding, spec.gate_db), (Some(NodeEncoding::MuLaw), 40));
         for (text, reason) in [
             ("/dev/x?encoding=mp3", "encoding \"mp3\" is not one of pcm, mulaw, adpcm, features"),
-            ("/dev/x?gate=-50", "gate \"-50\" is not 1 to 255"),
+            ("/dev/x?gate=-50", "gate \"-50\" is not a level from 1 to 255"),
             ("/dev/x?gate=0", "gate \"0\""),
             ("/dev/x?loud", "\"loud\" is neither encoding=NAME nor gate=DECIBELS"),
             ("?gate=3", "path"),

@@ -92,7 +92,7 @@ impl Live for Listener {
             hearing: self.hearing.clone(),
         };
         let found = first(&mut bytes, self.options.layout, watch, Some(PATIENCE_AT_START));
-        let (session, flow) = match found.map_err(Error::io(format!("read from {name}")))? {
+        let (session, flow) = match found.map_err(Error::io(format!("cannot read from {name}")))? {
             First::Sound(layout, start) => Flow::of_samples(&stream, bytes, start, layout)?,
             First::Encoded(start) => Flow::of_encoded(&stream, bytes, start, watch)?,
             First::Foreign(what) => {
@@ -140,7 +140,7 @@ impl Opened for OpenProgram {
     }
 
     fn close(self) {
-        // The program first: what it still had to say is of no use.
+        // The program first: what it still writes is not needed.
         drop(self.child);
         self.flow.close();
     }

@@ -40,7 +40,7 @@ impl Kind for CommandSpec {
 
     fn describe(&self, options: &Options) -> String {
         let command = redact(&self.0);
-        format!("the output of the command {command:?}: {}, or as its header says", options.layout)
+        format!("the output of the command {command:?}: {}, unless its header says otherwise", options.layout)
     }
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {

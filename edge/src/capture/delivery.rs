@@ -33,7 +33,7 @@ pub(super) struct Stream {
     pub(super) channels: Channels,
     /// Whether it is live, as far as is known.
     pub(super) is_live: Arc<AtomicBool>,
-    /// Whether its pace is to tell that, and its rate.
+    /// Whether its pace is to show that, and its rate.
     pub(super) watches_pace: bool,
     /// A longer pause is a gap in its time.
     pub(super) pause: Duration,
@@ -142,7 +142,7 @@ impl Delivery {
             Verdict::Live => {
                 self.shared.is_live.store(true, Relaxed);
                 let name = self.hearing.name();
-                tracing::info!(source = name, "{name}: samples arrive in real time; this is treated as a live source");
+                tracing::info!(source = name, "{name}: samples arrive in real time, so it is treated as a live source");
             }
             Verdict::Even => self.hearing.hint(Hint::Rate, None),
             Verdict::Odd(rate) => {
@@ -154,7 +154,8 @@ impl Delivery {
     }
 }
 
-/// Samples that are missing where `n_samples` come after a pause, of which the `longest` is none.
+/// Samples that are missing when `n_samples` arrive after a pause. Pauses up to `longest` lose
+/// nothing.
 fn n_missing(pause: Duration, longest: Duration, rate: u32, n_samples: u64) -> u64 {
     if pause <= longest {
         return 0;

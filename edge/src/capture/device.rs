@@ -44,7 +44,7 @@ pub struct DeviceInfo {
     pub id: String,
     /// What the device calls itself.
     pub name: String,
-    /// For a USB device, what it says of itself and where it is plugged in,
+    /// For a USB device, its identity and the socket that it is plugged into,
     /// `usb:046d:0825:A1B2@1-1.3`; `--device` takes this, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usb: Option<String>,
@@ -231,12 +231,12 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
         return Err(match names {
             // ALSA knows more names than it lists.
             _ if wanted.contains(':') && !wanted.starts_with("alsa:") && !names.is_empty() => format!(
-                "ALSA does not list this name; arecord may know it: --source \"exec:arecord -D {wanted} -t raw -f S16_LE \
-                 -r 48000\"; listed are {}",
+                "ALSA does not list this name; arecord may know it: --source \"exec:arecord -D {wanted} -t raw -f \
+                 S16_LE -r 48000\"; ALSA lists {}",
                 list(names.iter())
             ),
             [] => "no capture device found".to_string(),
-            _ => format!("no such capture device; there are {}", list(names.iter())),
+            _ => format!("no such capture device; this machine has {}", list(names.iter())),
         });
     };
     // ALSA lists one card under many names: raw, with conversions, shared... With conversions is
@@ -245,7 +245,10 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
         let converting = found.iter().find(|&&index| names[index].id.contains("plughw:"));
         return Ok(*converting.unwrap_or(&first));
     }
-    Err(format!("the name fits several capture devices: {}", list(found.iter().map(|&index| &names[index]))))
+    Err(format!(
+        "the name fits several capture devices; use one of these ids: {}",
+        list(found.iter().map(|&index| &names[index]))
+    ))
 }
 
 /// `hw:1,0` as ALSA lists it: `hw:CARD=1,DEV=0`.

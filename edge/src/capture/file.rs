@@ -59,7 +59,7 @@ impl Kind for FileSpec {
         match (self.is_pipe(options), options.fast) {
             (true, _) => {
                 let yet = if is_missing(&self.path) { ", which does not exist yet" } else { "" };
-                format!("the FIFO {path}{yet}: {}, or as its header says", options.layout)
+                format!("the FIFO {path}{yet}: {}, unless its header says otherwise", options.layout)
             }
             (false, true) => format!("the recording {path}, as fast as possible"),
             (false, false) => format!("the recording {path}, in real time"),

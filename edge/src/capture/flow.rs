@@ -28,9 +28,9 @@ const PATIENCE_FOR_HEADER: Duration = Duration::from_secs(15);
 
 /// What waiting for the first bytes of a stream has brought.
 pub(super) enum First {
-    /// Raw samples, of which these bytes are the first, or a WAV file that has begun.
+    /// Raw samples that begin with these bytes, or a WAV file that has begun.
     Sound(Layout, Vec<u8>),
-    /// Encoded sound, of which these bytes are the first.
+    /// Encoded sound that begins with these bytes.
     Encoded(Vec<u8>),
     /// Sound that is not decoded here.
     Foreign(String),
@@ -92,7 +92,7 @@ pub(super) struct Flow {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// What the reading thread has to say.
+/// What the reading thread reports.
 pub(super) enum Motion {
     /// Samples have come since the last look.
     Flows,
@@ -103,7 +103,7 @@ pub(super) enum Motion {
 }
 
 impl Flow {
-    /// Goes on with the samples in `bytes`, of which `start` are the first.
+    /// Continues with the samples in `bytes`, which begin with `start`.
     ///
     /// # Errors
     ///
@@ -118,8 +118,8 @@ impl Flow {
         Ok((session, Flow::begin(shared, move || samples.run(start))?))
     }
 
-    /// Decodes the sound in `bytes`, of which `start` are the first. Waits for its header while
-    /// `watch` goes on.
+    /// Decodes the sound in `bytes`, which begins with `start`. Waits for its header while `watch`
+    /// continues.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl Flow {
         let feed = Feed { bytes, start: Cursor::new(start), shared: shared.clone() };
         let (sender, opened) = mpsc::sync_channel(1);
         let name = stream.name.clone();
-        // Where nobody waits for the header any more, the stream is closing.
+        // If no one waits for the header any more, the stream is closing.
         let flow = Flow::begin(shared, move || match Encoded::open(&stream, feed) {
             Ok((encoded, session)) => sender.send(Ok(session)).map_or(Ok(()), |()| encoded.run()),
             Err(error) => sender.send(Err(error)).or(Ok(())),
@@ -148,7 +148,10 @@ impl Flow {
                 Err(mpsc::RecvTimeoutError::Timeout) if watch.goes_on() && begin.elapsed() < PATIENCE_FOR_HEADER => {}
                 Err(_) => {
                     flow.close();
-                    return Err(Error::source(name, "begins like encoded sound, but its header does not come"));
+                    return Err(Error::source(
+                        name,
+                        "begins like encoded sound, but the rest of its header does not arrive",
+                    ));
                 }
             }
         }
@@ -156,7 +159,7 @@ impl Flow {
 
     fn begin(shared: Arc<Shared>, body: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<Flow> {
         let thread = thread::Builder::new().name("pipe".to_string()).spawn(body);
-        let thread = thread.map_err(Error::io("start the thread that reads the pipe"))?;
+        let thread = thread.map_err(Error::io("cannot start the thread that reads the pipe"))?;
         Ok(Flow { shared, n_seen: 0, thread: Some(thread) })
     }
 
@@ -188,7 +191,7 @@ impl Flow {
     pub(super) fn close(mut self) {
         self.shared.closing.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It looks at the flag between two reads. What it says now is old news.
+            // It looks at the flag between two reads. What it reports now is no longer of interest.
             let _ = thread.join();
         }
     }

@@ -52,8 +52,8 @@ pub(super) fn head(bytes: &[u8], is_all: bool) -> Head {
     if let Some(Signature { name, handling }) = signature(bytes) {
         return match handling {
             Handling::Decoded => Head::Encoded,
-            Handling::DecodedFromFiles => Head::Foreign(format!("{name}, which is only decoded from files")),
-            Handling::Converted => Head::Foreign(format!("{name}, which is not decoded here")),
+            Handling::DecodedFromFiles => Head::Foreign(format!("{name}, which can only be decoded from a file")),
+            Handling::Converted => Head::Foreign(format!("{name}, which earwitness cannot decode")),
             Handling::Unpacked => Head::NoSound(format!("{name}: unpack it first")),
             Handling::NoSound => Head::NoSound(format!("{name}, which holds no recorded sound")),
         };
@@ -61,7 +61,7 @@ pub(super) fn head(bytes: &[u8], is_all: bool) -> Head {
     match text(&bytes[..bytes.len().min(ENOUGH)]) {
         Some(text) => {
             let line: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
-            Head::NoSound(format!("text, {line:?}, and no sound"))
+            Head::NoSound(format!("text instead of sound: {line:?}"))
         }
         None => Head::Raw,
     }
@@ -93,7 +93,7 @@ fn wav(bytes: &[u8]) -> Result<Option<Wav>, String> {
     let u16_at = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     if bytes.len() >= 12 && &bytes[8..12] != b"WAVE" {
-        return Err("of another kind, such as AVI".into());
+        return Err("that is in fact of another type, such as AVI".into());
     }
     let mut at = 12;
     let mut layout = None;
@@ -118,7 +118,7 @@ fn wav(bytes: &[u8]) -> Result<Option<Wav>, String> {
                     return Ok(Some(Wav::Encoded));
                 }
                 let format = format(code, bits, block, n_channels)
-                    .ok_or_else(|| format!("whose samples are not known here: format {code:#06x}, {bits} bits"))?;
+                    .ok_or_else(|| format!("in an unknown encoding: format {code:#06x}, {bits} bits"))?;
                 let checked = Layout { rate, format, n_channels }.check();
                 layout = Some(checked.map_err(|(_, reason)| format!("that cannot be processed: {reason}"))?);
             }
@@ -215,12 +215,12 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(foreign(b"\0\0\0\x20ftypM4A "), "an MP4 file, which is only decoded from files");
+        assert_eq!(foreign(b"\0\0\0\x20ftypM4A "), "an MP4 file, which can only be decoded from a file");
         let opus = [&b"OggS"[..], &[0; 24], b"OpusHead"].concat();
-        assert_eq!(foreign(&opus), "an Opus recording, which is not decoded here");
+        assert_eq!(foreign(&opus), "an Opus recording, which earwitness cannot decode");
         assert_eq!(foreign(b"PK\x03\x04"), "a zip archive: unpack it first");
         let text = "# Earwitness\n\nAn always-on ear for a room. ".repeat(20);
-        assert_eq!(head(text.as_bytes(), false), Head::NoSound("text, \"# Earwitness\", and no sound".into()));
+        assert_eq!(head(text.as_bytes(), false), Head::NoSound("text instead of sound: \"# Earwitness\"".into()));
         // A letter of two bytes on the border.
         let text = "\u{e4}".repeat(300);
         assert!(matches!(head(&text.as_bytes()[..ENOUGH + 1], false), Head::NoSound(_)));

@@ -8,7 +8,7 @@
 //!
 //! # Real-time
 //!
-//! Not for the audio callback: the reason is behind a lock.
+//! Not for the audio callback: the reason is protected by a lock.
 
 use std::collections::BTreeMap;
 #[cfg(feature = "serial")]
@@ -64,7 +64,7 @@ pub(crate) mod fault {
     pub(crate) const FAILED: &str = "failed";
     /// It is open and nothing comes.
     pub(crate) const STALLED: &str = "stalled";
-    /// It comes at another rate than it says.
+    /// It delivers at another rate than it claims.
     #[cfg(feature = "mic")]
     pub(crate) const RATE: &str = "wrong-rate";
     /// What feeds it has ended.
@@ -167,9 +167,9 @@ pub struct HearingSnapshot {
     pub capture_hints: Vec<String>,
     /// How many times the source was opened again.
     pub n_reopened: u64,
-    /// How many devices did not close and were left behind, with their threads.
+    /// How many devices did not close and were abandoned, with their threads.
     pub n_abandoned: u64,
-    /// What a microcontroller says of itself.
+    /// What a microcontroller reports about itself.
     #[cfg(feature = "serial")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeSnapshot>,
@@ -212,7 +212,7 @@ impl Hearing {
         self.set(Condition::Lost, Some(fault));
     }
 
-    /// Sound comes, as far as the one who opened the source can tell.
+    /// Sound arrives, as far as the thread that opened the source knows.
     pub(crate) fn listening(&self) {
         self.set(Condition::Listening, None);
     }
@@ -221,13 +221,13 @@ impl Hearing {
     pub(crate) fn ended(&self, error: Option<&Error>) {
         let fault = match error {
             None => Fault::new(fault::ENDED, "the recording has ended"),
-            Some(error) => Fault::new(fault::FAILED, format!("{error}; it is no longer listened to")),
+            Some(error) => Fault::new(fault::FAILED, format!("{error}; listening to this source has stopped")),
         };
         self.set(Condition::Ended, Some(fault));
     }
 
-    /// Takes note of what the samples say, unless there are none to come: what is left in the ring
-    /// says nothing of a source that is lost.
+    /// Takes note of what the samples show, unless no more will arrive: what is left in the ring
+    /// shows nothing about a source that is lost.
     pub(crate) fn judge(&self, condition: Condition, fault: impl Into<Option<Fault>>) {
         if !matches!(self.condition(), Condition::Opening | Condition::Lost | Condition::Ended) {
             self.set(condition, fault.into());
@@ -313,7 +313,7 @@ impl Hearing {
         }
     }
 
-    /// Where a microcontroller's word on itself belongs.
+    /// Where the report of a microcontroller is kept.
     #[cfg(feature = "serial")]
     pub(super) fn node(&self) -> Arc<Report> {
         self.node.clone()
@@ -324,7 +324,7 @@ impl Hearing {
         self.n_opened.fetch_add(1, Relaxed);
     }
 
-    /// A device did not close and was left behind; returns how many there are.
+    /// A device did not close and was abandoned; returns how many there are.
     #[cfg(feature = "mic")]
     pub(crate) fn abandoned(&self) -> u64 {
         self.n_abandoned.fetch_add(1, Relaxed) + 1

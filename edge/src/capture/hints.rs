@@ -30,10 +30,10 @@ const NOTHING: f64 = 1e-7;
 /// Sound that ends below this lacks what many labels are recognised by, Hz.
 const NARROW_HZ: f64 = 6_000.0;
 
-/// Samples of which the spectrum of a second is made.
+/// Samples from which the spectrum of a second is computed.
 const N_FFT: usize = 512;
 
-/// For how long sound is watched before something is said of it, seconds.
+/// How long sound is watched before a hint is given, seconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// As good as silent.
@@ -48,7 +48,7 @@ impl Patience {
     /// Of a daemon, to which a night may be quiet.
     pub(super) const DAEMON: Self = Patience { muted: 10, low: 60, loud: 20 };
 
-    /// Of somebody who makes sounds and waits.
+    /// For a person who makes sounds and waits.
     pub(super) const TRIAL: Self = Patience { muted: 2, low: 4, loud: 2 };
 }
 

@@ -1,6 +1,6 @@
 //! Which sound card is which: the kernel numbers cards in the order in which it finds them, and
-//! calls two of the same kind `USB` and `USB_1` in that order. What a USB device says of itself,
-//! and the socket that it is plugged into, stay.
+//! calls two of the same kind `USB` and `USB_1` in that order. The identity of a USB device and the
+//! socket that it is plugged into stay the same.
 //!
 //! `/sys/class/sound` enters; identities, and the ALSA id that a card has today, leave.
 
@@ -78,8 +78,8 @@ pub(super) fn card_of<'a>(wanted: &str, cards: &'a [UsbCard]) -> Result<&'a str,
     match found.as_slice() {
         [card] => Ok(&card.card),
         [] if cards.is_empty() => Err("no USB sound card is plugged in".into()),
-        [] => Err(format!("no such USB sound card; there are {}", list(&cards.iter().collect::<Vec<_>>()))),
-        several => Err(format!("several USB sound cards fit; name the socket, too: {}", list(several))),
+        [] => Err(format!("no such USB sound card; this machine has {}", list(&cards.iter().collect::<Vec<_>>()))),
+        several => Err(format!("several USB sound cards fit; give the socket as well: {}", list(several))),
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
         let cards = usb_cards(&sysfs(dir.path(), &cards));
         let several = card_of("usb:046d:0825", &cards).unwrap_err();
         assert!(several.contains("usb:046d:0825@1-1, usb:046d:0825@1-2"), "{several}");
-        assert!(card_of("usb:046d:08", &cards).unwrap_err().starts_with("no such USB sound card; there are"));
+        assert!(card_of("usb:046d:08", &cards).unwrap_err().starts_with("no such USB sound card; this machine has"));
         assert_eq!(card_of("usb:046d:0825", &[]).unwrap_err(), "no USB sound card is plugged in");
         assert!(usb_cards(Path::new("/no/such/folder")).is_empty());
     }

@@ -1,5 +1,5 @@
-//! What every kind of source says of itself, so that nothing else has to know which kinds there
-//! are.
+//! What every kind of source knows about itself, so that nothing else has to know which kinds
+//! exist.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use super::{Hearing, Source};
 use crate::error::Result;
 use crate::status::Status;
 
-/// What a source has to say of itself before it is opened, and how it is opened.
+/// What is known about a source before it is opened, and how it is opened.
 pub(super) trait Kind: fmt::Display {
-    /// Whether its sound comes as it happens; `None` where only its pace can tell.
+    /// Whether its sound comes as it happens; `None` if only its pace can show it.
     fn is_live(&self, options: &Options) -> Option<bool>;
 
     /// Whether it heeds an option.

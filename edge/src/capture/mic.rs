@@ -1,9 +1,9 @@
 //! A capture device: device blocks enter, mono samples leave.
 //!
 //! Two threads. The device's audio callback ([`Callback`]) converts and stores; the capture thread
-//! opens the device and then looks after it (`supervise`), because neither a device that reports an
-//! error, nor one that falls silent without a word, nor one that delivers at another rate than it
-//! says may look like a quiet room.
+//! opens the device and then looks after it (`supervise`), because a device that reports an error,
+//! falls silent without an error, or delivers at another rate than it claims must not look like a
+//! quiet room.
 //!
 //! # Real-time
 //!
@@ -82,7 +82,7 @@ impl Live for Microphone {
         self.choose_block();
         let n_abandoned = self.hearing.snapshot().n_abandoned;
         if n_abandoned >= MAX_ABANDONED {
-            let reason = format!("{n_abandoned} times it did not close; only a restart of the daemon helps");
+            let reason = format!("it failed to close {n_abandoned} times; only a restart of the daemon helps");
             self.hearing.ask_to_restart();
             let error = Error::device(self.wanted.as_deref().unwrap_or("default"), reason);
             return Err(Failure { is_final: true, ..Failure::new(fault::FAILED, error) });
@@ -270,7 +270,10 @@ impl Opened for Device {
         let n_new = self.status.n_xruns() - self.n_xruns;
         if n_new > 0 {
             self.is_lossy.store(true, Ordering::Relaxed);
-            let fault = Fault::new("overrun", format!("capture device {}: {n_new} overruns in its driver", self.name));
+            let fault = Fault::new(
+                "overrun",
+                format!("capture device {}: its driver lost samples ({n_new} overruns)", self.name),
+            );
             if self.xrun_log.occurred(&fault).is_some() {
                 tracing::warn!("{fault}");
                 self.n_xruns += n_new;
@@ -289,8 +292,8 @@ impl Opened for Device {
         }
     }
 
-    /// Closes the device, or leaves it behind if it hangs: libpulse, for one, locks itself up when
-    /// its server dies, and that must not keep the next one from being opened.
+    /// Closes the device, or abandons it if it hangs: libpulse, for one, locks itself up when its
+    /// server dies, and that must not keep the next one from being opened.
     fn close(self) {
         let Device { stream, closer, name, hearing, .. } = self;
         closer.close();

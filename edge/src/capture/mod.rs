@@ -2,11 +2,11 @@
 //! network enters, mono samples leave in [rings](ring::ring).
 //!
 //! Each source is a live one or a recording ([`SourceSpec::is_live`]); of a pipe, its pace tells
-//! which. Live sources are kept open by one supervisor (`supervise`), whatever they are: it opens
-//! them, again and again where that helps, and each opening gives one [`Session`]. A recording has
-//! one session and ends. How a source is doing is in its [`Hearing`]: an error of it is never
-//! silence. A microcontroller may send log-mel frames instead of sound: what is in a ring is its
-//! session's [`Content`].
+//! which. Live sources of every kind are kept open by one supervisor (`supervise`): it opens them,
+//! again and again where that helps, and each opening gives one [`Session`]. A recording has one
+//! session and ends. How a source is doing is in its [`Hearing`]: an error of it is never silence.
+//! A microcontroller may send log-mel frames instead of sound: what is in a ring is its session's
+//! [`Content`].
 //!
 //! | source | file |
 //! |---|---|
@@ -257,8 +257,7 @@ impl Source {
         }
     }
 
-    /// A source that is kept open on a thread of its own, and of which `is_live` tells whether it
-    /// is live.
+    /// A source that is kept open on a thread of its own; `is_live` says whether it is live.
     fn supervised(
         live: impl supervise::Live + Send + 'static,
         is_live: Arc<AtomicBool>,
@@ -302,7 +301,7 @@ impl Source {
 
 /// Starts the thread that captures.
 fn spawn(body: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<Result<()>>> {
-    thread::Builder::new().name("capture".to_string()).spawn(body).map_err(Error::io("start capture thread"))
+    thread::Builder::new().name("capture".to_string()).spawn(body).map_err(Error::io("cannot start the capture thread"))
 }
 
 impl Drop for Source {

@@ -42,14 +42,14 @@ impl StreamSpec {
     pub fn new(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| {
             let scheme = url.split(':').next().unwrap_or_default();
-            format!("{scheme}: is written as {scheme}://HOST/..")
+            format!("{scheme}: write it as {scheme}://HOST/..")
         })?;
         let host = rest.split(['/', '?']).next().unwrap_or_default();
         if host.rsplit('@').next().is_none_or(str::is_empty) {
             return Err(format!("{scheme}:// needs a host"));
         }
         if url.contains(char::is_whitespace) || url.contains(char::is_control) {
-            return Err(format!("{}: an address has no spaces", redact(url)));
+            return Err(format!("{}: an address must not contain spaces", redact(url)));
         }
         Ok(StreamSpec(format!("{}://{rest}", scheme.to_lowercase())))
     }
@@ -123,10 +123,10 @@ mod tests {
     fn an_address_is_checked_without_showing_its_secrets() {
         assert_eq!(StreamSpec::new("RTSP://cam/secret").unwrap().to_string(), "rtsp://cam/..");
         for (text, reason) in [
-            ("http:cam", "http: is written as http://HOST/.."),
+            ("http:cam", "http: write it as http://HOST/.."),
             ("rtsp://", "needs a host"),
             ("rtsp://u:secret@/live", "needs a host"),
-            ("rtsp://u:secret@cam/a b", "an address has no spaces"),
+            ("rtsp://u:secret@cam/a b", "an address must not contain spaces"),
         ] {
             let error = StreamSpec::new(text).unwrap_err();
             assert!(error.contains(reason) && !error.contains("secret"), "{error}");

@@ -20,7 +20,7 @@ impl Kind for NodeSpec {
         let encoding = self.encoding.map_or(String::new(), |encoding| format!(", as {}", encoding.name()));
         let gate = match self.gate_db {
             0 => String::new(),
-            gate_db => format!(", what is louder than -{gate_db} dBFS"),
+            gate_db => format!(", only sound louder than -{gate_db} dBFS"),
         };
         format!("the microcontroller at {}{encoding}{gate}", self.address)
     }

@@ -1,5 +1,5 @@
-//! What can be said of a source besides what it is: which of its channels, how loud, in which
-//! layout. Each option knows its name and for which sources it is.
+//! The options of a source: which of its channels, how loud, in which layout. Each option knows its
+//! name and for which sources it is.
 
 use super::raw::Layout;
 use crate::mono::Channels;
@@ -15,7 +15,7 @@ pub struct Options {
     pub channels: Channels,
     /// How much louder the sound is made, dB.
     pub gain_db: f32,
-    /// Whether a pipe's sound comes as it happens; if absent, its pace tells.
+    /// Whether a pipe's sound comes as it happens; if absent, its pace shows it.
     pub live: Option<bool>,
 }
 
@@ -64,7 +64,9 @@ impl SourceOption {
             SourceOption::Layout => "only for --source stdin, exec:COMMAND and FIFOs, which deliver raw samples",
             SourceOption::Channels => "not for microcontrollers, which send one channel",
             SourceOption::Gain => "for any source",
-            SourceOption::Live => "only for --source stdin and FIFOs; for other sources it is known",
+            SourceOption::Live => {
+                "only for --source stdin and FIFOs; for other sources it is known whether they are live"
+            }
         }
     }
 }

@@ -68,7 +68,7 @@ impl Pace {
             *since = Some((now, n_delivered));
             let rate = (n_delivered - n_before) as f64 / elapsed.as_secs_f64();
             if (rate / f64::from(self.sample_rate) - 1.0).abs() > *tolerance {
-                let reason = format!("delivers {rate:.0} samples a second instead of {}", self.sample_rate);
+                let reason = format!("delivers {rate:.0} samples per second instead of {}", self.sample_rate);
                 return Err(if rate < f64::from(self.sample_rate) {
                     Unpaced::Slow(reason)
                 } else {
@@ -119,7 +119,7 @@ mod tests {
     fn a_wrong_rate_is_found_out() {
         let (at, reason) = fault(|t| 16_000.0 * t).unwrap();
         assert!(at < 2.2, "{at}: {reason}");
-        assert!(reason.contains("16000 samples a second instead of 48000"), "{reason}");
+        assert!(reason.contains("16000 samples per second instead of 48000"), "{reason}");
         assert!(fault(|t| 20e6 * t).unwrap().0 < 2.2);
         let (at, reason) = fault(|t| 44_100.0 * t).unwrap();
         assert!(at < 10.2, "{at}: {reason}");

@@ -1,9 +1,9 @@
 //! Pipes as sources: standard input, and FIFOs in the file system. Bytes enter, mono samples leave.
 //!
 //! A pipe may be a recording, which is read as fast as it is taken and ends when its writer does;
-//! or live, which is what comes at the pace of time, or is said to be. The end of a live pipe is a
-//! failure: standard input has ended then, and a FIFO is opened again for the next writer, however
-//! far the last one came.
+//! or live, which means that its samples arrive at the pace of time, or that the options say so.
+//! The end of a live pipe is a failure: standard input has ended then, and a FIFO is opened again
+//! for the next writer, however far the last one came.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -39,7 +39,7 @@ impl Kind for StdinSpec {
     }
 
     fn describe(&self, options: &Options) -> String {
-        format!("standard input: {}, or as its header says", options.layout)
+        format!("standard input: {}, unless its header says otherwise", options.layout)
     }
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
@@ -89,7 +89,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Begins to listen to a pipe, which is live, or not, or its pace will tell.
+/// Begins to listen to a pipe that is live, or not, or whose pace will show it.
 pub(super) fn start(origin: Origin, is_live: Option<bool>, setup: &Setup<'_>) -> Result<Source> {
     let live = Arc::new(AtomicBool::new(is_live == Some(true)));
     let pipe = Pipe {
@@ -136,7 +136,7 @@ impl Live for Pipe {
             let how = "is a terminal: pipe sound into it, as in arecord -t wav -f S16_LE -r 48000 | earwitness run --source stdin";
             return Err(self.failure(fault::UNOPENED, how));
         }
-        let mut bytes = self.bytes().map_err(Error::io(format!("open {}", self.origin)))?;
+        let mut bytes = self.bytes().map_err(Error::io(format!("cannot open {}", self.origin)))?;
         let stream = Stream {
             name: self.origin.to_string(),
             channels: self.options.channels.clone(),
@@ -157,7 +157,7 @@ impl Live for Pipe {
                 }
                 First::NoSound(what) => return Err(self.failure(fault::FOREIGN, format!("delivers {what}"))),
                 First::End => return Err(self.failure(fault::ENDED, "has ended without any audio")),
-                // There is nothing to do but to wait on, and to say so.
+                // The only thing to do is to keep waiting, and to report it.
                 First::Late => {
                     patience = None;
                     let what = format!("nothing has arrived for {} s: is its writer running?", PATIENCE.as_secs());
@@ -200,7 +200,7 @@ impl Opened for OpenPipe {
             }
             Motion::Ended(Ok(())) => Err(Failure::none()),
             Motion::Ended(Err(error)) => {
-                let error = Error::io(format!("read {name}"))(error);
+                let error = Error::io(format!("cannot read {name}"))(error);
                 Err(Failure { is_final: is_stdin, ..Failure::new(fault::FAILED, error) })
             }
         }

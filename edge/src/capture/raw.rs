@@ -111,7 +111,7 @@ impl RawFormat {
         }
     }
 
-    /// Appends the samples of `bytes`, of which an incomplete last one is left out.
+    /// Appends the samples of `bytes`; an incomplete last one is left out.
     pub(super) fn decode(self, bytes: &[u8], samples: &mut Vec<f32>) {
         let whole = bytes.chunks_exact(self.n_bytes());
         let of_32_bits = |b: [u8; 4]| i32::from_le_bytes(b) as f32 / 2_147_483_648.0;

@@ -1,4 +1,4 @@
-//! What a node and its line have to say of themselves: counts enter on the node's thread, a part of
+//! What a node and its line report about themselves: counts enter on the node's thread, a part of
 //! the health message leaves.
 
 use std::sync::{Mutex, PoisonError};
@@ -33,7 +33,7 @@ pub struct NodeSnapshot {
 pub(crate) struct Report(Mutex<Option<NodeSnapshot>>);
 
 impl Report {
-    /// Takes note of a node's word on itself and of the line's state.
+    /// Takes note of a node's report and of the line's state.
     pub(super) fn set(&self, name: &str, stats: &Stats, counts: &Counts, n_lost: u64, n_unknown: u32) {
         let snapshot = NodeSnapshot {
             name: name.to_string(),

@@ -1,7 +1,7 @@
 //! What to listen to, as written on the command line or in the configuration.
 //!
-//! Every kind of source describes itself ([`Kind`]), in the file that opens it or beside what is
-//! written of it. A new one is a file, a variant of [`SourceSpec`] and a line in each of its two
+//! Every kind of source describes itself ([`Kind`]), in the file that opens it or beside the text
+//! that names it. A new one is a file, a variant of [`SourceSpec`] and a line in each of its two
 //! functions.
 
 use std::fmt;
@@ -57,8 +57,8 @@ impl SourceSpec {
         }
     }
 
-    /// Whether its sound comes as it happens, so that its time is the world's; `None` for a pipe of
-    /// which only its pace can tell.
+    /// Whether its sound comes as it happens, so that its time is the world's; `None` for a pipe,
+    /// where only its pace can show it.
     pub fn is_live(&self, options: &Options) -> Option<bool> {
         self.kind().is_live(options)
     }
@@ -132,7 +132,7 @@ impl FromStr for SourceSpec {
     }
 }
 
-/// What somebody probably meant who has written `text`.
+/// What was probably meant by `text`.
 fn meant(text: &str) -> Option<String> {
     if let Some((scheme, _)) = text.split_once("://").filter(|(scheme, _)| OF_FFMPEG.contains(scheme)) {
         return Some(format!("for {scheme} write exec:ffmpeg -loglevel error -i ADDRESS -map 0:a:0 -f wav -"));

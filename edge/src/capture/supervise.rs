@@ -5,8 +5,8 @@
 //! What does not open is tried again, what fails is closed and opened again, after a wait that
 //! doubles from a quarter of a second to five; a source that was heard for a minute begins with the
 //! first wait again. What can only be waited for stays open meanwhile. Every failure is reported to
-//! [`Hearing`]. Only a source that says so itself ends, as standard input does when its writer has
-//! closed it.
+//! [`Hearing`]. Only a source that reports its own end ends, as standard input does when its writer
+//! has closed it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -121,7 +121,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Keeps `live` open until `stop` is set, nobody takes its sessions any more, or it has ended.
+/// Keeps `live` open until `stop` is set, its sessions are no longer taken, or it has ended.
 ///
 /// # Errors
 ///
@@ -152,7 +152,7 @@ pub(super) fn supervise(
                 opened.close();
                 match end {
                     End::Failed(failure) => failure,
-                    // When is the worker's to say, and so is what is wrong.
+                    // When, and what is wrong, is decided by the worker.
                     End::Reopened => continue,
                     End::Stopped => return Ok(()),
                 }
@@ -183,7 +183,7 @@ fn open<L: Live>(live: &mut L, watch: &Watch<'_>) -> Result<(Session, L::Opened)
 
 fn lost(hearing: &Hearing, failure: &Failure) {
     match &failure.error {
-        // Of its end the worker will tell.
+        // The worker will report its end.
         _ if failure.is_final => {}
         Some(error) => hearing.lost(Fault::new(failure.kind, format!("{error}; trying again until it works"))),
         None => {}
@@ -203,7 +203,7 @@ fn watch(opened: &mut impl Opened, hearing: &Hearing, watch: &Watch<'_>) -> End 
     while watch.goes_on() {
         thread::sleep(TICK);
         match opened.look() {
-            // What is in the samples is for the worker to say.
+            // What the samples contain is judged by the worker.
             Ok(Look::Delivers) if matches!(hearing.condition(), Condition::Opening | Condition::Lost) => {
                 hearing.listening();
             }

@@ -1,10 +1,9 @@
 //! Whether a pipe's samples come at the pace of time: sample counts and times enter, a verdict
 //! leaves. Runs on the thread that reads the pipe.
 //!
-//! A recording comes as fast as it is taken, and what is written while it is recorded comes as
-//! time goes by. So two seconds in which the reading was never held up, and which brought two
-//! seconds of sound, mean that the source is live. Of a live source, ten such seconds tell its real
-//! rate.
+//! A recording comes as fast as it is taken, and what is written while it is recorded comes as time
+//! goes by. So two seconds in which the reading was never held up, and which brought two seconds of
+//! sound, mean that the source is live. For a live source, ten such seconds show its real rate.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +13,10 @@ const LONG_PERIOD: Duration = Duration::from_secs(10);
 /// By how much the pace may differ from that of time.
 const TOLERANCE: f64 = 0.15;
 
-/// By how much the real rate of a live source may differ from the one that it is said to have.
+/// By how much the real rate of a live source may differ from its nominal rate.
 const RATE_TOLERANCE: f64 = 0.04;
 
-/// A longer pause says nothing of the pace.
+/// A longer pause shows nothing about the pace.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// Watches one stream.
@@ -29,7 +28,7 @@ pub(super) struct Tempo {
     is_live: bool,
 }
 
-/// What the pace of a stream tells.
+/// What the pace of a stream shows.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
     /// Nothing new.
@@ -43,7 +42,7 @@ pub(super) enum Verdict {
 }
 
 impl Tempo {
-    /// For samples at a rate, of a source that is live or of which that is to be found out.
+    /// For samples at a rate, of a source that is live or whose pace will show whether it is.
     pub(super) fn new(sample_rate: u32, is_live: bool) -> Self {
         Tempo { sample_rate, since: None, is_live }
     }
@@ -78,8 +77,8 @@ impl Tempo {
 mod tests {
     use super::*;
 
-    /// What is said, and when, of a stream of which `n_seconds(t)` have come at `t`; the second
-    /// time if `n` is 1, and so on.
+    /// The verdicts, and when they are given, for a stream of which `n_seconds(t)` have arrived at
+    /// `t`; the second time if `n` is 1, and so on.
     fn said(n_seconds: impl Fn(f64) -> f64, held_up: bool, n: usize) -> Option<(f64, Verdict)> {
         let (mut tempo, begin, mut last) = (Tempo::new(8_000, false), Instant::now(), (0.0, 0.0));
         let mut verdicts = (1..=1_000).map(|tick| f64::from(tick) * 0.02).filter_map(|t| {

@@ -31,7 +31,7 @@ const N_WINDOWS: u32 = 2;
 /// The same for zeros, where something else has come before.
 const N_WINDOWS_OF_ZEROS: u32 = 60;
 
-/// Windows in a row after which something is said of a recording.
+/// Windows in a row after which a hint is given for a recording.
 const N_WINDOWS_OF_RECORDING: u32 = 10;
 
 const MAX_MEAN: f64 = 0.1;
@@ -48,7 +48,7 @@ const LAST_REOPEN: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Vitals {
     window: Window,
-    /// What the last windows say, and how many of them.
+    /// What the last windows show, and how many of them agree.
     verdict: Condition,
     n_alike: u32,
     /// Whether anything but one value has come since the source was opened.
@@ -76,7 +76,7 @@ impl Vitals {
         Self::with(Patience::DAEMON)
     }
 
-    /// For somebody who makes sounds and waits for what is said of them.
+    /// For a person who makes sounds and waits for the verdict.
     pub(crate) fn of_trial() -> Self {
         Self::with(Patience::TRIAL)
     }
@@ -99,8 +99,8 @@ impl Vitals {
         self.has_sounded = false;
     }
 
-    /// Takes the next samples, which must be numbers, and tells `hearing` what they say, and what
-    /// `balance` says of their channels.
+    /// Takes the next samples, which must be numbers, and reports to `hearing` what they and the
+    /// `balance` of their channels show.
     pub(crate) fn push(&mut self, samples: &[f32], heard: Heard, balance: Option<&Balance>, hearing: &Hearing) {
         let window_len = u64::from(heard.sample_rate).max(1);
         self.window.n_garbage += heard.n_non_finite;
@@ -139,7 +139,8 @@ impl Vitals {
             return;
         }
         hearing.hint(Hint::NoSound, None);
-        // A single second tells nothing bad, but a good one tells that the bad is over.
+        // A single second is not enough to report a fault, but a good one shows that the fault is
+        // over.
         if self.n_alike >= N_WINDOWS || verdict == Condition::Listening {
             hearing.judge(verdict, fault);
         }
@@ -187,11 +188,10 @@ impl Window {
                 if self.least == 0.0 { "zeros: is it muted?".into() } else { format!("the value {}", self.least) };
             (Condition::Dead, "nothing-but-one-value", format!("the source delivers nothing but {what}"))
         } else if share(self.n_clipped) >= MAX_CLIPPED {
-            let text = "the source is too loud, it clips: turn its gain down";
+            let text = "the source is too loud and clips: turn its gain down";
             (Condition::Clipped, "clipped", text.to_string())
         } else if mean.abs() >= MAX_MEAN {
-            let text =
-                "the source has a large DC offset: is it broken, wired wrongly, or read in another format than it has?";
+            let text = "the source has a large DC offset: is it broken, wired wrongly, or read in the wrong format?";
             (Condition::Dc, "dc-offset", text.to_string())
         } else {
             return (Condition::Listening, None);
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_quiet_room_is_sound() {
         let (mut vitals, hearing) = listening();
-        // The least that 16 bits can say, once in a while.
+        // The smallest 16-bit value, once in a while.
         let quiet = |n: usize| if n.is_multiple_of(400) { -1.0 / 32_768.0 } else { 0.0 };
         assert_eq!(feed(&mut vitals, &hearing, 60.0, quiet), Condition::Listening);
         assert!(!hearing.is_asked_to_reopen());

@@ -1,6 +1,6 @@
 //! `earwitness bench`: measures the worker's path on this machine: samples at the model's rate
-//! through log-mel front end, network and decisions, a pulse at a time, in one thread. Of a network
-//! that takes whole patches, a pulse is a hop.
+//! through log-mel front end, network and decisions, a pulse at a time, in one thread. For a
+//! network that takes whole patches, a pulse is a hop.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -127,7 +127,7 @@ fn json(report: &Report) -> String {
 fn table(report: &Report, n_pulses: usize) -> String {
     format!(
         "time per pulse    {:.1} us median, {:.1} us at the 99th percentile ({n_pulses} pulses of {} ms)\n\
-         of which network  {:.1} us median\n\
+         network alone     {:.1} us median\n\
          load              {:.3} % of one core\n\
          precision         {}\n\
          peak memory       {:.1} MB\n\

@@ -126,7 +126,7 @@ fn export(args: &ClipsArgs, folder: &ClipFolder, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes `document`, or what `text` says of it.
+/// Writes `document`, or `text` for people.
 fn show(args: &ClipsArgs, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
     let text = match args.json {
         true => {
@@ -138,7 +138,7 @@ fn show(args: &ClipsArgs, document: &impl Serialize, text: impl FnOnce() -> Stri
     io::stdout().write_all(text.as_bytes()).map_err(stdout_error)
 }
 
-/// A line for each clip: local time, source, label, length, what was said of it, and its id.
+/// A line for each clip: local time, source, label, length, its mark, and its id.
 fn lines(clips: &[&Clip]) -> String {
     let zone = TimeZone::system();
     let rows: Vec<[String; 6]> = clips.iter().map(|clip| row(clip, &zone)).collect();

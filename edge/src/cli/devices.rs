@@ -1,4 +1,4 @@
-//! `earwitness devices`: lists what can be listened to, or says what one of them brings.
+//! `earwitness devices`: lists what can be listened to, or measures the sound of one device.
 
 use edge::Result;
 
@@ -79,12 +79,12 @@ fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
         let mut audition = Audition::start(&settings.sources[0], &edge_frontend::FrontendConfig::epic_sounds())?;
         audition.hear(LISTENING_S, |_| Ok(()))?;
         let heard = (audition.sound(), audition.fault(), audition.hints());
-        // What it says at its end is said by its fault.
+        // Its fault has already named what went wrong.
         let _ = audition.finish();
         heard
     };
     if sound.seconds == 0.0 {
-        let reason = fault.unwrap_or_else(|| "it brings no sound".to_string());
+        let reason = fault.unwrap_or_else(|| "no sound arrives from it".to_string());
         return Err(edge::Error::device(device.unwrap_or("default"), reason));
     }
     let mut hints: Vec<String> = fault.into_iter().chain(hints).collect();
@@ -94,7 +94,7 @@ fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
         hints.push("there is nothing but silence: is it muted?".to_string());
     }
     if let Some(hum) = sound.hum {
-        hints.push(format!("it hums with the mains, {:.0} Hz at {:.0} dBFS", hum.mains_hz, hum.level_dbfs));
+        hints.push(format!("there is mains hum, {:.0} Hz at {:.0} dBFS", hum.mains_hz, hum.level_dbfs));
     }
     let described = sound.description.clone().unwrap_or_default();
     let round = |value: f32| (f64::from(value) * 10.0).round() / 10.0;
@@ -127,7 +127,7 @@ pub(super) fn devices(_: &DevicesArgs) -> Result<()> {
 }
 
 /// Standard error, kept from libraries that write to it themselves: each device is opened for a
-/// moment, and the one that leads to JACK says at length that no JACK server is running.
+/// moment, and the one that leads to JACK prints many lines because no JACK server is running.
 #[cfg(feature = "mic")]
 pub(super) mod quiet {
     use std::fs::OpenOptions;

@@ -1,7 +1,7 @@
-//! `earwitness generate`: the command line's definition enters, a manual page a command and a
-//! completion a shell leave, as files.
+//! `earwitness generate`: the command line's definition enters, one manual page per command and one
+//! completion script per shell leave, as files.
 //!
-//! For those who make packages. The files say the same whichever machine they are written on.
+//! For packages. The files are the same on every machine.
 
 use std::fs;
 

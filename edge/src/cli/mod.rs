@@ -37,8 +37,8 @@ use args::{Args, Command};
 const SERVICE_CONFIG: &str = "/etc/earwitness/earwitness.toml";
 
 /// What to do about the hum of the mains.
-const HUM_ADVICE: &str = "another power supply or USB socket, a shielded cable, or more distance to mains cables and \
-                          transformers help; recognition bears a faint hum";
+const HUM_ADVICE: &str = "try another power supply or USB socket, a shielded cable, or more distance from mains \
+                          cables and transformers; a faint hum does not harm recognition";
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
@@ -74,7 +74,7 @@ fn finish(result: Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// A line on standard error, if that can be written: where it cannot, there is nobody to tell.
+/// A line on standard error, if that can be written: if it cannot, no one can be told.
 fn say(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -14,7 +14,7 @@ const MARKS: [char; 8] = ['.', ':', '-', '=', '+', 'o', 'O', '#'];
 #[cfg(feature = "top")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum ColorChoice {
-    /// What the terminal says that it can.
+    /// What the terminal reports that it supports.
     #[default]
     Auto,
     Truecolor,

@@ -1,6 +1,6 @@
-//! What was marked as a folder of recordings for the trainer: `earwitness-train fit --data` takes
-//! it as it is (docs/own-sounds.md). A folder for each label, with the clips that a listener said
-//! are its sound.
+//! The marked clips as a folder of recordings for the trainer: `earwitness-train fit --data` takes
+//! it as it is (docs/own-sounds.md). A folder for each label, with the clips that a listener marked
+//! as its sound.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Files and folders for this user alone: clips hold what was said in a room.
+//! Files and folders for this user only: clips hold what was said in a room.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::name::Stem;
 
-/// Makes the folder at `path` and those above it, for this user alone. One that is there stays as
+/// Creates the folder at `path` and those above it, for this user only. One that is there stays as
 /// it is.
 pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -29,7 +29,7 @@ pub(super) fn write(folder: &Path, stem: &Stem, ending: &str, bytes: &[u8]) -> i
     })
 }
 
-/// Removes a file, unless somebody else has.
+/// Removes a file, unless it is gone already.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,8 +1,8 @@
-//! What is in the folder of clips, for who asks: the daemon's page and `earwitness clips`, at any
-//! time and without each other's knowledge. Runs on the caller's thread.
+//! What is in the folder of clips, for the daemon's page and `earwitness clips`, which use it at
+//! any time and independently of each other. Runs on the caller's thread.
 //!
-//! A clip is known by the id of its event. An id is an id and never part of a path: nothing outside
-//! the folder can be named with one.
+//! A clip is known by the id of its event. An id is a UUID and never part of a path, so it cannot
+//! name anything outside the folder.
 
 use std::fs;
 use std::io;
@@ -52,7 +52,7 @@ pub struct Facts {
     pub missing_s: f64,
     /// Samples per second.
     pub sample_rate: u32,
-    /// What a listener said of it.
+    /// The listener's mark.
     pub mark: Option<Mark>,
 }
 
@@ -141,7 +141,7 @@ impl ClipFolder {
         remove(FACTS).and_then(|()| remove(SOUND))
     }
 
-    /// Writes down what a listener says of the clip of the event `id`, or that it is taken back.
+    /// Stores a listener's mark of the clip of the event `id`, or removes it.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl ClipFolder {
                 let known = [Some(other.facts.event.label.as_str()), other.facts.label_said()];
                 if let Some(known) = known.into_iter().flatten().find(|known| is_other_spelling(known, label)) {
                     return Err(ClipError::Label(format!(
-                        "{label:?} is the label {known:?} written otherwise: say that"
+                        "{label:?} is the label {known:?} in another spelling: use {known:?}"
                     )));
                 }
             }

@@ -69,7 +69,7 @@ impl ClipFolder {
         // The sound first: without it, what is known of it is no clip.
         write(self.path(), &stem, SOUND, &sound)?;
         write(self.path(), &stem, FACTS, facts.as_bytes()).inspect_err(|_| {
-            // Half a clip is none.
+            // Half a clip is useless.
             let _ = remove(&self.path().join(stem.with(SOUND)));
         })?;
         Ok(n_removed)

@@ -1,12 +1,12 @@
-//! What a listener says of a clip, and the labels that can be said.
+//! A listener's mark of a clip, and the labels that it can name.
 
 use serde::{Deserialize, Serialize};
 
-/// What a listener says of a clip.
+/// A listener's mark of a clip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
-    /// It is what the event says.
+    /// The label of the event is right.
     Right,
     /// It is the sound of this label; [`NOTHING`] for none that has a label.
     Wrong(String),
@@ -23,7 +23,7 @@ pub(super) const NOTHING: &str = "background";
 pub(super) fn check_label(label: &str) -> Result<(), String> {
     let refused = |reason: &str| Err(format!("{label:?} cannot be a label: {reason}"));
     if label.trim().is_empty() {
-        return Err(format!("which sound is it? For none that has a label, say {NOTHING}"));
+        return Err(format!("name the label of the sound, or {NOTHING} if no label fits"));
     }
     if label != label.trim() {
         return refused("it begins or ends with a space");

@@ -11,10 +11,10 @@
 //! A clip holds what the recogniser hears: the mono sum of the chosen channels, with the gain, at
 //! the rate of the source, in 16 bits. Where samples were lost it is silent.
 //!
-//! What is known of a clip lies beside it in a JSON file, with what its listener said of it
-//! ([`Mark`]). There is no other index: the journal may be in memory alone, and has forgotten most
-//! events long before their clips go; a folder whose files explain themselves can be copied,
-//! thinned out by hand, and read by the daemon and a command at once.
+//! What is known of a clip lies beside it in a JSON file, with its listener's [`Mark`]. There is no
+//! other index: the journal may be in memory alone, and has forgotten most events long before their
+//! clips go; a folder whose files explain themselves can be copied, thinned out by hand, and read
+//! by the daemon and a command at once.
 
 mod export;
 mod files;

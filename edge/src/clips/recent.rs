@@ -1,9 +1,9 @@
-//! The last seconds of one source, and which of them clips are wanted of. The worker brings
+//! The last seconds of one source, and the clips that are to be cut from them. The worker brings
 //! samples, the main thread events, and the thread `clips` takes what is complete.
 //!
 //! # Real-time
 //!
-//! Not for the audio callback: there is a lock. Nobody holds it for longer than it takes to copy a
+//! Not for the audio callback: there is a lock. It is never held for longer than it takes to copy a
 //! second of sound, and never while anything is written.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -16,8 +16,8 @@ use super::stretch::{Piece, Stretch};
 use crate::audio::MAX_FLAC_RATE_HZ;
 use crate::event::{Event, Phase};
 
-/// How much longer than a clip sound is kept: for so long the disk may keep the writer busy before
-/// the beginning of a waiting clip is lost. Seconds.
+/// How much longer than a clip sound is kept: the disk may keep the writer busy for this long
+/// before the beginning of a waiting clip is lost. Seconds.
 const LAG_S: f64 = 5.0;
 
 /// Sessions that are remembered: a clip of the one before is cut after its end.
@@ -50,7 +50,7 @@ struct State {
     /// Oldest first; the last one goes on.
     stretches: Vec<Stretch>,
     wanted: Vec<Wanted>,
-    /// Onsets and offsets of which it is not known yet whether they are reported.
+    /// Onsets and offsets that may or may not be reported; it is not known yet.
     n_unsettled: usize,
     n_begun: u64,
     n_lost: u64,
@@ -117,7 +117,7 @@ impl Recent {
     /// Says that the source sends no sound: it computes its features itself.
     pub fn begin_without_sound(&self) {
         let name = &self.name;
-        tracing::warn!(source = name, "{name}: it sends features and not its sound, so there are no clips of it");
+        tracing::warn!(source = name, "{name}: the node sends features instead of sound, so its clips cannot be kept");
     }
 
     /// Takes the next samples, as they are recognised. With `waits` they are those of a recording:
@@ -198,7 +198,7 @@ impl Recent {
         Some(Cut { event, sample_rate, samples: piece.samples, n_missing: piece.n_missing, onset_at_s })
     }
 
-    /// Clips of which nothing was left, since the last call.
+    /// Clips of which no sound was left, since the last call.
     pub(super) fn take_lost(&self) -> u64 {
         std::mem::take(&mut self.lock().n_lost)
     }
@@ -234,7 +234,7 @@ impl State {
         self.n_unsettled > 0 || newest.is_some_and(|newest| self.wanted.iter().any(|wanted| is_needed(newest, wanted)))
     }
 
-    /// Whether nothing more is to come of a clip.
+    /// Whether a clip is complete.
     fn is_due(&self, wanted: &Wanted) -> bool {
         let Some(stretch) = self.stretch(wanted.stretch) else { return true };
         wanted.to <= stretch.end() || stretch.is_over && wanted.event.phase == Phase::Offset

@@ -207,7 +207,7 @@ fn a_kept_clip_is_found_played_marked_and_deleted_and_is_for_its_user_alone() {
     assert_eq!(folder.clip(dog).unwrap().facts.label_said(), Some("door"));
     assert_eq!(mode(&folder.clip(dog).unwrap().file.with_extension("json")), 0o600);
     let error = folder.mark(dog, Some(Mark::Wrong("Crying_Baby".into()))).unwrap_err().to_string();
-    assert!(error.contains("\"crying baby\" written otherwise"), "{error}");
+    assert!(error.contains("\"crying baby\" in another spelling"), "{error}");
     let error = folder.mark(dog, Some(Mark::Wrong("a/b".into()))).unwrap_err().to_string();
     assert!(error.contains("cannot be a label"), "{error}");
     assert_eq!(folder.mark(dog, None).unwrap().facts.mark, None);

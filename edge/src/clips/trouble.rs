@@ -30,12 +30,14 @@ pub(super) fn fault(path: &Path, error: &io::Error) -> Fault {
         return Fault::new("clips-no-folder", text);
     }
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Fault::new("clips-disk-full", format!("the disk of the folder of clips {folder} is full"))
-        }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            Fault::new("clips-read-only", format!("the folder of clips {folder} is on a disk that is read-only"))
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::new(
+            "clips-disk-full",
+            format!("the disk of the folder of clips {folder} is full: make room, or lower clips.max_mb"),
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => Fault::new(
+            "clips-read-only",
+            format!("the folder of clips {folder} is on a disk that is read-only: set clips.folder"),
+        ),
         io::ErrorKind::PermissionDenied => {
             let text =
                 format!("this user may not use the folder of clips {folder}: give it the folder, or set clips.folder");

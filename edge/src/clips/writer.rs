@@ -85,7 +85,7 @@ impl Clips {
             of_thread.run();
             drop(alive);
         });
-        let thread = handle.map_err(Error::io("start the clips thread"))?.thread().clone();
+        let thread = handle.map_err(Error::io("cannot start the clips thread"))?.thread().clone();
         Ok(Clips { shared, thread, ended })
     }
 

@@ -36,7 +36,7 @@ use crate::publish::webhook::WebhookSettings;
 /// Where the kernel keeps the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
 
-/// What the command line says instead of the configuration.
+/// What the command line sets instead of the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--source`
@@ -63,8 +63,7 @@ pub struct Overrides {
     pub precision: Option<PrecisionChoice>,
     /// `--hop-ms`
     pub hop_ms: Option<f64>,
-    /// `--mqtt`, as typed: what is wrong with it is said without repeating it, as it may hold a
-    /// password.
+    /// `--mqtt`, as typed: an error does not repeat it, because it may hold a password.
     pub mqtt: Option<String>,
     /// `--allow`
     pub allow: Option<Vec<String>>,
@@ -103,7 +102,7 @@ pub struct Settings {
     pub top: Option<TopSettings>,
     /// What to log, a filter of the tracing library.
     pub log: String,
-    /// What is to be said of how the configuration is written.
+    /// Notices about how the configuration is written.
     pub notices: Vec<String>,
     hop_ms: Option<f64>,
     /// Whether the source is the command line's.
@@ -183,8 +182,8 @@ impl Settings {
         })
     }
 
-    /// Goes on by `newer`, as far as a running daemon can; returns what of it has changed and wants
-    /// a restart, of which the old values stay.
+    /// Takes over from `newer` what a running daemon can; returns what has changed and needs a
+    /// restart, where the old values stay.
     pub fn take_over(&mut self, newer: Settings) -> Vec<&'static str> {
         let fixed = [
             ("name", self.name != newer.name),
@@ -232,7 +231,7 @@ impl Settings {
         }
     }
 
-    /// The model as this configuration wants it: with its hop, if it names one.
+    /// The model as this configuration requires it: with its hop, if it names one.
     ///
     /// # Errors
     ///
@@ -248,7 +247,7 @@ impl Settings {
 
 fn metrics(section: &MetricsSection, file: &Source) -> Result<Option<SocketAddr>> {
     if section.address.is_some() && section.port.is_none() {
-        return Err(file.error("metrics.address", "an address needs a port: metrics.port"));
+        return Err(file.error("metrics.address", "an address needs a port: set metrics.port"));
     }
     let address = section.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     Ok(section.port.map(|port| SocketAddr::new(address, port)))

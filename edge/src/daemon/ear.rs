@@ -67,7 +67,7 @@ impl Ear {
         let source = capture::start(&settings.spec, &settings.options, frontend, &shared.status, &shared.hearing)?;
         #[cfg(feature = "serial")]
         let lamps = source.lamps.clone();
-        // Until the source says at which rate it comes.
+        // Until the rate of the source is known.
         let mut chain =
             Chain::new(&model.manifest, rules.clone(), engine, frontend.sample_rate, Arc::clone(&shared.status))?;
         chain.show(Feed::new(&shared.tap, &model.manifest));
@@ -113,7 +113,7 @@ impl Ear {
         changed.then_some(hears)
     }
 
-    /// Whether its source has come to its end, whatever is left to do.
+    /// Whether its source has come to its end, even if work is left.
     pub(super) fn has_ended(&self) -> bool {
         self.shared.hearing.condition() == Condition::Ended
     }
@@ -132,7 +132,7 @@ impl Ear {
     pub(super) fn join(self) -> Result<()> {
         let n_suppressed = self.shared.status.snapshot().n_suppressed;
         if n_suppressed > 0 {
-            tracing::info!(n_suppressed, "{n_suppressed} events of quiet hours were not reported");
+            tracing::info!(n_suppressed, "{n_suppressed} events in quiet hours were not reported");
         }
         self.worker
             .join()

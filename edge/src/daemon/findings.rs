@@ -12,7 +12,7 @@ const HIGH_LOAD: f64 = 0.7;
 /// Boards slow down from about here on, degrees.
 const HOT_CELSIUS: f64 = 80.0;
 
-/// A clock that is further off is worth a word, parts in a million.
+/// A clock that is further off is reported, parts in a million.
 const MAX_DRIFT_PPM: f64 = 300.0;
 
 /// How bad it is.
@@ -27,7 +27,7 @@ pub(super) enum Weight {
     Problem,
 }
 
-/// Something that the report says.
+/// One thing that the report shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Finding {
     weight: Weight,
@@ -37,7 +37,7 @@ pub(super) struct Finding {
     advice: String,
 }
 
-/// What `report` says, the worst first.
+/// What `report` shows, the worst first.
 pub(super) fn findings(report: &Report) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |weight, words: String, advice: &str| found.push(Finding { weight, words, advice: advice.into() });
@@ -57,34 +57,35 @@ fn of_source(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
     let reason = hearing.capture_reason.as_deref().unwrap_or("the reason is not known");
     let advice = match hearing.capture {
         Condition::Listening => None,
-        Condition::Opening => Some((Weight::Note, "Being opened", "Wait a moment.")),
-        Condition::Ended => Some((Weight::Note, "At its end", "")),
+        Condition::Opening => Some((Weight::Note, "The source is being opened", "Wait a moment.")),
+        Condition::Ended => Some((Weight::Note, "The source has ended", "")),
         Condition::Lost => Some((
             Weight::Problem,
             "Nothing is heard",
-            "Check the plug, the cable and the power, and whether another program uses the device; `earwitness devices` \
-             lists what there is. It is tried again all the time.",
+            "Check the plug, the cable and the power, and whether another program uses the device; `earwitness \
+             devices` lists what there is. The daemon keeps trying.",
         )),
         Condition::Dead => Some((
             Weight::Problem,
-            "Only silence comes",
-            "Unmute the microphone (alsamixer, F4) and look whether it has a switch. It is opened again from time to time.",
+            "Only silence arrives",
+            "Unmute the microphone (alsamixer, F4) and check whether it has a mute switch. The daemon reopens it from \
+             time to time.",
         )),
         Condition::Garbage => Some((
             Weight::Problem,
-            "What comes is no sound",
+            "What arrives is not sound",
             "Set rate, format and raw_channels of the source to what is really sent.",
         )),
         Condition::Clipped => Some((
             Weight::Problem,
             "Too loud",
-            "Turn the microphone down (alsamixer, F4), or move it away from what is loud: what is clipped is hard to \
-             recognise. gain_db does not help, it comes after.",
+            "Turn the microphone down (alsamixer, F4), or move it away from the loud sound: clipped sound is hard to \
+             recognise. gain_db does not help, because it is applied afterwards.",
         )),
         Condition::Dc => Some((
             Weight::Note,
-            "The sound has a large constant part",
-            "That is a fault of the sound card or its cable. Recognition goes on.",
+            "The sound has a large DC offset",
+            "The sound card or its cable is faulty. Recognition continues.",
         )),
     };
     if let Some((weight, words, advice)) = advice {
@@ -95,32 +96,36 @@ fn of_source(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
     }
     if hearing.n_reopened > 0 {
         let words = format!("The source was opened again {}.", times(hearing.n_reopened));
-        add(Weight::Good, words, "If that goes on, look at the cable, the plug and the power supply.");
+        add(Weight::Good, words, "If this continues, check the cable, the plug and the power supply.");
     }
 }
 
 fn of_stream(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
     let stream = &report.stream;
     if stream.load > HIGH_LOAD {
-        let words = format!("Computing takes {:.0} % of the time.", stream.load * 100.0);
+        let words = format!("Recognition takes {:.0} % of the time.", stream.load * 100.0);
         let advice =
-            "It may soon not keep up: use the model's 8-bit file (model.precision), a smaller model, or fewer sources.";
+            "It may soon fall behind: use the model's 8-bit file (model.precision), a smaller model, or fewer sources.";
         add(Weight::Problem, words, advice);
     }
     if stream.n_dropped > 0 {
-        let words = format!("Samples were lost {} because computing did not keep up.", times(stream.n_overruns));
-        add(Weight::Note, words, "See what else this machine does, and whether it gets too hot.");
+        let words = format!("Samples were lost {} because recognition did not keep up.", times(stream.n_overruns));
+        add(Weight::Note, words, "Check what else this machine does, and whether it gets too hot.");
     }
     if stream.n_xruns > 0 {
         let words = format!("The sound card lost samples {}.", times(stream.n_xruns));
-        add(Weight::Note, words, "A few are harmless. Many point at a USB hub or a machine that is too busy.");
+        add(Weight::Note, words, "A few are harmless. Many point to a USB hub or a machine that is too busy.");
     }
     if let Some(ppm) = stream.drift_ppm.filter(|ppm| ppm.abs() > MAX_DRIFT_PPM) {
         let words = format!("The source's clock is off by {ppm:.0} parts in a million.");
-        add(Weight::Note, words, "Times of events are corrected for it. Of a pipe, check the rate.");
+        add(Weight::Note, words, "Times of events are corrected for it. If the source is a pipe, check its rate.");
     }
     if let Some(celsius) = report.board_celsius.filter(|celsius| *celsius >= HOT_CELSIUS) {
-        add(Weight::Problem, format!("The board is at {celsius} °C."), "Give it air or a heat sink: it slows down.");
+        add(
+            Weight::Problem,
+            format!("The board is at {celsius} °C."),
+            "Give it air or a heat sink: it slows down when it is hot.",
+        );
     }
     if stream.n_suppressed > 0 {
         let words = format!("Not reported because of quiet hours: {}.", events(stream.n_suppressed));
@@ -130,36 +135,36 @@ fn of_stream(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
 
 fn of_sinks(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
     if let Some(fault) = &report.journal_fault {
-        let advice = "Events are kept in memory meanwhile, and would be lost with the power. See that the disk has room \
-                      and can be written.";
+        let advice = "Events are kept in memory meanwhile, and would be lost if the power failed. Make sure that the \
+                      disk has room and can be written.";
         add(Weight::Problem, format!("Events cannot be written to the disk: {}.", fault.text()), advice);
     }
     if let Some(fault) = report.clips.as_ref().and_then(|clips| clips.fault.as_ref()) {
         let advice =
-            "Events are reported all the same. See that the folder of clips.folder can be written and has room.";
+            "Events are still reported. Make sure that the folder of clips.folder can be written and has room.";
         add(Weight::Problem, format!("The sound of events cannot be kept: {}.", fault.text()), advice);
     }
     #[cfg(feature = "mqtt")]
     if let Some(mqtt) = &report.mqtt {
         if !mqtt.connected {
             let why = mqtt.fault.as_ref().map(|fault| format!(": {}", fault.text())).unwrap_or_default();
-            let waiting = format!("Waiting for it, to be sent then: {}.", events(mqtt.spool_events));
-            add(Weight::Problem, format!("The broker is not reached{why}."), &waiting);
+            let waiting = format!("Waiting to be sent: {}.", events(mqtt.spool_events));
+            add(Weight::Problem, format!("There is no connection to the broker{why}."), &waiting);
         }
         if mqtt.n_spool_dropped > 0 {
-            let words = format!("Dropped before the broker had them: {}.", events(mqtt.n_spool_dropped));
+            let words = format!("Dropped before the broker received them: {}.", events(mqtt.n_spool_dropped));
             add(
                 Weight::Problem,
                 words,
-                "Raise journal.max_mb or max_age_days, and see why the broker is away so long.",
+                "Raise journal.max_mb or journal.max_age_days, and find out why the broker is away for so long.",
             );
         }
     }
     #[cfg(feature = "webhook")]
     for webhook in &report.webhooks {
         if let Some(fault) = &webhook.fault {
-            let waiting = format!("Waiting for it, to be posted then: {}.", events(webhook.waiting_events));
-            add(Weight::Problem, format!("{} does not take events: {}.", webhook.url, fault.text()), &waiting);
+            let waiting = format!("Waiting to be posted: {}.", events(webhook.waiting_events));
+            add(Weight::Problem, format!("{} does not accept events: {}.", webhook.url, fault.text()), &waiting);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The periodic report of the daemon's own state: figures of a source, its hearing, the connection
-//! and the board enter, a JSON object a source leaves.
+//! and the board enter, one JSON object per source leaves.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::ear::Ear;
 use super::sinks::Links;
 
-/// Where the kernel tells the temperature of the processor, thousandths of a degree.
+/// Where the kernel reports the temperature of the processor, thousandths of a degree.
 const TEMPERATURE_FILE: &str = "/sys/class/thermal/thermal_zone0/temp";
 
 /// When to report, and on what besides the sources.
@@ -56,7 +56,7 @@ pub(super) struct Report {
 }
 
 impl Health {
-    /// By the period of the settings; without a broker there is nobody to report to.
+    /// By the period of the settings; without a broker there is no one to report to.
     pub(super) fn new(settings: &Settings, links: Links) -> Self {
         let period = Duration::from_secs(settings.mqtt.as_ref().map_or(0, |mqtt| mqtt.health_s).into());
         Health { period, due: Instant::now() + period, reporter: Reporter { links } }
@@ -84,7 +84,7 @@ impl Reporter {
         self.links.journal.clone()
     }
 
-    /// What is to be said now of a source.
+    /// What is to be reported now about a source.
     pub(super) fn report(&self, source: &Shared) -> Report {
         Report {
             stream: source.status.snapshot(),

@@ -1,12 +1,12 @@
-//! Figures for Prometheus, for who asks: the health of every source enters, text leaves over HTTP,
-//! if the configuration has it so.
+//! Figures for Prometheus: the health of every source enters, text leaves over HTTP, if the
+//! configuration turns that on.
 //!
 //! The text is the exposition format, version 0.0.4
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). The names are those of the
 //! health message: `load` is the gauge `earwitness_load`, `n_gaps` the counter
 //! `earwitness_gaps_total`.
 //!
-//! A thread of its own answers one request after another, and knows one page. A library for that
+//! A thread of its own answers one request after another, and serves one page. A library for that
 //! would be larger than the rest of the daemon's network.
 
 use std::collections::BTreeMap;
@@ -21,13 +21,13 @@ use super::health::Report;
 use crate::error::{Error, Result};
 use crate::port;
 
-/// A client has so long to ask and to take the answer.
+/// A client has this long to ask and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A longer request is not one for this page.
 const MAX_REQUEST: usize = 8192;
 
-/// Answers at `address`, as soon as it can be listened on, with what `reports` says then: the name
+/// Answers at `address`, as soon as it can be listened on, with what `reports` returns then: the name
 /// of each source, and its report.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub(super) fn serve(address: SocketAddr, reports: impl Fn() -> Vec<(String, Repo
         tracing::info!("metrics at http://{address}/metrics");
         answer_all(&listener, &reports);
     };
-    thread::Builder::new().name("metrics".into()).spawn(body).map_err(Error::io("start the metrics thread"))?;
+    thread::Builder::new().name("metrics".into()).spawn(body).map_err(Error::io("cannot start the metrics thread"))?;
     Ok(())
 }
 
@@ -55,7 +55,7 @@ pub(super) fn check(address: SocketAddr) -> Result<()> {
 
 fn answer_all(listener: &TcpListener, reports: &impl Fn() -> Vec<(String, Report)>) {
     for client in listener.incoming() {
-        // A client that went away wants no answer.
+        // A client that went away needs no answer.
         let _ = client.and_then(|client| answer(client, reports));
     }
 }

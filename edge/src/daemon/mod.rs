@@ -172,7 +172,7 @@ fn serve_metrics(settings: &Settings, ears: &[Ear], health: &Health) -> Result<(
 
 /// Tells the sinks whose source has begun or ceased to hear.
 fn tell_who_listens(ears: &mut [Ear], publisher: &mut Publisher) {
-    // Where all have ended the daemon does, too, and says so.
+    // When all have ended, the daemon ends, too, and logs it.
     if ears.iter().all(Ear::has_ended) {
         return;
     }

@@ -1,4 +1,4 @@
-//! The local page, where the configuration has it so: what the daemon knows enters, what the page
+//! The local page, if the configuration turns it on: what the daemon knows enters, what the page
 //! shows leaves.
 
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Another configuration for the running daemon: SIGHUP enters, what can change without a restart
 //! changes, between two pulses.
 //!
-//! That is `[decide]`, `[quiet_hours]` and `[log]`. Of the rest it is said that it wants a restart.
+//! That is `[decide]`, `[quiet_hours]` and `[log]`. For the rest a restart is asked for in the log.
 //! A file with an error is refused whole, and everything stays as it is.
 
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
 //! Messages to systemd (sd_notify(3)), and its watchdog. Runs on the main thread.
 //!
-//! The watchdog is fed while every source does what it should: frames and pulses advance; or the
-//! source is known to be away and its capture thread is trying to open it; or it has come to its
-//! end. A worker that hangs, or a capture thread that hangs in a driver, lets the watchdog starve,
-//! and systemd restarts the daemon.
+//! The watchdog is notified while every source does what it should: frames and pulses advance; or
+//! the source is known to be away and its capture thread is trying to open it; or it has come to
+//! its end. A worker that hangs, or a capture thread that hangs in a driver, keeps the watchdog
+//! from being notified, and systemd restarts the daemon.
 
 use std::time::{Duration, Instant};
 
@@ -69,7 +69,12 @@ impl Service {
         let stuck: Vec<&str> = progress.filter(|(advances, _)| !advances).map(|(_, name)| name).collect();
         if !stuck.is_empty() {
             let sources = stuck.join(", ");
-            tracing::error!(sources, ?period, "no progress of {sources} for {period:?}: the watchdog is not fed");
+            tracing::error!(
+                sources,
+                ?period,
+                "no progress of {sources} for {period:?}: systemd's watchdog is not notified and will restart the \
+                 daemon"
+            );
             return;
         }
         tell(&[NotifyState::Watchdog]);
@@ -93,8 +98,8 @@ fn advances(ear: &mut Ear) -> bool {
 }
 
 fn tell(states: &[NotifyState]) {
-    // Where nobody listens this does nothing, and where systemd does not, it cannot be told that
-    // either.
+    // If no one listens, this does nothing; if systemd does not take it, systemd cannot be notified
+    // of that either.
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "cannot notify systemd");
     }

@@ -21,7 +21,7 @@ impl Signals {
     /// started the daemon had the signal ignored, as `nohup` does, it stays ignored.
     pub(super) fn install(has_file: bool) -> Result<Self> {
         let signals = Signals { stop: Arc::default(), reload: Arc::default() };
-        let failed = || Error::io("signal handler");
+        let failed = || Error::io("cannot install the signal handler");
         let mut ends = vec![SIGINT, SIGTERM];
         if !has_file && !is_ignored(SIGHUP) {
             ends.push(SIGHUP);
@@ -49,7 +49,7 @@ impl Signals {
     }
 }
 
-/// Whether this process was started with `signal` ignored, by the kernel's word (proc(5)).
+/// Whether this process was started with `signal` ignored, as the kernel reports it (proc(5)).
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -20,14 +20,14 @@ use super::ear::Ear;
 #[cfg(feature = "mqtt")]
 pub(super) use crate::publish::mqtt::Link;
 
-/// Without MQTT there is no connection to tell of.
+/// Without MQTT there is no connection to report.
 #[cfg(not(feature = "mqtt"))]
 pub(super) enum Link {}
 
 #[cfg(feature = "webhook")]
 pub(super) use crate::publish::webhook::WebhookLink;
 
-/// Without webhooks there is nothing to tell of them.
+/// Without webhooks there is nothing to report.
 #[cfg(not(feature = "webhook"))]
 pub(super) enum WebhookLink {}
 
@@ -96,7 +96,14 @@ fn add_mqtt(sinks: &mut Sinks, journal: &Journal, settings: &Settings, labels: &
     let devices: Vec<_> = settings.sources.iter().map(device).collect();
     let sink = MqttSink::start(mqtt, &settings.name, &devices, labels, journal)?;
     let n_waiting = sink.n_waiting();
-    tracing::info!(url = %mqtt.url, client_id = mqtt.client_id, topic, n_waiting, "events go to {} at {topic}; {n_waiting} wait", mqtt.url);
+    tracing::info!(
+        url = %mqtt.url,
+        client_id = mqtt.client_id,
+        topic,
+        n_waiting,
+        "events go to {} at {topic}; {n_waiting} are waiting",
+        mqtt.url
+    );
     sinks.links.mqtt = Some(sink.link());
     sinks.publisher.add(sink);
     Ok(())
@@ -125,7 +132,7 @@ fn add_webhooks(sinks: &mut Sinks, journal: &Journal, settings: &Settings, names
     for (webhook, name) in settings.webhooks.iter().zip(names) {
         let sink = crate::publish::webhook::WebhookSink::start(webhook, name, journal)?;
         let n_waiting = sink.link().snapshot().waiting_events;
-        tracing::info!(url = %webhook.url, n_waiting, "events are posted to {}; {n_waiting} wait", webhook.url);
+        tracing::info!(url = %webhook.url, n_waiting, "events are posted to {}; {n_waiting} are waiting", webhook.url);
         sinks.links.webhooks.push(sink.link());
         sinks.publisher.add(sink);
     }

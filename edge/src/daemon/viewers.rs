@@ -1,4 +1,4 @@
-//! Who looks at the running daemon, where the configuration lets anybody: the page and terminals.
+//! The viewers of the running daemon, if the configuration permits any: the page and terminals.
 
 use std::sync::{Arc, RwLock};
 

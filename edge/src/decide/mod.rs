@@ -3,12 +3,12 @@
 //!
 //! 1. The logits of a class's window, the last `window_ms`, are averaged and become its **score**,
 //!    the posterior of the window as a whole: mean and linear head commute, so this is what the
-//!    network would say of the window. Of a network that takes whole patches, it is the posteriors
-//!    that are averaged ([`Average`]).
+//!    network would put out for the window. For a network that takes whole patches, the posteriors
+//!    are averaged ([`Average`]).
 //! 2. The same function of a frame's own logits is the frame's posterior. A frame *dominates* for a
 //!    class when its posterior exceeds the class's `threshold_off`. Scores decide *whether* there
 //!    is an event, dominating frames *when* it was.
-//! 3. Each class runs through a state machine of its own (`machine`), whatever the others do.
+//! 3. Each class runs through a state machine of its own (`machine`), independent of the others.
 //!    Nothing begins while the level is below the gate, or the window's energy below `min_energy`.
 //!
 //! # Times
@@ -26,8 +26,8 @@
 //! # Real-time
 //!
 //! Nothing is allocated after construction. The mean is recomputed from the window for every frame
-//! (a dozen additions a class), so a score depends on the window's frames alone and not on how long
-//! the stream has been running.
+//! (a dozen additions per class), so a score depends on the window's frames alone and not on how
+//! long the stream has been running.
 
 mod machine;
 mod rules;
@@ -80,7 +80,7 @@ pub struct Transition {
     pub peak_score: f32,
 }
 
-/// What the network says of a place in the stream.
+/// What the network outputs for a place in the stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Output<'a> {
     /// Where the receptive field begins in the stream, seconds.
@@ -151,7 +151,7 @@ impl Decider {
         }
     }
 
-    /// Scores of the newest window, one a class, in [0, 1]. All zero before the first frame.
+    /// Scores of the newest window, one per class, in [0, 1]. All zero before the first frame.
     pub fn scores(&self) -> &[f32] {
         &self.scores
     }

@@ -31,15 +31,15 @@ pub struct Rules {
     /// The class that stands for none of the others; it has no part in the energy.
     pub background: Option<usize>,
     /// By class; `None` for what takes part in the softmax and never is an event: the background,
-    /// and labels that nobody wants.
+    /// and labels that are not wanted.
     pub classes: Vec<Option<ClassRules>>,
 }
 
 /// What is averaged over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Average {
-    /// Logits: mean and linear head commute, so this is what a streaming network would say of the
-    /// whole span.
+    /// Logits: mean and linear head commute, so this is what a streaming network would put out for
+    /// the whole span.
     Logits,
     /// Posteriors, as the EPIC-SOUNDS recipe adds up the scores of a clip's views: nothing is known
     /// of a windowed network's end.

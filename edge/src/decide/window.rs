@@ -122,10 +122,10 @@ pub(super) fn activate(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// Posteriors of all `logits` together, `(n_frames, n_classes)` row-major: what the network says of
-/// a clip as a whole.
+/// Posteriors of all `logits` together, `(n_frames, n_classes)` row-major: what the network outputs
+/// for a clip as a whole.
 ///
-/// Returns one value a class in [0, 1]; NaN where there is no frame.
+/// Returns one value per class in [0, 1]; NaN where there is no frame.
 pub fn clip_posteriors(
     activation: Activation,
     average: Average,

@@ -72,8 +72,8 @@ pub trait Engine: Send {
     fn push(&mut self, frames: &[f32], logits: &mut [f32]) -> Result<bool>;
 
     /// The logits, `(n_out, n_classes)` row-major, of a clip that begins and ends with its
-    /// `frames`, `(n_frames, n_mels)` row-major: those of which the clip's posteriors are the
-    /// average. Apart from the stream, which has to be [`reset`](Engine::reset) before it
+    /// `frames`, `(n_frames, n_mels)` row-major: those from which the clip's posteriors are
+    /// averaged. Apart from the stream, which has to be [`reset`](Engine::reset) before it
     /// continues.
     ///
     /// # Errors

@@ -109,7 +109,7 @@ pub(super) fn outside(graph: &GraphProto) -> Option<String> {
     let of_tensor = |tensor: &TensorProto| {
         let is_outside = tensor.data_location == Some(DataLocation::External as i32);
         let place = tensor.external_data.iter().find(|entry| entry.key == "location");
-        is_outside.then(|| place.map_or_else(|| "which it does not name".to_string(), |entry| entry.value.clone()))
+        is_outside.then(|| place.map_or_else(|| "whose name it does not give".to_string(), |entry| entry.value.clone()))
     };
     let of_node = |node: &NodeProto| {
         node.attribute.iter().find_map(|attribute| {

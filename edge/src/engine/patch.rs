@@ -81,7 +81,7 @@ impl Patch {
     }
 
     /// Layers that cannot run on this machine show here and not two seconds into the stream; so
-    /// does a network whose outputs are no posteriors although the manifest says so.
+    /// does a network whose outputs are not posteriors although the manifest says that they are.
     fn try_out(&self, path: &Path, silence: f32) -> Result<()> {
         let silence = vec![silence; self.n_frames * self.n_mels];
         let mut values = vec![0.0; self.n_classes];

@@ -127,8 +127,8 @@ fn warn_if_slow(model: &Model, engine: &mut dyn Engine) -> Result<()> {
     let hop_ms = engine.pulse_frames() as f64 * model.manifest.frontend.hop_seconds() * 1e3;
     if patch_ms > hop_ms {
         tracing::warn!(
-            "this machine takes {patch_ms:.0} ms for a patch of {}, longer than the {hop_ms} ms from one to the next: a live stream \
-             would lose sound; model.hop_ms sets a longer hop",
+            "this machine takes {patch_ms:.0} ms for a patch of {}, longer than the {hop_ms} ms from one to the next: \
+             a live stream would lose sound; set a longer hop with model.hop_ms",
             model.id()
         );
     }

@@ -4,7 +4,7 @@
 //! Any network of a fixed shape will do: the fused teacher, someone else's model. Its whole cost is
 //! paid again for every hop: computing takes `patch / hop` times as long as the same network would
 //! take over the sound once. The hop is the manifest's `pulse_frames`, or what the configuration
-//! says instead. Where the patch is not a whole number of hops, an output is computed when the hop
+//! sets instead. Where the patch is not a whole number of hops, an output is computed when the hop
 //! in which its patch ends is complete.
 
 use super::patch::Patch;

@@ -1,9 +1,9 @@
 //! Faults with an identity: what went wrong is a kind, and its text is made for people.
 //!
 //! Texts hold numbers, addresses and times that differ from one occurrence to the next; a kind does
-//! not. Whatever has to know whether a fault is the one of before goes by the kind: what is logged
-//! once ([`FaultLog`]), the wait before the next attempt ([`Backoff`]), the health message, Home
-//! Assistant's diagnostic and the status topic.
+//! not. Everything that has to know whether a fault is the same as before uses the kind: what is
+//! logged once ([`FaultLog`]), the wait before the next attempt ([`Backoff`]), the health message,
+//! Home Assistant's diagnostic and the status topic.
 //!
 //! Capture, the journal and the sinks all use this module; it uses none of them.
 
@@ -21,7 +21,7 @@ use crate::error::one_line;
 
 /// Something that went wrong and may pass.
 ///
-/// Two faults are equal when they are of the same kind, whatever their texts say.
+/// Two faults are equal when they are of the same kind, even if their texts differ.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fault {
     /// What it is, in a few words with hyphens: `certificate-expired`. Each module names the kinds

@@ -1,5 +1,5 @@
 //! A recording through the daemon's pipeline: samples enter, everything that the network and the
-//! decide stage said leaves.
+//! decide stage put out leaves.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -17,7 +17,7 @@ use crate::model::Model;
 use crate::pipeline::{Chain, repair};
 
 /// Samples enter the pipeline in blocks of this many to the second, as a sound interface would
-/// deliver them. So exact is what is said about when something was reported.
+/// deliver them. This is the precision of the times at which something was reported.
 const BLOCKS_PER_S: u64 = 100;
 
 /// What was heard in a recording.

@@ -20,7 +20,7 @@ pub struct HourCount {
     pub n: u32,
 }
 
-/// How many sounds of a label began in each hour of the day, whatever the day.
+/// How many sounds of a label began in each hour of the day, over all days.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfDay {
     /// The label.

@@ -35,7 +35,7 @@ impl Store {
         self.sinks.iter().map(Progress::acked_to).min().unwrap_or(i64::MIN)
     }
 
-    /// Forgets what every sink has and is to be kept for nobody.
+    /// Forgets what every sink has and no setting keeps.
     pub(super) fn purge_memory(&mut self) {
         let is_kept = matches!(self.place, Place::Closed { .. }) && !self.settings.keep.is_zero();
         while let Some(first) = self.memory.front()

@@ -208,7 +208,7 @@ impl Waker {
     /// Lets every [`Cursor::wait`] return.
     pub fn wake(&self) {
         self.0.n_wakes.fetch_add(1, Relaxed);
-        // With the lock, so that nobody is between looking and waiting.
+        // With the lock, so that no thread is between looking and waiting.
         drop(self.0.lock());
         self.0.changed.notify_all();
     }

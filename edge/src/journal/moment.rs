@@ -25,7 +25,7 @@ impl Moment {
     }
 }
 
-/// The machine's uptime, and a number for its start. Where the system tells neither, the process
+/// The machine's uptime, and a number for its start. If the system reports neither, the process
 /// stands for the machine.
 fn uptime() -> (Duration, i64) {
     static PROCESS: OnceLock<(Instant, i64)> = OnceLock::new();

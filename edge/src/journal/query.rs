@@ -1,4 +1,4 @@
-//! What the journal's file holds, for who asks.
+//! Queries of the journal's file.
 
 use std::io;
 use std::path::Path;
@@ -42,8 +42,8 @@ pub(super) fn names(path: &Path) -> Result<Names> {
 /// The file at `path`, to be read alone.
 fn open(path: &Path) -> Result<Connection> {
     match open_shared(path) {
-        // SQLite wants to write beside the file, for others who may read and write it. Where this
-        // user may not, and there is no log of a writer, nobody writes.
+        // SQLite wants to write beside the file, for others who may read and write it. If this user
+        // may not, and no writer has left a log, no one is writing.
         Err(trouble) if trouble.is_unopened() && !has_log(path) => open_alone(path).map_err(|_| trouble),
         result => result,
     }

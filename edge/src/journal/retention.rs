@@ -9,9 +9,9 @@ use super::moment::Moment;
 use super::trouble::Result;
 use crate::clock::clock_is_set;
 
-/// Whether a record is older than an age, by the values of [`age_limits`]. Of a record from this
-/// start of the machine the age is known whatever was done to the clock; one from before the clock
-/// was set has none.
+/// Whether a record is older than an age, by the values of [`age_limits`]. The age of a record from
+/// this start of the machine is known even if the clock was changed; a record from before the clock
+/// was set has no age.
 const IS_OLDER: &str = "CASE boot WHEN ?1 THEN up_ms < ?2 ELSE at_ms < ?3 AND at_ms >= ?4 END";
 
 /// A record that was removed: its number and the bytes of its payload.
@@ -47,8 +47,7 @@ impl Database {
         Ok(self.connection.query_row(&query, age_limits(age, now), |row| row.get(0))?)
     }
 
-    /// Number of the newest record of which the bytes, with all that came after it, exceed
-    /// `max_bytes`.
+    /// Number of the newest record whose bytes, with those of all later ones, exceed `max_bytes`.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ pub(super) const VERSION: i64 = 1;
 /// `event` holds what was reported, in the order of `seq`, with the moment by both clocks: `at_ms`
 /// since 1970, and `up_ms` since the start of the machine that `boot` stands for. `cursor` holds
 /// how far each sink has acknowledged; `open` the onsets whose offsets are still to come; `memo`
-/// what a sink wants to know when it starts again.
+/// what a sink must know when it starts again.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS event (
         seq INTEGER PRIMARY KEY,

@@ -1,5 +1,5 @@
 //! The journal's state: what is on the disk, after it in memory what the disk did not take, and how
-//! far each sink is. Plain state behind the journal's mutex; it says what was said of faults.
+//! far each sink is. Plain state behind the journal's mutex; it remembers which faults were logged.
 //!
 //! Every event gets a number that counts up. A sink is handed records in the order of their
 //! numbers; it may acknowledge them in any order. While a disk fails, memory holds what comes, up

@@ -44,8 +44,8 @@ impl Trouble {
         matches!(self.code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
     }
 
-    /// Cause and remedy for the file at `path`. That events wait in memory meanwhile is for the
-    /// caller to say.
+    /// Cause and remedy for the file at `path`. The caller adds that events wait in memory
+    /// meanwhile.
     pub(super) fn fault(&self, path: &Path) -> Fault {
         let file = path.display();
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -77,16 +77,17 @@ impl Trouble {
             (Trouble::Older, ..) => Fault::new(
                 "journal-older",
                 format!(
-                    "{file} is no journal of this version of earwitness: a daemon that is started on it makes it one"
+                    "the journal {file} is of an earlier version of earwitness: start the daemon once to convert it"
                 ),
             ),
             (Trouble::Newer { .. }, ..) => Fault::new(
                 "journal-newer",
                 format!("the journal {file} was written by a newer version of earwitness: use that, or another file"),
             ),
-            (_, Some(ErrorCode::DiskFull), _) | (_, _, Some(io::ErrorKind::StorageFull)) => {
-                Fault::new("journal-disk-full", format!("the disk of the journal {file} is full"))
-            }
+            (_, Some(ErrorCode::DiskFull), _) | (_, _, Some(io::ErrorKind::StorageFull)) => Fault::new(
+                "journal-disk-full",
+                format!("the disk of the journal {file} is full: make room, or lower journal.max_mb"),
+            ),
             (_, Some(ErrorCode::SystemIoFailure), _) => {
                 Fault::new("journal-disk-failed", format!("the disk of the journal {file} fails: {self}"))
             }
@@ -102,7 +103,7 @@ impl Trouble {
                 format!("this user may not write the journal {file}: give it the folder, or set journal.file"),
             ),
             _ if self.is_damage() => {
-                Fault::new("journal-damaged", format!("{file} is no journal of earwitness, or it is damaged"))
+                Fault::new("journal-damaged", format!("{file} is not a journal of earwitness, or it is damaged"))
             }
             _ => Fault::new("journal-failed", format!("the journal {file} fails: {self}")),
         }

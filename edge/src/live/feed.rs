@@ -84,7 +84,7 @@ impl Feed {
         });
     }
 
-    /// Takes what the network said, where that is kept.
+    /// Takes what the network put out, if that is kept.
     pub fn output(&mut self, output: &Output) {
         if let Some(history) = self.shared.history.get() {
             history.push(output);

@@ -1,5 +1,5 @@
-//! What the network said in the last hour: outputs enter on the worker thread; what would have been
-//! reported under other rules leaves on the thread of who asks.
+//! What the network put out in the last hour: outputs enter on the worker thread; what would have
+//! been reported under other rules leaves on the caller's thread.
 //!
 //! Logits are kept in 16 bits, with eight bits of precision (bfloat16), which moves a score by less
 //! than a hundredth. An hour of the model `home` takes 3.3 MB; a model with many labels gets less
@@ -85,7 +85,7 @@ impl History {
     }
 
     /// Runs the decide stage over what is kept, under `rules`. `on_scores` gets stream time and
-    /// scores, one a class, of each output.
+    /// scores, one per class, of each output.
     ///
     /// # Panics
     ///

@@ -1,10 +1,10 @@
-//! What a source hears just now, for who looks: pulses of log-mel frames and scores enter on the
+//! What a source hears just now, for viewers: pulses of log-mel frames and scores enter on the
 //! worker thread, a compact copy of each leaves to every viewer on a thread of the viewer's own.
 //!
 //! A [`Tap`] is part of what a worker shares with other threads. The worker writes to it through a
-//! [`Feed`]; who wants to look calls [`Tap::attach`] and takes [`Pulse`]s from the [`Viewer`].
-//! There may be several viewers, and they may come and go at any time. This module knows nothing of
-//! pages and terminals.
+//! [`Feed`]; a viewer calls [`Tap::attach`] and takes [`Pulse`]s from the [`Viewer`]. There may be
+//! several viewers, and they may come and go at any time. This module knows nothing of pages and
+//! terminals.
 //!
 //! ```text
 //! let viewer = shared.tap.attach();
@@ -15,13 +15,13 @@
 //!
 //! # Real-time
 //!
-//! While nobody looks, a pulse costs the worker one atomic load: nothing is computed or allocated.
-//! While somebody does, each pulse is one allocation, whatever the number of viewers. The worker
-//! waits for nobody: a viewer that does not take its pulses loses the newest ones ([`Pulse::seq`]
+//! While no one is watching, a pulse costs the worker one atomic load: nothing is computed or
+//! allocated. While someone is, each pulse is one allocation, for any number of viewers. The worker
+//! never waits: a viewer that does not take its pulses loses the newest ones ([`Pulse::seq`]
 //! tells), and a pulse that comes at the very moment at which a viewer is attached or leaves may be
 //! lost for all.
 //!
-//! What the network said is kept for an hour only if that was asked for ([`Tap::remember`]); see
+//! What the network put out is kept for an hour only if that was requested ([`Tap::remember`]); see
 //! [`History`].
 
 mod feed;
@@ -68,7 +68,7 @@ pub struct Pulse {
     pub columns: Box<[u8]>,
     /// How loud it was.
     pub level: Level,
-    /// Scores of the newest window in [0, 1], one a class in the order of the model's labels, as
+    /// Scores of the newest window in [0, 1], one per class in the order of the model's labels, as
     /// the decide stage compares them with its thresholds. All 0 until the network has an output.
     pub scores: Box<[f32]>,
 }
@@ -119,7 +119,7 @@ impl Tap {
         let _ = self.shared.wants_history.set(());
     }
 
-    /// What the network said in the last hour, if it is kept.
+    /// What the network put out in the last hour, if it is kept.
     pub fn history(&self) -> Option<&History> {
         self.shared.history.get()
     }
@@ -158,7 +158,7 @@ impl Shared {
         let Ok(viewers) = self.viewers.try_lock() else { return };
         let pulse = Arc::new(pulse);
         for (_, viewer) in viewers.iter() {
-            // One that is slow misses it, and one that has just left does not want it.
+            // One that is slow misses it, and one that has just left does not need it.
             let _ = viewer.try_send(Arc::clone(&pulse));
         }
     }

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Below this mean square nothing is said: -60 dBFS.
+/// Below this mean square there is no verdict: -60 dBFS.
 const AUDIBLE: f64 = 1e-6;
 
 /// Seconds in a row that make a finding.
@@ -56,7 +56,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// For frames of `n_channels`, of which `is_mean` says that all of them are heard.
+    /// For frames of `n_channels`; `is_mean` says that all of them are heard.
     pub(super) fn new(n_channels: usize, is_mean: bool, sample_rate: u32) -> Self {
         let n_compared = if is_mean && n_channels > 1 { n_channels } else { 0 };
         Meter {

@@ -24,13 +24,13 @@ impl Channels {
     pub fn only(numbers: &[u16]) -> Result<Self, String> {
         let mut indices = Vec::new();
         for number in numbers {
-            let index = number.checked_sub(1).ok_or("channels are counted from 1, and 0 is none")?;
+            let index = number.checked_sub(1).ok_or("channels are counted from 1, so 0 is not a channel")?;
             if !indices.contains(&index) {
                 indices.push(index);
             }
         }
         indices.sort_unstable();
-        if indices.is_empty() { Err("no channel is named".into()) } else { Ok(Channels::Only(indices)) }
+        if indices.is_empty() { Err("the list names no channel".into()) } else { Ok(Channels::Only(indices)) }
     }
 
     /// The fewest channels that a device must have.
@@ -53,7 +53,7 @@ impl Channels {
         match self {
             Channels::Only(indices) => match indices.iter().find(|&&index| usize::from(index) >= n_channels) {
                 Some(index) => {
-                    Err(format!("channel {} is wanted, and the source has {n_channels}", u32::from(*index) + 1))
+                    Err(format!("channel {} is configured, but the source has {n_channels}", u32::from(*index) + 1))
                 }
                 None => Ok(()),
             },
@@ -114,6 +114,6 @@ mod tests {
     fn a_channel_that_is_missing_is_named() {
         let channels: Channels = "1,3".parse().unwrap();
         assert_eq!(channels.check(3), Ok(()));
-        assert_eq!(channels.check(2).unwrap_err(), "channel 3 is wanted, and the source has 2");
+        assert_eq!(channels.check(2).unwrap_err(), "channel 3 is configured, but the source has 2");
     }
 }

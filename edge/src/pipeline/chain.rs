@@ -277,7 +277,7 @@ impl Chain {
     }
 
     /// Ends what was heard so far and goes on with samples at `sample_rate`, or with log-mel frames
-    /// if `takes_frames`, after `missing_s` seconds of which nothing is known.
+    /// if `takes_frames`, after `missing_s` seconds that are missing.
     ///
     /// # Errors
     ///

@@ -34,8 +34,7 @@ impl Features {
         self.silence.len()
     }
 
-    /// A frame, `(n_mels)`, or one of silence, normalised, and the mean square of the sound that it
-    /// tells of.
+    /// A frame, `(n_mels)`, or one of silence, normalised, and the mean square of its sound.
     pub(super) fn take(&mut self, raw: Option<&[f32]>) -> (&[f32], f64) {
         let raw = raw.unwrap_or(&self.silence);
         for (value, raw) in self.frame.iter_mut().zip(raw) {

@@ -1,5 +1,5 @@
-//! How loud the sound is that an output of the network speaks of: samples at the model's rate enter
-//! and leave again, with a level. Runs on the worker thread.
+//! How loud the sound is that an output of the network stands for: samples at the model's rate
+//! enter and leave again, with a level. Runs on the worker thread.
 //!
 //! The samples of a pulse are the `pulse_frames * hop_length` newest ones when its last frame is
 //! complete; their level is the root mean square in dB of 1.0, as the [status](crate::status) has
@@ -68,8 +68,8 @@ impl LevelMeter {
         meter
     }
 
-    /// Takes the next samples of the stream and hands them on in pieces, none of which reaches
-    /// beyond the end of a pulse.
+    /// Takes the next samples of the stream and hands them on in pieces that never reach beyond the
+    /// end of a pulse.
     ///
     /// With a piece that ends a pulse comes the level in dBFS of the output that this pulse may
     /// give; with any other piece, that of the output before.

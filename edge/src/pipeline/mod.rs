@@ -94,7 +94,7 @@ impl Worker {
         let thread = thread::Builder::new()
             .name("worker".to_string())
             .spawn(move || run(source, chain, &shared, &stop, &mut on_transition))
-            .map_err(Error::io("start worker thread"))?;
+            .map_err(Error::io("cannot start the worker thread"))?;
         Ok(Worker { thread })
     }
 

@@ -11,10 +11,10 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::live::Feed;
 
-/// Is told what the network says before the decide stage is.
+/// Gets the network's outputs before the decide stage does.
 pub type Observer = Box<dyn FnMut(&Output) + Send>;
 
-/// Transitions of each class for which there is room: one a pulse is the most, and a block seldom
+/// Transitions of each class for which there is room: one per pulse is the most, and a block seldom
 /// holds more pulses. With more the list grows.
 const MAX_FOUND: usize = 8;
 
@@ -88,7 +88,7 @@ impl Recogniser {
         self.observer = Some(observer);
     }
 
-    /// Pulses, scores and outputs go to `feed` from now on, or to nobody. Returns where they went
+    /// Pulses, scores and outputs go to `feed` from now on, or nowhere. Returns where they went
     /// before.
     pub(super) fn show(&mut self, feed: Option<Feed>) -> Option<Feed> {
         std::mem::replace(&mut self.feed, feed)
@@ -195,7 +195,7 @@ impl Recogniser {
     ///
     /// # Errors
     ///
-    /// When it cannot begin anew.
+    /// When it cannot begin again.
     pub(super) fn reset_engine(&mut self) -> Result<()> {
         self.engine.reset()
     }

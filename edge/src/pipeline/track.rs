@@ -1,14 +1,13 @@
 //! What a stream's time is in the world's: arrivals of samples enter, the moment of stream time 0
 //! leaves.
 //!
-//! A device's crystal is off by up to a hundred parts in a million, which are nine seconds a day.
+//! A device's crystal is off by up to a hundred parts in a million, which are nine seconds per day.
 //! Samples come when they have been captured, or later, never earlier: so the least delay of the
 //! last minute tells where stream time stands, and its change is the drift. What comes late by more
-//! than half a second for two seconds on end was lost somewhere: that is a gap, and stream time is
-//! told to pass it.
+//! than half a second for two seconds on end was lost somewhere: that is a gap, and stream time
+//! passes over it.
 //!
-//! Time here is the machine's uptime, which continues while the machine sleeps and which nobody
-//! sets.
+//! Time here is the machine's uptime, which continues while the machine sleeps and is never set.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ const BUCKET_S: f64 = 2.0;
 /// Minima that are remembered: a minute. At a hundred parts in a million the oldest is 6 ms off.
 const N_BUCKETS: usize = 30;
 
-/// A bucket with fewer arrivals tells nothing.
+/// A bucket with fewer arrivals shows nothing.
 const MIN_ARRIVALS: u32 = 10;
 
 /// Delays above the usual one by this much, for a whole bucket, are a gap. Seconds.
@@ -115,7 +114,7 @@ pub(super) struct Uptime {
 /// How often the kernel is asked.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The kernel's uptime is exact to 10 ms; a shorter sleep is none.
+/// The kernel's uptime is exact to 10 ms; a shorter sleep is ignored.
 const SLEPT_S: f64 = 0.2;
 
 impl Uptime {

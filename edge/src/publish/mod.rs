@@ -51,8 +51,8 @@ pub trait Sink: Send {
     /// A name for logs.
     fn name(&self) -> &str;
 
-    /// Hears of events as they happen, once the journal has them. For what concerns the present
-    /// alone: a sink that is to lose nothing reads the journal.
+    /// Hears of events as they happen, once the journal has them. For what concerns only the
+    /// present: a sink that is to lose nothing reads the journal.
     fn notify(&mut self, _events: &[Event]) {}
 
     /// Passes on a device's own state, a JSON object, where the sink has a place for it.
@@ -80,7 +80,8 @@ pub trait Sink: Send {
         false
     }
 
-    /// Delivers what is waiting, until `deadline` at the latest, says goodbye and ends the thread.
+    /// Delivers what is waiting, until `deadline` at the latest, then disconnects and ends the
+    /// thread.
     ///
     /// # Errors
     ///

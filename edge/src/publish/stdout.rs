@@ -77,7 +77,7 @@ impl Lines {
                     }
                 }
             })
-            .map_err(Error::io("start the thread that writes lines"))?;
+            .map_err(Error::io("cannot start the thread that writes lines"))?;
         Ok(Lines { shared, waker: journal.waker(), when_behind, thread: Some(thread) })
     }
 }
@@ -107,7 +107,10 @@ impl Sink for Lines {
         // A reader that has stopped reading must not keep the daemon from ending.
         if !join_until(&mut self.thread, deadline, "lines") {
             let n_unread = self.shared.gauge.depth().n_events;
-            tracing::warn!(n_unread, "the reader of the event lines does not read: {n_unread} lines are not written");
+            tracing::warn!(
+                n_unread,
+                "the program that reads the event lines has stopped reading: {n_unread} lines are not written"
+            );
         }
         match self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(Error::io("standard output")(error)),

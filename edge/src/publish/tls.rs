@@ -1,7 +1,7 @@
-//! Whom the connection trusts: certificates of files enter, a TLS configuration leaves.
+//! Which servers the connection trusts: certificates of files enter, a TLS configuration leaves.
 //!
 //! The certificates of `ca_file` are trusted in two ways: as authorities that sign others, and
-//! **pinned**: a server that presents one of them is the right one, whatever else the certificate
+//! **pinned**: a server that presents one of them is accepted, no matter what else the certificate
 //! says. Servers at home have self-signed certificates, as the usual recipe makes them, which are
 //! neither good authorities nor good servers' certificates by the book (RFC 5280), but say just
 //! what is needed.
@@ -20,7 +20,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use crate::error::{Error, Result};
 
-/// A server, and what the configuration says of its certificate.
+/// A server, and how the configuration treats its certificate.
 pub(super) struct Peer<'a> {
     /// What it is, in words: `broker`.
     pub(super) what: &'static str,

@@ -1,7 +1,7 @@
-//! Until when a certificate holds: its bytes enter, a time leaves.
+//! Until when a certificate is valid: its bytes enter, a time leaves.
 //!
-//! Of X.509 (RFC 5280, 4.1) just what leads to the field `validity`; the certificate is not judged
-//! here.
+//! Reads only the part of X.509 (RFC 5280, 4.1) that leads to the field `validity`; the certificate
+//! is not judged here.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -17,7 +17,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 pub(super) fn not_after(der: &[u8]) -> Option<Timestamp> {
     let (certificate, _) = element(der, SEQUENCE)?;
     let (mut rest, _) = element(certificate, SEQUENCE)?;
-    // The first version says nothing of its version.
+    // The first version does not state its version.
     if rest.first() == Some(&VERSION) {
         rest = any(rest)?.2;
     }

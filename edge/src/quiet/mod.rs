@@ -1,10 +1,10 @@
 //! Quiet hours: onsets and offsets with their wall-clock times enter, those that are to be reported
-//! leave. Runs on the thread that hands events to the publisher; recognition continues as ever.
+//! leave. Runs on the thread that hands events to the publisher; recognition continues.
 //!
 //! An event belongs to the moment at which it began. One that began in the quiet hours of its class
 //! is not reported: neither its onset nor its offset, also when it lasts beyond them. One that
-//! began before is reported in full, its offset during quiet hours, too: whoever received the onset
-//! receives the offset.
+//! began before is reported in full, its offset during quiet hours, too: whatever received the
+//! onset also receives the offset.
 
 mod hours;
 mod range;

@@ -1,5 +1,5 @@
-//! A terminal that is attached to a daemon: lines of JSON enter from its socket, messages leave.
-//! A thread reads; should the daemon end, it attaches to the next one.
+//! A terminal that is attached to a daemon: lines of JSON enter from its socket, messages leave. A
+//! thread reads; if the daemon ends, it attaches to the next one.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// News that wait to be taken, at most; the daemon skips what there is no room for.
 const QUEUE: usize = 64;
 
-/// A daemon that says nothing for this long does not answer: it says how it is doing every second.
+/// A daemon that sends nothing for this long does not answer: it reports its health every second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A daemon that has gone is looked for this often.
@@ -39,7 +39,7 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// Attaches to the daemon that listens at `path`; says what it sends about itself.
+    /// Attaches to the daemon that listens at `path`; returns what it sends about itself.
     ///
     /// # Errors
     ///
@@ -49,12 +49,15 @@ impl Attached {
         let mut lines = Lines::connect(path).map_err(failed)?;
         let about = match lines.next().map_err(failed)? {
             Message::About(about) => about,
-            _ => return Err(failed(foreign(&"something else comes first"))),
+            _ => return Err(failed(foreign(&"the first message does not describe the daemon"))),
         };
         let (sender, news) = sync_channel(QUEUE);
         let path = path.to_path_buf();
         let read = move || read(lines, &path, &sender);
-        thread::Builder::new().name("attached".into()).spawn(read).map_err(Error::io("start a thread"))?;
+        thread::Builder::new()
+            .name("attached".into())
+            .spawn(read)
+            .map_err(Error::io("cannot start the thread that reads from the daemon"))?;
         Ok((Attached { news }, about))
     }
 
@@ -64,7 +67,7 @@ impl Attached {
     }
 }
 
-/// Hands on what comes, until nobody takes it.
+/// Hands on what arrives until it is no longer taken.
 fn read(mut lines: Lines, path: &Path, sender: &SyncSender<News>) {
     loop {
         let reason = loop {
@@ -102,7 +105,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// What is wrong is said without the path.
+    /// The reason is given without the path.
     fn connect(path: &Path) -> Result<Self, String> {
         let stream = UnixStream::connect(path).map_err(|error| unreachable_because(&error))?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
@@ -130,10 +133,7 @@ impl Lines {
 }
 
 fn foreign(reason: &dyn std::fmt::Display) -> String {
-    format!(
-        "what comes from there is not understood; is it a daemon of the version {}? {reason}",
-        env!("CARGO_PKG_VERSION")
-    )
+    format!("the messages of the daemon are not understood, is it of version {}? {reason}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Why nothing answers, and what to do about it.
@@ -143,7 +143,7 @@ fn unreachable_because(error: &io::Error) -> String {
             "no daemon listens there: start one with socket in [top] of its configuration, or name its socket".into()
         }
         ErrorKind::ConnectionRefused => {
-            "no daemon listens there any more: it has ended and left its socket behind".into()
+            "no daemon listens there any more: it has ended without removing its socket, so start it again".into()
         }
         ErrorKind::PermissionDenied => {
             "this user may not attach: run this as the user of the daemon (for the service: sudo -u earwitness), or let \

@@ -1,5 +1,5 @@
-//! The file of the socket for terminals: made so that nobody connects who may not, found to be of
-//! an earlier daemon or of a running one, and removed at the end.
+//! The file of the socket for terminals: made so that only permitted users can connect, found to be
+//! of an earlier daemon or of a running one, and removed at the end.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;
@@ -32,7 +32,7 @@ pub fn check(settings: &TopSettings) -> Result<()> {
     }
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
-            Err(Error::usage(KEY, format!("{shown} exists and is no socket: name another file")))
+            Err(Error::usage(KEY, format!("{shown} exists and is not a socket: name another file")))
         }
         _ => Ok(()),
     }
@@ -175,7 +175,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("top.sock");
         fs::write(&path, "precious").unwrap();
-        assert!(refusal(&settings(&path, "0600")).ends_with("exists and is no socket: name another file"));
+        assert!(refusal(&settings(&path, "0600")).ends_with("exists and is not a socket: name another file"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
         let nowhere = refusal(&settings(&dir.path().join("no/top.sock"), "0600"));
         assert!(nowhere.contains("there is no folder ") && nowhere.ends_with(": make it, or name another one"));

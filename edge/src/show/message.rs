@@ -1,4 +1,4 @@
-//! What is sent to who looks, as it is written and read: the one form for server-sent events of the
+//! Messages to viewers, as they are written and read: the one form for server-sent events of the
 //! page and for the lines of terminals.
 
 use base64::Engine as _;
@@ -189,7 +189,7 @@ impl Pulse {
         }
     }
 
-    /// Those that have come to `viewers`, one a source, since the last time.
+    /// Those that have come to `viewers`, one per source, since the last time.
     pub(crate) fn new_ones(sources: &[Source], viewers: &[Viewer]) -> Vec<Pulse> {
         let mut pulses = Vec::new();
         for (index, (viewer, source)) in viewers.iter().zip(sources).enumerate() {

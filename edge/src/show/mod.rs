@@ -1,5 +1,5 @@
-//! What is shown of the running daemon outside of it: what the sources hear, events and health
-//! enter; JSON leaves, the same for [the page](crate::web) and for terminals.
+//! What the running daemon shows outside itself: what the sources hear, events and health enter;
+//! JSON leaves, the same for [the page](crate::web) and for terminals.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | `terminals` | the terminals that are attached, and the sink that brings them events |
 //! | `attached` | the other end: a terminal that is attached to a daemon |
 //!
-//! To terminals, messages go as lines of JSON through a local socket, if the configuration has it
-//! so. Nothing is computed while nobody looks, and nobody who looks ever holds up the daemon: a
+//! To terminals, messages go as lines of JSON through a local socket, if the configuration turns
+//! that on. Nothing is computed while no one is watching, and a viewer never holds up the daemon: a
 //! viewer that does not keep up misses messages.
 
 #[cfg(feature = "top")]
@@ -34,6 +34,6 @@ pub use source::Source;
 #[cfg(feature = "top")]
 pub use terminals::{TerminalSink, Terminals};
 
-/// Where a terminal looks for the daemon's socket unless something else is said: where the
-/// packages' service may have it.
+/// Where a terminal looks for the daemon's socket unless told otherwise: where the packages'
+/// service may have it.
 pub const DEFAULT_SOCKET: &str = "/run/earwitness/top.sock";

@@ -1,5 +1,5 @@
 //! The terminals that are attached: messages leave as lines, on a thread per terminal, which waits
-//! for its own terminal alone.
+//! for its own terminal only.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -77,7 +77,10 @@ impl Terminals {
         tracing::info!(socket = %shown, "terminals can attach: earwitness top --attach {shown}");
         let shared = Arc::clone(&terminals.shared);
         let accept = move || accept(&listener, &shared);
-        thread::Builder::new().name("terminals".into()).spawn(accept).map_err(Error::io("start a thread"))?;
+        thread::Builder::new()
+            .name("terminals".into())
+            .spawn(accept)
+            .map_err(Error::io("cannot start the thread for terminals"))?;
         let sink = TerminalSink { terminals: terminals.clone(), file: Some(file) };
         Ok((terminals, sink))
     }
@@ -94,7 +97,7 @@ impl State {
     /// To all terminals that have room for it. Does not wait.
     fn send(&self, line: &Line) {
         for (_, queue) in &self.queues {
-            // One that is slow misses it, and one that has just left does not want it.
+            // One that is slow misses it, and one that has just left does not need it.
             let _ = queue.try_send(Arc::clone(line));
         }
     }
@@ -154,7 +157,7 @@ impl Terminal {
             return Err("the daemon is ending");
         }
         if state.n_attached == MAX_TERMINALS {
-            return Err("too many terminals are attached to this daemon: leave one of them first");
+            return Err("too many terminals are attached to this daemon: close one of them first");
         }
         let (sender, lines) = sync_channel(QUEUE);
         let number = state.next_number;

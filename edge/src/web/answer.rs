@@ -9,7 +9,7 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-/// A whole body, or one that goes on.
+/// A whole body, or one that continues.
 pub(super) type Answer = Response<Either<Full<Bytes>, Channel<Bytes, Infallible>>>;
 
 /// The page is made of its own files, runs no script of the document, loads nothing from elsewhere,

@@ -1,5 +1,4 @@
-//! Clips of events: their sound leaves; what a listener says of them, or that they are to go,
-//! enters.
+//! Clips of events: their sound leaves; marks of a listener, or requests to delete them, enter.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,7 +14,7 @@ use super::answer::{Answer, body, error, json};
 use super::site::Site;
 use crate::clips::{ClipError, ClipFolder, ClipQuery, Mark};
 
-/// What is to be said of a clip.
+/// What is to be stored about a clip.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Said {
@@ -31,7 +30,7 @@ struct Gone {
     id: String,
 }
 
-/// The events since `from` that have a clip, and what was said of it.
+/// The events since `from` that have a clip, and its mark.
 pub(super) fn known(site: &Site, from: Option<Timestamp>) -> HashMap<Uuid, Option<Mark>> {
     let Some(folder) = &site.clips else { return HashMap::new() };
     let query = ClipQuery { since: from, ..ClipQuery::default() };
@@ -58,7 +57,7 @@ pub(super) fn sound(name: &str, site: &Site) -> Answer {
     }
 }
 
-/// Writes down what a listener says of a clip.
+/// Stores a listener's mark of a clip.
 pub(super) fn mark(request: &[u8], site: &Site) -> Answer {
     let change = |folder: &ClipFolder, said: Said| {
         Uuid::try_parse(&said.id).map(|id| folder.mark(id, said.mark).map(drop)).map_err(|error| error.to_string())
@@ -81,17 +80,17 @@ fn changed<T: for<'de> Deserialize<'de>>(
     change: impl FnOnce(&ClipFolder, T) -> Result<Result<(), ClipError>, String>,
 ) -> Answer {
     let (Some(folder), Some(_)) = (&site.clips, &site.writable) else {
-        let reason = "the page may not change clips: it was started without web.write and --web-write";
+        let reason = "the page may not change clips: it was started without web.write or --web-write";
         return error(StatusCode::FORBIDDEN, reason);
     };
     let wanted = match serde_json::from_slice(request) {
         Ok(wanted) => wanted,
-        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("this is not understood: {cause}")),
+        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("the request is not understood: {cause}")),
     };
     match change(folder, wanted) {
         Ok(Ok(())) => json(&json!({})),
         Ok(Err(cause)) => failed(&cause),
-        Err(reason) => error(StatusCode::BAD_REQUEST, format!("this is no id of an event: {reason}")),
+        Err(reason) => error(StatusCode::BAD_REQUEST, format!("this is not the id of an event: {reason}")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who may ask for what. A request enters, and leaves or is refused.
 //!
-//! - Under which **name**: an address, this machine's names, or one of the configuration. A site of
-//!   somebody else whose name suddenly leads here (DNS rebinding) is not among them.
+//! - Under which **name**: an address, this machine's names, or one of the configuration. The name
+//!   of another site that suddenly leads here (DNS rebinding) is not among them.
 //! - From which **page**: browsers say where a request comes from (`Sec-Fetch-Site`, `Origin`).
 //!   Only this page itself may ask for anything but the page, and only it may change something.
 //! - With which **password**, where there is one: HTTP's own "Basic" authentication (RFC 7617),
@@ -26,7 +26,7 @@ const WRONG_PASSWORD: Duration = Duration::from_secs(1);
 /// Domains of home networks, in which this machine's name is its own.
 const HOME_DOMAINS: [&str; 3] = ["local", "lan", "home.arpa"];
 
-/// What is asked of a request.
+/// What a request must have.
 pub(super) struct Guard {
     password: Option<[u8; 32]>,
     /// Names by which the page may be asked for, in lower case.
@@ -55,14 +55,14 @@ impl Guard {
         let host = header(headers, HOST.as_str()).unwrap_or_default();
         if !self.knows(host) {
             let words = format!(
-                "This page is not known by the name {:?}. Ask for it by address, or add the name to web.hosts in the \
+                "This page is not known by the name {:?}. Open it by its address, or add the name to web.hosts in the \
                  configuration.\n",
                 name_of(host)
             );
             return Err(text(StatusCode::MISDIRECTED_REQUEST, words));
         }
         if !comes_from_here(request, host) {
-            return Err(text(StatusCode::FORBIDDEN, "Another site may not ask for this.\n"));
+            return Err(text(StatusCode::FORBIDDEN, "Requests from other sites are refused.\n"));
         }
         self.check_password(headers).await
     }
@@ -76,7 +76,8 @@ impl Guard {
         let Some(expected) = &self.password else { return Ok(()) };
         let given = header(headers, AUTHORIZATION.as_str()).and_then(password_of);
         match given {
-            // Digests have the same length, and where they differ says nothing of the password.
+            // Digests have the same length, and where they differ reveals nothing about the
+            // password.
             Some(given) if digest(&given) == *expected => return Ok(()),
             Some(_) => tokio::time::sleep(WRONG_PASSWORD).await,
             None => {}
@@ -98,8 +99,8 @@ fn is_ipv6(name: &str) -> bool {
     inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Whether the page itself, or a person, asks. What is no browser says nothing of that, and has no
-/// page to be tricked by.
+/// Whether the page itself, or a person, asks. A client that is not a browser does not send that,
+/// and has no page that could trick it.
 fn comes_from_here<B>(request: &Request<B>, host: &str) -> bool {
     let headers = request.headers();
     let origin = header(headers, ORIGIN.as_str());

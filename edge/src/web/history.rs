@@ -1,4 +1,4 @@
-//! Events that are over, and those that go on: what a day holds, as JSON and as CSV.
+//! Events that are over, and ongoing ones: what a day holds, as JSON and as CSV.
 //!
 //! They come from the journal where it keeps events (`journal.keep_days`), read through a
 //! connection of its own, so that the daemon's is never held up. Otherwise they are those of this
@@ -113,7 +113,7 @@ impl Wanted {
     }
 }
 
-/// An event as the page shows it, and what was said of its clip, where it has one.
+/// An event as the page shows it, with the mark of its clip, if it has one.
 fn row(event: &Event, clip: Option<&Option<Mark>>) -> Value {
     json!({
         "id": event.id.to_string(),

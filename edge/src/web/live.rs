@@ -1,5 +1,5 @@
 //! Pulses of all sources as server-sent events (WHATWG HTML, 9.2): taken from the taps, written as
-//! text once, and sent to every browser that looks.
+//! text once, and sent to every browser that shows them.
 //!
 //! A browser that does not keep up misses messages; none waits for another. Pulses carry numbers,
 //! so the page sees what it has missed.
@@ -19,13 +19,13 @@ use crate::show::Pulse;
 /// Messages that wait for a browser, at most.
 const QUEUE: usize = 64;
 
-/// How often pulses are collected: a message a tick, whatever the number of sources.
+/// How often pulses are collected: one message per tick, for any number of sources.
 const TICK: Duration = Duration::from_millis(80);
 
 /// Browsers that look at once, at most.
 const MAX_VIEWERS: usize = 48;
 
-/// After so long without a message a comment is sent, so that a browser that has gone is noticed.
+/// After this long without a message a comment is sent, so that a browser that has gone is noticed.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// Where messages go.
@@ -42,7 +42,7 @@ impl Live {
 
     /// Sends `json` under a name to all who look. Does not wait.
     pub(super) fn send(&self, name: &str, json: &str) {
-        // Nobody looks, or somebody does: both are well.
+        // No one is watching, or someone is: both are well.
         let _ = self.messages.send(format!("event: {name}\ndata: {json}\n\n").into());
     }
 

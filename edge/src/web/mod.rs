@@ -1,5 +1,5 @@
-//! The local page: taps, events and health enter; HTTP leaves, to who asks, if the configuration
-//! has it so.
+//! The local page: taps, events and health enter; HTTP leaves, if the configuration turns the page
+//! on.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | `recent` | the last events, in memory, and the sink that brings them |
 //! | `live` | pulses of all sources as server-sent events |
 //! | `history` | events by day, as JSON and CSV |
-//! | `clips` | sound of events, and what is said of it |
+//! | `clips` | sound of events, and marks of it |
 //! | `thresholds` | what other thresholds would have reported, and writing them down |
 //! | `files` | HTML, CSS and scripts, part of the program |
 //! | `guard` | who may ask for what |

@@ -28,7 +28,7 @@ pub(super) async fn answer(request: Request<Incoming>, guard: &Guard, shared: Ar
             change(&path, request, shared).await
         }
         _ => {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "This can only be looked at.\n");
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed here.\n");
             answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
             answer
         }
@@ -41,7 +41,9 @@ async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Sha
         "/api/health" => aside(move || json(&(shared.site.shown.health)())).await,
         "/api/live" => match shared.live.watch() {
             Some(body) => messages(body),
-            None => error(StatusCode::SERVICE_UNAVAILABLE, "too many browsers look at once"),
+            None => {
+                error(StatusCode::SERVICE_UNAVAILABLE, "too many browsers are connected at once: close one of them")
+            }
         },
         "/api/events" | "/api/events.csv" | "/api/events.json" => {
             let (path, query) = (path.to_string(), uri.query().unwrap_or_default().to_string());
@@ -59,20 +61,20 @@ async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Sha
     }
 }
 
-/// What takes a while, on a thread of its own, so that the messages go on.
+/// Slow work, on a thread of its own, so that the messages continue.
 async fn aside(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
-    let failed = || error(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made: the log may say more");
+    let failed = || error(StatusCode::INTERNAL_SERVER_ERROR, "the request failed: see the log of the daemon");
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed())
 }
 
 async fn change(path: &str, request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
     let body = tokio::time::timeout(BODY_PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await;
     let bytes = match body {
-        Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the request did not come to its end"),
+        Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in full"),
         Ok(Err(cause)) if cause.is::<LengthLimitError>() => {
             return error(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long");
         }
-        Ok(Err(_)) => return error(StatusCode::BAD_REQUEST, "the request did not come to its end"),
+        Ok(Err(_)) => return error(StatusCode::BAD_REQUEST, "the request did not arrive in full"),
         Ok(Ok(body)) => body.to_bytes(),
     };
     let path = path.to_string();

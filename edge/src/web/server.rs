@@ -38,7 +38,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// What takes longer, such as reading the journal, does so on this many threads.
 const MAX_THREADS: usize = 2;
 
-/// What somebody hears for whom there is no connection left.
+/// The answer to a client for which there is no connection left.
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 5\r\n\
     Connection: close\r\nContent-Length: 57\r\n\r\nToo many connections at once: please try again in a while\n";
@@ -50,7 +50,7 @@ const BUSY: &[u8] =
 /// What the system says.
 pub fn check(settings: &WebSettings) -> Result<()> {
     port::check(settings.listen).map_err(|error| {
-        let remedy = if error.kind() == ErrorKind::PermissionDenied { ": take a port from 1024 on" } else { "" };
+        let remedy = if error.kind() == ErrorKind::PermissionDenied { ": use a port from 1024 on" } else { "" };
         Error::usage("web.listen", format!("{}: {error}{remedy}", settings.listen))
     })
 }
@@ -66,7 +66,7 @@ pub(super) fn start(settings: &WebSettings, shared: Arc<Shared>) -> Result<()> {
         .max_blocking_threads(MAX_THREADS)
         .thread_keep_alive(Duration::from_secs(5))
         .build()
-        .map_err(Error::io("start the page"))?;
+        .map_err(Error::io("cannot start the page"))?;
     let serve = move || {
         let bind = |address: SocketAddr| runtime.block_on(TcpListener::bind(address));
         let listener = port::listen(listen, "the page", bind);
@@ -75,7 +75,7 @@ pub(super) fn start(settings: &WebSettings, shared: Arc<Shared>) -> Result<()> {
         tracing::info!(%address, "page at http://{address}/");
         runtime.block_on(serve(listener, guard, shared));
     };
-    thread::Builder::new().name("page".into()).spawn(serve).map_err(Error::io("start the page's thread"))?;
+    thread::Builder::new().name("page".into()).spawn(serve).map_err(Error::io("cannot start the page's thread"))?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ pub(super) const MAX_EVENTS: usize = 20_000;
 pub struct Writable {
     /// The file.
     pub path: PathBuf,
-    /// What the command line says on top of it.
+    /// What the command line adds to it.
     pub overrides: Overrides,
     /// Set to have the daemon read the file again.
     pub reload: Arc<AtomicBool>,

@@ -22,7 +22,7 @@ impl<T> Stall<T> {
         Stall { connection, patience, deadline: None }
     }
 
-    /// What the connection says of a write, until it has said nothing for too long.
+    /// The connection's answer to a write, until it has given none for too long.
     fn limited(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.deadline = None;

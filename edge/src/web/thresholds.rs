@@ -18,7 +18,7 @@ use crate::decide::Rules;
 use crate::live::History;
 use crate::show::{Source, rounded};
 
-/// Points of the curve of scores: four to five seconds each, of which the highest counts.
+/// Points of the curve of scores: four to five seconds each, represented by their highest score.
 const N_POINTS: usize = 800;
 
 /// Two browsers must not write at once.
@@ -54,7 +54,7 @@ pub(super) fn preview(query: &str, site: &Site) -> Answer {
         (Err(reason), _) => error(StatusCode::BAD_REQUEST, reason),
         (Ok(_), None) => error(StatusCode::BAD_REQUEST, "there is no such source"),
         (Ok((class_id, rules, wanted)), Some(source)) => match source.shared.tap.history() {
-            None => error(StatusCode::SERVICE_UNAVAILABLE, "the source has not begun yet"),
+            None => error(StatusCode::SERVICE_UNAVAILABLE, "the source has not started yet"),
             Some(history) => json(&compared(class_id, &rules, &wanted, source, history)),
         },
     }
@@ -67,7 +67,7 @@ fn class_of(site: &Site, wanted: &Thresholds) -> Result<(usize, Rules, Rules), S
     let mut rules = site.shown.rules();
     let class = rules.classes[class_id].ok_or_else(|| format!("{label} is not reported"))?;
     if !(*on > 0.0 && *on <= 1.0 && *off > 0.0 && off <= on) {
-        return Err("a threshold is above 0 and at most 1, and an event ends at no higher one than it begins".into());
+        return Err("thresholds must be above 0 and at most 1, and the lower one must not exceed the upper one".into());
     }
     rules.classes.iter_mut().enumerate().for_each(|(other, class)| *class = class.filter(|_| other == class_id));
     let mut changed = rules.clone();
@@ -96,12 +96,12 @@ fn compared(class_id: usize, rules: &Rules, wanted: &Rules, source: &Source, his
 /// Writes thresholds to the configuration file and has the daemon read it again.
 pub(super) fn write(request: &[u8], site: &Site) -> Answer {
     let Some(writable) = &site.writable else {
-        let reason = "the page may not change the configuration: it was started without web.write and --web-write";
+        let reason = "the page may not change the configuration: it was started without web.write or --web-write";
         return error(StatusCode::FORBIDDEN, reason);
     };
     let wanted: Thresholds = match serde_json::from_slice(request) {
         Ok(wanted) => wanted,
-        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("this is not understood: {cause}")),
+        Err(cause) => return error(StatusCode::BAD_REQUEST, format!("the request is not understood: {cause}")),
     };
     if let Err(reason) = class_of(site, &wanted) {
         return error(StatusCode::BAD_REQUEST, reason);
@@ -122,8 +122,8 @@ pub(super) fn write(request: &[u8], site: &Site) -> Answer {
     }
 }
 
-/// Puts a file with other thresholds in the place of the configuration: a whole one, whatever
-/// happens meanwhile, and only if it is a valid one.
+/// Puts a file with other thresholds in the place of the configuration: a complete one, no matter
+/// what happens meanwhile, and only if it is valid.
 fn save(wanted: &Thresholds, writable: &Writable, site: &Site) -> Result<(), String> {
     let said = |error: std::io::Error| error.to_string();
     // What a link leads to, and not the link, is written.
@@ -152,7 +152,7 @@ fn write_like(path: &Path, fresh: &Path, text: &str) -> std::io::Result<()> {
     {
         return Err(error);
     }
-    // There may be a password in it: nobody else can read it at any time.
+    // There may be a password in it: no one else can read it at any time.
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(fresh)?;
     file.write_all(text.as_bytes())?;
     // Only root can give a file away; another user's are its own.

@@ -3,7 +3,7 @@
 //! Enters: a student's recipe. Leaves: the trained models of the recipes that `[[distill.fused]]`
 //! names, where they are not there yet; the trained and quantized student (of one fold, of all
 //! folds with their summary, of all data); and model folders whose thresholds come from what was
-//! held out. Whatever is finished is taken as it is.
+//! held out. What is finished is taken as it is.
 
 use super::FitOptions;
 use super::crossval::crossval;

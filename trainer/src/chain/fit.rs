@@ -31,7 +31,7 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
     Ok(result)
 }
 
-/// Trains one stage alone.
+/// Trains only one stage.
 ///
 /// # Errors
 ///

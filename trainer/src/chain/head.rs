@@ -49,7 +49,7 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
     Ok(result)
 }
 
-/// Trains the head alone.
+/// Trains only the head.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ pub fn fit_stage(options: &FitOptions, _index: usize) -> Result<()> {
 /// Trains the one stage, or continues it, and leaves its finished checkpoint.
 fn stage(options: &FitOptions, corpus: &Corpus) -> Result<Header> {
     let (recipe, config) = (&options.recipe, options.recipe.head()?);
-    let none = || Error::Usage("the recipe has no stage that hears scenes".to_owned());
+    let none = || Error::Usage("the recipe has no stage with a [stage.scenes] table".to_owned());
     let of = recipe.stages.first().ok_or_else(none)?;
     let (scenes, tagger) = (of.scenes.as_ref().ok_or_else(none)?, recipe.tagger.as_ref().ok_or_else(none)?);
     let (folder, exists) = options.existing(&of.name)?;
@@ -81,7 +81,7 @@ fn stage(options: &FitOptions, corpus: &Corpus) -> Result<Header> {
     }
     let scenes = scenes::corpus(options, 0, scenes)?;
     eprintln!(
-        "{}, stage {}: {} classes{}; CED-tiny hears {} scenes",
+        "{}, stage {}: {} classes{}; CED-tiny listens to {} scenes",
         recipe.name,
         of.name,
         corpus.labels.len(),

@@ -1,4 +1,4 @@
-//! What networks say of segments.
+//! What networks put out for segments.
 //!
 //! Enters: networks and a set of segments. Leaves: logits and posteriors of each view of each
 //! segment. Evaluation is always in single precision. Networks that share a backbone share its
@@ -30,7 +30,7 @@ pub struct Predicted {
     pub posteriors: Vec<f32>,
 }
 
-/// What each network of `ensemble` says of `n_views` views of each segment.
+/// What each network of `ensemble` outputs for `n_views` views of each segment.
 ///
 /// # Errors
 ///

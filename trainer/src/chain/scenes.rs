@@ -23,7 +23,7 @@ pub fn batcher(
 ) -> Result<SceneBatcher> {
     let recipe = &options.recipe;
     let stage = &recipe.stages[index];
-    let none = || Error::Usage(format!("stage {:?} hears no scenes", stage.name));
+    let none = || Error::Usage(format!("stage {:?} has no [stage.scenes] table", stage.name));
     let (scenes, tagger) = (stage.scenes.as_ref().ok_or_else(none)?, recipe.tagger.as_ref().ok_or_else(none)?);
     let own = corpus(options, index, scenes)?;
     let before = match &stage.init {

@@ -92,7 +92,7 @@ pub fn segment_options(recipe: &Recipe, cache: Option<&Path>) -> Options {
     }
 }
 
-/// Trains stage number `index` alone.
+/// Trains only stage number `index`.
 ///
 /// # Errors
 ///

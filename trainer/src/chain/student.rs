@@ -64,7 +64,7 @@ pub fn fit(options: &FitOptions) -> Result<FitResult> {
     finish(options, &material, stage(options, &material, last)?)
 }
 
-/// Trains stage number `index` alone.
+/// Trains only stage number `index`.
 ///
 /// # Errors
 ///

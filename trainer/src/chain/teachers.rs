@@ -28,8 +28,8 @@ const FOLD: &str = "{fold}";
 pub fn teacher_options(options: &FitOptions, fused: &Fused) -> Result<FitOptions> {
     let labelled = options.recipe.data.iter().filter(|set| set.has_labels()).count();
     if options.folds == FoldMode::Source && options.fold.is_some() && labelled > 1 {
-        let message = "folds by source divide the labelled data sets together, and fused models know one of them: use official \
-                       folds, or a recipe with one labelled data set";
+        let message = "folds by source divide all labelled data sets together, but the fused models were trained on \
+                       one of them: use official folds, or a recipe with one labelled data set";
         return Err(Error::Usage(message.to_owned()));
     }
     let (recipe, path) = Recipe::load(&options.places.recipe_folder.join(&fused.recipe))?;

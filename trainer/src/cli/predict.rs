@@ -116,7 +116,9 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
 /// If a checkpoint cannot be read, is not finished, or is of another network or other classes.
 pub fn average(args: &AverageArgs) -> Result<()> {
     let checkpoints = args.checkpoint.iter().map(|p| Checkpoint::load(p)).collect::<Result<Vec<_>>>()?;
-    let Some(first) = checkpoints.first() else { return Err(Error::Usage("--checkpoint: none".to_owned())) };
+    let Some(first) = checkpoints.first() else {
+        return Err(Error::Usage("--checkpoint: name at least one checkpoint".to_owned()));
+    };
     let mut networks = Vec::new();
     for checkpoint in &checkpoints {
         checkpoint.finished()?;

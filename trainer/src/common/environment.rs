@@ -1,7 +1,7 @@
 //! What a training ran on.
 //!
-//! Enters: the machine. Leaves: `environment.json` in the run folder, for whoever compares runs
-//! later. It chooses nothing.
+//! Enters: the machine. Leaves: `environment.json` in the run folder, for comparing runs later. It
+//! chooses nothing.
 
 use crate::common::json;
 use crate::common::progress::device_name;

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use tch::{Kind, TchError, Tensor};
 
-/// A tensor in a formula, or why there is none.
+/// A tensor in a formula, or the error that prevented it.
 #[derive(Debug)]
 pub struct Expr(std::result::Result<Tensor, String>);
 

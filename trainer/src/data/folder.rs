@@ -19,7 +19,7 @@ pub(crate) fn classes(data: &Path) -> Result<Vec<(String, Vec<PathBuf>)>> {
         return Err(Error::input(
             data,
             None,
-            "has no class folders: a folder of recordings for each label is expected",
+            "has no class folders: it must have a folder of recordings for each label",
         ));
     }
     let class = |folder: PathBuf| {
@@ -43,7 +43,7 @@ pub(crate) fn recordings(path: &Path) -> Result<Vec<PathBuf>> {
     collect(path, &mut found)?;
     let reasons: Vec<Option<String>> = found.recordings.par_iter().map(|path| why_unusable(path)).collect();
     let mut left_out: Vec<String> =
-        found.foreign.iter().map(|path| format!("{}: its format is not decoded", path.display())).collect();
+        found.foreign.iter().map(|path| format!("{}: its format cannot be decoded", path.display())).collect();
     left_out.extend(reasons.iter().flatten().cloned());
     let mut reasons = reasons.into_iter();
     found.recordings.retain(|_| reasons.next().flatten().is_none());
@@ -112,7 +112,7 @@ pub(crate) fn name_below(path: &Path, root: &Path) -> String {
     below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// A recording of a few samples, whatever its name says; its folder is made.
+/// A recording of a few samples, for any name; its folder is made.
 #[cfg(test)]
 pub(crate) fn write_wav(path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -33,7 +33,7 @@ pub enum Tables {
     Background(PathBuf),
     /// EPIC-SOUNDS: annotations in the form of its authors.
     EpicSounds(EpicSounds),
-    /// Recordings of the world, for composed scenes alone.
+    /// Recordings of the world, only for composed scenes.
     World(World),
 }
 

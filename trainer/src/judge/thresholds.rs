@@ -2,8 +2,8 @@
 //!
 //! Enters: the held-out clips and background of each fold, run through that fold's model as the
 //! daemon runs it. Leaves: the score that each class reaches in each of them and holds for the
-//! least duration of an event ([`Peaks`], one file a run), and of all folds' peaks together a
-//! threshold a class: the lowest at which few recordings of other sounds raise a false alarm.
+//! least duration of an event ([`Peaks`], one file per run), and of all folds' peaks together one
+//! threshold per class: the lowest at which few recordings of other sounds raise a false alarm.
 
 use crate::common::json;
 use crate::data::Clip;
@@ -73,8 +73,8 @@ pub fn peaks(folder: &Path, clips: &[Clip]) -> Result<Vec<Peaks>> {
 }
 
 /// Sets the thresholds of the classes in `decision` from the peaks in the run folders `runs`, or
-/// right under them. `labels` are the model's; of `background` there are no events. A class of
-/// which nothing was held out keeps the thresholds that it has.
+/// right under them. `labels` are the model's; of `background` there are no events. A class without
+/// held-out clips keeps the thresholds that it has.
 ///
 /// # Errors
 ///

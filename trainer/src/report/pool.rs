@@ -1,8 +1,8 @@
 //! The predictions of all folds side by side.
 //!
 //! Enters: runs with predictions. Leaves: one row per held-out recording: what it is, where it
-//! comes from, and what the network that was not trained on it says. Every clip is in one fold, so
-//! the rows are one test set of the whole recipe.
+//! comes from, and what the network that was not trained on it puts out. Every clip is in one fold,
+//! so the rows are one test set of the whole recipe.
 
 use super::run::{Notes, Run};
 use crate::judge::scores::Predictions;

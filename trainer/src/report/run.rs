@@ -151,9 +151,9 @@ fn header(path: &Path) -> Result<Value> {
     };
     let length = read(0, 8)?.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte));
     if length > n_bytes {
-        return Err(wrong("no safetensors file"));
+        return Err(wrong("not a safetensors file"));
     }
-    let table: Value = serde_json::from_slice(&read(8, length)?).map_err(|_| wrong("no safetensors file"))?;
+    let table: Value = serde_json::from_slice(&read(8, length)?).map_err(|_| wrong("not a safetensors file"))?;
     let offset = |at: usize| table["header"]["data_offsets"][at].as_u64().ok_or_else(|| wrong("no header"));
     let (begin, end) = (offset(0)?, offset(1)?);
     if begin > end || end > n_bytes {
@@ -180,7 +180,7 @@ mod tests {
         std::fs::write(&path, &whole[..200]).unwrap();
         assert!(message().contains("cut off"), "{}", message());
         std::fs::write(&path, b"not a checkpoint at all").unwrap();
-        assert!(message().contains("no safetensors file"), "{}", message());
+        assert!(message().contains("not a safetensors file"), "{}", message());
         Tensor::write_safetensors(&[("a", &weights)], &path).unwrap();
         assert!(message().contains("no header"), "{}", message());
     }

@@ -80,8 +80,8 @@ impl Checkpoint {
         let header: serde_json::Value =
             serde_json::from_slice(&bytes).map_err(|e| none(&format!("its header: {e}")))?;
         if header["finished"].is_null() || header["recipe"]["network"]["kind"].is_null() {
-            let message = "was written by an earlier version of the trainer, whose recipes had other keys: train again with a \
-                           recipe of today, or export it with the version that wrote it";
+            let message = "was written by an earlier version of the trainer, whose recipes had other keys: train \
+                           again with a current recipe, or export it with the version that wrote it";
             return Err(Error::content(path, message));
         }
         let header = serde_json::from_value(header).map_err(|e| none(&format!("its header: {e}")))?;

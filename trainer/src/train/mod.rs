@@ -1,9 +1,8 @@
 //! How a network is trained: one [`recipe`], one loop ([`learner`]), one [`checkpoint`].
 //!
-//! The loop trains whatever is a [`learner::Learner`]: [`student`] on clips, the student on
-//! [`scenes`], and [`slowfast`] each say what a batch is, what a step does and what a checkpoint
-//! holds. All use [`optim`] and [`schedule`], and report [`metrics`]; [`loss`] compares with
-//! labels.
+//! The loop trains any [`learner::Learner`]: [`student`] on clips, the student on [`scenes`], and
+//! [`slowfast`] each say what a batch is, what a step does and what a checkpoint holds. All use
+//! [`optim`] and [`schedule`], and report [`metrics`]; [`loss`] compares with labels.
 
 pub mod checkpoint;
 pub mod learner;

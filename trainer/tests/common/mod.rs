@@ -17,7 +17,7 @@ use trainer::train::recipe::Recipe;
 
 /// Classes of the data set.
 pub const SOUNDS: [Sound; 4] = [Sound::Blender, Sound::Chopping, Sound::Dog, Sound::WaterFlowing];
-/// Clips a class: two of each source, sources two a fold.
+/// Clips per class: two of each source, two sources per fold.
 pub const CLIPS_A_CLASS: u64 = 10;
 
 /// A data set in a temporary folder, with a recipe for it.

@@ -20,8 +20,8 @@ pub struct Drawn {
 
 /// Draws `evaluation` into the folder `dir`, which is made if need be: `detection-error.svg` and
 /// `precision-recall.svg` where there are sounds, `confusion.svg`, and `timeline-NN-NAME-MMM.svg`
-/// for minute `MMM` of recording `NN`. `audio` are the recordings, of which `spectrogram` is asked
-/// for one after the other.
+/// for minute `MMM` of recording `NN`. `audio` are the recordings; `spectrogram` is called for one
+/// after the other.
 ///
 /// # Errors
 ///
@@ -32,11 +32,11 @@ pub fn write<E: From<Error>>(
     audio: &[PathBuf],
     mut spectrogram: impl FnMut(&Path) -> Result<Spectrogram, E>,
 ) -> Result<Drawn, E> {
-    fs::create_dir_all(dir).map_err(Error::io(format!("make {}", dir.display())))?;
+    fs::create_dir_all(dir).map_err(Error::io(format!("cannot create {}", dir.display())))?;
     let mut drawn = Drawn::default();
     let mut save = |name: String, svg: String| {
         let path = dir.join(name);
-        fs::write(&path, svg).map_err(Error::io(format!("write {}", path.display())))?;
+        fs::write(&path, svg).map_err(Error::io(format!("cannot write {}", path.display())))?;
         drawn.files.push(path);
         Ok::<_, Error>(())
     };

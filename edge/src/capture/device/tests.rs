@@ -32,7 +32,11 @@ fn a_device_is_found_by_id_name_or_part() {
 #[test]
 fn what_fits_none_or_several_says_what_there_is() {
     assert!(pick(&names(), "kinect").unwrap_err().contains("alsa:null, alsa:hw:CARD=USB,DEV=0"));
-    assert!(pick(&names(), "DEV=0").unwrap_err().contains("fits several capture devices: alsa:hw:CARD=USB"));
+    assert!(
+        pick(&names(), "DEV=0")
+            .unwrap_err()
+            .contains("fits several capture devices; use one of these ids: alsa:hw:CARD=USB")
+    );
     assert_eq!(pick(&[], "kinect").unwrap_err(), "no capture device found");
     assert!(pick(&names(), "").is_err());
 }

@@ -2,7 +2,7 @@
 //! takes them out.
 //!
 //! Words are not acknowledged. The onset of a sound that lasts is therefore repeated every
-//! [`REPEAT`], and to a node that was away everything that lasts is said again.
+//! [`REPEAT`], and a node that was away is sent everything that lasts again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +42,7 @@ impl Lamps {
     /// Passes on that a sound with this score begins or ends.
     pub(crate) fn tell(&self, label: &str, phase: Phase, score: f64) {
         if label.len() > MAX_TEXT_LEN {
-            tracing::debug!(label, "too long a label for a node's lamp");
+            tracing::debug!(label, "the label is too long for a node's lamp");
             return;
         }
         // In [0, 100] for scores in [0, 1]; the conversion stops at its limits.
@@ -58,7 +58,7 @@ impl Lamps {
         state.words.push_back(Word { label: label.to_string(), phase, score_percent });
     }
 
-    /// What is to be said at `now`.
+    /// What is to be sent at `now`.
     pub(super) fn take(&self, now: Instant) -> Vec<Word> {
         let mut state = self.lock();
         if state.repeated.is_none_or(|repeated| now.saturating_duration_since(repeated) >= REPEAT) {
@@ -69,7 +69,7 @@ impl Lamps {
                 score_percent,
             };
             let repeated: Vec<Word> = state.lasting.iter().map(onset).collect();
-            // What was news anyway need not be said twice.
+            // What was new anyway need not be sent twice.
             let news = std::mem::take(&mut state.words);
             let is_news = |word: &Word| news.iter().any(|other| other.label == word.label);
             let mut all: Vec<Word> = repeated.into_iter().filter(|word| !is_news(word)).collect();
@@ -79,15 +79,15 @@ impl Lamps {
         state.words.drain(..).collect()
     }
 
-    /// A node has come that knows nothing yet: what is over is of no interest to it, and what lasts
-    /// is said at once.
+    /// A node has come that knows nothing yet: what is over does not concern it, and what lasts is
+    /// sent at once.
     pub(super) fn begin_anew(&self) {
         let mut state = self.lock();
         state.words.clear();
         state.repeated = None;
     }
 
-    /// What is to be said now, one word after the other.
+    /// What is to be sent now, in order.
     #[cfg(test)]
     pub(crate) fn said(&self) -> String {
         tests::said(&self.take(Instant::now()))

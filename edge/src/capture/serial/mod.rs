@@ -3,7 +3,7 @@
 //!
 //! The capture thread opens the port and waits for the node's hello (`supervise` opens it again
 //! whenever that or anything later fails); from then on a thread of its own reads, writes and fills
-//! the ring. What the node says is missing becomes a gap, so stream time stays true; what is
+//! the ring. What the node reports as missing becomes a gap, so stream time stays true; what is
 //! missing between two openings is measured by the worker, as with any source.
 
 mod lamps;
@@ -35,7 +35,7 @@ use crate::status::Status;
 /// How long a node may take to answer: two of its hellos, one of which may get lost.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// A node that says nothing for this long is gone: three of its reports.
+/// A node that sends nothing for this long is gone: three of its reports.
 const STALLED: Duration = Duration::from_secs(3);
 
 /// Whether there can be a node as `spec` has it. Its features must be those of `frontend`.
@@ -50,7 +50,7 @@ pub(super) fn check(spec: &NodeSpec, frontend: &FrontendConfig) -> Result<()> {
     }
 }
 
-/// Begins to listen to the node of `spec`, and to tell it of events.
+/// Begins to listen to the node of `spec`, and to send it events.
 pub(super) fn start(spec: &NodeSpec, setup: &Setup<'_>) -> Result<Source> {
     check(spec, setup.frontend)?;
     let lamps = Lamps::default();
@@ -102,7 +102,7 @@ impl Live for SerialNode {
                 let (closing, n_heard) = (closing.clone(), n_heard.clone());
                 move || node.listen(&introduction, writer, &closing, &n_heard)
             })
-            .map_err(Error::io("start node thread"))?;
+            .map_err(Error::io("cannot start the node thread"))?;
         let opened = Listening { name, closing, n_heard, n_seen: 0, heard: Instant::now(), thread: Some(thread) };
         Ok((Session { sample_rate, content, description, reader, balance: None }, opened))
     }
@@ -154,8 +154,8 @@ impl Opened for Listening {
     fn close(mut self) {
         self.closing.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It looks at the flag between two reads, which end by themselves. What it says now is
-            // old news.
+            // It looks at the flag between two reads, which end by themselves. What it reports now
+            // is no longer of interest.
             let _ = thread.join();
         }
     }

@@ -49,7 +49,7 @@ pub(super) struct Node {
     n_bytes: u64,
 }
 
-/// What a node has said of itself, and what was asked of it.
+/// How a node has introduced itself, and what was requested from it.
 pub(super) struct Introduction {
     name: String,
     pub(super) rate_hz: u32,
@@ -96,7 +96,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// What is wrong with the line, or why the node is of no use.
+    /// What is wrong with the line, or why the node cannot be used.
     pub(super) fn greet(&mut self) -> Result<Option<Introduction>, Failure> {
         let device = self.spec.to_string();
         let failure = |kind, reason: String| Failure::new(kind, Error::device(&device, reason));
@@ -131,8 +131,13 @@ impl Node {
     pub(super) fn why_silent(&self) -> String {
         let counts = self.host.counts();
         match (self.n_bytes, counts.unknown_version) {
-            (0, _) => "nothing comes from it".to_string(),
-            (_, 1..) => format!("a node of another version than {} of the protocol", frame::VERSION),
+            (0, _) => "nothing arrives from it; check that the microcontroller is running and that this is its port"
+                .to_string(),
+            (_, 1..) => format!(
+                "the node uses a version of the protocol other than {}: install firmware and program of the same \
+                 version",
+                frame::VERSION
+            ),
             (n_bytes, 0) => {
                 format!(
                     "no node answers; {n_bytes} bytes arrived, {} damaged frames among them: is the rate right?",
@@ -142,7 +147,7 @@ impl Node {
         }
     }
 
-    /// Passes on what the node sends until `closing` is set, and counts in `n_heard` what it says.
+    /// Passes on what the node sends until `closing` is set, and counts its messages in `n_heard`.
     ///
     /// # Errors
     ///
@@ -178,7 +183,7 @@ impl Node {
                     Heard::Started { start, .. } => {
                         began_anew = true;
                         if (start.rate_hz, self::content(start.encoding, &frontend)) != (rate_hz, content) {
-                            other = Some(format!("the node now sends {} Hz, or another encoding", start.rate_hz));
+                            other = Some(format!("the node now sends at {} Hz or in another encoding", start.rate_hz));
                         }
                     }
                     Heard::Unusable(_) => {}
@@ -215,7 +220,7 @@ impl Node {
         }
     }
 
-    /// Writes what is to be said, and reads what has come.
+    /// Writes what is to be sent, and reads what has arrived.
     fn exchange(&mut self, on_heard: impl FnMut(Heard<'_>)) -> io::Result<()> {
         let now_ms = self.begin.elapsed().as_millis() as u64;
         self.host.poll_with(now_ms, |bytes| self.port.write(bytes))?;
@@ -233,7 +238,7 @@ fn session() -> u32 {
     jiff::Timestamp::now().as_nanosecond() as u32
 }
 
-/// What comes of a start.
+/// The result of a start.
 fn content(encoding: Encoding, frontend: &FrontendConfig) -> Content {
     match encoding {
         Encoding::Pcm16 | Encoding::MuLaw | Encoding::Adpcm => Content::Samples,

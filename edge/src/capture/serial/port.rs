@@ -21,7 +21,7 @@ pub(super) enum Port {
 }
 
 impl Port {
-    /// Opens the line, for this program alone.
+    /// Opens the line for this program only.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Port {
         };
         match result {
             // Where something may still come, the time is up instead.
-            Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "the other end has closed the line")),
+            Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "the other end has closed the connection")),
             result => or_none(result),
         }
     }

@@ -206,7 +206,10 @@ fn a_node_that_is_of_no_use_says_why() {
     let (listener, source, hearing) = listen("");
     let mut firmware = Firmware::new(&listener, 16_000, &[Encoding::LogMel]);
     let reason = |_: &Firmware| {
-        hearing.snapshot().capture_reason.is_some_and(|reason| reason.contains("no sound that is understood"))
+        hearing
+            .snapshot()
+            .capture_reason
+            .is_some_and(|reason| reason.contains("no sound in an encoding that earwitness understands"))
     };
     firmware.poll_until("a reason", reason);
     drop(source);

@@ -1,5 +1,5 @@
-//! What is asked of a node: a source's options and the model's front end enter, a wish leaves, and
-//! where a node cannot grant it, why. On the capture thread.
+//! What is requested from a node: a source's options and the model's front end enter, a wish
+//! leaves, and where a node cannot grant it, why. On the capture thread.
 
 use edge_frontend::{FrontendConfig, Power};
 use firmware_bridge::host::Wish;
@@ -7,7 +7,7 @@ use firmware_bridge::msg::{Encoding, Encodings, Hello};
 
 use crate::capture::{NodeEncoding, NodeSpec};
 
-/// What is asked of the node of `spec`.
+/// What is requested from the node of `spec`.
 pub(super) fn wish(spec: &NodeSpec, frontend: &FrontendConfig) -> Wish {
     let encodings = match spec.encoding {
         Some(wanted) => Encodings::of(&[encoding(wanted)]),
@@ -37,7 +37,7 @@ pub(super) fn check(frontend: &FrontendConfig) -> Result<(), String> {
     }
 }
 
-/// Why the node that says `hello` cannot do what is asked, for a person.
+/// Why the node that sent `hello` cannot do what is requested, for a person.
 pub(super) fn why_unusable(spec: &NodeSpec, frontend: &FrontendConfig, hello: &Hello<'_>) -> String {
     let name = hello.name;
     let offered: Vec<&str> = NodeEncoding::ALL
@@ -45,23 +45,24 @@ pub(super) fn why_unusable(spec: &NodeSpec, frontend: &FrontendConfig, hello: &H
         .filter(|offered| hello.encodings.has(encoding(*offered)))
         .map(NodeEncoding::name)
         .collect();
-    let offered = if offered.is_empty() { "nothing that is known here".to_string() } else { offered.join(", ") };
+    let offered =
+        if offered.is_empty() { "nothing that earwitness understands".to_string() } else { offered.join(", ") };
     let Some(wanted) = spec.encoding else {
-        return format!("node {name:?} streams no sound that is understood here; it offers {offered}");
+        return format!("node {name:?} sends no sound in an encoding that earwitness understands; it offers {offered}");
     };
     if !hello.encodings.has(encoding(wanted)) {
         return format!("node {name:?} has no encoding {}; it offers {offered}", wanted.name());
     }
     if wanted != NodeEncoding::Features {
-        return format!("node {name:?} has no microphone that is understood here");
+        return format!("node {name:?} has no microphone that earwitness can use");
     }
     let rate_hz = frontend.sample_rate;
     if !hello.rates_hz.contains(&rate_hz) {
         let rates: Vec<String> = hello.rates_hz.iter().filter(|&&rate| rate > 0).map(u32::to_string).collect();
-        return format!("node {name:?} has a sample_rate of {} Hz, the model needs {rate_hz}", rates.join(", "));
+        return format!("node {name:?} has a sample_rate of {} Hz, but the model needs {rate_hz}", rates.join(", "));
     }
     let Some(features) = hello.features else {
-        return format!("node {name:?} does not say what its features are");
+        return format!("node {name:?} does not describe its features");
     };
     let fields = [
         ("n_fft", usize::from(features.n_fft), frontend.n_fft),
@@ -124,7 +125,7 @@ mod tests {
         // The normalisation is the daemon's own.
         assert_eq!(wish(&spec, &frontend).features, Some(features.hash));
         for (rate_hz, features, reason) in [
-            (16_000, features, "a sample_rate of 16000 Hz, the model needs 24000"),
+            (16_000, features, "a sample_rate of 16000 Hz, but the model needs 24000"),
             (24_000, Features { hash: 1, hop_length: 160, ..features }, "hop_length = 160, the model needs 240"),
             (24_000, Features { hash: 1, n_fft: 512, ..features }, "n_fft = 512, the model needs 1024"),
             (24_000, Features { hash: 1, ..features }, "(hash 0000000000000001"),

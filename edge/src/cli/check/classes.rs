@@ -28,9 +28,9 @@ pub(super) fn table(labels: &[String], rules: &Rules) -> String {
     if rows.iter().all(|(_, cells)| cells == first) {
         let [window, on, off, gap, least, most, pause] = first;
         return format!(
-            "\nAn event begins when its label's score over {window} reaches {on}, and ends when it has been below {off} for {gap}. \
-             Events under {least}\nare not reported, those of {most} are ended, and for {pause} after an event there is no other of its \
-             label.\n"
+            "\nAn event begins when its label's score over {window} reaches {on}, and ends when it has been below \
+             {off} for {gap}. Events shorter than {least}\nare not reported, an event ends after {most} at the \
+             latest, and for {pause} after it no other event of its label begins.\n"
         );
     }
     let header = ["window", "on", "off", "gap", "least", "most", "pause"].map(str::to_string);
@@ -38,9 +38,9 @@ pub(super) fn table(labels: &[String], rules: &Rules) -> String {
     let widths: Vec<usize> = (0..header.len())
         .map(|at| rows.iter().map(|(_, cells)| cells[at].len()).chain([header[at].len()]).max().unwrap_or_default())
         .collect();
-    let mut text = "\nAn event begins when its label's score over `window` reaches `on`, and ends when it has been below `off` for `gap`. \
-                    Events under `least`\nare not reported, those of `most` are ended, and for `pause` after an event there is no other \
-                    of its label.\n\n"
+    let mut text = "\nAn event begins when its label's score over `window` reaches `on`, and ends when it has been \
+                    below `off` for `gap`. Events shorter than `least`\nare not reported, an event ends after `most` \
+                    at the latest, and for `pause` after it no other event of its label begins.\n\n"
         .to_string();
     for (label, cells) in std::iter::once(&("", header)).chain(&rows) {
         let _ = write!(text, "{label:label_width$}");

@@ -1,4 +1,4 @@
-//! `earwitness check`: validates a configuration with the model it names, and says in words what it
+//! `earwitness check`: validates a configuration with the model it names, and describes what it
 //! means.
 
 use std::fmt::Write as _;
@@ -122,10 +122,11 @@ fn journal(journal: &JournalSettings) -> String {
             let (mb, wait) = (journal.max_bytes / 1_000_000, days(journal.max_age));
             let mut text = format!("events wait in {} (up to {mb} MB, {wait} days)", file.display());
             if let Err(fault) = edge::journal::check(file) {
-                let _ = write!(text, "; not now: {fault}");
+                let _ = write!(text, "; this does not work now: {fault}");
             }
             if !journal.keep.is_zero() {
-                let _ = write!(text, "; after every sink has them they are kept for {} days", days(journal.keep));
+                let _ =
+                    write!(text, "; they are kept for {} days after every sink has received them", days(journal.keep));
             }
             text
         }
@@ -141,7 +142,7 @@ fn clips(clips: &ClipSettings) -> String {
         clips.folder.display()
     );
     if let Err(fault) = ClipFolder::new(&clips.folder).check() {
-        let _ = write!(text, "; not now: {fault}");
+        let _ = write!(text, "; this does not work now: {fault}");
     }
     text
 }
@@ -166,14 +167,14 @@ fn not_now(address: SocketAddr) -> String {
 fn page(web: &WebSettings) -> String {
     let who = match web.password {
         Some(_) => "with a password",
-        None => "for who is on this machine",
+        None => "for users of this machine",
     };
     let may = if web.write { "; it may change thresholds in this file, and clips" } else { "" };
     format!("http://{}/, {who}{may}{}", web.listen, not_now(web.listen))
 }
 
 fn attachable(top: &TopSettings) -> String {
-    let who = if top.mode == FileMode::default() { "the user of the daemon alone" } else { "who may write to it" };
+    let who = if top.mode == FileMode::default() { "the daemon's user only" } else { "anyone who may write to it" };
     format!("{} (permissions {}), for {who}", top.socket.display(), top.mode)
 }
 

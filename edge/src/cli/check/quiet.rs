@@ -23,12 +23,12 @@ pub(super) fn hours(labels: &[String], rules: &Rules, hours: &[Option<QuietHours
             [in_group, others].map(|labels: Vec<_>| labels.into_iter().map(|(label, _)| label).collect::<Vec<&str>>());
         let whose = match others.len() {
             0 => "any label".into(),
-            n if n < in_group.len() => format!("any label but {}", others.join(", ")),
+            n if n < in_group.len() => format!("any label except {}", others.join(", ")),
             _ => in_group.join(", "),
         };
         let ranges: Vec<_> = group.ranges().iter().map(ToString::to_string).collect();
         let (ranges, zone) = (ranges.join(" and "), group.zone_name());
-        format!("{ranges} in {zone}: no event of {whose} is reported that begins then; {}", when(group, now))
+        format!("{ranges} in {zone}: events of {whose} that begin then are not reported; {}", when(group, now))
     });
     let lines: Vec<_> = lines.collect();
     if lines.is_empty() { "never".into() } else { lines.join("\n           ") }
@@ -93,15 +93,20 @@ mod tests {
         assert_eq!(text([const { None }; 4], now), "never");
         assert_eq!(
             text([night(), night(), None, night()], now),
-            "mon-fri 22:00-06:30 in Europe/Berlin: no event of any label but alarm is reported that begins then; \
+            "mon-fri 22:00-06:30 in Europe/Berlin: events of any label except alarm that begin then are not reported; \
              next from Wed 2026-11-25 22:00 to Thu 2026-11-26 06:30"
         );
         let both = text([night(), night(), always, night()], now + jiff::ToSpan::hours(3));
-        assert!(both.contains("any label but alarm is reported that begins then; now, until Thu 2026-11-26 06:30\n"));
-        assert!(both.ends_with("no event of alarm is reported that begins then; always"), "{both}");
+        assert!(
+            both.contains("any label except alarm that begin then are not reported; now, until Thu 2026-11-26 06:30\n")
+        );
+        assert!(both.ends_with("events of alarm that begin then are not reported; always"), "{both}");
         let mut denied = rules(4);
         denied.classes[2] = None;
         let hours = [night(), night(), None, night()];
-        assert!(super::hours(&labels, &denied, &hours, now).contains("no event of any label is reported"));
+        assert!(
+            super::hours(&labels, &denied, &hours, now)
+                .contains("events of any label that begin then are not reported")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The broker: whether it is reached, lets this device in and lets it use its topics, and until
-//! when certificates hold.
+//! The broker: whether it is reached, accepts this device and lets it use its topics, and until
+//! when certificates are valid.
 
 #[cfg(not(feature = "mqtt"))]
 use edge::config::Settings;
@@ -62,7 +62,7 @@ mod with_mqtt {
             findings.push(Finding::problem("broker", format!("{}: {fault}", mqtt.url)));
         } else {
             let user = mqtt.user.as_ref().map_or("without a user name".into(), |user| format!("as {user:?}"));
-            findings.push(Finding::ok("broker", format!("{} lets this device in {user}", mqtt.url)));
+            findings.push(Finding::ok("broker", format!("{} accepts this device {user}", mqtt.url)));
             findings.push(match found.topics {
                 Some(fault) => Finding::problem("topics", fault),
                 None => Finding::ok("topics", format!("{}/{}/.. can be written and read", mqtt.topic, settings.name)),

@@ -1,4 +1,4 @@
-//! Until when a certificate holds, and what to do about it.
+//! Until when a certificate is valid, and what to do about it.
 
 use std::fmt::Display;
 
@@ -6,20 +6,19 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::finding::Finding;
 
-/// So long before its end a certificate is worth a word.
+/// A certificate is reported if it ends within this time.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Says of a certificate, `what`, until when it holds. `ca_file` is the key by which it can be
-/// pinned.
+/// Until when the certificate `what` is valid. `ca_file` is the key by which it can be pinned.
 pub(super) fn dated(what: &dyn Display, end: Timestamp, ca_file: &str) -> Finding {
     let day = end.strftime("%Y-%m-%d");
     let now = Timestamp::now();
     if end < now {
-        let finding = Finding::warning("certificate", format!("{what} has expired on {day}"));
+        let finding = Finding::warning("certificate", format!("{what} expired on {day}"));
         finding.advise(format!("renew it; the daemon trusts it only if {ca_file} names the server's own certificate"))
     } else if end.duration_since(now) < SOON {
         Finding::warning("certificate", format!("{what} expires on {day}")).advise("renew it before that day")
     } else {
-        Finding::ok("certificate", format!("{what} holds until {day}"))
+        Finding::ok("certificate", format!("{what} is valid until {day}"))
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(super) enum State {
     /// As it should be, or of no concern.
     Ok,
-    /// It works, and could be better, or will not work for ever.
+    /// It works, but could be better, or will stop working one day.
     Warning,
     /// It does not work.
     Problem,

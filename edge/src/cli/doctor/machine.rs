@@ -23,19 +23,27 @@ pub(super) fn clock() -> Vec<Finding> {
     let now = Timestamp::now();
     let local = now.to_zoned(TimeZone::system()).strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string();
     if now < clock_is_set() {
-        let finding = Finding::problem("clock", format!("it says {local}: it has not been set since the machine was started"))
-            .advise("events carry wrong times and certificates are refused until it is; install a time service, for example systemd-timesyncd");
+        let finding = Finding::problem(
+            "clock",
+            format!("the clock shows {local}: it has not been set since the machine started"),
+        )
+        .advise(
+            "until it is set, events carry wrong times and certificates are refused; install a time service, for \
+             example systemd-timesyncd",
+        );
         return vec![finding];
     }
     let finding = match is_synchronised() {
         Some(true) => Finding::ok("clock", format!("{local}, synchronised")),
         Some(false) => Finding::warning("clock", format!("{local}, not synchronised with a time service"))
-            .advise("`timedatectl set-ntp true` has systemd do that"),
-        None => Finding::ok("clock", format!("{local}; whether it is synchronised cannot be told here")),
+            .advise("`timedatectl set-ntp true` lets systemd synchronise it"),
+        None => {
+            Finding::ok("clock", format!("{local}; whether it is synchronised cannot be found out on this machine"))
+        }
     };
     let zone = match std::env::var("TZ") {
         Ok(name) if !name.is_empty() && TimeZone::get(&name).is_err() && TimeZone::posix(&name).is_err() => Some(
-            Finding::warning("clock", format!("the environment variable TZ is {name:?}, which is no time zone"))
+            Finding::warning("clock", format!("the environment variable TZ is {name:?}, which is not a time zone"))
                 .advise("quiet hours are in UTC unless quiet_hours.time_zone names a time zone"),
         ),
         _ => None,
@@ -43,7 +51,7 @@ pub(super) fn clock() -> Vec<Finding> {
     [finding].into_iter().chain(zone).collect()
 }
 
-/// By the word of systemd, whoever synchronises.
+/// As systemd reports it, no matter which service synchronises.
 fn is_synchronised() -> Option<bool> {
     let said = properties(&["timedatectl", "show"])?;
     said.get("NTPSynchronized").map(|value| value == "yes")
@@ -55,17 +63,16 @@ pub(super) fn journal(settings: &Settings) -> Vec<Finding> {
             return vec![Finding::ok("journal", "events are kept in memory, as configured")];
         }
         JournalPlace::Nowhere => {
-            let text = "this user has no home folder, so that events are kept in memory and end with the daemon";
+            let text = "this user has no home folder, so events are kept in memory and are lost when the daemon ends";
             return vec![Finding::warning("journal", text).advise("name a file with journal.file")];
         }
         JournalPlace::File { file, .. } => file,
     };
     let shown = file.display();
     let mut findings = vec![match journal::check(file) {
-        Err(fault) => {
-            Finding::problem("journal", &fault).advise("until then events are kept in memory and end with the daemon")
-        }
-        Ok(()) if !file.exists() => Finding::ok("journal", format!("{shown} will be made by the daemon")),
+        Err(fault) => Finding::problem("journal", &fault)
+            .advise("until this is corrected, events are kept in memory and are lost when the daemon ends"),
+        Ok(()) if !file.exists() => Finding::ok("journal", format!("the daemon will create {shown}")),
         Ok(()) => match journal::names(file) {
             Ok(names) => Finding::ok("journal", format!("{shown}, with events of {} labels", names.labels.len())),
             Err(fault) => Finding::warning("journal", &fault),
@@ -88,7 +95,7 @@ fn disk(file: &Path, max_bytes: u64) -> Option<Finding> {
     let text = format!("{} MB free at {}", mb(free), folder.display());
     Some(if free < RESERVE {
         Finding::problem("disk", text)
-            .advise("make room: events that do not fit are kept in memory and end with the daemon")
+            .advise("make room: events that do not fit are kept in memory and are lost when the daemon ends")
     } else if free < wanted + RESERVE {
         let text = format!("{text}, and the journal may take {} MB more", mb(wanted));
         Finding::warning("disk", text).advise("make room, or set max_mb in [journal]")
@@ -104,25 +111,25 @@ pub(super) fn service_is_active() -> bool {
 
 pub(super) fn service() -> Vec<Finding> {
     let Some(unit) = unit() else {
-        let text = "there is no systemd here: start `earwitness run` by what starts programs on this machine";
+        let text = "this machine has no systemd: let its own service manager start `earwitness run`";
         return vec![Finding::ok("service", text)];
     };
     let value = |name: &str| unit.get(name).map_or("", String::as_str);
     let restarts: u32 = value("NRestarts").parse().unwrap_or(0);
     let finding = match (value("LoadState"), value("ActiveState"), value("UnitFileState")) {
         ("not-found", ..) => {
-            Finding::ok("service", "not installed").advise("the package for Debian brings it (docs/install.md)")
+            Finding::ok("service", "not installed").advise("the Debian package installs it (docs/install.md)")
         }
-        (_, "active", _) if restarts > 0 => Finding::warning(
-            "service",
-            format!("running, and restarted {restarts} times since the machine was started"),
-        )
-        .advise("`journalctl -u earwitness -p warning` says why"),
-        (_, "active", "enabled") => Finding::ok("service", "running, and started with the machine"),
-        (_, "active", _) => Finding::warning("service", "running, but not started with the machine")
-            .advise("sudo systemctl enable earwitness"),
+        (_, "active", _) if restarts > 0 => {
+            Finding::warning("service", format!("running, and restarted {restarts} times since the machine started"))
+                .advise("`journalctl -u earwitness -p warning` shows why")
+        }
+        (_, "active", "enabled") => Finding::ok("service", "running, and started at boot"),
+        (_, "active", _) => {
+            Finding::warning("service", "running, but not started at boot").advise("sudo systemctl enable earwitness")
+        }
         (_, "failed", _) => Finding::problem("service", format!("it has failed ({})", value("Result")))
-            .advise("`journalctl -u earwitness -n 20` says why"),
+            .advise("`journalctl -u earwitness -n 20` shows why"),
         (_, state, _) => Finding::warning("service", format!("installed, and {state}"))
             .advise("sudo systemctl enable --now earwitness"),
     };
@@ -133,7 +140,7 @@ fn unit() -> Option<HashMap<String, String>> {
     properties(&["systemctl", "show", UNIT, "-p", "LoadState,ActiveState,UnitFileState,NRestarts,Result"])
 }
 
-/// What a command of systemd says, as names and values; `None` where there is no systemd.
+/// The output of a command of systemd, as names and values; `None` where there is no systemd.
 fn properties(command: &[&str]) -> Option<HashMap<String, String>> {
     let (program, args) = command.split_first()?;
     let output = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;

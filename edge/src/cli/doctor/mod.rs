@@ -40,7 +40,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
         }
         Err(error) => {
             let finding =
-                Finding::problem("configuration", &error).advise("correct it; what follows is checked by the defaults");
+                Finding::problem("configuration", &error).advise("correct it; the checks below use the defaults");
             report.add(finding)?;
             Settings::load(None, &overrides)?
         }
@@ -74,7 +74,7 @@ fn configuration(config: Option<&Path>, settings: &Settings) -> Finding {
         if settings.sources.len() == 1 { "one source".into() } else { format!("{} sources", settings.sources.len()) };
     let what = format!("{sources}, events to {}", sinks.join(", "));
     let Some(config) = config else {
-        return Finding::ok("configuration", format!("none, so the defaults hold: {what}"))
+        return Finding::ok("configuration", format!("none, so the defaults apply: {what}"))
             .advise("`earwitness setup` writes one");
     };
     let finding = Finding::ok("configuration", format!("{} is valid: {what}", config.display()));

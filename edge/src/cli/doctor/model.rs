@@ -1,4 +1,4 @@
-//! The model: whether it is whole, says what it should, and is fast enough on this machine.
+//! The model: whether it is complete, computes what it should, and is fast enough on this machine.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::finding::Finding;
 /// How long the speed is measured.
 const TRIAL: Duration = Duration::from_millis(1500);
 
-/// Shares of a core from which on the load is worth a word, and too much.
+/// Shares of a core at which the load is reported, and at which it is too high.
 const BUSY: f64 = 0.5;
 const OVERLOADED: f64 = 0.9;
 
@@ -73,7 +73,7 @@ fn golden(settings: &Settings, model: &Model) -> Result<String, String> {
     drop(chain);
     let outputs = outputs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if outputs.is_empty() || outputs.iter().any(|logit| !logit.is_finite()) {
-        return Err(format!("the network ({precision}) puts out what is no number, or nothing"));
+        return Err(format!("the network ({precision}) outputs nothing, or values that are not numbers"));
     }
     if !clip.exists() {
         return Ok(format!("the network ({precision}) runs; its golden recording is not installed, which is usual"));
@@ -90,7 +90,7 @@ fn golden(settings: &Settings, model: &Model) -> Result<String, String> {
     let tolerance = if precision == edge::engine::Precision::F32 { 1e-2 } else { 0.5 };
     if n == 0 || off > tolerance {
         return Err(format!(
-            "the network ({precision}) is off by {off:.3} in {} of its golden recording",
+            "the network ({precision}) differs by {off:.3} from {}, its outputs for the golden recording",
             golden.display()
         ));
     }
@@ -104,7 +104,7 @@ fn npy(path: &Path) -> std::result::Result<Vec<f32>, String> {
     let is_f32 =
         bytes.starts_with(b"\x93NUMPY\x01") && String::from_utf8_lossy(&bytes[..bytes.len().min(128)]).contains("<f4");
     let Some(values) = header_len.filter(|_| is_f32).and_then(|len| bytes.get(10 + len..)) else {
-        return Err("no file of single-precision numbers".into());
+        return Err("not a NumPy file of single-precision numbers".into());
     };
     Ok(values.chunks_exact(4).map(|value| f32::from_le_bytes([value[0], value[1], value[2], value[3]])).collect())
 }
@@ -143,7 +143,7 @@ pub(super) fn speed(settings: &Settings, model: Option<&Model>) -> Option<Findin
             .advise("sound will be lost: take a smaller model, fewer sources, or a faster machine")
     } else if load > BUSY {
         Finding::warning("processor", text)
-            .advise("other programs may make it lose sound; take a smaller model or fewer sources")
+            .advise("sound may be lost while other programs run; take a smaller model or fewer sources")
     } else {
         Finding::ok("processor", text)
     })

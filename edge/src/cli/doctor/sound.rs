@@ -43,9 +43,7 @@ fn cards() -> Finding {
         entries.filter(|entry| is_capture(&entry.file_name().to_string_lossy())).map(|entry| entry.path()).collect();
     let refused: Vec<&PathBuf> = devices.iter().filter(|path| !may_use(path)).collect();
     match (devices.as_slice(), refused.first()) {
-        ([], _) => {
-            Finding::ok("permissions", "the kernel knows no sound card that records; a sound server may have one")
-        }
+        ([], _) => Finding::ok("permissions", "the kernel has no sound card that records; a sound server may have one"),
         (all, None) => {
             Finding::ok("permissions", format!("this user may record from the {} devices of the kernel", all.len()))
         }
@@ -58,7 +56,7 @@ fn port(path: &Path) -> Finding {
     let shown = path.display();
     if !path.exists() {
         return Finding::problem("permissions", format!("there is no serial port {shown}"))
-            .advise("plug the microcontroller in; `ls /dev/serial/by-id` shows names that stay the same");
+            .advise("plug in the microcontroller; `ls /dev/serial/by-id` shows names that stay the same");
     }
     match may_use(path) {
         true => Finding::ok("permissions", format!("this user may use {shown}")),
@@ -81,17 +79,17 @@ pub(super) fn source(
     let name = if is_named { format!("{}: ", source.name) } else { String::new() };
     let described = source.spec.describe(&source.options);
     if matches!(source.spec, SourceSpec::Stdin(_)) {
-        return vec![Finding::ok("source", format!("{name}{described}: not tried here"))];
+        return vec![Finding::ok("source", format!("{name}{described}: not tried"))];
     }
     let failed = |text: &str| Finding::problem("source", format!("{name}{described}: {text}"));
     // It brings no samples.
     let problem = |text: &str| {
         let finding = failed(text);
         if is_daemon_running {
-            finding.advise("the service is running and may have it: sudo systemctl stop earwitness, and try again")
+            finding.advise("the running service may be using it: sudo systemctl stop earwitness, and try again")
         } else if matches!(source.spec, SourceSpec::Mic(_)) {
             finding.advise(
-                "plug a microphone in; `earwitness devices` lists what there is, and `earwitness setup` tries it",
+                "plug in a microphone; `earwitness devices` lists what is found, and `earwitness setup` tries one",
             )
         } else {
             finding
@@ -109,10 +107,10 @@ pub(super) fn source(
         return vec![problem(&error.to_string())];
     }
     let (sound, fault, hints) = (audition.sound(), audition.fault(), audition.hints());
-    // What it says at its end is said by its fault.
+    // Its fault has already named what went wrong.
     let _ = audition.finish();
     if sound.seconds == 0.0 {
-        return vec![problem(fault.as_deref().unwrap_or("nothing comes from it"))];
+        return vec![problem(fault.as_deref().unwrap_or("no sound arrives from it"))];
     }
     if let Some(fault) = fault {
         let is_mute = sound.peak_dbfs <= SILENCE_DBFS && matches!(source.spec, SourceSpec::Mic(_));
@@ -124,7 +122,7 @@ pub(super) fn source(
     let mut findings = vec![Finding::ok("source", format!("{name}{description}: {levels}"))];
     findings.extend(hints.into_iter().map(|hint| Finding::warning("source", format!("{name}{hint}"))));
     if let Some(hum) = sound.hum {
-        let text = format!("{name}it hums with the mains, {:.0} Hz at {:.0} dBFS", hum.mains_hz, hum.level_dbfs);
+        let text = format!("{name}there is mains hum, {:.0} Hz at {:.0} dBFS", hum.mains_hz, hum.level_dbfs);
         findings.push(Finding::warning("source", text).advise(HUM_ADVICE));
     }
     findings

@@ -37,11 +37,10 @@ fn said(url: &edge::publish::webhook::WebhookUrl, found: edge::publish::webhook:
             };
             finding.advise("events wait for it in the journal meanwhile")
         }
-        (Ok(_), Some(doubt)) => Finding::warning("webhook", doubt).advise(
-            "it was asked by OPTIONS, and no event was posted: if events arrive all the same, this is of no concern",
-        ),
+        (Ok(_), Some(doubt)) => Finding::warning("webhook", doubt)
+            .advise("this is the answer to an OPTIONS request, and no event was posted: if events arrive, ignore it"),
         (Ok(status), None) => {
-            Finding::ok("webhook", format!("{url} answers, to OPTIONS with {status}; no event was posted"))
+            Finding::ok("webhook", format!("{url} answers an OPTIONS request with {status}; no event was posted"))
         }
     };
     let certificate = found.certificate_end.map(|end| dated(&format!("the certificate of {url}"), end, CA_FILE));
@@ -50,14 +49,18 @@ fn said(url: &edge::publish::webhook::WebhookUrl, found: edge::publish::webhook:
     [answer].into_iter().chain(certificate).chain(ca_file).collect()
 }
 
-/// What to do about a server that does not answer, where its own words do not say it.
+/// What to do about a server that does not answer, if its fault does not name it.
 #[cfg(feature = "webhook")]
 fn advice(kind: &str) -> Option<&'static str> {
     Some(match kind {
-        "webhook-unknown" => "is the name in url right, and does this machine find others, `getent hosts example.org`?",
+        "webhook-unknown" => {
+            "is the name in url right, and does this machine find other names (`getent hosts example.org`)?"
+        }
         "webhook-down" => "is the server running, and is the port in url right?",
-        "webhook-silent" => "is the server well, and is there a firewall on the way?",
-        "webhook-failed" => "is url that of a web server, and does it begin with https:// if that server is encrypted?",
+        "webhook-silent" => "is the server overloaded, or does a firewall block the connection?",
+        "webhook-failed" => {
+            "is url the address of a web server, and does it begin with https:// if the server uses TLS?"
+        }
         _ => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! What `earwitness evaluate` has to say: measured recordings enter, one JSON document leaves.
+//! The result of `earwitness evaluate`: measured recordings enter, one JSON document leaves.
 
 use std::collections::BTreeMap;
 use std::path::Path;

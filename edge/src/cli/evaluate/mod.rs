@@ -28,7 +28,7 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<ExitCode> {
     edge::logging::start("warn")?;
     let Found { recordings, foreign } = recordings::find(&args.audio, &args.truth)?;
     let mut skipped: Vec<Skipped> =
-        foreign.iter().map(|path| Skipped::new(path, "its format is not decoded")).collect();
+        foreign.iter().map(|path| Skipped::new(path, "its format cannot be decoded")).collect();
     let model = settings.model(Model::load(&model::find(settings.model_dir.as_deref())?)?)?;
     let rules = settings.rules(&model.manifest)?;
     let unknown = if args.ignore_unknown { UnknownLabels::LeaveOut } else { UnknownLabels::Refuse };

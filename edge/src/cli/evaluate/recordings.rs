@@ -58,11 +58,14 @@ fn truth_of(audio: &Path) -> PathBuf {
 
 fn in_pairs(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Vec<Recording>> {
     if let Some(folder) = audio.iter().find(|path| path.is_dir()) {
-        let reason = format!("{} is a folder, whose recordings have their truth beside them", folder.display());
+        let reason = format!(
+            "{} is a folder, whose recordings have their truth files beside them: leave out --truth",
+            folder.display()
+        );
         return Err(Error::usage("--truth", reason));
     }
     if audio.len() != truth.len() {
-        let reason = format!("expected one for each recording, {}, actual {}", audio.len(), truth.len());
+        let reason = format!("expected one file per recording, {} in all, actual {}", audio.len(), truth.len());
         return Err(Error::usage("--truth", reason));
     }
     let pair = |(audio, truth): (&PathBuf, &PathBuf)| Recording { audio: audio.clone(), truth: truth.clone() };
@@ -70,7 +73,7 @@ fn in_pairs(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Vec<Recording>> {
 }
 
 fn audio_files(folder: &Path, foreign: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>> {
-    let failed = || Error::io(format!("read {}", folder.display()));
+    let failed = || Error::io(format!("cannot read {}", folder.display()));
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed())? {
         let path = entry.map_err(failed())?.path();
@@ -126,9 +129,12 @@ mod tests {
         assert_eq!(refused(&[dir.path().to_path_buf()], &[]), expected);
         let one = [dir.path().join("a.wav")];
         let two = [dir.path().join("b.csv"), dir.path().join("b.csv")];
-        assert_eq!(refused(&one, &two), "--truth: expected one for each recording, 1, actual 2");
+        assert_eq!(refused(&one, &two), "--truth: expected one file per recording, 1 in all, actual 2");
         let mixed = refused(&[dir.path().to_path_buf()], &two[..1]);
-        assert!(mixed.ends_with("is a folder, whose recordings have their truth beside them"), "{mixed}");
+        assert!(
+            mixed.ends_with("is a folder, whose recordings have their truth files beside them: leave out --truth"),
+            "{mixed}"
+        );
         let empty = folder(&["notes.txt"]);
         assert!(refused(&[empty.path().to_path_buf()], &[]).contains("holds no wav, wave, w64, flac, "));
     }

@@ -1,4 +1,4 @@
-//! What people read: figures enter, a text of aligned lines leaves.
+//! The result for people: figures enter, a text of aligned lines leaves.
 
 use std::fmt::Write as _;
 

@@ -105,8 +105,8 @@ fn nothing(journal: &Path, span: &Span, is_empty: bool, zone: &TimeZone) -> Stri
     let journal = journal.display();
     if is_empty {
         return format!(
-            "The journal {journal} is empty: nothing was reported yet, or every sink has it already and keep_days in \
-             [journal] keeps nothing for longer.\n"
+            "The journal {journal} is empty: nothing has been reported yet, or the events have been delivered and are \
+             not kept any longer (keep_days in [journal]).\n"
         );
     }
     format!("No such event {} in {journal}.\n", table::of_span(span, zone))

@@ -11,7 +11,7 @@ use super::EventsArgs;
 use crate::cli::SERVICE_CONFIG;
 
 /// How to get a journal that has something in it.
-const KEEP: &str = "a daemon has one if it has a broker or a webhook, or with keep_days = 30 in [journal]";
+const KEEP: &str = "the daemon creates one if it has a broker or a webhook, or with keep_days = 30 in [journal]";
 
 /// The journal that the options name, or the only one in the usual places.
 pub(super) fn find(args: &EventsArgs) -> Result<PathBuf> {
@@ -47,7 +47,7 @@ fn pick(option: &str, files: Vec<PathBuf>) -> Result<PathBuf> {
         [file] => readable(file.clone()).map_err(|reason| Error::usage(option, reason)),
         several => Err(Error::usage(
             "--journal",
-            format!("there are several journals, of which one is to be named: {}", names(several, ", ")),
+            format!("there are several journals, so name one of them: {}", names(several, ", ")),
         )),
     }
 }
@@ -70,7 +70,8 @@ fn readable(file: PathBuf) -> std::result::Result<PathBuf, String> {
         Ok(_) => Ok(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!("no journal at {shown}: {KEEP}")),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(format!(
-            "this user may not read the journal {shown}: ask as the daemon's user, sudo -u earwitness earwitness events"
+            "this user may not read the journal {shown}: run this as the daemon's user: sudo -u earwitness earwitness \
+             events"
         )),
         Err(error) => Err(format!("the journal {shown} cannot be read: {error}")),
     }

@@ -71,7 +71,7 @@ fn lasted(seconds: f64) -> String {
     }
 }
 
-/// A row a label, two columns an hour.
+/// One row per label, two columns per hour.
 fn chart(rows: &[OfDay], blocks: bool) -> String {
     let width = rows.iter().map(|row| row.label.chars().count()).chain(["by hour".len()]).max().unwrap_or_default();
     let n_width = rows.iter().map(|row| row.n().to_string().len()).chain(["all".len()]).max().unwrap_or_default();

@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd as _;
 
 use crate::cli::stdout_error;
 
-/// Asks, if there is somebody to ask.
+/// Asks questions, if a person can answer them.
 pub(super) struct Asker {
     asks: bool,
 }
@@ -23,8 +23,8 @@ impl Asker {
     /// When questions could not be answered.
     pub(super) fn new(yes: bool) -> Result<Self> {
         if !yes && !io::stdin().is_terminal() {
-            let reason = "standard input is no terminal, so that nothing can be asked: add --yes, and what is not to be left at \
-                          its default as options";
+            let reason = "standard input is not a terminal, so no question can be asked: add --yes, and give as \
+                          options what differs from the defaults";
             return Err(Error::usage("setup", reason));
         }
         Ok(Asker { asks: !yes })

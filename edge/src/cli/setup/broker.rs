@@ -60,7 +60,7 @@ pub(super) fn choose(
             Err(error) => asker.say(format_args!("{error}"))?,
             Ok(settings) => {
                 let works = try_out(asker, &settings, name)?;
-                if works || is_given || !asker.asks() || asker.confirm("Keep it all the same?", false)? {
+                if works || is_given || !asker.asks() || asker.confirm("Keep it anyway?", false)? {
                     break;
                 }
             }
@@ -148,7 +148,7 @@ fn absolute(file: &Path) -> String {
     std::path::absolute(&file).unwrap_or(file).display().to_string()
 }
 
-/// Whether the broker can be used; why not is said.
+/// Whether the broker can be used; if not, it says why.
 #[cfg(feature = "mqtt")]
 fn try_out(asker: &mut Asker, settings: &edge::publish::MqttSettings, name: &str) -> Result<bool> {
     asker.say(format_args!("Trying {} ..", settings.url))?;
@@ -161,16 +161,16 @@ fn try_out(asker: &mut Asker, settings: &edge::publish::MqttSettings, name: &str
     };
     if let Some(fault) = found.connection {
         asker.say(format_args!("broker      {fault}"))?;
-        asker.say(format_args!("            the daemon tries it again for ever, and events wait for it"))?;
+        asker.say(format_args!("            the daemon will keep trying, and events wait meanwhile"))?;
         return Ok(false);
     }
     if let Some(fault) = found.topics {
-        asker.say(format_args!("broker      it lets this device in, but: {fault}"))?;
+        asker.say(format_args!("broker      it accepts this device, but: {fault}"))?;
         return Ok(false);
     }
     if let Some(end) = found.certificate_end {
-        asker.say(format_args!("broker      its certificate holds until {}", end.strftime("%Y-%m-%d")))?;
+        asker.say(format_args!("broker      its certificate is valid until {}", end.strftime("%Y-%m-%d")))?;
     }
-    asker.say(format_args!("broker      it lets this device in, and {}/{name}/.. can be used", settings.topic))?;
+    asker.say(format_args!("broker      it accepts this device, and {}/{name}/.. can be used", settings.topic))?;
     Ok(true)
 }

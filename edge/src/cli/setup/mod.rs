@@ -1,7 +1,7 @@
 //! `earwitness setup`: asks for the source while showing its level, tries the broker and a webhook,
-//! writes the configuration and offers the service. What is not there is said, and left for later.
+//! writes the configuration and offers the service. What is missing is reported and left for later.
 //!
-//! Everything is said on standard output; nothing is changed before the configuration is written.
+//! All text goes to standard output; nothing is changed before the configuration is written.
 
 mod ask;
 mod broker;
@@ -89,7 +89,9 @@ fn refuse_to_overwrite(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Resul
         return Ok(false);
     }
     let shown = out.display();
-    if args.yes || !asker.confirm(&format!("{shown} exists. Overwrite it? It stays as {shown}.old"), false)? {
+    if args.yes
+        || !asker.confirm(&format!("{shown} exists. Overwrite it? The old one is kept as {shown}.old"), false)?
+    {
         let reason = format!("{shown} exists and stays as it is: name another file, or overwrite it with --force");
         return Err(Error::usage("--out", reason));
     }
@@ -98,7 +100,7 @@ fn refuse_to_overwrite(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Resul
 
 /// Writes everything, but only if the daemon would take it.
 fn write(out: &Path, folder: &Path, template: &Template, secrets: &[(PathBuf, String)], is_new: bool) -> Result<()> {
-    let failed = |path: &Path| Error::io(format!("write {}", path.display()));
+    let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
     fs::create_dir_all(folder).map_err(failed(folder))?;
     for (file, secret) in secrets {
         write_private(file, secret).map_err(failed(file))?;

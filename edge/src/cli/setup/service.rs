@@ -17,8 +17,10 @@ pub(super) fn offer(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Result<(
     let of_service = out == Path::new(SERVICE_CONFIG);
     let installed = is_installed();
     let refused = match (of_service, installed) {
-        (false, _) => Some(format!("the service runs by {SERVICE_CONFIG}, which is another file")),
-        (true, false) => Some("the service is not installed here: the package brings it (docs/install.md)".to_string()),
+        (false, _) => Some(format!("the service reads {SERVICE_CONFIG}, which is another file")),
+        (true, false) => {
+            Some("the service is not installed: the Debian package installs it (docs/install.md)".to_string())
+        }
         (true, true) => None,
     };
     match refused {
@@ -27,11 +29,11 @@ pub(super) fn offer(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Result<(
         None => {
             let wanted = match args.service {
                 Some(wanted) => wanted,
-                None => asker.confirm("Start the service now and with the machine?", true)? && asker.asks(),
+                None => asker.confirm("Start the service now and at every boot?", true)? && asker.asks(),
             };
             if wanted {
                 [START, RESTART].iter().try_for_each(|command| run(command))?;
-                asker.say(format_args!("The service is running: `journalctl -u earwitness -f` shows what it says."))?;
+                asker.say(format_args!("The service is running: `journalctl -u earwitness -f` shows its log."))?;
                 return Ok(());
             }
             asker.say(format_args!("Start it:   sudo systemctl enable --now earwitness"))?;

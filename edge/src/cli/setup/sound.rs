@@ -1,5 +1,5 @@
-//! Which source: devices are offered, the chosen one is listened to, and what could be better with
-//! it is said.
+//! Which source: devices are offered, the chosen one is listened to, and what could be better is
+//! reported.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -83,7 +83,7 @@ fn offer(asker: &mut Asker) -> Result<Choice> {
     let devices = devices(asker)?;
     if devices.is_empty() {
         asker.say(format_args!(
-            "This machine has no microphone now; one that is plugged in later is found by itself."
+            "This machine has no microphone now; one that is plugged in later is found automatically."
         ))?;
     }
     for (at, (id, text)) in devices.iter().enumerate() {
@@ -132,7 +132,7 @@ fn devices(asker: &mut Asker) -> Result<Vec<(String, String)>> {
     Ok(Vec::new())
 }
 
-/// Listens to the source for a while, and says what it sounds like.
+/// Listens to the source for a while, and reports what it sounds like.
 fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<Option<Sound>> {
     let Some(source) = settings.sources.first().filter(|_| args.listen > 0) else { return Ok(None) };
     let described = source.spec.describe(&source.options);
@@ -145,7 +145,8 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
         return Ok(None);
     }
     asker.say(format_args!(
-        "\nListening to {described} for {} s: speak, clap, let water run, as it will be.",
+        "\nListening to {described} for {} s: make the sounds that it will hear, such as speech, clapping or running \
+         water.",
         args.listen
     ))?;
     let mut audition = match Audition::start(source, &frontend) {
@@ -161,7 +162,7 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
         asker.say(format_args!(""))?;
     }
     let (sound, fault, hints) = (audition.sound(), audition.fault(), audition.hints());
-    // What it says at its end is said by its fault.
+    // Its fault has already named what went wrong.
     let _ = audition.finish();
     report(asker, &sound, fault, hints)?;
     Ok((sound.seconds > 0.0).then_some(sound))
@@ -173,7 +174,7 @@ fn report(asker: &mut Asker, sound: &Sound, fault: Option<String>, hints: Vec<St
     }
     if let Some(fault) = fault {
         asker.say(format_args!("problem     {fault}"))?;
-        asker.say(format_args!("            the daemon tries it again for ever, so the setup goes on"))?;
+        asker.say(format_args!("            the daemon will keep trying, so the setup continues"))?;
     }
     if sound.seconds == 0.0 {
         return asker.say(format_args!("level       nothing was heard"));

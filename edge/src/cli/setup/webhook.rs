@@ -31,14 +31,14 @@ pub(super) fn choose(args: &SetupArgs, asker: &mut Asker, template: &mut Templat
             Err(error) => asker.say(format_args!("{error}"))?,
             Ok(settings) => {
                 let works = try_out(asker, &settings)?;
-                if works || args.webhook.is_some() || asker.confirm("Keep it all the same?", false)? {
+                if works || args.webhook.is_some() || asker.confirm("Keep it anyway?", false)? {
                     break;
                 }
             }
         }
     }
     template.set("webhook", "url", url.as_str());
-    asker.say(format_args!("webhook     who can read the configuration can post there, too"))
+    asker.say(format_args!("webhook     anyone who can read the configuration can post there too"))
 }
 
 /// As the daemon would have it: through a configuration, which has the one validation.
@@ -54,10 +54,10 @@ fn settings(url: &str) -> Result<edge::publish::webhook::WebhookSettings> {
         other => other,
     };
     let settings = Settings::from_text(&template.text(), &Overrides::default()).map_err(named)?;
-    settings.webhooks.into_iter().next().ok_or_else(|| Error::usage("--webhook", "no address"))
+    settings.webhooks.into_iter().next().ok_or_else(|| Error::usage("--webhook", "the address is missing"))
 }
 
-/// Whether the server answers as it should; why not is said.
+/// Whether the server answers as it should; if not, it says why.
 #[cfg(feature = "webhook")]
 fn try_out(asker: &mut Asker, settings: &edge::publish::webhook::WebhookSettings) -> Result<bool> {
     let url = &settings.url;
@@ -72,7 +72,7 @@ fn try_out(asker: &mut Asker, settings: &edge::publish::webhook::WebhookSettings
     match (found.answer, found.doubt) {
         (Err(fault), _) => {
             asker.say(format_args!("webhook     {fault}"))?;
-            asker.say(format_args!("            the daemon tries it again for ever, and events wait for it"))?;
+            asker.say(format_args!("            the daemon will keep trying, and events wait meanwhile"))?;
             Ok(false)
         }
         (Ok(_), Some(doubt)) => {

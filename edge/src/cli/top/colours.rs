@@ -56,7 +56,7 @@ impl Colours {
     }
 }
 
-/// By what terminals say in their environment. NO_COLOR: <https://no-color.org>
+/// From the environment variables that terminals set. NO_COLOR: <https://no-color.org>
 fn depth(variable: impl Fn(&str) -> Option<String>) -> Depth {
     let value = |name: &str| variable(name).unwrap_or_default();
     let (term, color_term) = (value("TERM"), value("COLORTERM"));

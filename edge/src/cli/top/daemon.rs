@@ -1,5 +1,5 @@
-//! A running daemon that is looked at through its socket. What its configuration says stays as it
-//! is: thresholds are only tried here.
+//! A running daemon that is shown through its socket. Its configuration stays as it is: thresholds
+//! are only tried here.
 
 use std::path::{Path, PathBuf};
 
@@ -33,10 +33,11 @@ pub(super) fn socket(typed: Option<&Path>, config: Option<&Path>) -> Result<Path
     }
     if let Some(config) = config {
         let named = top_socket(config)?;
-        let reason = format!("{} has no socket in [top], so that nobody can attach to its daemon", config.display());
+        let reason =
+            format!("{} has no socket in [top], so no terminal can attach to its daemon: set one", config.display());
         return named.ok_or_else(|| Error::usage("--attach", reason));
     }
-    // One that cannot be read, or has none, says nothing of the daemon that runs.
+    // A configuration that cannot be read, or has no socket, says nothing about the running daemon.
     Ok(top_socket(Path::new(SERVICE_CONFIG)).ok().flatten().unwrap_or_else(|| DEFAULT_SOCKET.into()))
 }
 
@@ -113,7 +114,7 @@ impl Origin for Daemon {
         let health = self.health.iter().find(|health| source.is_some_and(|source| source.name == health.source));
         let finding = health.and_then(|health| health.findings.first()).filter(|finding| finding.weight != "good");
         let complaint = match &self.lost {
-            Some(reason) => Some(format!("{reason}; it is looked for every second")),
+            Some(reason) => Some(format!("{reason}; trying again every second")),
             None => finding.map(|finding| format!("{} {}", finding.words, finding.advice)),
         };
         Info {
@@ -123,7 +124,7 @@ impl Origin for Daemon {
                 figures(report.load, report.us_per_pulse, report.n_gaps, report.n_dropped, report.n_clipped)
             }),
             complaint,
-            note: view.is_changed().then_some("*: tried here, not the daemon's"),
+            note: view.is_changed().then_some("*: tried here only, not used by the daemon"),
         }
     }
 

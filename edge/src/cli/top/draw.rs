@@ -1,5 +1,5 @@
-//! The picture: a view enters, a screen full of characters leaves. Made for 80 x 24; wider and
-//! higher terminals show more time, bands and labels.
+//! Drawing: a view enters, a screen of characters leaves. Made for 80 x 24; wider and higher
+//! terminals show more time, bands and labels.
 
 use edge::live::Level;
 use jiff::tz::TimeZone;
@@ -37,7 +37,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, info: &Info, colours: &Co
     let area = frame.area();
     let buffer = frame.buffer_mut();
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
-        let text = format!("The terminal is too small: {MIN_WIDTH} x {MIN_HEIGHT} is the least, q quits");
+        let text = format!("The terminal is too small: it needs {MIN_WIDTH} x {MIN_HEIGHT}; q quits");
         buffer.set_stringn(0, 0, text, area.width.into(), Style::new());
         return;
     }
@@ -200,7 +200,7 @@ fn show_events(buffer: &mut Buffer, area: Rect, view: &View) {
     let zone = TimeZone::system();
     for (event, y) in view.events.iter().zip(area.y..area.y + area.height) {
         let time = event.onset.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string();
-        let lasted = event.duration_s.map_or("goes on".into(), |seconds| format!("{seconds:.1} s"));
+        let lasted = event.duration_s.map_or("ongoing".into(), |seconds| format!("{seconds:.1} s"));
         let style = match event.duration_s {
             None => Style::new().add_modifier(Modifier::BOLD),
             Some(_) => Style::new(),

@@ -1,4 +1,4 @@
-//! Sources of its own that are looked at: each has a pipeline of its own, as in the daemon.
+//! Sources that `top` opens itself: each has a pipeline of its own, as in the daemon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use edge::pipeline::{Chain, Shared, Worker};
 use super::origin::{Info, Origin, figures};
 use super::view::{Label, Thresholds, View};
 
-/// All sources, of which one is looked at.
+/// All sources, one of which is shown.
 pub(super) struct Ears {
     ears: Vec<Ear>,
     /// Which one.

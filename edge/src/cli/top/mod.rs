@@ -1,6 +1,6 @@
 //! `earwitness top`: what is heard, live in the terminal: spectrogram, level, likely labels with
-//! their thresholds, events, health. On a pipeline of its own, of any source, of which nothing is
-//! reported or stored; or attached to a running daemon.
+//! their thresholds, events, health. It runs a pipeline of its own on any source, without reporting
+//! or storing anything, or attaches to a running daemon.
 
 mod colours;
 mod daemon;
@@ -72,7 +72,7 @@ pub(super) fn top(args: &TopArgs) -> Result<()> {
     heard
 }
 
-/// Draws and takes keys, until somebody wants to leave.
+/// Draws and takes keys until the user quits.
 fn watch(terminal: &mut DefaultTerminal, view: &mut View, origin: &mut dyn Origin, colours: &Colours) -> Result<()> {
     let failed = || Error::io("the terminal");
     loop {

@@ -15,7 +15,7 @@ pub(super) trait Origin {
     /// Goes on by the thresholds of the view, where it can.
     fn adjust(&mut self, view: &View);
 
-    /// What there is to say of the source that is looked at.
+    /// What there is to show about the source on the screen.
     fn info(&self, view: &View) -> Info;
 
     /// Ends.
@@ -26,7 +26,7 @@ pub(super) trait Origin {
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
-/// What there is to say of the source that is looked at.
+/// What there is to show about the source on the screen.
 pub(super) struct Info {
     /// Its name, and which one of how many.
     pub(super) title: String,
@@ -40,6 +40,6 @@ pub(super) struct Info {
 
 /// Figures of a source in a line.
 pub(super) fn figures(load: f64, us_per_pulse: Option<f64>, n_gaps: u64, n_dropped: u64, n_clipped: u64) -> String {
-    let us = us_per_pulse.map_or(String::new(), |us| format!(" ({us:.0} us a pulse)"));
+    let us = us_per_pulse.map_or(String::new(), |us| format!(" ({us:.0} us per pulse)"));
     format!("load {:.1} %{us}, gaps {n_gaps}, dropped {n_dropped}, clipped {n_clipped}", load * 100.0)
 }

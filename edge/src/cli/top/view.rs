@@ -40,20 +40,20 @@ pub(super) struct Label {
 #[derive(Debug, Default)]
 pub(super) struct View {
     labels: Vec<Label>,
-    /// As they are now, one a label.
+    /// As they are now, one per label.
     thresholds: Vec<Option<Thresholds>>,
     chosen: Option<usize>,
     pub(super) filter: String,
     /// Whether keys belong to the filter.
     pub(super) is_typing: bool,
     pub(super) is_paused: bool,
-    /// Newest last; a byte a band, the loudest of the pulse's frames.
+    /// Newest last; one byte per band, the loudest of the pulse's frames.
     pub(super) columns: VecDeque<Box<[u8]>>,
     /// Centres of the bands, Hz, the lowest first.
     pub(super) centres_hz: Vec<f64>,
     pub(super) level: Option<Level>,
     scores: Vec<f32>,
-    /// Highest scores of late, by which labels are ordered.
+    /// Highest recent scores, by which labels are ordered.
     recent: Vec<f32>,
     /// Newest first.
     pub(super) events: VecDeque<Event>,
@@ -134,7 +134,7 @@ impl View {
         self.recent.fill(0.0);
     }
 
-    /// The labels that the filter lets pass, the likeliest of late first.
+    /// The labels that the filter lets pass, those with the highest recent scores first.
     pub(super) fn rows(&self) -> Vec<Row<'_>> {
         let chosen = self.chosen;
         let row = |class_id: usize| Row {
@@ -158,7 +158,7 @@ impl View {
         order
     }
 
-    /// Chooses the label so many places below the one that is chosen; at first the first.
+    /// Chooses the label this many places below the one that is chosen; at first the first.
     pub(super) fn choose(&mut self, step: isize) {
         let order = self.order();
         let at = self.chosen.and_then(|chosen| order.iter().position(|class_id| *class_id == chosen));
@@ -187,7 +187,7 @@ impl View {
         self.thresholds = self.labels.iter().map(|label| label.configured).collect();
     }
 
-    /// The thresholds as they are now, one a label.
+    /// The thresholds as they are now, one per label.
     pub(super) fn thresholds(&self) -> &[Option<Thresholds>] {
         &self.thresholds
     }

@@ -14,8 +14,8 @@ const SERVICE_FOLDER: &str = "/var/lib/earwitness";
 const MAX_MB: u32 = 64;
 const MAX_AGE_DAYS: u32 = 30;
 
-/// The settings of the daemon `name`, and what is to be said of how they were written. `client_id`
-/// is the one that it has at a broker, if there is one.
+/// The settings of the daemon `name`, and notices about how they were written. `client_id` is the
+/// one that it has at a broker, if there is one.
 ///
 /// Without a section `[journal]` a file is kept only where a sink needs it (`is_needed`): one that
 /// may be away.
@@ -28,7 +28,10 @@ pub(super) fn journal(
 ) -> Result<(JournalSettings, Option<String>)> {
     let (section, key) = match &config.mqtt.spool {
         Some(_) if config.journal != JournalSection::default() => {
-            return Err(file.error("mqtt.spool", "[journal] is given, too; it is the new name of [mqtt.spool]"));
+            return Err(file.error(
+                "mqtt.spool",
+                "[journal] is given as well; it is the new name of [mqtt.spool], so keep only [journal]",
+            ));
         }
         Some(spool) => (spool, "mqtt.spool"),
         None => (&config.journal, "journal"),

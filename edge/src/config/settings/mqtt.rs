@@ -18,7 +18,9 @@ pub(super) fn broker(section: MqttSection, name: &str, file: &Source) -> Result<
         };
     };
     let password = match (section.password, &section.password_file) {
-        (Some(_), Some(_)) => return Err(file.error("mqtt.password_file", "mqtt.password is given, too")),
+        (Some(_), Some(_)) => {
+            return Err(file.error("mqtt.password_file", "mqtt.password is given as well: keep one of them"));
+        }
         (None, Some(path)) => Some(secret::first_line(path, "mqtt.password_file", file)?),
         (password, None) => password,
     };

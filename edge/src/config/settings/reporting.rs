@@ -41,11 +41,7 @@ fn select(
     match (allow, deny) {
         (Some(_), Some(_)) => Err(file.error(
             keys[1],
-            format!(
-                "{} is given, too: list the labels that are reported or those that are \
-                                             not",
-                keys[0]
-            ),
+            format!("{} is given as well: list either the labels that are reported or those that are not", keys[0]),
         )),
         (Some(labels), None) => Ok(Some(Selection { key: keys[0], allow: true, labels: labels.clone() })),
         (None, Some(labels)) => Ok(Some(Selection { key: keys[1], allow: false, labels: labels.clone() })),
@@ -53,16 +49,16 @@ fn select(
     }
 }
 
-/// Refuses what makes no sense whatever the model.
+/// Refuses what makes no sense for any model.
 pub(super) fn refuse_contradictions(section: &QuietHoursSection, file: &Source) -> Result<()> {
     let (labels, except) = (section.labels.is_some(), section.except.is_some());
     if labels && except {
-        let reason = "quiet_hours.labels is given, too: name the labels that are quiet or those that are not";
+        let reason = "quiet_hours.labels is given as well: list either the labels that are quiet or those that are not";
         return Err(file.error("quiet_hours.except", reason));
     }
     if (labels || except) && section.ranges.is_empty() {
         let key = if labels { "quiet_hours.labels" } else { "quiet_hours.except" };
-        return Err(file.error(key, "labels need times: quiet_hours.ranges"));
+        return Err(file.error(key, "labels need times: set quiet_hours.ranges"));
     }
     Ok(())
 }

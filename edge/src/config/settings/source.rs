@@ -31,7 +31,9 @@ pub(super) fn sources(
         return Ok(vec![settings(name, &config.source, file, overrides)?]);
     }
     if config.source != SourceSection::default() {
-        return Err(file.error("source", "[[sources]] is given, too: describe one source here, or all of them there"));
+        return Err(
+            file.error("source", "[[sources]] is given as well: describe one source here, or all of them there")
+        );
     }
     if overrides.source.is_some() {
         return Ok(vec![settings(name, &SourceSection::default(), file, overrides)?]);
@@ -49,11 +51,13 @@ pub(super) fn sources(
             return Err(file.error("sources", "each of several sources needs a name"));
         }
         if !names.insert(&source.name) {
-            return Err(file.error("sources", format!("two sources are called {:?}", source.name)));
+            return Err(
+                file.error("sources", format!("two sources are called {:?}: give each its own name", source.name))
+            );
         }
     }
     if sources.iter().filter(|source| matches!(source.spec, SourceSpec::Stdin(_))).count() > 1 {
-        return Err(file.error("sources", "there is only one standard input"));
+        return Err(file.error("sources", "there is only one standard input: one source at most can be stdin"));
     }
     Ok(sources)
 }
@@ -99,7 +103,7 @@ fn options(spec: &SourceSpec, section: &SourceSection, overrides: &Overrides) ->
         format: overrides.format.or(section.format).unwrap_or(default.format),
         n_channels: raw_channels.or(n_channels).unwrap_or(default.n_channels),
     };
-    // What the file says was checked where it was read.
+    // The value of the file was checked when it was read.
     let layout =
         layout.check().map_err(|(key, reason)| Error::usage(format!("--{}", key.replace('_', "-")), reason))?;
     let gain_db = overrides.gain_db.or(section.gain_db).unwrap_or(0.0);

@@ -132,7 +132,7 @@ fn the_spool_of_older_configurations_is_the_journal() {
     assert!(matches!(old.journal.place, crate::journal::JournalPlace::File { .. }));
     assert!(old.notices[0].contains("[journal]") && new.notices.is_empty());
     let both = refusal("[mqtt.spool]\nmax_mb = 1\n[journal]\nmax_mb = 1\n");
-    assert!(both.contains("mqtt.spool: [journal] is given, too"), "{both}");
+    assert!(both.contains("mqtt.spool: [journal] is given as well"), "{both}");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn errors_name_file_line_and_key() {
             "c.toml:2: decide.level_gate_dbfs: expected a level from -120 to 0 dBFS, actual 3",
         ),
         ("[decide]\nlevel_gate_dbfs = nan\n", "c.toml:2: decide.level_gate_dbfs: expected a level"),
-        ("[decide]\nallow = []\ndeny = []\n", "c.toml:3: decide.deny: decide.allow is given, too"),
+        ("[decide]\nallow = []\ndeny = []\n", "c.toml:3: decide.deny: decide.allow is given as well"),
         ("[decide]\nallow = \"dog\"\n", "c.toml:2: decide.allow: invalid type"),
         (
             "[quiet_hours]\nranges = [\"22-7\"]\n",
@@ -174,7 +174,7 @@ fn errors_name_file_line_and_key() {
         ),
         (
             "[quiet_hours]\nranges = [\"1:00-2:00\"]\nlabels = []\nexcept = []\n",
-            "c.toml:4: quiet_hours.except: quiet_hours.labels is given, too",
+            "c.toml:4: quiet_hours.except: quiet_hours.labels is given as well",
         ),
         ("[quiet_hours]\nlabels = [\"dog\"]\n", "c.toml:2: quiet_hours.labels: labels need times"),
         ("[quiet_hours]\nexcept = [\"dog\"]\n", "c.toml:2: quiet_hours.except: labels need times"),

@@ -28,7 +28,7 @@ impl FileMode {
 }
 
 impl Default for FileMode {
-    /// For its owner alone.
+    /// For its owner only.
     fn default() -> Self {
         FileMode(0o600)
     }

@@ -7,7 +7,7 @@ use crate::config::values::listen_address;
 use crate::config::{Source, WebSection};
 use crate::error::{Error, Result};
 
-/// Where the page is unless something else is said.
+/// Where the page is unless configured otherwise.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
 
 /// A shorter password is guessed too soon.
@@ -43,7 +43,9 @@ pub(super) fn page(section: &WebSection, file: &Source, overrides: &Overrides) -
         };
     };
     let (password, key) = match (&section.password, &section.password_file) {
-        (Some(_), Some(_)) => return Err(file.error("web.password_file", "web.password is given, too")),
+        (Some(_), Some(_)) => {
+            return Err(file.error("web.password_file", "web.password is given as well: keep one of them"));
+        }
         (None, Some(path)) => (Some(secret::first_line(path, "web.password_file", file)?), "web.password_file"),
         (password, None) => (password.clone(), "web.password"),
     };

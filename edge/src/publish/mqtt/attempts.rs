@@ -105,7 +105,7 @@ impl Attempts {
             self.n_early = if is_closed { self.n_early + 1 } else { 0 };
             if self.n_early >= 2 {
                 // A broker that retains nothing does not take a last will that is to be retained,
-                // and has no word for that.
+                // and has no way to report that.
                 (self.keep_will, self.n_early) = (!self.keep_will, 0);
             }
             return fault;

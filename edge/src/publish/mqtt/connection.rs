@@ -1,5 +1,5 @@
 //! The connection's thread: packets of the broker enter, what the outbox has leaves; after a
-//! connection that ends it makes the next one, for ever.
+//! connection that ends it makes the next one, without end.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,7 +37,8 @@ pub(super) struct State {
     pub(super) outbox: Outbox,
     pub(super) client: Client,
     pub(super) ending: Ending,
-    /// What the retained topics said at first, or by the labels that have been reported since.
+    /// The first values of the retained topics, or those for the labels that are reported since a
+    /// reload.
     pub(super) first_values: Vec<(Value, Kind)>,
     pub(super) leftovers: Leftovers,
     pub(super) faults: FaultLog,
@@ -49,7 +50,7 @@ pub(super) struct State {
 pub(super) struct Echo {
     acknowledged: Option<Instant>,
     seen: bool,
-    /// How often the topic said that the daemon is gone, which it is not.
+    /// How often the topic showed that the daemon is gone although it is not.
     n_denied: u32,
 }
 
@@ -181,8 +182,8 @@ impl Shared {
 
     fn subscribed(&self, state: &mut State, ack: &SubAck) {
         if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
-            let text = "the broker does not let this device subscribe: Home Assistant's return, and what was \
-                        retained by an earlier configuration, go unnoticed; allow it to read its own topics there";
+            let text = "the broker does not let this device subscribe, so restarts of Home Assistant and retained \
+                        messages of an earlier configuration go unnoticed; allow the device to read its own topics";
             self.report_to(&mut state.faults, &Fault::new("subscription-refused", text));
         }
     }
@@ -202,14 +203,14 @@ impl Shared {
             let topic = self.topics.daemon_status();
             let text = format!(
                 "the broker acknowledges messages but {topic} does not come back: its access control (ACL) may forbid \
-                 to write there, so that events are lost, or to read there; allow both"
+                 writing there, so that events are lost, or reading there; allow both"
             );
             self.report_to(&mut state.faults, &Fault::new("status-not-back", text));
         }
     }
 
-    /// Hands over what may be handed over, and takes the next step towards the end where that is
-    /// wanted.
+    /// Hands over what may be handed over, and takes the next step towards the end if that was
+    /// requested.
     pub(super) fn pump(&self, state: &mut State) {
         self.hand_over(state);
         self.link.set_depth(&state.outbox.depth());
@@ -274,8 +275,8 @@ impl Shared {
         if attempts.is_first_without_will() {
             tracing::warn!(
                 peer = self.peer,
-                "{} has ended connections with a last will that is retained and takes one without: if it retains \
-                 nothing, its topics say nothing when this device is gone",
+                "{} refuses a last will that is retained, and accepts one that is not: a client that subscribes later \
+                 may not learn that this device is offline",
                 self.peer
             );
         }
@@ -321,13 +322,12 @@ impl Shared {
             peer = self.peer,
             topic,
             "{} disconnects when it receives {how} of {n_bytes} bytes on {topic}: {what} left out for an hour; the \
-             broker may limit the \
-             size of messages, forbid the topic, or retain nothing",
+             broker may limit the size of messages, forbid the topic, or retain nothing",
             self.peer
         );
     }
 
-    /// Waits, but not when the end is wanted.
+    /// Waits, unless the end was requested.
     fn pause(&self, wait: Duration) {
         let state = self.lock();
         let running = |state: &mut State| state.ending == Ending::Running;

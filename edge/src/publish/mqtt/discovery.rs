@@ -33,7 +33,7 @@ const DIAGNOSTICS: &[Diagnostic] = &[
     },
     Diagnostic {
         id: "us_per_pulse",
-        name: "Time a pulse",
+        name: "Time per pulse",
         // With a Greek mu, as Home Assistant has it, not a micro sign.
         unit: Some("\u{3bc}s"),
         class: Some("duration"),

@@ -10,7 +10,7 @@ use crate::error::one_line;
 use crate::fault::Fault;
 use crate::publish::BrokerUrl;
 
-/// A connection that the broker ended without a word, or that broke.
+/// A connection that the broker ended without a reason, or that broke.
 pub(super) const CLOSED: &str = "broker-closed";
 
 /// The broker did not answer in time.
@@ -47,16 +47,16 @@ fn closed(url: &BrokerUrl) -> Fault {
 fn refused(code: ConnectReturnCode) -> Fault {
     match code {
         // Mosquitto answers the second to a wrong password.
-        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
-            Fault::new("login-refused", "the broker refuses the user name or the password")
-        }
+        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => Fault::new(
+            "login-refused",
+            "the broker refuses the user name or the password: check user and password in [mqtt]",
+        ),
         ConnectReturnCode::BadClientId => {
             Fault::new("client-id-refused", "the broker refuses the client id: set another one with mqtt.client_id")
         }
         ConnectReturnCode::RefusedProtocolVersion => Fault::new(
             "protocol-refused",
-            "the broker does not accept MQTT 3.1.1: allow that version in its \
-                        configuration",
+            "the broker does not accept MQTT 3.1.1: allow that version in its configuration",
         ),
         code => Fault::new("broker-unavailable", format!("the broker is not available ({code:?})")),
     }

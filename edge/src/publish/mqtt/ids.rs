@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     taken: HashSet<String>,
-    /// Whether other daemons give ids, too, of which this one knows nothing.
+    /// Whether other daemons give ids, too, that this one does not know.
     with_others: bool,
 }
 

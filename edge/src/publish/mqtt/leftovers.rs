@@ -1,9 +1,9 @@
-//! What an earlier configuration has left at the broker: retained messages on topics that nobody
-//! owns any more, of a label that the model does not have, of another name, of Home Assistant where
-//! that is switched off now. They are taken away, or they would look healthy for ever.
+//! What an earlier configuration has left at the broker: retained messages on topics that no longer
+//! have an owner, of a label that the model does not have, of another name, of Home Assistant where
+//! that is switched off now. They are removed, or they would look healthy forever.
 //!
 //! They are known in two ways: the journal remembers which topics were owned; and the broker is
-//! asked for what it has below the names of today, which also finds what earlier versions left.
+//! asked for what it has below the current names, which also finds what earlier versions left.
 
 use std::time::{Duration, Instant};
 

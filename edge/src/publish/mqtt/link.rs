@@ -1,5 +1,5 @@
-//! The state of the connection and of what waits for it: written by the sink's threads, read by
-//! whoever reports the daemon's health.
+//! The state of the connection and of what waits for it: written by the sink's threads, read by the
+//! thread that reports the daemon's health.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,5 @@
 //! Events to an MQTT broker. One thread keeps the connection; a broker that is away is tried again
-//! for ever.
+//! without end.
 //!
 //! | topic | payload | QoS | retained |
 //! |---|---|---|---|
@@ -9,13 +9,13 @@
 //! | `<prefix>/<device>/health` | the daemon's own state, JSON | 0 | no |
 //! | `<discovery prefix>/..` | what Home Assistant is to know, see `discovery` | 1 | yes |
 //!
-//! A label that is not reported has no state: one that the broker keeps from before is taken away,
-//! and so is what an earlier configuration has left. All states begin with `OFF`, so nothing that a
+//! A label that is not reported has no state: one that the broker keeps from before is removed, and
+//! so is what an earlier configuration has left. All states begin with `OFF`, so nothing that a
 //! daemon that died left behind stays `ON`.
 //!
 //! Events wait in the [journal](crate::journal) until the broker has acknowledged them: they are
-//! delivered at least once, in order, with the same id and payload, whatever happens to the broker,
-//! the connection or the daemon meanwhile.
+//! delivered at least once, in order, with the same id and payload, no matter what happens to the
+//! broker, the connection or the daemon meanwhile.
 
 mod attempts;
 mod connection;
@@ -136,7 +136,7 @@ impl MqttSink {
                 let shared = Arc::clone(&shared);
                 move || shared.run(connection, &options)
             })
-            .map_err(Error::io("start the mqtt thread"))?;
+            .map_err(Error::io("cannot start the mqtt thread"))?;
         Ok(MqttSink { shared, thread: Some(thread) })
     }
 

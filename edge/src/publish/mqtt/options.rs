@@ -57,7 +57,7 @@ pub(super) fn login(settings: &MqttSettings, tls: Option<&Arc<ClientConfig>>, ta
     options
 }
 
-/// What `settings` say of the broker's certificate and of this device's.
+/// The broker's certificate and this device's according to `settings`.
 pub(super) fn peer(settings: &MqttSettings) -> Peer<'_> {
     Peer {
         what: "broker",

@@ -1,5 +1,5 @@
-//! What is to be handed to the MQTT library, and what it has: acknowledgements come back and tell
-//! what is done with.
+//! What is to be handed to the MQTT library, and what it has: acknowledgements come back and show
+//! what is finished.
 //!
 //! The library forgets what it was given when a connection breaks and the broker holds no session,
 //! so everything is remembered until its PubAck: two kinds of things, treated differently when the
@@ -34,7 +34,7 @@ pub(super) enum Item {
     Retained(usize, Value),
 }
 
-/// What a retained topic says.
+/// The value of a retained topic.
 pub(super) type Value = Cow<'static, str>;
 
 #[derive(Debug)]
@@ -330,7 +330,7 @@ mod tests {
                 if name == "1=too long" {
                     break;
                 }
-                // In a hurry a broker may never say what it still got.
+                // When it is hurried, a broker may never acknowledge what it still received.
                 if outbox.refusal.is_careful() {
                     outbox.acknowledged(id);
                     arrived.push(name);

@@ -1,5 +1,5 @@
-//! Whether a broker can be used: settings enter, what it says to them leaves. For whoever sets a
-//! device up or looks for what is wrong with it; a daemon may be connected meanwhile.
+//! Whether a broker can be used: settings enter, the broker's answer leaves. For setting up a
+//! device or finding out what is wrong with it; a daemon may be connected meanwhile.
 //!
 //! The connection has a client id of its own, no last will, and leaves nothing behind. Whether the
 //! topics may be used is found out as the daemon does it: by what comes back.
@@ -21,7 +21,7 @@ use crate::publish::validity;
 /// How long a message may take to come back after the broker has acknowledged it.
 const ECHO: Duration = Duration::from_secs(2);
 
-/// What a broker says.
+/// A broker's answer.
 #[derive(Debug, Default)]
 pub struct Probe {
     /// Why there is no connection, if there is none.
@@ -145,8 +145,8 @@ impl Attempt<'_> {
 
     fn not_back(&self) -> Fault {
         let text = format!(
-            "the broker acknowledges messages but {} does not come back: its access control (ACL) forbids to write or to \
-             read there; allow both below {}",
+            "the broker acknowledges messages but {} does not come back: its access control (ACL) forbids writing or \
+             reading there; allow both below {}",
             self.topic,
             self.below()
         );

@@ -3,7 +3,7 @@
 //!
 //! In MQTT 3.1.1 a broker that does not like a message, because it is too large, or its topic is
 //! forbidden, or nothing may be retained, has no other way to say so than to close the connection.
-//! Then the message must not be the first thing that the next connection sends, for ever.
+//! Then the message must not be the first thing that every later connection sends.
 //!
 //! After a connection that ended with several items on their way, they are sent one at a time, so
 //! that the culprit shows: an item that was alone on its way at the end of two connections in a

@@ -1,7 +1,7 @@
 //! Which way to the broker is tried next. A name may stand for several addresses, of which some may
-//! be dead: half-working IPv6 swallows everything without a word. An attempt goes to the name, for
-//! which the library tries one address after the other within its time; when that is over, the next
-//! attempt goes to the next address alone.
+//! be dead: half-working IPv6 drops everything silently. An attempt goes to the name, for which the
+//! library tries one address after the other within its time; when that is over, the next attempt
+//! goes to the next address alone.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 

@@ -9,7 +9,7 @@ use super::refusal::Kind;
 use super::{Device, NONE, OFF, ONLINE, discovery};
 use crate::publish::{Label, MqttSettings};
 
-/// Where Home Assistant speaks of itself unless it is configured otherwise, whatever the prefix of
+/// Where Home Assistant announces itself unless it is configured otherwise, for any prefix of
 /// discovery.
 const HOME_ASSISTANT: &str = "homeassistant";
 
@@ -63,7 +63,7 @@ impl Topics {
         topics
     }
 
-    /// What the retained topics say at first, in their order.
+    /// The first values of the retained topics, in their order.
     pub(super) fn first_values(&self, labels: &[Label]) -> Vec<(Value, Kind)> {
         let statuses = self.statuses.iter().map(|_| ONLINE.into());
         let states =
@@ -152,7 +152,7 @@ impl Topics {
         self.states.get(&(device.to_string(), label.to_string())).copied()
     }
 
-    /// Where Home Assistant says that it is there, if it is to know of us.
+    /// Where Home Assistant announces that it is online, if discovery is on.
     pub(super) fn births(&self) -> Vec<String> {
         let Some(prefix) = &self.home_assistant else { return Vec::new() };
         let mut births = vec![format!("{prefix}/status")];

@@ -26,12 +26,12 @@ const LAST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub(super) enum Verdict {
     /// The server has the event.
     Taken,
-    /// The server does not want this event, whatever else it wants.
+    /// The server refuses this event.
     Refused(Fault),
     /// Not now.
     Failed {
         fault: Fault,
-        /// When the server wants to be asked again.
+        /// When the server asks to be tried again.
         retry_after: Option<Duration>,
     },
 }
@@ -144,7 +144,7 @@ impl Client {
                 // The new address holds the same secret as the old one. A path alone is no address.
                 let to = header(response, "location").and_then(|to| to.parse::<WebhookUrl>().ok());
                 let to = to.map_or("another one".into(), |to| to.to_string());
-                fault("webhook-redirected", &format!(": the address is now {to}, give that as url"))
+                fault("webhook-redirected", &format!(": the address is now {to}; set url to it"))
             }
             401 | 403 | 407 => fault("webhook-login", ": are the headers right that authorise the request?"),
             404 | 405 | 410 => fault("webhook-not-found", ": is the address right?"),
@@ -157,7 +157,7 @@ impl Client {
     fn not_for_post<T>(&self, response: &Response<T>) -> Option<Fault> {
         let allowed = header(response, "allow")?;
         let takes_posts = allowed.split(',').any(|method| method.trim().eq_ignore_ascii_case("POST"));
-        let text = format!("{} takes {allowed} there, and not POST: is the address right?", self.settings.url);
+        let text = format!("{} accepts {allowed} but not POST: is the address right?", self.settings.url);
         (!takes_posts && !allowed.trim().is_empty()).then(|| Fault::new("webhook-not-found", text))
     }
 
@@ -189,7 +189,7 @@ impl Client {
     }
 }
 
-/// What TLS says is wrong, if it is that.
+/// TLS's error, if it is one.
 fn as_tls(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }

@@ -3,7 +3,7 @@
 //! Every event that is wanted is posted at least once, in order, through the
 //! [journal](crate::journal): it is acknowledged when the server has answered with a status from
 //! 200 to 299. A server that is away, answers nothing, or an error, is asked again after a second,
-//! then two, and so on up to five minutes, or when it wants to be (`Retry-After`); events wait
+//! then two, and so on up to five minutes, or when it asks for that (`Retry-After`); events wait
 //! meanwhile. An event that the server cannot make anything of (400, 413, 422) is left out after
 //! three attempts, and that is reported: asking again would not mend it, and others wait after it.
 

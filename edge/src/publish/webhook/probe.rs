@@ -1,5 +1,5 @@
-//! Whether a webhook can be used: settings enter, what its server says to them leaves. Nothing is
-//! posted: the server is asked what it takes (OPTIONS), by the daemon's own client.
+//! Whether a webhook can be used: settings enter, the server's answer leaves. Nothing is posted:
+//! the server is asked what it takes (OPTIONS), by the daemon's own client.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::publish::tls::{self, Presented};
 use crate::publish::validity::not_after;
 
-/// What a server says.
+/// A server's answer.
 #[derive(Debug)]
 pub struct Probe {
     /// The status of its answer, or why there is none.

@@ -1,5 +1,4 @@
-//! The sink: records of the journal enter, requests leave. The thread waits for the server, nobody
-//! else.
+//! The sink: records of the journal enter, requests leave. Only this thread waits for the server.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +39,8 @@ pub struct WebhookSink {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How a server is doing: written by its thread, read by whoever reports the daemon's health.
+/// How a server is doing: written by its thread, read by the thread that reports the daemon's
+/// health.
 #[derive(Debug)]
 pub struct WebhookLink {
     url: WebhookUrl,
@@ -107,7 +107,7 @@ impl WebhookSink {
         let thread = thread::Builder::new()
             .name("webhook".into())
             .spawn(move || worker.run())
-            .map_err(Error::io("start the webhook thread"))?;
+            .map_err(Error::io("cannot start the webhook thread"))?;
         let name = format!("webhook {}", settings.url);
         Ok(WebhookSink { name, ending, waker: journal.waker(), link, thread: Some(thread) })
     }
@@ -257,6 +257,10 @@ impl Worker {
         self.link.n_refused.fetch_add(1, Ordering::Relaxed);
         self.backoff.reset();
         let label = &record.label;
-        tracing::warn!(label, kind = fault.kind(), "webhook: an event {label} is left out, it was refused: {fault}");
+        tracing::warn!(
+            label,
+            kind = fault.kind(),
+            "webhook: an event {label} is left out because it was refused: {fault}"
+        );
     }
 }

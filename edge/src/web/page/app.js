@@ -71,7 +71,7 @@ async function start() {
   try {
     about = await learn();
   } catch (error) {
-    trouble(`The device does not answer: ${error.message} Trying again.`);
+    trouble(`The device does not answer: ${error.message}. Trying again.`);
     setTimeout(start, 2000);
     return;
   }

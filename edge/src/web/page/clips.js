@@ -1,19 +1,19 @@
-// The sound of an event, and what its listener says of it.
+// The sound of an event, and the listener's mark of it.
 
 import { ask, byId, h, spoken, timeOfDay } from "./dom.js";
 
-/** Plays the clip of `event`; `changed` is called when something was said of it, or it is gone. */
+/** Plays the clip of `event`; `changed` is called when its mark has changed, or it is gone. */
 export function play(event, about, changed) {
   byId("player").hidden = false;
   byId("player-title").textContent = `${spoken(event.label)}, ${timeOfDay(event.onset_ms)}`;
   const sound = byId("sound");
   sound.src = `/api/clips/${event.id}.flac`;
-  // A browser that plays nothing by itself has its button.
+  // A browser that does not start by itself shows its play button.
   sound.play().catch(() => {});
   marking(event, about, changed);
 }
 
-/** Ends the playing. */
+/** Stops playing. */
 export function stop() {
   byId("player").hidden = true;
   byId("sound").pause();
@@ -24,7 +24,7 @@ byId("player-close").addEventListener("click", stop);
 function marking(event, about, changed, words = "") {
   const place = byId("marking");
   if (!about.writable) {
-    place.replaceChildren(h("p", { className: "quiet" }, "To mark or to delete clips, start the page with permission to write (web.write)."));
+    place.replaceChildren(h("p", { className: "quiet" }, "To mark or delete clips, start the page with permission to write (web.write)."));
     return;
   }
   const said = h("span", { className: "quiet", role: "status" }, words);
@@ -45,7 +45,7 @@ function marking(event, about, changed, words = "") {
     return element;
   };
   const isRight = event.mark === "right";
-  const right = is(isRight, "Right", () => (isRight ? mark(null, "Taken back.") : mark("right", "Marked as right.")));
+  const right = is(isRight, "Right", () => (isRight ? mark(null, "Mark removed.") : mark("right", "Marked as right.")));
   const names = about.labels.map((label) => label.label).filter((label) => label !== event.label && label !== "background").sort();
   const which = h("select", {}, h("option", { value: "background" }, "none of the labels"), names.map((name) => h("option", { value: name }, spoken(name))));
   if (event.mark?.wrong) which.value = event.mark.wrong;

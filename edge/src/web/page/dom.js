@@ -31,11 +31,11 @@ function fill(element, props, children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** What `path` answers; an error says why it does not. */
+/** What `path` answers; an error says why it gave no answer. */
 export async function ask(path, options = {}) {
   const response = await fetch(path, { cache: "no-store", ...options });
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error ?? `The device answered ${response.status}.`);
+  if (!response.ok) throw new Error(answer.error ?? `The device answered ${response.status}`);
   return answer;
 }
 

@@ -22,7 +22,7 @@ export function enter(known) {
   options(byId("label"), about.labels.filter((label) => !label.background).map((label) => label.label).sort(), spoken);
   options(byId("source"), about.sources.map((source) => source.name), (name) => name);
   byId("kept").textContent = about.keep_days === null
-    ? "These are the events since the program was started, as many as fit into memory. To keep them for longer, set keep_days and file under [journal] in the configuration."
+    ? "These are the events since the program started, as many as fit into memory. To keep them for longer, set keep_days and file under [journal] in the configuration."
     : `Events are kept for ${plural(about.keep_days, "day")}.`;
   byId("clip-column").hidden = !about.clips;
   load();
@@ -34,7 +34,7 @@ export function leave() {
   clearTimeout(timer);
 }
 
-/** 2026-01-31, here. */
+/** 2026-01-31, in the browser's time zone. */
 function dayOf(date) {
   return `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")}`;
 }
@@ -66,7 +66,7 @@ async function load() {
   } catch (error) {
     trouble(error.message);
   }
-  // Only what may still grow is looked at again.
+  // Only what may still grow is fetched again.
   if (shown && span[1] >= Date.now() - 5e3) timer = setTimeout(load, 4000);
 }
 
@@ -130,7 +130,7 @@ function chart(groups) {
   const top = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000].find((n) => n >= most) ?? most;
   const y = (n) => 8 + (height - bottom - 8) * (1 - n / top);
   const each = (width - left) / all.length;
-  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Events over time; the most are ${plural(most, "event")}. The numbers are in the table below.` });
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Events over time; the highest bar has ${plural(most, "event")}. The numbers are in the table below.` });
   for (const n of [0, top / 2, top].filter(Number.isInteger)) {
     drawing.append(svg("line", { class: "grid", x1: left, x2: width, y1: y(n), y2: y(n) }), svg("text", { x: left - 6, y: y(n) + 4, "text-anchor": "end" }, String(n)));
   }
@@ -162,12 +162,12 @@ function table() {
     h("td", {}, h("time", { dateTime: new Date(event.onset_ms).toISOString() }, timeOfDay(event.onset_ms))),
     h("td", {}, mark(event.label), spoken(event.label)),
     h("td", {}, event.source),
-    h("td", { className: "number" }, event.offset_ms ? length(event.offset_ms - event.onset_ms) : "goes on"),
+    h("td", { className: "number" }, event.offset_ms ? length(event.offset_ms - event.onset_ms) : "ongoing"),
     h("td", { className: "number" }, event.peak.toFixed(2)),
     about.clips ? h("td", {}, event.clip ? button(event) : null) : null)));
 }
 
-/** Plays the event's clip; says what was said of it. */
+/** Plays the event's clip; shows its mark. */
 function button(event) {
   const said = event.mark === "right" ? " ✓" : event.mark ? " ✕" : "";
   const words = { "": "", " ✓": ", marked as right", " ✕": `, marked as ${spoken(event.mark?.wrong ?? "")}` }[said];

@@ -1,5 +1,5 @@
-// What is heard just now: a strip a source, and the latest events. The stream of messages is open
-// only while this is looked at.
+// What is heard just now: one strip per source, and the latest events. The stream of messages is
+// open only while this view is shown.
 
 import { ask, byId, h, learn, length, mark, spoken, timeOfDay, trouble } from "./dom.js";
 import { Strip } from "./strip.js";
@@ -43,7 +43,7 @@ function open() {
   stream.addEventListener("pulses", (message) => {
     const now = performance.now();
     for (const pulse of JSON.parse(message.data)) {
-      // The source has begun only now.
+      // The source has started only now.
       if (!strips[pulse.source].scale) return void learn().then(build);
       strips[pulse.source].take(pulse, now);
     }
@@ -57,8 +57,8 @@ function open() {
   stream.addEventListener("rules", () => dispatchEvent(new Event("rules")));
   stream.addEventListener("end", () => trouble("The device has stopped listening."));
   stream.addEventListener("error", () => {
-    trouble("The connection is lost. It is tried again.");
-    // A browser gives up where it is refused, and only waits where nothing answers.
+    trouble("The connection is lost. Trying again.");
+    // A browser gives up if it is refused, and only waits if nothing answers.
     if (stream?.readyState === EventSource.CLOSED) {
       close();
       setTimeout(open, 3000);
@@ -81,7 +81,7 @@ document.addEventListener("visibilitychange", () => {
 
 function pause() {
   paused = !paused;
-  byId("pause").textContent = paused ? "Go on" : "Pause";
+  byId("pause").textContent = paused ? "Resume" : "Pause";
   byId("pause").setAttribute("aria-pressed", paused);
   if (paused) close();
   else open();
@@ -121,7 +121,7 @@ function add(event) {
 
 function list() {
   const now = Date.now();
-  const rows = [...latest.values()].map((event) => ({ event, words: event.offset_ms ? length(event.offset_ms - event.onset_ms) : `goes on, ${length(Math.max(0, now - event.onset_ms), true)}` }));
+  const rows = [...latest.values()].map((event) => ({ event, words: event.offset_ms ? length(event.offset_ms - event.onset_ms) : `ongoing, ${length(Math.max(0, now - event.onset_ms), true)}` }));
   byId("latest-none").hidden = rows.length > 0;
   const place = byId("latest");
   const known = new Map([...place.children].map((row) => [row.dataset.id, row]));

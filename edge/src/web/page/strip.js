@@ -3,7 +3,7 @@
 import { h, spoken } from "./dom.js";
 
 const SHOWN_S = 20;
-/** A likely label stays for a while, so that the list is calm. */
+/** A likely label stays for a while, so that the list does not flicker. */
 const STAYS_MS = 2500;
 const N_LIKELY = 6;
 const LEAST_DB = -60;
@@ -59,7 +59,7 @@ export class Strip {
     this.labels = about.labels;
   }
 
-  /** The frames of the last seconds are kept in a picture that is written round and round. */
+  /** The frames of the last seconds are kept in a picture that is overwritten in a circle. */
   prepare() {
     const { n_mels, pulse_frames, pulse_s, centres_hz } = this.scale;
     this.rate = pulse_frames / pulse_s;
@@ -153,7 +153,7 @@ export class Strip {
   }
 
   row(at, label, on) {
-    const [fill, tick, number] = [h("i"), h("b", { title: on === null ? "" : `an event from ${on} on` }), h("span", { className: "score" })];
+    const [fill, tick, number] = [h("i"), h("b", { title: on === null ? "" : `an event begins at ${on}` }), h("span", { className: "score" })];
     const name = h("span", {}, spoken(label), on === null ? " (not reported)" : "");
     const element = h("li", { tint: label }, name, number, h("span", { className: "track", "aria-hidden": "true" }, fill, tick));
     const row = { element, fill, tick, number, score: 0, seen: 0 };
@@ -161,7 +161,7 @@ export class Strip {
     return row;
   }
 
-  /** Draws the last seconds, a little behind what has come, so that it flows. */
+  /** Draws the last seconds, a little after what has arrived, so that it moves evenly. */
   draw(now) {
     if (!this.scale) return;
     if (calm.matches && now - this.drawnAt < 500) return;

@@ -68,7 +68,7 @@ function set(label, { on, off }) {
   preview(120);
 }
 
-/** All that shows thresholds, by what is wished. */
+/** Everything that shows thresholds, with the values that are set on the page. */
 function refresh() {
   for (const row of byId("sliders").children) {
     const label = about.labels.find((label) => label.label === row.dataset.label);
@@ -89,23 +89,23 @@ function refresh() {
   writing(label);
 }
 
-/** A button where the page may write, and the lines to write oneself where it may not. */
+/** A button if the page may write; otherwise the lines to copy. */
 function writing(label, words = "") {
   const { on, off } = wish(label);
   const lines = `[decide.classes.${/^[A-Za-z0-9_-]+$/.test(label.label) ? label.label : JSON.stringify(label.label)}]\nthreshold_on = ${on}\nthreshold_off = ${off}`;
   const place = byId("writing");
   if (!changed(label)) {
-    place.replaceChildren(h("p", { className: "quiet", role: "status" }, words || "These are the thresholds that hold."));
+    place.replaceChildren(h("p", { className: "quiet", role: "status" }, words || "These thresholds are in use."));
     return;
   }
-  const reset = h("button", { type: "button" }, "As it was");
+  const reset = h("button", { type: "button" }, "Reset");
   reset.addEventListener("click", () => {
     wishes.delete(label.label);
     build();
     preview();
   });
   if (!about.writable) {
-    place.replaceChildren(h("p", { className: "quiet" }, "To have them hold, write this into the configuration and reload the program; or start the page with permission to do so (web.write)."), h("pre", { tabIndex: 0 }, lines), h("p", { className: "row" }, reset));
+    place.replaceChildren(h("p", { className: "quiet" }, "To use these thresholds, write this into the configuration and reload the program; or start the page with permission to do so (web.write)."), h("pre", { tabIndex: 0 }, lines), h("p", { className: "row" }, reset));
     return;
   }
   const button = h("button", { type: "button", className: "primary" }, "Write to the configuration");
@@ -116,7 +116,7 @@ function writing(label, words = "") {
       await ask("/api/thresholds", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ label: label.label, on, off }) });
       wishes.delete(label.label);
       await taken(label.label, on);
-      writing(about.labels.find((other) => other.label === label.label), "Written. These are the thresholds that hold.");
+      writing(about.labels.find((other) => other.label === label.label), "Written. These thresholds are in use.");
     } catch (error) {
       button.disabled = false;
       said.textContent = error.message;
@@ -158,7 +158,7 @@ async function fetchPreview() {
 function draw({ curve, now, then }, label, on, off) {
   if (curve.length < 2) {
     byId("curve").replaceChildren();
-    byId("preview").textContent = "Nothing has been heard yet: the scores of the last hour come with time.";
+    byId("preview").textContent = "Nothing has been heard yet: scores appear here as sound arrives.";
     return;
   }
   const [first, last] = [curve[0][0], curve.at(-1)[0]];
@@ -173,7 +173,7 @@ function draw({ curve, now, then }, label, on, off) {
     h("p", { className: "ages" }, h("span", {}, hourAndMinute(first)), h("span", {}, hourAndMinute(last))),
     h("div", { className: "compare" }, h("span", {}, "As it is"), lane(now), h("span", {}, "With these"), lane(then)));
   const total = (spans) => `${plural(spans.length, "event")}${spans.length ? `, ${length(spans.reduce((sum, [from, to]) => sum + to - from, 0))} in all` : ""}`;
-  const words = `In the last ${length(last - first)}: ${total(now)}, as it is`;
+  const words = `In the last ${length(last - first)}: ${total(now)} with the thresholds in use`;
   byId("preview").textContent = changed(label) ? `${words}; ${total(then)} with these thresholds.` : `${words}.`;
 }
 

@@ -2,9 +2,9 @@
 //! channels in turn fill one of two blocks, and full blocks leave as 16-bit samples. The processor
 //! does nothing for a sample until its block is full.
 //!
-//! The program is master of the bus: 64 bits a frame, 32 for each channel, two cycles a bit. The
-//! word select falls before the left channel, one bit early, as the standard has it (Philips, *I2S
-//! bus specification*, 1996). The right channel's bits are clocked and not kept.
+//! The program is master of the bus: 64 bits per frame, 32 for each channel, two cycles per bit.
+//! The word select falls before the left channel, one bit early, as the standard has it (Philips,
+//! *I2S bus specification*, 1996). The right channel's bits are clocked and not kept.
 
 use ear::BLOCK_LEN;
 use rp2040_hal::dma::double_buffer::{self, Transfer, WriteNext};

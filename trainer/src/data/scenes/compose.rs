@@ -98,7 +98,8 @@ pub fn compose(settings: &SceneSettings, pool: &Pool, seed: u64) -> Result<Scene
     let microphone = Microphone::draw(&settings.microphone, &mut stream(1));
     let background_dbfs = settings.background_dbfs.draw(&mut stream(2));
     let n = (settings.seconds * f64::from(sample_rate)) as usize;
-    // With a stream of its own the other settings draw what they drew before it was there.
+    // With a stream of its own, the other settings still draw what they drew before this one was
+    // added.
     let level =
         background::TrackLevel { level_dbfs: background_dbfs, swell_db: settings.swell_db.draw(&mut stream(10)) };
     let (mut samples, background) = background::lay(pool, level, &microphone, n, &mut fft, &mut stream(3))?;

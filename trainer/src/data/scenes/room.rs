@@ -26,7 +26,7 @@ use serde::Serialize;
 
 /// Metres a second.
 const SPEED_OF_SOUND: f64 = 343.0;
-/// Reverberation times below this are none.
+/// Reverberation times below this count as 0.
 const DRY_S: f64 = 0.05;
 /// Reverberation time over that at 1 kHz, for the octaves of 125 Hz to 8 kHz: furnished rooms, and
 /// the air's loss in the uppermost.

@@ -1,4 +1,4 @@
-//! What a scene shall be like.
+//! The settings of a scene.
 //!
 //! Enters: numbers from the command line or a caller. Leaves: checked [`SceneSettings`].
 
@@ -6,7 +6,7 @@ use super::Span;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// What a scene shall be like. A [`Span`] is drawn from: once at the start of the scene where the
+/// The settings of a scene. A [`Span`] is drawn from: once at the start of the scene where the
 /// field says "once a scene", and for every sound where it says "for each sound".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -84,7 +84,7 @@ pub enum Unknown {
     /// The generated kinds that no training uses ([`sounds::Sound::is_reserved`]), and the pool's
     /// recordings.
     Unseen,
-    /// The pool's recordings alone.
+    /// Only the pool's recordings.
     Recorded,
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(super) const ID: &str = "annotation_id";
 pub(super) const SCORES: &str = "scores";
 
-/// What one model, or a fusion of several, says of segments.
+/// What one model, or a fusion of several, outputs for segments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     /// File they are from or for; for messages.

@@ -1,4 +1,4 @@
-//! Scores files: what networks say of segments, on disk.
+//! Scores files: what networks put out for segments, on disk.
 //!
 //! Rows are known by their annotation_id everywhere, never by their position. In messages they
 //! count from 0, as numpy does.

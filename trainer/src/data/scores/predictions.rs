@@ -1,4 +1,5 @@
-//! What a trained network says of recordings that it has not heard, together with what they are.
+//! What a trained network outputs for recordings that it was not trained on, together with what
+//! they are.
 //!
 //! Enters and leaves: an .npz that is a scores file ([`Scores`]: `annotation_id`, and as `scores`
 //! the logits of the network in single precision) with further arrays. A row each: `label`, `set`

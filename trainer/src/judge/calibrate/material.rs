@@ -1,7 +1,7 @@
 //! Scenes as a model heard them.
 //!
 //! Enters: a model folder and folders of recordings with a truth file beside each. Leaves: what the
-//! network said, with the truth. Runs on the pool's threads.
+//! network put out, with the truth. Runs on the pool's threads.
 
 use crate::error::{Error, Result};
 use edge::audio;

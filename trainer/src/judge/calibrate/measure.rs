@@ -21,7 +21,7 @@ pub struct Measured {
     pub event_f1_wide: f64,
     /// Mean over classes of the event-based F1.
     pub event_f1_macro: f64,
-    /// Share of the sounds of which some part was reported.
+    /// Share of the sounds that were reported at least in part.
     pub found: f64,
     /// Reports an hour, in recordings with sounds, of what is not there at all.
     pub false_alarms_in_scenes: f64,
@@ -62,7 +62,8 @@ pub(super) struct Tally {
     pub counts: Vec<Counts>,
     /// The same with a wider collar.
     pub wide: Vec<Counts>,
-    /// Sounds of which some part was reported, and reports of what is not there at all, in scenes.
+    /// Sounds that were reported at least in part, and reports of what is not there at all, in
+    /// scenes.
     pub found: Vec<Counts>,
     /// In quiet recordings.
     pub alarms: Vec<usize>,

@@ -1,7 +1,7 @@
 //! Temperature scaling (Guo et al. 2017, section 4.2), frame by frame.
 //!
-//! Enters: what networks said of scenes, with the truth. Leaves: the temperature at which the truth
-//! is most likely.
+//! Enters: what networks put out for scenes, with the truth. Leaves: the temperature at which the
+//! truth is most likely.
 
 use super::Material;
 use crate::common::golden_section::minimise;

@@ -247,7 +247,7 @@ fn weights(units: &Units) -> Vec<f64> {
     units.iter().map(|&unit| f64::from(unit) / f64::from(N_UNITS)).collect()
 }
 
-/// The best of `candidates`, of equally good ones the first, whatever the threads do.
+/// The best of `candidates`; of equally good ones the first, regardless of the threads.
 fn first_best(candidates: Vec<Units>, of: &(impl Fn(&Units) -> Outcome + Sync)) -> Option<(Units, Outcome)> {
     let outcomes: Vec<Outcome> = candidates.par_iter().map(of).collect();
     candidates.into_iter().zip(outcomes).reduce(|best, next| if next.1.beats(&best.1) { next } else { best })

@@ -1,8 +1,8 @@
 //! The two containers of `torch.save`: a zip archive, and before PyTorch 1.6 a sequence of pickles
 //! followed by the elements.
 //!
-//! Enters: a file. Leaves: the pickled object, and storages by their key. No size is believed that
-//! the file does not bear out.
+//! Enters: a file. Leaves: the pickled object, and storages by their key. No size is believed
+//! unless the file confirms it.
 
 use super::machine::{Parsed, parse};
 use super::tensors::{Storage, storages};
@@ -125,7 +125,7 @@ fn open_legacy(mut file: File, n_bytes: u64) -> Parsed<(Container, Pickle)> {
     let known: HashMap<&str, Storage<'_>> = storages(&pickle)?.into_iter().map(|s| (s.key, s)).collect();
     let mut places = HashMap::new();
     let mut at = at as u64;
-    for &key in keys.sequence(keys.root).ok_or("list of storages is no list")? {
+    for &key in keys.sequence(keys.root).ok_or("list of storages is not a list")? {
         let storage = keys.text(key).and_then(|key| known.get(key)).ok_or("list of storages names an unknown one")?;
         let mut count = [0; 8];
         file.seek(SeekFrom::Start(at)).map_err(|e| e.to_string())?;

@@ -115,7 +115,7 @@ impl<'a> Machine<'a> {
                 let top = self.top()?;
                 match &mut self.values[top] {
                     Value::Dict(entries) | Value::Call { items: entries, .. } => entries.extend(pairs(&items)?),
-                    _ => return Err("items for what is no dict".to_owned()),
+                    _ => return Err("items for something that is not a dict".to_owned()),
                 }
             }
             b'a' | b'e' | 0x90 => {
@@ -124,7 +124,7 @@ impl<'a> Machine<'a> {
                 match &mut self.values[top] {
                     Value::Sequence(entries) => entries.extend(items),
                     Value::Call { .. } => {}
-                    _ => return Err("items for what is no list".to_owned()),
+                    _ => return Err("items for something that is not a list".to_owned()),
                 }
             }
             _ => return Err(format!("opcode {opcode:#04x} is not supported")),

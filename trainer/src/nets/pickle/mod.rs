@@ -3,7 +3,7 @@
 //!
 //! Enters: a `.pt` or `.pyth` file, in the zip format or that before PyTorch 1.6. Leaves: tensors
 //! by name. In the order of the data: `archive` is the file, `machine` makes a table of values of
-//! the pickle in it, `tensors` finds tensors in the table. Whatever else a training leaves in its
+//! the pickle in it, `tensors` finds tensors in the table. What else a training leaves in its
 //! checkpoint (optimiser, configuration, epoch) is stepped over.
 
 mod archive;
@@ -42,7 +42,7 @@ const MAX_GROWTH: u64 = 8;
 pub fn read_state_dict(path: &Path) -> Result<HashMap<String, Tensor>> {
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
     let n_bytes = file.metadata().map_err(Error::io(path))?.len();
-    let broken = |e: String| Error::content(path, format!("no PyTorch state dict: {e}"));
+    let broken = |e: String| Error::content(path, format!("not a PyTorch state dict: {e}"));
     let (mut archive, pickle) = Archive::open(file, n_bytes).map_err(broken)?;
     let layouts = layouts(&pickle, n_bytes).map_err(broken)?;
     let mut tensors = HashMap::new();

@@ -35,7 +35,7 @@ impl SlowFast {
         std::fs::metadata(path).map_err(Error::io(path))?;
         let values = if path.extension().is_some_and(|e| e == "safetensors") {
             let tensors = Tensor::read_safetensors(path)
-                .map_err(|e| Error::content(path, format!("no safetensors file: {e}")))?;
+                .map_err(|e| Error::content(path, format!("not a safetensors file: {e}")))?;
             tensors.into_iter().collect()
         } else {
             read_state_dict(path)?

@@ -1,6 +1,6 @@
 //! The streaming student network in libtorch.
 //!
-//! Enters: normalised log-mel crops `(B, T, n_mels)`. Leaves: frame logits `(B, C, T')`, one a
+//! Enters: normalised log-mel crops `(B, T, n_mels)`. Leaves: frame logits `(B, C, T')`, one per
 //! pulse, and clip logits `(B, C)`, their mean over time. Convolutions pad in frequency only, so
 //! frame j depends on input frames `[p j, p j + receptive_field)` alone, p being the frames of a
 //! pulse, and the network can be run on a stream. Runs on the training thread.

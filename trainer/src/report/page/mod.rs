@@ -77,7 +77,7 @@ fn sections(report: &Report) -> Vec<Section> {
     sections.push(recipe::environment(runs));
     if !report.notes.is_empty() {
         let body = html! { ul { @for note in &report.notes { li { (note) } } } };
-        sections.push(Section { id: "missing", title: "What is not here", body });
+        sections.push(Section { id: "missing", title: "What is missing", body });
     }
     sections
 }

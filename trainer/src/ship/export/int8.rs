@@ -1,8 +1,8 @@
 //! Writes a student with 8-bit convolutions as ONNX.
 //!
 //! Enters: a quantized student. Leaves: the bytes of an ONNX file with the same input and output as
-//! the single-precision one's: `QuantizeLinear`, a `QLinearConv` a layer, whose output's zero point
-//! stands for the ReLU, `DequantizeLinear`, and the head in single precision. tract runs
+//! the single-precision one's: `QuantizeLinear`, one `QLinearConv` per layer, whose output's zero
+//! point stands for the ReLU, `DequantizeLinear`, and the head in single precision. tract runs
 //! `QLinearConv` in integers; pairs of `QuantizeLinear` and `DequantizeLinear` around a `Conv` it
 //! would run in single precision.
 

@@ -131,7 +131,8 @@ impl Parts<'_> {
     }
 }
 
-/// Writes the file called `file` into the folder `out`, and leaves what a manifest says of it.
+/// Writes the file called `file` into the folder `out`, and returns what a manifest states about
+/// it.
 pub(crate) fn write(out: &Path, file: &str, bytes: &[u8]) -> Result<ModelFile> {
     let path = out.join(file);
     std::fs::write(&path, bytes).map_err(Error::io(&path))?;

@@ -2,9 +2,9 @@
 //!
 //! Enters: a finished student, training batches, and `[quantize]`. Leaves: a [`Quantized`] network.
 //! The ranges of activations are measured on training crops; then weights and biases are trained
-//! for some hundred steps with rounding in place, until the network says what the single-precision
-//! one says, frame by frame: that needs no labels and keeps what was merged into the head. Runs on
-//! the training thread.
+//! for some hundred steps with rounding in place, until the network puts out what the
+//! single-precision one does, frame by frame: that needs no labels and keeps what was merged into
+//! the head. Runs on the training thread.
 
 mod grid;
 mod network;

@@ -4,7 +4,7 @@
 //! T, n_mels)`. Leaves: frame logits `(B, C, T')` of the network whose weights and activations are
 //! rounded to 8 bits ("fake" quantization: the values are those of the integers, the arithmetic is
 //! single precision, and the gradient passes through the rounding; Jacob et al. 2018, section 3).
-//! Weights have a scale an output channel, activations one a layer; the head stays in single
+//! Weights have one scale per output channel, activations one per layer; the head stays in single
 //! precision. A ReLU needs no operation of its own: its output's grid begins at 0. Runs on the
 //! training thread.
 

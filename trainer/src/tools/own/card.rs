@@ -31,19 +31,21 @@ pub fn metrics(figures: &Figures) -> BTreeMap<String, f64> {
 pub fn write(out: &Path, start: &Start, classes: &Classes, figures: &Figures) -> Result<()> {
     let manifest = &start.model.manifest;
     let kept = match classes.are_all_new() {
-        true => "Of its classes none are left.".to_owned(),
+        true => "None of its classes are kept.".to_owned(),
         false => format!("Its {} classes are kept.", manifest.labels.len()),
     };
     let text = format!(
         "# Own sounds\n\n\
-         Made by `earwitness-train fit --data` from {id}: its network with a head that was trained on recordings of the user's. {kept}\n\n\
+         Made by `earwitness-train fit --data` from {id}: its network with a head that was trained on the user's \
+         recordings. {kept}\n\n\
          ## How good it is\n\n\
-         Every recording was held out once, and heard by a head that was trained without it; the model itself was trained on all of them.\n\n\
+         Every recording was held out once and classified by a head that was trained without it; the model itself was \
+         trained on all of them.\n\n\
          ```\n{table}```\n\n\
-         *top-1*: sounds of the class whose most likely class it is, of all {n}. *found*: sounds in which it reaches the threshold from which \
-         on the daemon reports it. *false alarms*: clips of other sounds in which it does; most of them are synthesised. A figure of few \
-         recordings is a rough one.\n\n\
-         ## Terms\n\nThose of {id}: {licence}. What the recordings' own terms ask for comes on top.\n",
+         *top-1*: sounds of the class that are classified as it, of all {n}. *found*: sounds in which its score \
+         reaches the threshold at which the daemon reports it. *false alarms*: clips of other sounds in which it \
+         does; most of them are synthesised. Figures from few recordings are rough.\n\n\
+         ## Terms\n\nThose of {id}: {licence}. The terms of the recordings apply in addition.\n",
         id = start.model.id(),
         table = figures.table(),
         n = classes.labels.len(),

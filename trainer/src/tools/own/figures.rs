@@ -1,7 +1,7 @@
 //! How well it went.
 //!
-//! Enters: what the networks of all folds say of what they have not heard. Leaves: figures by
-//! class, as `own.json`, as a table and for the model card.
+//! Enters: what the networks of all folds put out for recordings that they were not trained on.
+//! Leaves: figures by class, as `own.json`, as a table and for the model card.
 
 use super::start::Classes;
 use crate::judge::thresholds::Peaks;
@@ -16,8 +16,8 @@ pub struct Figures {
     pub classes: Vec<ClassFigures>,
     /// Held-out clips that hold none of them.
     pub n_others: usize,
-    /// Windows of these of which the most likely class is the same as before, and all; none if no
-    /// old class is left.
+    /// Windows of these whose most likely class is the same as before, and all; none if no old
+    /// class is left.
     pub unchanged: Option<(usize, usize)>,
     /// Seconds from the first recording to the finished model.
     pub seconds: f64,
@@ -106,7 +106,7 @@ impl Figures {
                 class.threshold_on
             );
         }
-        let n_folds = "each sound heard by a head that was trained without its recording";
+        let n_folds = "each sound classified by a head that was trained without its recording";
         let _ =
             writeln!(text, "{n_folds}; false alarms of {} clips of other sounds and your other classes", self.n_others);
         if let Some((n_same, n)) = self.unchanged {

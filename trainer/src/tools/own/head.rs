@@ -1,4 +1,4 @@
-//! The training of a head: a convex problem with one answer, whatever the seed.
+//! The training of a head: a convex problem with one answer for every seed.
 //!
 //! Enters: features with what they are, and the head that is started from. Leaves: that head with
 //! the rows of some classes trained and all others as they were. What is one of the user's sounds

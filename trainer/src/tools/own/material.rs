@@ -1,9 +1,9 @@
 //! All sounds of a training of a head.
 //!
 //! Enters: the user's recordings, and the generator of household sounds. Leaves: the user's sounds
-//! as they are cut out, and what they are to be told from: the user's negatives, and generated
-//! sounds, those of the model's other classes as well as those of none. Decoding and rendering run
-//! on the pool's threads.
+//! as they are cut out, and what they must be distinguished from: the user's negatives, and
+//! generated sounds, those of the model's other classes as well as those of none. Decoding and
+//! rendering run on the pool's threads.
 
 use super::beds::Beds;
 use super::recordings::Recordings;
@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use sounds::Sound;
 use std::path::PathBuf;
 
-/// Generated clips a sound: two a fold.
+/// Generated clips per sound: two per fold.
 const N_CLIPS: usize = 2 * folds::N_FOLDS as usize;
 const CLIP_S: f64 = 4.0;
 /// Other seeds than those of generated clips in a recipe.

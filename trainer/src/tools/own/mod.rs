@@ -72,12 +72,12 @@ impl OwnOptions {
         if name.is_empty() { "own".to_owned() } else { name }
     }
 
-    /// What the manifest says of data and terms.
+    /// What the manifest states about data and terms.
     fn data_notes(&self, start: &Start, recordings: &Recordings) -> DataNotes {
         let (old, n) = (&start.model.manifest, recordings.files.len());
         DataNotes {
             training: format!(
-                "{n} recordings of the user's ({}), on the network of {} ({})",
+                "{n} of the user's recordings ({}), on the network of {} ({})",
                 recordings.labels.join(", "),
                 start.model.id(),
                 old.data.training

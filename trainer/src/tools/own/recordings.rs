@@ -57,7 +57,7 @@ impl Recordings {
                 return wrong("a label must not contain '+', '#' or control characters".to_owned());
             }
             if let Some(other) = found.labels.iter().chain(known).find(|k| **k != label && alike(k, &label)) {
-                return wrong(format!("is the label {other:?} written otherwise: call the folder {other:?}"));
+                return wrong(format!("is the label {other:?} in another spelling: rename the folder to {other:?}"));
             }
             if files.len() < LEAST {
                 return wrong(format!(
@@ -70,7 +70,7 @@ impl Recordings {
             found.labels.push(label);
         }
         if found.labels.is_empty() {
-            let message = "has negatives alone: a folder of recordings for each label is expected";
+            let message = "has only negatives: it must have a folder of recordings for each label";
             return Err(Error::input(root, None, message));
         }
         found.divide();
@@ -161,8 +161,8 @@ mod tests {
         for (files, part) in [
             (&["kettle/1.wav"][..], "kettle: has 1 recording, needs at least 2"),
             (&["Kettle/1.wav", "Kettle/2.wav", "kettle/1.wav", "kettle/2.wav"], "is the label \"Kettle\" written"),
-            (&["crying baby/1.wav", "crying baby/2.wav"], "call the folder \"crying_baby\""),
-            (&["negatives/1.wav"], "has negatives alone"),
+            (&["crying baby/1.wav", "crying baby/2.wav"], "rename the folder to \"crying_baby\""),
+            (&["negatives/1.wav"], "has only negatives"),
             (&["a+b/1.wav", "a+b/2.wav"], "must not contain '+'"),
             (&["kettle/notes.txt"], "kettle: holds no recordings"),
             (&["1.wav"], "has no class folders"),

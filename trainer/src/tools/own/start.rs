@@ -101,7 +101,7 @@ impl Classes {
         Self { labels, row, trained, background, own }
     }
 
-    /// The user's alone, and background.
+    /// Only the user's, and background.
     pub fn alone(own: &[String], background: &str) -> Self {
         let labels = [own, &[background.to_owned()]].concat();
         let n = labels.len();

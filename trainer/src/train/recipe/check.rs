@@ -210,7 +210,11 @@ fn check_head(recipe: &Recipe, config: &HeadConfig) -> Checked {
 
 fn check_scenes(recipe: &Recipe, activation: Activation, crop_frames: usize) -> Checked {
     if let Some(tagger) = &recipe.tagger {
-        require(recipe.stages.iter().any(|stage| stage.scenes.is_some()), "tagger", "no stage hears scenes")?;
+        require(
+            recipe.stages.iter().any(|stage| stage.scenes.is_some()),
+            "tagger",
+            "no stage has a [stage.scenes] table",
+        )?;
         let weights = [tagger.embedding_weight, tagger.tags_weight];
         require(weights.iter().all(|w| *w >= 0.0 && w.is_finite()), "tagger", "weights must be 0 or more")?;
         for TaggerLabel { name, audioset, sounds_from, unsure_from } in &tagger.labels {
@@ -238,7 +242,11 @@ fn check_scenes(recipe: &Recipe, activation: Activation, crop_frames: usize) -> 
         require((0.0..=1.0).contains(&scenes.rehearse), "rehearse", &of("must be from 0 to 1"))?;
         let before = recipe.stages[..i].iter().find(|s| stage.init == Init::Stage(s.name.clone()));
         let has_scenes = before.is_some_and(|s| s.scenes.is_some());
-        require(scenes.rehearse == 0.0 || has_scenes, "rehearse", &of("needs an `init` stage that hears scenes"))?;
+        require(
+            scenes.rehearse == 0.0 || has_scenes,
+            "rehearse",
+            &of("needs an `init` stage with a [stage.scenes] table"),
+        )?;
         let alone = !scenes.shared || scenes.settings.events_a_minute.high == 0.0;
         require(alone, "shared", &of("events_a_minute must be 0: folds have other labelled clips"))?;
         let open = matches!(scenes.settings.unknown, Unknown::Seen | Unknown::Recorded);

@@ -300,7 +300,7 @@ impl Recipe {
             Train { views: 1, train_views: None, save_every: 1, evaluate_every: 0, memory_mb: 0, ..self.train.clone() };
         let teacher = self.teacher.clone().map(Teacher::without_last_step);
         let shared = self.stages.iter().any(|s| s.name == name && s.scenes.as_ref().is_some_and(|s| s.shared));
-        // A stage that all folds share hears the world alone.
+        // A stage that all folds share is trained only on recordings of the world.
         let data = self.data.iter().filter(|set| !shared || set.world().is_some()).cloned().collect();
         let rest = Self {
             data,

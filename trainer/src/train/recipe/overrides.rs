@@ -39,7 +39,7 @@ impl Overrides {
             let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
                 .ok()
                 .and_then(|mut table| table.remove("value"))
-                .ok_or_else(|| wrong("the value is not written as in TOML"))?;
+                .ok_or_else(|| wrong("the value is not valid TOML"))?;
             let mut keys: Vec<&str> = path.trim().split('.').collect();
             let last = keys.pop().filter(|key| !key.is_empty()).ok_or_else(|| wrong("expected KEY=VALUE"))?;
             let mut table = &mut recipe;
@@ -55,8 +55,8 @@ impl Overrides {
                     (entry, _) => Some(entry),
                 };
                 let named = index.map_or_else(|| key.to_owned(), |index| format!("{key}.{index}"));
-                let entry = entry.ok_or_else(|| wrong(&format!("{named} is not there")))?;
-                table = entry.as_table_mut().ok_or_else(|| wrong(&format!("{named} is no table")))?;
+                let entry = entry.ok_or_else(|| wrong(&format!("the recipe has no {named}")))?;
+                table = entry.as_table_mut().ok_or_else(|| wrong(&format!("{named} is not a table")))?;
             }
             table.insert(last.to_owned(), value);
         }
@@ -85,8 +85,8 @@ mod tests {
         let apply =
             |set: &str| Overrides { set: vec![set.to_owned()], ..Overrides::default() }.apply("[[stage]]\nlr = 1\n");
         assert!(apply("stage.0.lr=2").unwrap().contains("lr = 2"));
-        assert_eq!(apply("stage.1.lr=2").unwrap_err().to_string(), "--set stage.1.lr=2: stage.1 is not there");
-        assert_eq!(apply("stage.lr=2").unwrap_err().to_string(), "--set stage.lr=2: stage is no table");
+        assert_eq!(apply("stage.1.lr=2").unwrap_err().to_string(), "--set stage.1.lr=2: the recipe has no stage.1");
+        assert_eq!(apply("stage.lr=2").unwrap_err().to_string(), "--set stage.lr=2: stage is not a table");
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
         let message = |without: &[&str], set: &[&str]| apply(without, set).unwrap_err().to_string();
         assert_eq!(message(&["g"], &[]), "--without g: the recipe has no such table");
         assert_eq!(message(&[], &["a"]), "--set a: expected KEY=VALUE");
-        assert_eq!(message(&[], &["a=x y"]), "--set a=x y: the value is not written as in TOML");
-        assert_eq!(message(&[], &["a.c=1"]), "--set a.c=1: a is no table");
+        assert_eq!(message(&[], &["a=x y"]), "--set a=x y: the value is not valid TOML");
+        assert_eq!(message(&[], &["a.c=1"]), "--set a.c=1: a is not a table");
     }
 }

@@ -12,7 +12,7 @@ const NO_HELP: &str = "was removed because it did not help; docs/experiments.md 
 
 /// A key that is gone: the path to it, through arrays to each element, and what became of it.
 const RETIRED: [(&[&str], &str); 11] = [
-    (&["optim"], "the optimiser's keys now stand in [[stage]]; docs/recipes.md lists the keys of today"),
+    (&["optim"], "the optimiser's keys now stand in [[stage]]; docs/recipes.md lists the current keys"),
     (&["train", "epochs"], "now stands in [[stage]]"),
     (&["train", "batch"], "now stands in [[stage]]"),
     (&["data", "negatives"], "write kind = \"background\" in place of negatives = true"),

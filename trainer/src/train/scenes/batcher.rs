@@ -68,7 +68,7 @@ pub struct Settings<'a> {
     pub labels: &'a [String],
     /// Index of the background among them: it sounds where no other label does.
     pub background: Option<usize>,
-    /// What the tagger says of labels.
+    /// What the tagger outputs for labels.
     pub tagger: &'a Tagger,
     /// The network's front end.
     pub frontend: &'a FrontendConfig,
@@ -115,7 +115,7 @@ impl SceneBatcher {
         ((self.corpus.len() * self.crops_a_scene()) as u64).div_ceil(self.n_batch as u64)
     }
 
-    /// Mean of what the tagger says of the first scenes: `(192)`, and the deviations.
+    /// Mean of what the tagger outputs for the first scenes: `(192)`, and the deviations.
     ///
     /// # Errors
     ///

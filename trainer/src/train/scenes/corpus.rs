@@ -207,7 +207,7 @@ impl SceneCorpus {
         let frames = Tensor::f_from_slice(&frames)?.f_view([-1, n_mels])?;
         let (kept, (embeddings, tags)) = match self.making.hearing {
             Hearing::Pieces => (frames, hear(&tagger, self.frontend.sample_rate, &scene.samples)?),
-            // A head sees what the tagger hears alone.
+            // A head sees only what the tagger outputs.
             Hearing::Patches(patches) => {
                 (frames.f_narrow(0, 0, 0)?, hear_patches(&tagger, &self.frontend, patches, &frames)?)
             }
@@ -226,9 +226,9 @@ impl SceneCorpus {
     }
 }
 
-/// What the tagger says of a recording: embeddings `(n_steps, 192)` in half precision, and 255
+/// What the tagger outputs for a recording: embeddings `(n_steps, 192)` in half precision, and 255
 /// times the square roots of the posteriors, `(n_steps, 527)`. The recording is heard in pieces of
-/// 9.6 s; of a last one that is shorter than half a second nothing is said.
+/// 9.6 s; a last one that is shorter than half a second is left out.
 fn hear(tagger: &Ced, sample_rate: u32, samples: &[f32]) -> Result<(Tensor, Tensor)> {
     let samples = edge_frontend::resample(sample_rate, ced::SAMPLE_RATE, samples)?;
     let n_piece = (STEPS_AT_ONCE as f64 * ced::STEP_S * f64::from(ced::SAMPLE_RATE)) as usize;
@@ -249,10 +249,10 @@ fn hear(tagger: &Ced, sample_rate: u32, samples: &[f32]) -> Result<(Tensor, Tens
     Ok((Tensor::f_cat(&embeddings, 0)?, Tensor::f_cat(&tags, 0)?))
 }
 
-/// What the tagger says of frames `(n_frames, n_mels)` of a scene, patch by patch. Of each patch
-/// the embeddings of the steps that are kept and, last, the mean over all its steps, `(n_patches,
-/// n_kept + 1, 192)` in half precision; and 255 times the square roots of the posteriors of the
-/// steps that are learnt from, `(n_patches * HOP, 527)`.
+/// What the tagger outputs for frames `(n_frames, n_mels)` of a scene, patch by patch. Of each
+/// patch the embeddings of the steps that are kept and, last, the mean over all its steps,
+/// `(n_patches, n_kept + 1, 192)` in half precision; and 255 times the square roots of the
+/// posteriors of the steps that are learnt from, `(n_patches * HOP, 527)`.
 fn hear_patches(
     tagger: &Ced,
     frontend: &FrontendConfig,

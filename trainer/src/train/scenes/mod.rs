@@ -2,7 +2,8 @@
 //!
 //! [`corpus`] composes scenes and keeps them; [`batcher`] makes batches of crops of them, with the
 //! [`truth`] of each output; [`SceneLearner`] is the student in training: each of its outputs
-//! learns what sounds in its slot of 80 ms, with a sigmoid a label, and what the tagger says of it.
+//! learns what sounds in its slot of 80 ms, with one sigmoid per label, and what the tagger outputs
+//! for it.
 
 pub mod batcher;
 pub mod corpus;
@@ -59,7 +60,7 @@ impl<'a> SceneLearner<'a> {
         evaluate: Box<Evaluate<'a>>,
     ) -> Result<Self> {
         let (recipe, stage) = (header.recipe.clone(), header.recipe.stages[index].clone());
-        let none = || Error::Usage(format!("stage {:?} hears no scenes", stage.name));
+        let none = || Error::Usage(format!("stage {:?} has no [stage.scenes] table", stage.name));
         let device = student.device();
         let (mean, std) = batcher.statistics()?;
         Ok(Self {

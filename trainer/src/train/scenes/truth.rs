@@ -1,9 +1,9 @@
 //! The truth of a student's outputs.
 //!
-//! Enters: the events of a scene, and what the tagger says of the slots of some outputs. Leaves:
-//! for each output and label whether it sounds, and whether that is known. A labelled clip says
-//! that its label sounds. Where the tagger is sure of a label with `sounds_from`, it sounds, too.
-//! Where the tagger or the name of a recording makes a label likely that nothing else says is
+//! Enters: the events of a scene, and what the tagger outputs for the slots of some outputs.
+//! Leaves: for each output and label whether it sounds, and whether that is known. A labelled clip
+//! says that its label sounds. Where the tagger is sure of a label with `sounds_from`, it sounds,
+//! too. Where the tagger or the name of a recording makes a label likely that nothing else says is
 //! there, nothing is known. The background sounds where no other label does.
 
 use super::corpus::Event;
@@ -54,7 +54,7 @@ impl Truth {
     }
 
     /// Truth and whether it is known, both 0 or 1, `(T', L)` row-major, of slots around `centres`
-    /// (seconds), of which the tagger says `tags` `(T', 527)`.
+    /// (seconds), for which the tagger outputs `tags` `(T', 527)`.
     ///
     /// # Errors
     ///

@@ -103,7 +103,7 @@ mod tests {
         let logits = [0.0, 2.0 * 3f32.ln()];
         let soft = of(&logits, ScoreKind::Logits);
         assert!((soft[0] - 0.25).abs() < 1e-6 && (soft[1] - 0.75).abs() < 1e-6, "{soft:?}");
-        // The same as posteriors, whatever their sum: odds of 9.
+        // The same as posteriors, for any sum: odds of 9.
         assert!((of(&[0.5, 4.5], ScoreKind::Posteriors)[1] - 0.75).abs() < 1e-6);
         let two = of(&[logits[0], logits[1], logits[1], logits[0]], ScoreKind::Logits);
         assert!((two[0] - 0.5).abs() < 1e-6, "{two:?}");

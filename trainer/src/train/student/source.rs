@@ -26,7 +26,8 @@ const PIECE: usize = 1 << 12;
 pub struct Source {
     /// Index into the labels.
     pub label: usize,
-    /// 95th percentile of the frames' power: the level of the sound, whatever silence surrounds it.
+    /// 95th percentile of the frames' power: the level of the sound, no matter how much silence
+    /// surrounds it.
     pub level: f32,
     /// Posteriors `(n_classes)` of the whole clip by other networks.
     pub soft: Option<Vec<f32>>,

@@ -36,7 +36,7 @@ pub struct Listing {
     pub(super) unknown: Vec<(f64, Vec<Listed>)>,
     pub(super) beds: Vec<Listed>,
     pub(super) rooms: Vec<Listed>,
-    /// Generated clips, in trainings alone.
+    /// Generated clips, only in trainings.
     pub(super) generated: Vec<Generated>,
 }
 

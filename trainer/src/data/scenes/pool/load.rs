@@ -78,7 +78,7 @@ pub(super) fn backgrounds(
     Ok(parts(samples.len()).into_iter().filter(|range| range.len() >= shortest).map(place).collect())
 }
 
-/// The impulse responses of the recording at `path`, one a channel, at `sample_rate`.
+/// The impulse responses of the recording at `path`, one per channel, at `sample_rate`.
 pub(super) fn responses(path: &Path, sample_rate: u32) -> Result<Vec<Vec<f32>>> {
     let first = edge::audio::decode_channel(path, 0)?;
     let others = (1..first.n_channels).map(|channel| Ok(edge::audio::decode_channel(path, channel)?));

@@ -173,7 +173,7 @@ impl Pool {
         pool.clips = pool.read_clips(&files, data)?;
         for (class, (label, _)) in classes.iter().enumerate() {
             if !pool.clips.iter().any(|clip| clip.class == class) {
-                return Err(Error::input(&data.join(label), None, "holds silent recordings alone"));
+                return Err(Error::input(&data.join(label), None, "holds only silent recordings"));
             }
         }
         Ok(pool)

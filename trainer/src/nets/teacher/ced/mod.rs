@@ -121,14 +121,14 @@ impl Ced {
         if !(1..=MAX_STEPS).contains(&n_steps) {
             let seconds = n_samples as f64 / f64::from(SAMPLE_RATE);
             let message =
-                format!("CED-tiny hears waves of 1 to {MAX_STEPS} steps of {STEP_S} s, not of {seconds:.2} s");
+                format!("CED-tiny takes waves of 1 to {MAX_STEPS} steps of {STEP_S} s, not of {seconds:.2} s");
             return Err(Error::Usage(message));
         }
         tch::no_grad(|| self.network.tokens(&self.log_mel(samples)?, n_steps as i64))
     }
 
     /// Tokens `(B, 4, n_frames / 16, EMBEDDING_WIDTH)` of log-mel frames `(B, n_frames, N_MELS)` in
-    /// dB, of whichever front end.
+    /// dB, of any front end.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Ced {
         let (_, n_frames, _) = decibels.size3()?;
         let n_steps = n_frames as usize / PATCH;
         if !(1..=MAX_STEPS).contains(&n_steps) {
-            return Err(Error::Usage(format!("CED-tiny hears 1 to {MAX_STEPS} steps at once, not {n_steps}")));
+            return Err(Error::Usage(format!("CED-tiny takes 1 to {MAX_STEPS} steps at once, not {n_steps}")));
         }
         tch::no_grad(|| self.network.tokens(&decibels.f_to_device(self.device)?, n_steps as i64))
     }

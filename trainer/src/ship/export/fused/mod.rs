@@ -1,7 +1,7 @@
 //! Several trained networks and their weights as one model folder: a patch enters, fused posteriors
 //! leave.
 //!
-//! Enters: networks of the same classes and patch, a weight each. Leaves: `model.onnx`,
+//! Enters: networks of the same classes and patch, with one weight each. Leaves: `model.onnx`,
 //! `manifest.toml` (`kind = "window"`) and `golden/`, as for a student. Networks that differ in the
 //! head only share one backbone in the graph: the recipe's stages that train a frozen backbone cost
 //! next to nothing more. The folder is then loaded as the daemon loads it, and must compute what

@@ -22,7 +22,7 @@ pub struct Networks {
     networks: Vec<(SlowFast, f64, bool)>,
 }
 
-/// What checkpoints do not say, or what is to be said otherwise.
+/// What checkpoints do not hold, or what replaces their values.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
     /// Weights, one per checkpoint; else those that the recipe gives the stages.
@@ -43,7 +43,8 @@ impl Networks {
     pub fn read(checkpoints: &[PathBuf], given: &Given) -> Result<Self> {
         let headers = checkpoints.iter().map(|path| header(path)).collect::<Result<Vec<_>>>()?;
         let first = headers.iter().flatten().next();
-        let path = checkpoints.first().ok_or_else(|| Error::Usage("--checkpoint: none".to_owned()))?;
+        let path =
+            checkpoints.first().ok_or_else(|| Error::Usage("--checkpoint: name at least one checkpoint".to_owned()))?;
         let needs = |what: &str| Error::Usage(format!("{}: a checkpoint of PyTorch needs {what}", path.display()));
         let recipe = given.recipe.as_ref().or(first.map(|h| &h.recipe)).ok_or_else(|| needs("--recipe"))?;
         let labels = first.map(|h| &h.labels).or(given.labels.as_ref());
