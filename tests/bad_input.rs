@@ -203,7 +203,10 @@ fn configurations() {
         ("[source]\ninput = \"srt://cam:9000\"\n", "for srt write exec:ffmpeg"),
         ("[mqtt]\nuser = \"ear\"\n", "c.toml:2: mqtt.user: has no effect without mqtt.url"),
         ("[log]\nlevel = \"warning\"\n", "c.toml:2: log.level: \"warning\" is not a level (did you mean \"warn\"?)"),
-        ("[metrics]\nport = 9\naddress = \"192.0.2.1\"\n", "c.toml:3: metrics.address: 192.0.2.1:9: "),
+        (
+            "[web]\nlisten = \"127.0.0.1:8420\"\n[metrics]\nport = 8420\n",
+            "c.toml:4: metrics.port: the page is served at 127.0.0.1:8420, on the same port",
+        ),
         ("[source]\ndevice = \"\"\n", "c.toml:2: source.device: expected some text"),
         (
             "[decide.classes.cat]\nthreshold_on = 0.5\n",

@@ -6,6 +6,7 @@
 use std::fs;
 use std::process::Command;
 
+use edge_frontend::Power;
 use serde_json::Value;
 use tests::binary::{Process, earwitness_bin};
 use tests::commands::{TIMEOUT, contains, earwitness, edit_manifest, model, refusal, write_wav};
@@ -29,6 +30,30 @@ fn a_source_that_cannot_be_opened_is_found_by_check_too() {
         fs::write(&path, format!("{sources}[model]\ndir = \"{}\"\n", model.display())).unwrap();
         let run = refusal(2, &["run", "--config", config]);
         contains(&run, &[part, "audio file "]);
+        assert_eq!(refusal(2, &["check", "--config", config]), run);
+    }
+}
+
+#[test]
+fn a_source_that_cannot_be_heard_as_it_is_wanted_is_found_by_check_too() {
+    let model = model();
+    edit_manifest(&model, |manifest| {
+        manifest.frontend.power = Power::Magnitude;
+        manifest.frontend_hash = manifest.frontend.hash();
+    });
+    let path = model.path().join("c.toml");
+    let config = path.to_str().unwrap();
+    write_wav(&model.path().join("stereo.wav"), 24_000, 2, &[0; 24_000]);
+    for (source, part) in [
+        ("input = \"file:stereo.wav\"\nchannels = 3\n", "channel 3 is wanted, and the source has 2"),
+        (
+            "input = \"serial:/dev/null?encoding=features\"\n",
+            "encoding=features: nodes compute features with power = 2, the model's has 1",
+        ),
+    ] {
+        fs::write(&path, format!("[source]\n{source}[model]\ndir = \".\"\n")).unwrap();
+        let run = refusal(2, &["run", "--config", config]);
+        contains(&run, &["c.toml:2: source.input: ", part]);
         assert_eq!(refusal(2, &["check", "--config", config]), run);
     }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use edge::decide::{Phase, Transition};
@@ -14,7 +15,7 @@ use edge::event::{Event, EventBuilder};
 use edge::journal::{Journal, JournalPlace, JournalSettings};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tests::binary::Process;
+use tests::binary::{Process, earwitness_bin};
 use tests::broker::free_port;
 use tests::tiny;
 
@@ -244,23 +245,39 @@ fn beyond_this_machine_there_is_a_password_or_no_start() {
 }
 
 #[test]
-fn an_address_that_is_not_this_machines_is_refused_and_a_port_in_use_is_waited_for() {
+fn an_address_that_is_not_there_yet_and_a_port_in_use_are_waited_for() {
     let dir = tempfile::tempdir().unwrap();
-    let web = "[web]\nlisten = \"192.0.2.1:8420\"\npassword = \"12345678\"\n";
-    let mut command = tests::daemon::hear(dir.path(), "ear", &tiny::tones(1), false, web);
-    let refused = Process::start(&mut command).finish(PATIENCE);
-    assert_eq!(refused.status.code(), Some(2), "{refused:#?}");
-    assert!(refused.stderr.last().unwrap().contains("it is not an address of this machine"), "{refused:#?}");
+    // As when the network comes later than the daemon.
+    let absent = "[web]\nlisten = \"192.0.2.1:8420\"\npassword = \"12345678\"\n[metrics]\nport = 8421\naddress = \"192.0.2.1\"\n";
+    let mut process = Process::start(&mut tests::daemon::hear(dir.path(), "ear", &tiny::tones(60), false, absent));
+    process.wait_until("both words", PATIENCE, |process| {
+        said(process, "the page cannot be served at 192.0.2.1:8420")
+            && said(process, "metrics cannot be served at 192.0.2.1:8421")
+    });
+    hears(&mut process);
+    let mut check = Command::new(earwitness_bin());
+    let checked = Process::start(check.args(["check", "--config"]).arg(dir.path().join("ear.toml"))).finish(PATIENCE);
+    assert!(checked.status.success(), "{checked:#?}");
+    let absent =
+        checked.stdout.iter().filter(|line| line.ends_with("; not now: 192.0.2.1 is not an address of this machine"));
+    assert_eq!(absent.count(), 2, "{checked:#?}");
 
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let web = format!("[web]\nlisten = \"127.0.0.1:{port}\"\n");
-    let mut process = Process::start(&mut tests::daemon::hear(dir.path(), "ear", &tiny::tones(60), false, &web));
-    process.wait_until("a word", PATIENCE, |process| said(process, "cannot be served at 127.0.0.1"));
+    let dir = tempfile::tempdir().unwrap();
+    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [page, metrics] = taken.each_ref().map(|taken| taken.local_addr().unwrap().port());
+    let both = format!("[web]\nlisten = \"127.0.0.1:{page}\"\n[metrics]\nport = {metrics}\n");
+    let mut process = Process::start(&mut tests::daemon::hear(dir.path(), "ear", &tiny::tones(60), false, &both));
+    process.wait_until("both words", PATIENCE, |process| {
+        said(process, "the page cannot be served at 127.0.0.1")
+            && said(process, "metrics cannot be served at 127.0.0.1")
+    });
     hears(&mut process);
     drop(taken);
-    process.wait_until("the page", PATIENCE, |process| said(process, "page at http://"));
-    assert_eq!(status(&get(port, "/")), 200);
+    process.wait_until("both", PATIENCE, |process| {
+        said(process, "page at http://") && said(process, "metrics at http://")
+    });
+    assert_eq!(status(&get(page, "/")), 200);
+    assert_eq!(status(&get(metrics, "/metrics")), 200);
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn the_doctor_asks_every_server_posts_nothing_and_says_what_to_do() {
     let answers = [(200, ""), (405, "Allow: POST\r\n"), (404, ""), (405, "Allow: GET, HEAD\r\n"), (401, "")];
     let mut servers: Vec<Server> =
         answers.into_iter().map(|(status, headers)| Server::start(Behaviour::Answer(status, headers))).collect();
-    servers.push(Server::start(Behaviour::Answer(301, "Location: https://elsewhere.example/\r\n")));
+    servers.push(Server::start(Behaviour::Answer(301, "Location: https://elsewhere.example/geheim\r\n")));
     servers.push(Server::start(Behaviour::Babble));
     let mut config: String = servers
         .iter()
@@ -295,7 +295,7 @@ fn the_doctor_asks_every_server_posts_nothing_and_says_what_to_do() {
         ("warning", "answers 404 Not Found: is the address right?"),
         ("warning", "accepts GET, HEAD but not POST: is the address right?"),
         ("warning", "answers 401 Unauthorized: are the headers right that authorise the request?"),
-        ("warning", "the address is now https://elsewhere.example/; set url to it"),
+        ("warning", "the address is now https://elsewhere.example/..; set url to it"),
         ("problem", "is url the address of a web server"),
         ("problem", "connection refused\" [\"is the server running, and is the port in url right?"),
         ("problem", "no-such-name.invalid"),

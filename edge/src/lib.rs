@@ -25,7 +25,8 @@
 //! a whole recording, and [`heard`] keeps what they put out for one whose sounds are known;
 //! [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are what the daemon
 //! reads before it starts, and [`error`] says why it cannot start or go on; [`fault`] is for what
-//! may pass. [`daemon`] joins all of them, and [`logging`] is what it logs by.
+//! may pass. [`daemon`] joins all of them, [`logging`] is what it logs by, and [`port`] is where it
+//! listens.
 //!
 //! # Example
 //!
@@ -94,6 +95,7 @@ pub mod logging;
 pub mod model;
 mod mono;
 pub mod pipeline;
+pub mod port;
 pub mod publish;
 pub mod quiet;
 pub mod ring;

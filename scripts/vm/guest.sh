@@ -143,13 +143,13 @@ until_s 5 "what was missed is marked as a gap" journal_says "kitchen: nothing wa
 same_process "$pid"
 
 say "faults that look healthy"
-# fault FAULT CONDITION WORDS: what the health message and the journal say of it.
+# fault FAULT CONDITION WORDS [SECONDS]: what the health message and the journal say of it.
 fault() {
     mark
     until_s 25 "it listens" health kitchen capture '"listening"'
     mark
     echo "$1" >/run/kitchen.fault
-    until_s 12 "$1: health says $2" health kitchen capture "\"$2\""
+    until_s "${4:-12}" "$1: health says $2" health kitchen capture "\"$2\""
     until_s 10 "and the journal has it in words" journal_says "^kitchen: .*$3"
     journal | grep -m 1 "^kitchen: .*$3"
     : >/run/kitchen.fault
@@ -157,7 +157,7 @@ fault() {
     until_s 5 "kitchen is online" retained kitchen/status online
 }
 fault stalled lost "delivered no samples for"
-fault zeros dead "nothing but zeros"
+fault zeros dead "nothing but zeros" 75
 fault clipped clipped "it clips"
 fault dc dc "a large DC offset"
 fault fast lost "samples per second instead of"

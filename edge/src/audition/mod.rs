@@ -172,6 +172,7 @@ impl Audition {
             empty => {
                 // Sessions come within a moment of the opening; nobody waits for one here.
                 let session = self.source.try_session()?;
+                self.vitals.opened();
                 self.heard.description = Some(session.description.clone());
                 self.hum = (session.content == Content::Samples).then(|| HumMeter::new(session.sample_rate));
                 empty.insert(session)

@@ -35,7 +35,11 @@ impl Bytes {
     /// The bytes of the FIFO at `path`. Does not wait for one who writes.
     pub(super) fn fifo(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-        Ok(Bytes(file))
+        // Where there was nothing when the daemon began, something else may have come.
+        match file.metadata()?.file_type().is_fifo() {
+            true => Ok(Bytes(file)),
+            false => Err(io::Error::new(ErrorKind::InvalidInput, "it is no FIFO")),
+        }
     }
 
     /// Reads what has come, waiting for at most `wait` for the first byte.
@@ -67,6 +71,11 @@ pub(super) fn is_fifo(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
+/// Whether there is nothing at `path`.
+pub(super) fn is_missing(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
 /// Whether standard input is a file of the disk, which comes as fast as it is read.
 pub(super) fn stdin_is_file() -> bool {
     let metadata = Bytes::stdin().and_then(|bytes| bytes.0.metadata());
@@ -86,6 +95,8 @@ mod tests {
         let path = dir.path().join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(is_fifo(&path) && !is_fifo(dir.path()));
+        assert!(!is_missing(&path) && is_missing(&dir.path().join("none")));
+        assert!(Bytes::fifo(dir.path()).is_err());
         let begin = Instant::now();
         let mut bytes = Bytes::fifo(&path).unwrap();
         let mut buffer = [0; 8];

@@ -134,6 +134,11 @@ impl Opened for OpenProgram {
         }
     }
 
+    fn is_worth_reopening(&self) -> bool {
+        // A camera that is muted is muted after another start of ffmpeg, too.
+        false
+    }
+
     fn close(self) {
         // The program first: what it still writes is not needed.
         drop(self.child);

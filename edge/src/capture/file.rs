@@ -7,60 +7,75 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bytes::is_fifo;
+use edge_frontend::FrontendConfig;
+
+use super::bytes::{is_fifo, is_missing};
 use super::kind::{Kind, Setup};
 use super::pipe::{self, Origin};
 use super::{Options, Source, SourceOption};
 use crate::audio::AudioReader;
 use crate::error::Result;
+use crate::mono::Balance;
 use crate::ring::Writer;
 
 /// Blocks a second when played in real time: 20 ms each, as a sound interface delivers them.
 const BLOCKS_PER_S: u32 = 50;
 
-/// A recording in the file system. A FIFO there is a pipe.
+/// A recording in the file system. A FIFO there is a pipe, and so is what is said to be live and
+/// does not exist yet: another service may make the FIFO later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSpec {
     /// Where it is.
     pub path: PathBuf,
 }
 
+impl FileSpec {
+    /// Whether it is read as a pipe.
+    fn is_pipe(&self, options: &Options) -> bool {
+        is_fifo(&self.path) || options.live == Some(true) && is_missing(&self.path)
+    }
+}
+
 impl Kind for FileSpec {
     fn is_live(&self, options: &Options) -> Option<bool> {
-        if is_fifo(&self.path) { options.live } else { Some(false) }
+        if self.is_pipe(options) { options.live } else { Some(false) }
     }
 
     fn takes(&self, option: SourceOption) -> bool {
         match option {
             SourceOption::Device => false,
-            SourceOption::Layout | SourceOption::Live => is_fifo(&self.path),
+            SourceOption::Layout | SourceOption::Live => is_fifo(&self.path) || is_missing(&self.path),
             SourceOption::Fast | SourceOption::Channels | SourceOption::Gain => true,
         }
     }
 
     fn describe(&self, options: &Options) -> String {
         let path = self.path.display();
-        match (is_fifo(&self.path), options.fast) {
-            (true, _) => format!("the FIFO {path}: {}, unless its header says otherwise", options.layout),
+        match (self.is_pipe(options), options.fast) {
+            (true, _) => {
+                let yet = if is_missing(&self.path) { ", which does not exist yet" } else { "" };
+                format!("the FIFO {path}{yet}: {}, unless its header says otherwise", options.layout)
+            }
             (false, true) => format!("the recording {path}, as fast as possible"),
             (false, false) => format!("the recording {path}, in real time"),
         }
     }
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
-        if is_fifo(&self.path) {
+        if self.is_pipe(setup.options) {
             return pipe::start(Origin::Fifo(self.path.clone()), self.is_live(setup.options), setup);
         }
         start(&self.path, setup)
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, options: &Options, _: &FrontendConfig) -> Result<()> {
         // A FIFO waits for its writer.
-        if is_fifo(&self.path) { Ok(()) } else { AudioReader::open(&self.path).map(drop) }
+        if self.is_pipe(options) { Ok(()) } else { open(&self.path, options).map(drop) }
     }
 }
 
@@ -70,11 +85,17 @@ impl fmt::Display for FileSpec {
     }
 }
 
+/// Opens the file at `path`, of which some channels are heard.
+fn open(path: &Path, options: &Options) -> Result<(AudioReader, Arc<Balance>)> {
+    let mut reader = AudioReader::open(path)?;
+    let balance = reader.choose(&options.channels)?;
+    Ok((reader, balance))
+}
+
 /// Starts to play the file at `path`.
 fn start(path: &Path, setup: &Setup<'_>) -> Result<Source> {
     let fast = setup.options.fast;
-    let mut reader = AudioReader::open(path)?;
-    let balance = reader.choose(&setup.options.channels)?;
+    let (mut reader, balance) = open(path, setup.options)?;
     let sample_rate = reader.sample_rate();
     let description =
         format!("{}, {sample_rate} Hz, {}", path.display(), if fast { "as fast as possible" } else { "in real time" });
@@ -122,10 +143,6 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use edge_frontend::FrontendConfig;
-
     use super::*;
     use crate::capture::{Hearing, Session, SourceSpec, start};
     use crate::ring::Chunk;

@@ -2,8 +2,9 @@
 //! reports leaves.
 //!
 //! What is wrong is a [`Fault`], whose kind is its identity; the text that goes with it may change
-//! from one time to the next. An outage is logged once for each kind of fault in it, and outages
-//! that follow each other closely are logged less and less often.
+//! from one time to the next. An outage is logged once for each kind of fault in it, and for a few
+//! causes of one kind: a camera that was unreachable and now refuses the password has both lines.
+//! Outages that follow each other closely are logged less and less often.
 //!
 //! # Real-time
 //!
@@ -21,7 +22,7 @@ use serde::Serialize;
 #[cfg(feature = "serial")]
 use super::report::{NodeSnapshot, Report};
 use crate::error::Error;
-use crate::fault::{Fault, FaultLog};
+use crate::fault::{Fault, FaultLog, N_CAUSES};
 
 /// What is wrong with a source, if anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -118,14 +119,37 @@ pub struct Hearing {
 struct State {
     condition: Condition,
     fault: Option<Fault>,
-    /// When it ceased to be all right, and the kinds of faults that were logged since then.
+    /// When it ceased to be all right, and the causes that were logged since then.
     since: Instant,
-    kinds: Vec<&'static str>,
+    causes: Vec<Cause>,
     /// When the present fault was last taken to the log, which may have kept it for later.
-    offered: Option<Instant>,
+    offered: Option<(Instant, Cause)>,
     log: FaultLog,
     hints: BTreeMap<Hint, Fault>,
     hint_log: FaultLog,
+}
+
+/// What makes a fault another line of the log within one outage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Cause {
+    kind: &'static str,
+    /// The words of the fault's text, without those that hold a digit: figures, addresses and times
+    /// differ from one occurrence to the next.
+    words: String,
+}
+
+impl Cause {
+    fn of(fault: &Fault) -> Self {
+        let words = fault.text().split(|c: char| !c.is_alphanumeric());
+        let words = words.filter(|word| !word.is_empty() && !word.contains(|c: char| c.is_ascii_digit()));
+        Cause { kind: fault.kind(), words: words.collect::<Vec<_>>().join(" ") }
+    }
+
+    /// Whether it is to be logged after those of the same outage that were: a kind is once, and
+    /// further causes of it are while there are few lines.
+    fn is_news(&self, logged: &[Cause]) -> bool {
+        logged.iter().all(|other| other.kind != self.kind) || logged.len() < N_CAUSES && !logged.contains(self)
+    }
 }
 
 /// The state of a [`Hearing`] at one moment.
@@ -162,7 +186,7 @@ impl Hearing {
                 condition: Condition::Opening,
                 fault: None,
                 since: started,
-                kinds: Vec::new(),
+                causes: Vec::new(),
                 offered: None,
                 log: FaultLog::default(),
                 hints: BTreeMap::new(),
@@ -217,22 +241,27 @@ impl Hearing {
         let (was_well, is_well) = (state.fault.is_none(), fault.is_none());
         if was_well && !is_well {
             state.since = Instant::now();
-            state.kinds.clear();
+            state.causes.clear();
         }
         let is_end = condition == Condition::Ended;
         let goes_on = state.condition == condition && state.fault == fault;
-        let is_offered = goes_on && state.offered.is_some_and(|at| at.elapsed() < OFFER);
-        if let Some(fault) =
-            fault.as_ref().filter(|fault| is_end || !is_offered && !state.kinds.contains(&fault.kind()))
+        let cause = fault.as_ref().map(|fault| (fault, Cause::of(fault)));
+        let is_offered = |cause: &Cause| {
+            let of_late = state.offered.as_ref().is_some_and(|(at, last)| last == cause && at.elapsed() < OFFER);
+            goes_on && of_late
+        };
+        if let Some((fault, cause)) =
+            cause.filter(|(_, cause)| is_end || !is_offered(cause) && cause.is_news(&state.causes))
         {
-            state.offered = Some(Instant::now());
-            match (condition, state.log.occurred(fault)) {
+            let news = state.log.occurred_by(fault, &cause.words);
+            state.offered = Some((Instant::now(), cause.clone()));
+            match (condition, news) {
                 (Condition::Ended, _) if fault.kind() == fault::ENDED => {
                     tracing::info!(source = name, "{name}: {fault}")
                 }
                 (Condition::Ended, _) => tracing::error!(source = name, "{name}: {fault}"),
                 (_, Some(news)) => {
-                    state.kinds.push(fault.kind());
+                    state.causes.push(cause);
                     tracing::warn!(source = name, fault = fault.kind(), "{name}: {fault}{}", news.suffix());
                 }
                 (_, None) => {}

@@ -37,7 +37,7 @@ const N_FFT: usize = 512;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// As good as silent.
-    muted: u32,
+    pub(super) muted: u32,
     /// Faint.
     low: u32,
     /// Loud, for its spectrum.

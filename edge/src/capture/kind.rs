@@ -22,12 +22,14 @@ pub(super) trait Kind: fmt::Display {
     /// What it is, for a person, without secrets.
     fn describe(&self, options: &Options) -> String;
 
-    /// Whether this machine has what it needs, as far as can be found out without opening it.
+    /// Whether this machine and this program have what it needs, and whether it can be heard as the
+    /// options say, as far as that can be told without opening it. What a start refuses for good,
+    /// this refuses. `frontend` is the model's.
     ///
     /// # Errors
     ///
-    /// What is missing, and how to come by it.
-    fn check(&self) -> Result<()> {
+    /// What is missing or wrong, and what to do about it.
+    fn check(&self, _options: &Options, _frontend: &FrontendConfig) -> Result<()> {
         Ok(())
     }
 

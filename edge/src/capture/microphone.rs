@@ -30,6 +30,11 @@ impl Kind for MicSpec {
         }
     }
 
+    #[cfg(not(feature = "mic"))]
+    fn check(&self, _: &Options, _: &edge_frontend::FrontendConfig) -> Result<()> {
+        Err(unsupported())
+    }
+
     #[cfg(feature = "mic")]
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
         super::mic::start(self.device.as_deref(), setup)
@@ -37,8 +42,13 @@ impl Kind for MicSpec {
 
     #[cfg(not(feature = "mic"))]
     fn start(&self, _: &Setup<'_>) -> Result<Source> {
-        Err(crate::Error::usage("source", "mic: this build has no microphone support (cargo feature `mic`)"))
+        Err(unsupported())
     }
+}
+
+#[cfg(not(feature = "mic"))]
+fn unsupported() -> crate::Error {
+    crate::Error::usage("source", "mic: this build has no microphone support (cargo feature `mic`)")
 }
 
 impl fmt::Display for MicSpec {

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use edge_frontend::FrontendConfig;
+
 use super::child::{self, Program, is_installed};
 use super::delivery;
 use super::kind::{Kind, Setup};
@@ -24,7 +26,7 @@ const PATIENCE_BETWEEN_PIECES: Duration = Duration::from_secs(20);
 
 const SCHEMES: [&str; 4] = ["rtsp", "rtsps", "http", "https"];
 
-/// An address on the network. It may hold a password, which is shown nowhere.
+/// An address on the network. It may hold a password, or be one: scheme and host are shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamSpec(String);
 
@@ -78,7 +80,7 @@ impl Kind for StreamSpec {
         format!("the stream {self}, through ffmpeg")
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: &Options, _: &FrontendConfig) -> Result<()> {
         if is_installed(FFMPEG) {
             return Ok(());
         }
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_address_is_checked_without_showing_its_secrets() {
-        assert_eq!(StreamSpec::new("RTSP://cam/a").unwrap().to_string(), "rtsp://cam/a");
+        assert_eq!(StreamSpec::new("RTSP://cam/secret").unwrap().to_string(), "rtsp://cam/..");
         for (text, reason) in [
             ("http:cam", "http: write it as http://HOST/.."),
             ("rtsp://", "needs a host"),

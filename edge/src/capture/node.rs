@@ -1,6 +1,8 @@
 //! A microcontroller as a source. How it is written is in `address`; how it is opened is in
 //! `serial`, where this build has serial ports.
 
+use edge_frontend::FrontendConfig;
+
 use super::kind::{Kind, Setup};
 use super::{NodeSpec, Options, Source, SourceOption};
 use crate::error::Result;
@@ -24,12 +26,27 @@ impl Kind for NodeSpec {
     }
 
     #[cfg(feature = "serial")]
+    fn check(&self, _: &Options, frontend: &FrontendConfig) -> Result<()> {
+        super::serial::check(self, frontend)
+    }
+
+    #[cfg(not(feature = "serial"))]
+    fn check(&self, _: &Options, _: &FrontendConfig) -> Result<()> {
+        Err(unsupported())
+    }
+
+    #[cfg(feature = "serial")]
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
         super::serial::start(self, setup)
     }
 
     #[cfg(not(feature = "serial"))]
     fn start(&self, _: &Setup<'_>) -> Result<Source> {
-        Err(crate::Error::usage("source", "serial: this build has no serial support (cargo feature `serial`)"))
+        Err(unsupported())
     }
+}
+
+#[cfg(not(feature = "serial"))]
+fn unsupported() -> crate::Error {
+    crate::Error::usage("source", "serial: this build has no serial support (cargo feature `serial`)")
 }

@@ -3,13 +3,13 @@
 //! A pipe may be a recording, which is read as fast as it is taken and ends when its writer does;
 //! or live, which means that its samples arrive at the pace of time, or that the options say so.
 //! The end of a live pipe is a failure: standard input has ended then, and a FIFO is opened again
-//! for the next writer.
+//! for the next writer, however far the last one came.
 
 use std::fmt;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::bytes::{Bytes, stdin_is_file};
@@ -61,6 +61,11 @@ pub(super) enum Origin {
 }
 
 impl Origin {
+    /// Whether there is no use in opening it again after its writer has closed it.
+    fn ends_with_its_writer(&self, is_live: bool) -> bool {
+        matches!(self, Origin::Stdin) || !is_live
+    }
+
     /// How to let another program decode what comes.
     fn remedy(&self) -> String {
         match self {
@@ -161,8 +166,8 @@ impl Live for Pipe {
                 First::Stopped => return Err(Failure::none()),
             }
         };
-        let (session, flow) =
-            begun.map_err(|error| Failure { kind: fault::UNOPENED, error: Some(error), is_final: true })?;
+        let is_final = self.origin.ends_with_its_writer(self.is_live.load(Relaxed));
+        let (session, flow) = begun.map_err(|error| Failure { is_final, ..error.into() })?;
         Ok((session, OpenPipe { origin: self.origin.clone(), flow }))
     }
 }
@@ -186,7 +191,8 @@ impl Opened for OpenPipe {
             }
             Motion::Still(_) => Ok(Look::Nothing),
             Motion::Ended(Ok(())) if self.flow.n_samples() == 0 => {
-                Err(Failure { is_final: true, ..failure(fault::ENDED, "has ended without any audio") })
+                let is_final = self.origin.ends_with_its_writer(self.flow.is_live());
+                Err(Failure { is_final, ..failure(fault::ENDED, "has ended without any audio") })
             }
             Motion::Ended(Ok(())) if self.flow.is_live() => {
                 let reason = "was live and has ended: its writer has closed it";
@@ -208,3 +214,6 @@ impl Opened for OpenPipe {
         self.flow.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use std::fmt;
 use std::os::unix::fs::FileTypeExt;
 use std::str::FromStr;
 
+use edge_frontend::FrontendConfig;
+
 use super::command::CommandSpec;
 use super::file::FileSpec;
 use super::kind::{Kind, Setup};
@@ -78,14 +80,15 @@ impl SourceSpec {
         text
     }
 
-    /// Whether this machine has what the source needs, as far as can be found out without opening
-    /// it.
+    /// Whether this machine and this program have what the source needs, and whether it can be
+    /// heard as the options say, as far as that can be told without opening it. `frontend` is the
+    /// model's.
     ///
     /// # Errors
     ///
-    /// What is missing, and how to come by it.
-    pub fn check(&self) -> Result<()> {
-        self.kind().check()
+    /// What is missing or wrong, and what to do about it.
+    pub fn check(&self, options: &Options, frontend: &FrontendConfig) -> Result<()> {
+        self.kind().check(options, frontend)
     }
 
     pub(super) fn start(&self, setup: &Setup<'_>) -> Result<Source> {
@@ -164,8 +167,7 @@ mod tests {
             "stdin",
             "serial:/dev/ttyACM0@115200",
             "serial:tcp://nook:4000?gate=40",
-            "rtsp://cam:554/live",
-            "https://radio/stream.mp3",
+            "rtsp://cam:554/",
             "exec:arecord -D hw:1 -t raw",
         ] {
             let spec: SourceSpec = text.parse().unwrap();
@@ -184,7 +186,7 @@ mod tests {
         let cases: [(&str, Option<bool>, &[SourceOption]); 7] = [
             ("mic", Some(true), &[Device, Channels, Gain]),
             ("serial:/dev/x", Some(true), &[Gain]),
-            ("file:a.wav", Some(false), &[Fast, Channels, Gain]),
+            (concat!("file:", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), Some(false), &[Fast, Channels, Gain]),
             ("stdin", None, &[Fast, Layout, Channels, Gain, Live]),
             ("rtsp://cam/", Some(true), &[Channels, Gain]),
             ("http://cam/", Some(true), &[Channels, Gain]),
@@ -198,18 +200,27 @@ mod tests {
             }
         }
         let stdin: SourceSpec = "stdin".parse().unwrap();
-        assert_eq!(stdin.is_live(&Options { live: Some(true), ..Options::default() }), Some(true));
+        let live = Options { live: Some(true), ..Options::default() };
+        assert_eq!(stdin.is_live(&live), Some(true));
+        // It may be a FIFO that another service makes later.
+        let missing: SourceSpec = "file:/nowhere/fifo".parse().unwrap();
+        assert_eq!((missing.is_live(&live), missing.is_live(&Options::default())), (Some(true), Some(false)));
+        assert!(missing.takes(Live) && missing.takes(Layout));
+        assert!(missing.describe(&live).contains("the FIFO /nowhere/fifo, which does not exist yet"));
     }
 
     #[test]
     fn no_secret_is_shown_in_any_form() {
-        for text in
-            ["rtsp://admin:secret@cam/live", "https://cam/a?password=secret", "exec:ffmpeg -i rtsp://a:secret@cam/ -"]
-        {
+        for (text, host) in [
+            ("rtsp://admin:secret@cam/live", "rtsp://***@cam/.."),
+            ("https://cam/a?password=secret", "https://cam/.."),
+            ("rtsps://cam:7441/secret", "rtsps://cam:7441/.."),
+            ("exec:ffmpeg -i rtsp://a:secret@cam/ -", "rtsp://***@cam/"),
+        ] {
             let spec: SourceSpec = text.parse().unwrap();
             let options = Options { gain_db: 6.0, ..Options::default() };
             let shown = format!("{spec} {spec:?} {}", spec.describe(&options));
-            assert!(!shown.contains("secret") && shown.contains("***") && shown.contains("+6 dB"), "{shown}");
+            assert!(!shown.contains("secret") && shown.contains(host) && shown.contains("+6 dB"), "{shown}");
         }
         let error = "rstp://admin:secret@cam/".parse::<SourceSpec>().unwrap_err().to_string();
         assert!(!error.contains("secret") && error.contains("rstp://***@cam/"), "{error}");

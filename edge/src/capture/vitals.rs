@@ -8,6 +8,10 @@
 //! | dc | the mean is at least a tenth of full scale, -20 dBFS |
 //! | clipped | one sample in twenty is at full scale |
 //!
+//! A camera, a conference microphone or a noise suppression may deliver zeros whenever the room is
+//! quiet. So after anything else has come since the source was opened, zeros are a hint, and they
+//! make it dead after a minute. Zeros from the beginning do so at once.
+//!
 //! A dead source is opened again after ten seconds, then after twenty, and so on up to five
 //! minutes: it may just be muted. The others are only reported: closing the device would not mend
 //! them. A recording may well hold silence: of it, and of a pipe that is one, all this is a hint.
@@ -23,6 +27,9 @@ use crate::status::CLIPPED;
 
 /// Windows in a row that make a condition; each is a second long.
 const N_WINDOWS: u32 = 2;
+
+/// The same for zeros, where something else has come before.
+const N_WINDOWS_OF_ZEROS: u32 = 60;
 
 /// Windows in a row after which a hint is given for a recording.
 const N_WINDOWS_OF_RECORDING: u32 = 10;
@@ -44,6 +51,10 @@ pub(crate) struct Vitals {
     /// What the last windows show, and how many of them agree.
     verdict: Condition,
     n_alike: u32,
+    /// Whether anything but one value has come since the source was opened.
+    has_sounded: bool,
+    /// Zeros in a row of which something is said, where something else has come before.
+    n_muted: u32,
     /// Seconds that the source has been dead, and after how many it is opened again.
     dead_s: u32,
     reopen_s: u32,
@@ -75,10 +86,17 @@ impl Vitals {
             window: Window::default(),
             verdict: Condition::Listening,
             n_alike: 0,
+            has_sounded: false,
+            n_muted: patience.muted,
             dead_s: 0,
             reopen_s: FIRST_REOPEN.as_secs() as u32,
             hints: Hints::new(patience),
         }
+    }
+
+    /// The source was opened, perhaps not for the first time.
+    pub(crate) fn opened(&mut self) {
+        self.has_sounded = false;
     }
 
     /// Takes the next samples, which must be numbers, and reports to `hearing` what they and the
@@ -101,13 +119,23 @@ impl Vitals {
 
     fn end_window(&mut self, is_live: bool, hearing: &Hearing) {
         let (verdict, fault) = self.window.verdict();
+        let is_zeros = verdict == Condition::Dead && self.window.least == 0.0;
         self.window = Window::default();
         self.n_alike = if verdict == self.verdict { self.n_alike + 1 } else { 1 };
         self.verdict = verdict;
+        self.has_sounded |= verdict != Condition::Dead;
         if !is_live {
             if self.n_alike >= N_WINDOWS_OF_RECORDING || verdict == Condition::Listening {
                 hearing.hint(Hint::NoSound, fault);
             }
+            return;
+        }
+        if is_zeros && self.has_sounded && self.n_alike < N_WINDOWS_OF_ZEROS {
+            if self.n_alike >= N_WINDOWS {
+                // Whatever was wrong before is over.
+                hearing.judge(Condition::Listening, None);
+            }
+            hearing.hint(Hint::NoSound, fault.filter(|_| self.n_alike >= self.n_muted));
             return;
         }
         hearing.hint(Hint::NoSound, None);
@@ -200,7 +228,6 @@ mod tests {
     fn what_cannot_be_sound_is_told_within_two_seconds_and_so_is_its_end() {
         // Gain and offset of a tone.
         let cases = [
-            (0.0, 0.0, Condition::Dead),
             (0.0, -0.25, Condition::Dead),
             (0.1, 0.2, Condition::Dc),
             (4.0, 0.0, Condition::Clipped),
@@ -216,6 +243,36 @@ mod tests {
             assert!(hearing.snapshot().capture_reason.is_some());
             assert_eq!(feed(&mut vitals, &hearing, 1.0, sine), Condition::Listening);
         }
+    }
+
+    #[test]
+    fn zeros_are_a_hint_at_first_where_something_else_came_before() {
+        let (mut vitals, hearing) = listening();
+        assert_eq!(feed(&mut vitals, &hearing, 2.0, |_| 0.0), Condition::Dead, "from the beginning");
+        feed(&mut vitals, &hearing, 3.0, sine);
+        for second in 1..=80 {
+            let condition = feed(&mut vitals, &hearing, 1.0, |_| 0.0);
+            let expected = if second < 60 { Condition::Listening } else { Condition::Dead };
+            assert_eq!(condition, expected, "{second}");
+            let hints = hearing.snapshot().capture_hints;
+            assert_eq!(hints.len(), usize::from((10..60).contains(&second)), "{second}: {hints:?}");
+            assert_eq!(hearing.is_asked_to_reopen(), second == 69, "{second}");
+        }
+        // Opened again, it is dead from the beginning, until it is heard.
+        vitals.opened();
+        assert_eq!(feed(&mut vitals, &hearing, 5.0, |_| 0.0), Condition::Dead);
+        assert_eq!(feed(&mut vitals, &hearing, 1.0, sine), Condition::Listening);
+        assert_eq!(feed(&mut vitals, &hearing, 20.0, |_| 0.0), Condition::Listening);
+        assert_eq!(hearing.snapshot().capture_hints.len(), 1);
+        feed(&mut vitals, &hearing, 1.0, sine);
+        assert!(hearing.snapshot().capture_hints.is_empty());
+    }
+
+    #[test]
+    fn zeros_end_what_was_wrong_before() {
+        let (mut vitals, hearing) = listening();
+        assert_eq!(feed(&mut vitals, &hearing, 2.0, |n| (sine(n) * 4.0).clamp(-1.0, 1.0)), Condition::Clipped);
+        assert_eq!(feed(&mut vitals, &hearing, 2.0, |_| 0.0), Condition::Listening);
     }
 
     #[test]
@@ -239,6 +296,7 @@ mod tests {
         }
         assert_eq!(asked, [10, 30, 70]);
         feed(&mut vitals, &hearing, 15.0, sine);
+        vitals.opened();
         feed(&mut vitals, &hearing, 10.0, |_| 0.0);
         assert!(hearing.is_asked_to_reopen(), "what was heard meanwhile counts as new");
     }

@@ -29,6 +29,7 @@ use crate::engine::PrecisionChoice;
 use crate::error::{Error, Result};
 use crate::journal::JournalSettings;
 use crate::model::Model;
+use crate::port;
 use crate::publish::MqttSettings;
 use crate::publish::webhook::WebhookSettings;
 
@@ -150,6 +151,14 @@ impl Settings {
         let client_id = mqtt.as_ref().map(|mqtt| mqtt.client_id.as_str());
         let webhooks = webhook::webhooks(&config.webhook, &file)?;
         let is_needed = mqtt.is_some() || !webhooks.is_empty();
+        let metrics = metrics(&config.metrics, &file)?;
+        let web = web::page(&config.web, &file, overrides)?;
+        if let (Some(address), Some(web)) = (metrics, &web)
+            && port::are_same(address, web.listen)
+        {
+            let reason = format!("the page is served at {}, on the same port: take another one", web.listen);
+            return Err(file.error("metrics.port", reason));
+        }
         let (journal, notice) = journal::journal(&config, &name, client_id, is_needed, &file)?;
         Ok(Settings {
             sources,
@@ -160,8 +169,8 @@ impl Settings {
             webhooks,
             clips: clips::clips(&config.clips, &file)?,
             notices: notice.into_iter().collect(),
-            metrics: metrics(&config.metrics, &file)?,
-            web: web::page(&config.web, &file, overrides)?,
+            metrics,
+            web,
             top: top::socket(&config.top, &file)?,
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
             hop_ms: overrides.hop_ms,

@@ -15,10 +15,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
 use serde_json::Value;
 
 use super::health::Report;
+use crate::error::{Error, Result};
+use crate::port;
 
 /// A client has this long to ask and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,48 +27,37 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A longer request is not one for this page.
 const MAX_REQUEST: usize = 8192;
 
-/// Listens on `address` and answers with what `reports` returns then: the name of each source, and
-/// its report.
+/// Answers at `address`, as soon as it can be listened on, with what `reports` returns then: the name
+/// of each source, and its report.
 ///
 /// # Errors
 ///
-/// When the address cannot be listened on.
-pub(super) fn serve(
-    address: SocketAddr,
-    reports: impl Fn() -> Vec<(String, Report)> + Send + 'static,
-) -> Result<SocketAddr> {
-    let failed = |error| refused(address, error);
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let answer_all = move || {
-        for client in listener.incoming() {
-            // A client that went away needs no answer.
-            let _ = client.and_then(|client| answer(client, &reports));
-        }
+/// When no thread can be started.
+pub(super) fn serve(address: SocketAddr, reports: impl Fn() -> Vec<(String, Report)> + Send + 'static) -> Result<()> {
+    let body = move || {
+        let listener = port::listen(address, "metrics", TcpListener::bind);
+        let address = listener.local_addr().unwrap_or(address);
+        tracing::info!("metrics at http://{address}/metrics");
+        answer_all(&listener, &reports);
     };
-    thread::Builder::new()
-        .name("metrics".into())
-        .spawn(answer_all)
-        .map_err(Error::io("cannot start the metrics thread"))?;
-    Ok(address)
+    thread::Builder::new().name("metrics".into()).spawn(body).map_err(Error::io("cannot start the metrics thread"))?;
+    Ok(())
 }
 
-/// Whether `address` is one of this machine at which this user may listen. That another program has
-/// the port now, such as the daemon whose configuration is looked at, is not wrong.
+/// Whether `address` could be listened on, now or later.
 ///
 /// # Errors
 ///
 /// What the system says.
 pub(super) fn check(address: SocketAddr) -> Result<()> {
-    match TcpListener::bind(address) {
-        Err(error) if error.kind() != io::ErrorKind::AddrInUse => Err(refused(address, error)),
-        _ => Ok(()),
-    }
+    port::check(address).map_err(|error| Error::usage("metrics.port", format!("{address}: {error}")))
 }
 
-fn refused(address: SocketAddr, error: io::Error) -> Error {
-    let key = if error.kind() == io::ErrorKind::AddrNotAvailable { "metrics.address" } else { "metrics.port" };
-    Error::usage(key, format!("{address}: {error}"))
+fn answer_all(listener: &TcpListener, reports: &impl Fn() -> Vec<(String, Report)>) {
+    for client in listener.incoming() {
+        // A client that went away needs no answer.
+        let _ = client.and_then(|client| answer(client, reports));
+    }
 }
 
 fn answer(mut client: TcpStream, reports: &impl Fn() -> Vec<(String, Report)>) -> io::Result<()> {
@@ -180,7 +170,9 @@ mod tests {
     #[test]
     fn figures_are_served_to_who_asks_for_them() {
         let two = || vec![("kitchen".to_string(), report()), ("a \"b\"".to_string(), report())];
-        let address = serve(([127, 0, 0, 1], 0).into(), two).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || answer_all(&listener, &two));
         let answer = ask(address, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         let lines = [

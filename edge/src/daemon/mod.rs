@@ -167,9 +167,7 @@ fn serve_metrics(settings: &Settings, ears: &[Ear], health: &Health) -> Result<(
     let sources: Vec<_> = ears.iter().map(|ear| (ear.name.clone(), ear.shared.clone())).collect();
     let reporter = health.reporter.clone();
     let reports = move || sources.iter().map(|(name, shared)| (name.clone(), reporter.report(shared))).collect();
-    let address = metrics::serve(address, reports)?;
-    tracing::info!("metrics at http://{address}/metrics");
-    Ok(())
+    metrics::serve(address, reports)
 }
 
 /// Tells the sinks whose source has begun or ceased to hear.

@@ -47,7 +47,8 @@ impl Plan {
             check_webhook(webhook).map_err(|error| settings.webhook_error(index, error))?;
         }
         for (index, source) in settings.sources.iter().enumerate() {
-            source.spec.check().map_err(|error| settings.source_error(index, error))?;
+            let checked = source.spec.check(&source.options, &model.manifest.frontend);
+            checked.map_err(|error| settings.source_error(index, error))?;
         }
         if let Some(mqtt) = &settings.mqtt {
             check_broker(mqtt).map_err(|error| settings.locate(error))?;

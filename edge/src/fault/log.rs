@@ -6,6 +6,10 @@
 //! before are silent for a minute, then for two, and so on up to an hour: a part that has several
 //! kinds of faults costs no more lines for that. A kind that stayed away for an hour counts as new.
 //! Recovery is reported where the fault was.
+//!
+//! A part of which one kind has several causes, such as all the reasons for which a camera does not
+//! open, may name them ([`FaultLog::occurred_by`]): up to [`N_CAUSES`] causes of a kind are each
+//! reported like a kind of their own.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +17,10 @@ use super::Fault;
 
 const FIRST_SILENCE: Duration = Duration::from_secs(60);
 const LAST_SILENCE: Duration = Duration::from_secs(3600);
+
+/// Causes of one kind that are told apart. Of further ones, each takes the place of the one that
+/// was seen least recently.
+pub const N_CAUSES: usize = 4;
 
 /// What one part has reported of its faults.
 #[derive(Debug, Default)]
@@ -34,6 +42,7 @@ pub struct News {
 #[derive(Debug)]
 struct Entry {
     kind: &'static str,
+    cause: String,
     seen: Instant,
     n_unreported: u64,
 }
@@ -41,27 +50,46 @@ struct Entry {
 impl FaultLog {
     /// Notes that `fault` has occurred. `Some` when it is to be reported.
     pub fn occurred(&mut self, fault: &Fault) -> Option<News> {
-        self.occurred_at(fault, Instant::now())
+        self.occurred_by(fault, "")
     }
 
-    fn occurred_at(&mut self, fault: &Fault, now: Instant) -> Option<News> {
+    /// Notes that `fault` has occurred by a cause, which is the same text for all occurrences.
+    /// `Some` when it is to be reported.
+    pub fn occurred_by(&mut self, fault: &Fault, cause: &str) -> Option<News> {
+        self.occurred_at(fault, cause, Instant::now())
+    }
+
+    fn occurred_at(&mut self, fault: &Fault, cause: &str, now: Instant) -> Option<News> {
         let is_quiet = self.entries.iter().all(|entry| now - entry.seen >= LAST_SILENCE);
         let (reported, length) = self.silence.filter(|_| !is_quiet).unwrap_or((now, FIRST_SILENCE));
-        let known = self.entries.iter_mut().find(|entry| entry.kind == fault.kind());
-        let is_new = known.as_ref().is_none_or(|entry| now - entry.seen >= LAST_SILENCE);
-        if let Some(entry) = known {
-            entry.seen = now;
-            if !is_new && now - reported < length {
-                entry.n_unreported += 1;
-                return None;
-            }
-        } else {
-            self.entries.push(Entry { kind: fault.kind(), seen: now, n_unreported: 0 });
+        let (entry, is_known) = self.entry(fault.kind(), cause, now);
+        let is_new = !is_known || now - entry.seen >= LAST_SILENCE;
+        entry.seen = now;
+        if !is_new && now - reported < length {
+            entry.n_unreported += 1;
+            return None;
         }
+        let news = News { n_unreported: std::mem::take(&mut entry.n_unreported) };
         self.silence = Some((now, if is_new { length } else { (length * 2).min(LAST_SILENCE) }));
         self.is_open = true;
-        let entry = self.entries.iter_mut().find(|entry| entry.kind == fault.kind());
-        Some(News { n_unreported: entry.map_or(0, |entry| std::mem::take(&mut entry.n_unreported)) })
+        Some(news)
+    }
+
+    /// The entry of a kind and cause, and whether there was one, or too many others of the kind.
+    fn entry(&mut self, kind: &'static str, cause: &str, now: Instant) -> (&mut Entry, bool) {
+        let of_kind = || self.entries.iter().enumerate().filter(|(_, entry)| entry.kind == kind);
+        let same = of_kind().find(|(_, entry)| entry.cause == cause).map(|(at, _)| at);
+        let oldest = of_kind().min_by_key(|(_, entry)| entry.seen).map(|(at, _)| at);
+        let known = same.or(oldest.filter(|_| of_kind().count() >= N_CAUSES));
+        let at = known.unwrap_or_else(|| {
+            self.entries.push(Entry { kind, cause: String::new(), seen: now, n_unreported: 0 });
+            self.entries.len() - 1
+        });
+        let entry = &mut self.entries[at];
+        if entry.cause != cause {
+            entry.cause = cause.to_string();
+        }
+        (entry, known.is_some())
     }
 
     /// Notes that all is well. Returns whether that is to be reported, because a fault was.
@@ -92,7 +120,7 @@ mod tests {
         let reported: Vec<u64> = (0..86_400)
             .filter(|s| {
                 let fault = Fault::new("refused", format!("refused after {s} s"));
-                log.occurred_at(&fault, start + Duration::from_secs(*s)).is_some()
+                log.occurred_at(&fault, "", start + Duration::from_secs(*s)).is_some()
             })
             .collect();
         assert_eq!(reported[..5], [0, 60, 180, 420, 900]);
@@ -107,11 +135,11 @@ mod tests {
         assert!(!log.recovered());
         let mut n_lines = 0;
         for n in 0..1000 {
-            n_lines += usize::from(log.occurred_at(&faults[n % 2], now).is_some());
+            n_lines += usize::from(log.occurred_at(&faults[n % 2], "", now).is_some());
             n_lines += usize::from(log.recovered());
         }
         assert_eq!(n_lines, 4);
-        let news = log.occurred_at(&faults[0], now + FIRST_SILENCE).unwrap();
+        let news = log.occurred_at(&faults[0], "", now + FIRST_SILENCE).unwrap();
         assert_eq!(news, News { n_unreported: 499 });
     }
 
@@ -124,12 +152,27 @@ mod tests {
         // It fails in another way each time, every three seconds for a day, and works in between.
         for n in 0..28_800 {
             let kind = kinds[n as usize % kinds.len()];
-            n_lines +=
-                usize::from(log.occurred_at(&Fault::new(kind, kind), start + Duration::from_secs(3 * n)).is_some());
+            let now = start + Duration::from_secs(3 * n);
+            n_lines += usize::from(log.occurred_at(&Fault::new(kind, kind), "", now).is_some());
             n_lines += usize::from(log.recovered());
         }
         // A camera and a broker of this kind stay below 200 lines.
         assert!((60..80).contains(&n_lines), "{n_lines}");
+    }
+
+    #[test]
+    fn causes_of_one_kind_are_reported_at_once_and_many_of_them_cost_no_more_lines() {
+        let (mut log, start) = (FaultLog::default(), Instant::now());
+        let fault = Fault::new("does-not-open", "it does not open");
+        let mut reported =
+            |s: u64, cause: &str| log.occurred_at(&fault, cause, start + Duration::from_secs(s)).is_some();
+        for (s, cause, expected) in [(0, "no route", true), (5, "no route", false), (10, "no login", true)] {
+            assert_eq!(reported(s, cause), expected, "{s}");
+        }
+        assert!(!reported(15, "no route") && !reported(20, "no login"));
+        // Texts that never say the same, every five seconds for a day.
+        let n_lines = (4..17_280).filter(|n| reported(5 * n, &n.to_string())).count();
+        assert!((20..40).contains(&n_lines), "{n_lines}");
     }
 
     #[test]
@@ -138,8 +181,8 @@ mod tests {
         let fault = Fault::new("refused", "refused");
         let mut at = Instant::now();
         for _ in 0..5 {
-            assert!(log.occurred_at(&fault, at).is_some());
-            assert!(log.occurred_at(&fault, at + FIRST_SILENCE / 2).is_none());
+            assert!(log.occurred_at(&fault, "", at).is_some());
+            assert!(log.occurred_at(&fault, "", at + FIRST_SILENCE / 2).is_none());
             at += FIRST_SILENCE / 2 + LAST_SILENCE;
         }
     }

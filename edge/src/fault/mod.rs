@@ -11,7 +11,7 @@ mod backoff;
 mod log;
 
 pub use backoff::{Backoff, SOUND};
-pub use log::{FaultLog, News};
+pub use log::{FaultLog, N_CAUSES, News};
 
 use std::fmt;
 

@@ -84,6 +84,7 @@ impl<'a> Pump<'a> {
             Content::Samples => BLOCK_LEN,
             Content::Frames { n_mels, .. } => BLOCK_LEN / n_mels * n_mels,
         };
+        self.vitals.opened();
         let mut begun = false;
         while !stop.load(Ordering::Relaxed) {
             self.chain.transitions().for_each(&mut *on_transition);

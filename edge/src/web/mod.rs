@@ -15,7 +15,7 @@
 //! | `range` | a part of a body |
 //! | `routes` | from a request to an answer |
 //! | `stall` | a connection that does not move ends |
-//! | `server` | listens, within limits |
+//! | `server` | serves, within limits |
 //!
 //! All of it runs on one thread with a scheduler of its own, and on at most two more for what takes
 //! longer, such as reading the journal. No other thread ever waits for it. HTTP itself is hyper's.
@@ -63,8 +63,8 @@ struct Shared {
 }
 
 impl Page {
-    /// Serves `site` as `settings` say. Where another program has the port, that is logged, and it
-    /// is tried again from time to time.
+    /// Serves `site` as `settings` say. Where another program has the port, or the address is not
+    /// there yet, that is logged, and it is tried again from time to time.
     ///
     /// # Errors
     ///

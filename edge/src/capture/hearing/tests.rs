@@ -44,6 +44,29 @@ fn a_fault_is_logged_once_whatever_its_text() {
 }
 
 #[test]
+fn a_cause_is_not_hidden_by_another_one_of_the_same_kind() {
+    let hearing = Hearing::of("camera");
+    let unopened = |text: &str| hearing.lost(Fault::new(fault::UNOPENED, text));
+    let lines = logged(|| {
+        for n in 0..20 {
+            unopened(&format!("[tcp @ 0x55d{n:x}c0] rtsp://192.168.1.{n}:554/..: No route to host"));
+        }
+        for n in 0..20 {
+            unopened(&format!("[rtsp @ 0x7f{n:x}e] method DESCRIBE failed: 401 Unauthorized"));
+        }
+        // A text that is another one each time fills no log.
+        for word in ["one", "two", "three", "four", "five", "six", "seven", "eight"] {
+            unopened(word);
+        }
+        hearing.lost(Fault::new(fault::STALLED, "a kind that was not logged yet"));
+    });
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    assert!(lines[0].contains("No route to host") && lines[1].contains("401 Unauthorized"), "{lines:#?}");
+    assert!(lines[4].contains("a kind that was not logged yet"), "{lines:#?}");
+    assert_eq!(hearing.snapshot().capture_reason.as_deref(), Some("a kind that was not logged yet"));
+}
+
+#[test]
 fn a_source_that_comes_and_goes_does_not_fill_the_log() {
     let hearing = Hearing::of("ear");
     let lines = logged(|| {

@@ -38,43 +38,41 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 /// A node that sends nothing for this long is gone: three of its reports.
 const STALLED: Duration = Duration::from_secs(3);
 
+/// Whether there can be a node as `spec` has it. Its features must be those of `frontend`.
+///
+/// # Errors
+///
+/// If features are wanted that no node computes.
+pub(super) fn check(spec: &NodeSpec, frontend: &FrontendConfig) -> Result<()> {
+    match spec.encoding {
+        Some(NodeEncoding::Features) => wish::check(frontend).map_err(|reason| Error::usage("source", reason)),
+        _ => Ok(()),
+    }
+}
+
 /// Begins to listen to the node of `spec`, and to send it events.
 pub(super) fn start(spec: &NodeSpec, setup: &Setup<'_>) -> Result<Source> {
+    check(spec, setup.frontend)?;
     let lamps = Lamps::default();
-    let node = SerialNode::new(spec, setup.frontend, lamps.clone(), setup.hearing.node(), setup.status)?;
+    let node = SerialNode {
+        spec: spec.clone(),
+        frontend: setup.frontend.clone(),
+        lamps: lamps.clone(),
+        report: setup.hearing.node(),
+        status: setup.status.clone(),
+    };
     let mut source = Source::supervised(node, Arc::new(AtomicBool::new(true)), setup)?;
     source.lamps = Some(lamps);
     Ok(source)
 }
 
 /// A node that can be opened.
-pub(super) struct SerialNode {
+struct SerialNode {
     spec: NodeSpec,
     frontend: FrontendConfig,
     lamps: Lamps,
     report: Arc<Report>,
     status: Arc<Status>,
-}
-
-impl SerialNode {
-    /// The node of `spec`, to which goes what `lamps` holds. Its features must be those of
-    /// `frontend`.
-    ///
-    /// # Errors
-    ///
-    /// If features are wanted that no node computes.
-    pub(super) fn new(
-        spec: &NodeSpec,
-        frontend: &FrontendConfig,
-        lamps: Lamps,
-        report: Arc<Report>,
-        status: &Arc<Status>,
-    ) -> Result<Self> {
-        if spec.encoding == Some(NodeEncoding::Features) {
-            wish::check(frontend).map_err(|reason| Error::usage("source", reason))?;
-        }
-        Ok(SerialNode { spec: spec.clone(), frontend: frontend.clone(), lamps, report, status: status.clone() })
-    }
 }
 
 impl Live for SerialNode {

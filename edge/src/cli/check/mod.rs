@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
         line("webhook", posted(webhook));
     }
     line("clips", settings.clips.as_ref().map_or("no".into(), clips));
-    line("metrics", settings.metrics.map_or("no".into(), |address| format!("http://{address}/metrics")));
+    line("metrics", settings.metrics.map_or("no".into(), metrics));
     line("page", settings.web.as_ref().map_or("no".into(), page));
     line("top", settings.top.as_ref().map_or("no".into(), attachable));
     line("log", format!("{} on standard error", settings.log));
@@ -154,13 +155,22 @@ fn posted(webhook: &WebhookSettings) -> String {
     format!("{}: {} of {labels}, {body}{trusting}", webhook.url, phases.join(" and "))
 }
 
+fn metrics(address: SocketAddr) -> String {
+    format!("http://{address}/metrics{}", not_now(address))
+}
+
+/// What is to be said of an address that this machine does not have yet.
+fn not_now(address: SocketAddr) -> String {
+    edge::port::why_absent(address).map_or(String::new(), |reason| format!("; not now: {reason}"))
+}
+
 fn page(web: &WebSettings) -> String {
     let who = match web.password {
         Some(_) => "with a password",
         None => "for users of this machine",
     };
     let may = if web.write { "; it may change thresholds in this file, and clips" } else { "" };
-    format!("http://{}/, {who}{may}", web.listen)
+    format!("http://{}/, {who}{may}{}", web.listen, not_now(web.listen))
 }
 
 fn attachable(top: &TopSettings) -> String {

@@ -95,10 +95,11 @@ pub(super) fn source(
             finding
         }
     };
-    if let Err(error) = source.spec.check() {
+    let frontend = super::frontend(model);
+    if let Err(error) = source.spec.check(&source.options, &frontend) {
         return vec![problem(&error.to_string())];
     }
-    let mut audition = match Audition::start(source, &super::frontend(model)) {
+    let mut audition = match Audition::start(source, &frontend) {
         Ok(audition) => audition,
         Err(error) => return vec![problem(&error.to_string())],
     };

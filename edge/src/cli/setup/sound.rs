@@ -139,7 +139,8 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
     if matches!(source.spec, SourceSpec::Stdin(_)) {
         return Ok(None);
     }
-    if let Err(error) = source.spec.check() {
+    let frontend = frontend();
+    if let Err(error) = source.spec.check(&source.options, &frontend) {
         asker.say(format_args!("The source cannot be opened: {error}"))?;
         return Ok(None);
     }
@@ -148,7 +149,7 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
          water.",
         args.listen
     ))?;
-    let mut audition = match Audition::start(source, &frontend()) {
+    let mut audition = match Audition::start(source, &frontend) {
         Ok(audition) => audition,
         Err(error) => {
             asker.say(format_args!("The source cannot be opened: {error}"))?;

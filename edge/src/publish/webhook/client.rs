@@ -10,7 +10,7 @@ use ureq::http::{HeaderName, HeaderValue, Response};
 use ureq::unversioned::resolver::DefaultResolver;
 
 use super::connector::Trusting;
-use super::settings::WebhookSettings;
+use super::settings::{WebhookSettings, WebhookUrl};
 use crate::error::Result;
 use crate::fault::Fault;
 use crate::publish::tls::{self, Peer, Presented};
@@ -141,7 +141,9 @@ impl Client {
         let fault = |kind, what: &str| Fault::new(kind, format!("{url} answers {status}{what}"));
         match status.as_u16() {
             300..=399 => {
-                let to = header(response, "location").unwrap_or("elsewhere");
+                // The new address holds the same secret as the old one. A path alone is no address.
+                let to = header(response, "location").and_then(|to| to.parse::<WebhookUrl>().ok());
+                let to = to.map_or("another one".into(), |to| to.to_string());
                 fault("webhook-redirected", &format!(": the address is now {to}; set url to it"))
             }
             401 | 403 | 407 => fault("webhook-login", ": are the headers right that authorise the request?"),

@@ -1,0 +1,112 @@
+//! Addresses at which the page and the metrics are served: an address enters, a listener leaves, as
+//! soon as there can be one.
+//!
+//! When the machine starts, its address in the network may come later than the daemon, and another
+//! program may have the port for a while. Recognition waits for neither: who serves listens on a
+//! thread of its own, and tries until it works.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::Duration;
+
+use crate::fault::{Fault, FaultLog};
+
+/// How long to wait before the next attempt.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Whether an address could be listened on, now or later: another program may have the port, such
+/// as the daemon whose configuration is looked at, and the network may not be there yet.
+///
+/// # Errors
+///
+/// What the system says, where time does not help.
+pub(crate) fn check(address: SocketAddr) -> io::Result<()> {
+    match TcpListener::bind(address) {
+        Err(error) if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Why an address cannot be listened on now, where it is none of this machine.
+pub fn why_absent(address: SocketAddr) -> Option<String> {
+    let absent = TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);
+    absent.then(|| format!("{} is not an address of this machine", address.ip()))
+}
+
+/// What `bind` listens with at `address`, for `what` is served there. Waits for as long as it
+/// takes, and logs why.
+pub(crate) fn listen<L>(address: SocketAddr, what: &str, bind: impl Fn(SocketAddr) -> io::Result<L>) -> L {
+    listen_every(RETRY, address, what, bind)
+}
+
+fn listen_every<L>(retry: Duration, address: SocketAddr, what: &str, bind: impl Fn(SocketAddr) -> io::Result<L>) -> L {
+    let mut faults = FaultLog::default();
+    loop {
+        match bind(address) {
+            Ok(listener) => return listener,
+            Err(error) => {
+                let text = format!("{what} cannot be served at {address}: {error}; recognition continues");
+                let fault = Fault::new("port", text);
+                if faults.occurred_by(&fault, &error.to_string()).is_some() {
+                    tracing::warn!(%address, "{fault}; trying again every {} s", retry.as_secs());
+                }
+                thread::sleep(retry);
+            }
+        }
+    }
+}
+
+/// Whether only one of two addresses can be listened on. Port 0 is any that is free.
+pub(crate) fn are_same(a: SocketAddr, b: SocketAddr) -> bool {
+    // The address :: also takes what is sent to those of IPv4.
+    let covers = |any: IpAddr, ip: IpAddr| any == ip || any.is_unspecified() && (any.is_ipv6() || ip.is_ipv4());
+    a.port() == b.port() && a.port() != 0 && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_port_that_another_program_has_is_waited_for() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        check(address).unwrap();
+        let waiting =
+            thread::spawn(move || listen_every(Duration::from_millis(10), address, "the page", TcpListener::bind));
+        thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        drop(taken);
+        assert_eq!(waiting.join().unwrap().local_addr().unwrap(), address);
+    }
+
+    #[test]
+    fn an_address_that_the_network_does_not_have_may_come_later() {
+        // Of documentation (RFC 5737).
+        let absent = address("192.0.2.1:8420");
+        check(absent).unwrap();
+        assert_eq!(why_absent(absent).as_deref(), Some("192.0.2.1 is not an address of this machine"));
+        assert_eq!(why_absent(address("127.0.0.1:0")), None);
+    }
+
+    #[test]
+    fn two_addresses_are_the_same_where_one_covers_the_other() {
+        for (a, b, same) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("0.0.0.0:1", "127.0.0.1:1", true),
+            ("[::]:1", "127.0.0.1:1", true),
+            ("0.0.0.0:1", "[::1]:1", false),
+        ] {
+            assert_eq!(are_same(address(a), address(b)), same, "{a}, {b}");
+            assert_eq!(are_same(address(b), address(a)), same, "{b}, {a}");
+        }
+    }
+}
