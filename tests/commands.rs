@@ -45,7 +45,7 @@ fn a_source_that_cannot_be_heard_as_it_is_wanted_is_found_by_check_too() {
     let config = path.to_str().unwrap();
     write_wav(&model.path().join("stereo.wav"), 24_000, 2, &[0; 24_000]);
     for (source, part) in [
-        ("input = \"file:stereo.wav\"\nchannels = 3\n", "channel 3 is wanted, and the source has 2"),
+        ("input = \"file:stereo.wav\"\nchannels = 3\n", "channel 3 is configured, but the source has 2"),
         (
             "input = \"serial:/dev/null?encoding=features\"\n",
             "encoding=features: nodes compute features with power = 2, the model's has 1",
