@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A longer request is not one for this page.
 const MAX_REQUEST: usize = 8192;
 
-/// Answers at `address`, as soon as it can be listened on, with what `reports` returns then: the name
-/// of each source, and its report.
+/// Answers at `address`, as soon as it can be listened on, with what `reports` returns then: the
+/// name of each source, and its report.
 ///
 /// # Errors
 ///

@@ -18,7 +18,7 @@
 //! construction.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::vec::Drain;
 
 use edge_frontend::{LogMel, Manifest, Resampler};
@@ -160,6 +160,13 @@ impl Chain {
     /// Position in the stream in seconds: the end of what was pushed.
     pub fn position_s(&self) -> f64 {
         self.position as f64 / f64::from(self.sample_rate)
+    }
+
+    /// How long the sound is that at least has to come before the network runs again.
+    pub fn until_pulse(&self) -> Duration {
+        // Of the frame that comes next, all but the last sample may be there already.
+        let n_samples = self.recogniser.n_missing().saturating_sub(1) * self.geometry.hop_length;
+        Duration::from_secs_f64(n_samples as f64 / f64::from(self.model_rate))
     }
 
     /// What has begun and ended since this was asked last, in the order of its confirmation.

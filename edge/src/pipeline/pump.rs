@@ -20,9 +20,10 @@ use crate::ring::Chunk;
 /// Most samples taken from the ring at once; the stop flag is looked at in between.
 const BLOCK_LEN: usize = 4096;
 
-/// How long the worker sleeps when the ring is empty: the audio callback must not wake it. One hop
-/// of the front end.
-const EMPTY_SLEEP: Duration = Duration::from_millis(10);
+/// How long the worker sleeps when the ring is empty, at least and at most: the audio callback must
+/// not wake it. Between them it sleeps until the network can run again, because each time that it
+/// wakes costs as much as the front end of a hop.
+const EMPTY_SLEEP: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(80)];
 
 /// 40 dB above full scale. Float streams may exceed full scale a little; far beyond, energies would
 /// overflow.
@@ -135,7 +136,7 @@ impl<'a> Pump<'a> {
                     self.gap_log.add(self.shared.hearing.name(), n as f64 / rate);
                     gap(&mut self.chain, self.shared, content.n_samples(n))?;
                 }
-                Chunk::Empty => thread::sleep(EMPTY_SLEEP),
+                Chunk::Empty => thread::sleep(self.chain.until_pulse().clamp(EMPTY_SLEEP[0], EMPTY_SLEEP[1])),
                 Chunk::Ended => break,
             }
         }

@@ -104,6 +104,11 @@ impl Recogniser {
         self.logits.len()
     }
 
+    /// Frames until the next pulse is complete.
+    pub(super) fn n_missing(&self) -> usize {
+        (self.pulse.len() - self.n_filled) / self.engine.n_mels()
+    }
+
     /// Takes a log-mel frame. After a failure of the network, frames are ignored until it is
     /// [taken](Self::outcome).
     pub(super) fn push_frame(&mut self, frame: &[f32], level_dbfs: f32) {

@@ -210,6 +210,31 @@ fn events_lie_where_the_sound_is_at_any_rate() {
 }
 
 #[test]
+fn no_pulse_comes_before_the_time_that_the_chain_names_nor_long_after() {
+    for rate in [8_000, 24_000, 44_100, 48_000] {
+        let (mut chain, status) = chain(rate);
+        let block = rate as usize / 1_000;
+        let samples = noise(rate as usize);
+        let mut named = chain.until_pulse().as_secs_f64();
+        let (mut elapsed, mut n_pulses, mut n_checked) = (0.0, 0, 0);
+        for block in samples.chunks(block) {
+            chain.push(block).unwrap();
+            elapsed += block.len() as f64 / f64::from(rate);
+            let (_, n_now) = status.progress();
+            if n_now == n_pulses {
+                continue;
+            }
+            // Of a frame that was nearly there all but one hop was named; the first has a window
+            // to wait for, and a resampler is some samples late.
+            assert!(elapsed > named && elapsed < named + 0.035, "{rate} Hz: {elapsed} s, {named} s were named");
+            (named, elapsed, n_pulses) = (chain.until_pulse().as_secs_f64(), 0.0, n_now);
+            n_checked += 1;
+        }
+        assert!(n_checked >= 11, "{rate} Hz: {n_checked}");
+    }
+}
+
+#[test]
 fn a_sound_at_the_very_end_is_decided_and_ends_with_the_stream() {
     let samples = scene(RATE, 3.0, &[(2.4, 3.0)]);
     let found = events(&recognise(RATE, &samples));
