@@ -258,7 +258,7 @@ fn what_is_marked_is_exported_as_the_trainer_takes_it() {
     assert_eq!(clips(&[]).stdout.len(), 5);
     contains(&refusal(2, &["clips", "--config", config, "--delete", id(1)]), &["--delete: there is no clip"]);
     let spelled = refusal(2, &["clips", "--config", config, "--mark", id(0), "--wrong", "Whistle"]);
-    contains(&spelled, &["--wrong: ", "is the label \"whistle\" written otherwise"]);
+    contains(&spelled, &["--wrong: ", "is the label \"whistle\" in another spelling"]);
     contains(&refusal(2, &["clips", "--config", config, "--mark", id(0), "--wrong", "../x"]), &["cannot be a label"]);
 }
 

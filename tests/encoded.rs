@@ -88,7 +88,7 @@ fn a_container_on_standard_input_is_read_or_refused_with_a_sentence() {
     assert!(folder.status.code() == Some(1) && stderr.contains("cannot be read: Is a directory"), "{stderr}");
     let output = hear(&workspace().join("README.md"));
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:#?}");
-    assert!(output.stderr.iter().any(|line| line.contains("delivers text, \"")), "{output:#?}");
+    assert!(output.stderr.iter().any(|line| line.contains("delivers text instead of sound: \"")), "{output:#?}");
 }
 
 #[test]

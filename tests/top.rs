@@ -197,9 +197,8 @@ fn attached_it_shows_what_the_daemon_hears_until_the_daemon_ends_and_again_after
         screen.contains("likely now, of labels with \"noi\"") && screen.contains('*')
     });
     terminal.press("/\r");
-    terminal.wait_until("it is said that it is only tried", |screen| {
-        screen.contains("likely now (*: tried here only, not used by the daemon)")
-    });
+    terminal
+        .wait_until("it is said that it is only tried", |screen| screen.contains("likely now (*: tried here only)"));
     let config = dir.path().join("kitchen.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text + "[decide.classes.tone]\nthreshold_on = 0.87\n").unwrap();

@@ -320,7 +320,7 @@ fn an_mp3_that_was_cut_is_told_and_two_in_one_file_are_both_read() {
     let (half, note) = read();
     assert!((5_000..12_000).contains(&half.len()), "{}", half.len());
     let note = note.unwrap();
-    assert!(note.starts_with("the header promises 1.250 s of sound, 0."), "{note}");
+    assert!(note.starts_with("the header promises 1.250 s of sound, but the file holds 0."), "{note}");
 
     fs::write(&path, [&one[..], &one].concat()).unwrap();
     let (both, note) = read();

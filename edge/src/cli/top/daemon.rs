@@ -124,7 +124,7 @@ impl Origin for Daemon {
                 figures(report.load, report.us_per_pulse, report.n_gaps, report.n_dropped, report.n_clipped)
             }),
             complaint,
-            note: view.is_changed().then_some("*: tried here only, not used by the daemon"),
+            note: view.is_changed().then_some("*: tried here only"),
         }
     }
 

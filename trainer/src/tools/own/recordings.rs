@@ -160,7 +160,10 @@ mod tests {
     fn mistakes_are_named() {
         for (files, part) in [
             (&["kettle/1.wav"][..], "kettle: has 1 recording, needs at least 2"),
-            (&["Kettle/1.wav", "Kettle/2.wav", "kettle/1.wav", "kettle/2.wav"], "is the label \"Kettle\" written"),
+            (
+                &["Kettle/1.wav", "Kettle/2.wav", "kettle/1.wav", "kettle/2.wav"],
+                "is the label \"Kettle\" in another spelling",
+            ),
             (&["crying baby/1.wav", "crying baby/2.wav"], "rename the folder to \"crying_baby\""),
             (&["negatives/1.wav"], "has only negatives"),
             (&["a+b/1.wav", "a+b/2.wav"], "must not contain '+'"),
