@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tests::binary::{Process, earwitness_bin};
@@ -41,6 +41,38 @@ fn top(args: &[&str], environment: &[(&str, &str)]) -> (TempDir, Terminal) {
     let args = [&["top", "--model", model.to_str().unwrap(), "--source", &source], args].concat();
     let terminal = at_terminal(earwitness_bin().to_str().unwrap(), &args, environment);
     (dir, terminal)
+}
+
+/// Whether a process is running.
+fn is_running(id: &str) -> bool {
+    // The name, in brackets, may have spaces in it.
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, state)| !state.starts_with(" Z"))
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (wav, id) = (dir.path().join("sounds.wav"), dir.path().join("id"));
+    tiny::write_wav(&wav, &sounds());
+    // As with nohup, and where the kernel sends no signal: the terminal just goes away.
+    let line = format!(
+        "trap '' HUP; echo $$ > {}; exec {} top --model {} --source file:{}",
+        id.display(),
+        earwitness_bin().display(),
+        tiny::model().display(),
+        wav.display()
+    );
+    let mut terminal = at_terminal("sh", &["-c", &line], &[]);
+    terminal.wait_until("the picture", |screen| screen.contains("likely now"));
+    let id = fs::read_to_string(id).unwrap();
+    assert!(is_running(id.trim()));
+    drop(terminal);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while is_running(id.trim()) {
+        assert!(Instant::now() < deadline, "process {id} goes on without its terminal");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Rows of the spectrogram.

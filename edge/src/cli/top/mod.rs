@@ -10,11 +10,14 @@ mod origin;
 mod view;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 use edge::config::Settings;
 use edge::daemon::Plan;
 use edge::{Error, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
@@ -78,8 +81,8 @@ fn watch(terminal: &mut DefaultTerminal, view: &mut View, origin: &mut dyn Origi
     loop {
         origin.collect(view);
         terminal.draw(|frame| draw::draw(frame, view, &origin.info(view), colours)).map_err(failed())?;
-        if !event::poll(TICK).map_err(failed())? {
-            continue;
+        if is_gone().map_err(failed())? {
+            return Ok(());
         }
         // All keys that are there, so that one that is held does not queue up.
         while event::poll(Duration::ZERO).map_err(failed())? {
@@ -91,6 +94,18 @@ fn watch(terminal: &mut DefaultTerminal, view: &mut View, origin: &mut dyn Origi
             }
         }
     }
+}
+
+/// Waits for a key, for at most a tick. Returns whether the terminal has gone, as when a connection
+/// is lost: crossterm would read its end for ever.
+fn is_gone() -> io::Result<bool> {
+    let mut fds = [PollFd::new(io::stdin().as_raw_fd(), PollFlags::POLLIN)];
+    match poll(&mut fds, TICK.as_millis() as i32) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    Ok(fds[0].revents().is_some_and(|events| events.intersects(gone)))
 }
 
 fn press(key: KeyEvent, view: &mut View, origin: &mut dyn Origin) -> Next {

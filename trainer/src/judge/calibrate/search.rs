@@ -95,9 +95,19 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
             class.min_duration_ms = Some(ms);
         });
     }
+    // Classes that a user adds have no sounds here by which window and threshold could be chosen
+    // together: they get the window that places events best.
+    let window_ms = median(&decision.classes, |class| class.window_ms).unwrap_or(decision.window_ms);
     trial.constrain(&mut decision, &windows, goal.max_false_alarms);
-    // The values for all classes hold for a class that a user adds: the middle ones.
-    common(&mut decision);
+    // Of a label that is neither heard in the scenes nor reported nothing is known: it has the
+    // values for all classes.
+    let heard = |label: &String| manifest.labels.iter().position(|l| l == label).is_some_and(|at| trial.has_sounds(at));
+    for (label, class) in &mut decision.classes {
+        if class.reported == Some(false) && !heard(label) {
+            *class = ClassDecision { reported: class.reported, ..ClassDecision::default() };
+        }
+    }
+    common(&mut decision, window_ms);
     decision
 }
 
@@ -114,6 +124,11 @@ struct Tried {
 }
 
 impl Trial<'_> {
+    /// Whether a class sounds anywhere in the scenes.
+    fn has_sounds(&self, class: usize) -> bool {
+        self.parts.iter().flat_map(|part| part.scenes.truth.iter().flatten()).any(|sound| sound.class_id == class)
+    }
+
     /// Gives each class the one of `values` that is best for it.
     fn improve<T: Copy>(
         &self,
@@ -236,19 +251,21 @@ fn complete(values: ClassValues) -> ClassDecision {
     }
 }
 
-/// Sets the values for all classes to the classes' medians, and leaves out of the classes what does
-/// not differ.
-fn common(decision: &mut Decision) {
-    fn median<T: Copy + PartialOrd>(
-        classes: &BTreeMap<String, ClassDecision>,
-        of: impl Fn(&ClassDecision) -> Option<T>,
-    ) -> Option<T> {
-        let mut values: Vec<T> = classes.values().filter_map(of).collect();
-        values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-        values.get(values.len() / 2).copied()
-    }
+/// The middle one of the values that classes have.
+fn median<T: Copy + PartialOrd>(
+    classes: &BTreeMap<String, ClassDecision>,
+    of: impl Fn(&ClassDecision) -> Option<T>,
+) -> Option<T> {
+    let mut values: Vec<T> = classes.values().filter_map(of).collect();
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    values.get(values.len() / 2).copied()
+}
+
+/// Sets the values for all classes, which also hold for a class that a user adds: the window given,
+/// and of the others the medians of the classes that have values. Leaves out of the classes what
+/// does not differ.
+fn common(decision: &mut Decision, window_ms: u32) {
     let classes = &decision.classes;
-    let window_ms = median(classes, |class| class.window_ms).unwrap_or(decision.window_ms);
     let min_duration_ms = median(classes, |class| class.min_duration_ms).unwrap_or(decision.min_duration_ms);
     let min_gap_ms = median(classes, |class| class.min_gap_ms).unwrap_or(decision.min_gap_ms);
     let threshold_on = median(classes, |class| class.threshold_on).unwrap_or(decision.threshold_on);
