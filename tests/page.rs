@@ -141,7 +141,7 @@ fn what_is_heard_appears_and_can_be_exported_and_tried_and_written() {
     // Thresholds: a slider moves by the keyboard, the preview follows, and the file is written.
     browser.click("nav a[href='#/thresholds']");
     browser.wait_until(
-        "/^In the last .*: [0-9]+ events?, (.* in all, )?with the thresholds in use\\.$/.test(document.querySelector('#preview').textContent)",
+        "/^In the last .*: [0-9]+ events?(, .* in all)? with the thresholds in use\\.$/.test(document.querySelector('#preview').textContent)",
     );
     let slider = "#sliders li[data-label='tone'] input";
     browser.press_right(slider, 40);
