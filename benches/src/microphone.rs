@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Sample rate of the microphones, Hz.
@@ -23,13 +23,24 @@ pub fn make(dir: &Path, n: usize) -> io::Result<Vec<PathBuf>> {
     if made.success() { Ok(fifos) } else { Err(io::Error::other("mkfifo fails")) }
 }
 
-/// The daemon that listens to `fifos` with the model that ships, not started yet. Its configuration
-/// lies in `dir`.
+/// A daemon that is running. Killed when dropped: it would wait for its microphones without end.
+pub struct Daemon(pub Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts the daemon on `fifos` with the model that ships. Its configuration lies in `dir`, and
+/// what it writes goes to `stdout` and `stderr`.
 ///
 /// # Errors
 ///
-/// If the configuration cannot be written, or the running program does not know where it lies.
-pub fn daemon(dir: &Path, fifos: &[PathBuf]) -> io::Result<Command> {
+/// If the configuration cannot be written, or the daemon does not start.
+pub fn start(dir: &Path, fifos: &[PathBuf], stdout: Stdio, stderr: Stdio) -> io::Result<Daemon> {
     let source = |(at, fifo): (usize, &PathBuf)| {
         format!("[[sources]]\nname = \"microphone-{at}\"\ninput = \"file:{}\"\nrate = {RATE_HZ}\n", fifo.display())
     };
@@ -40,8 +51,8 @@ pub fn daemon(dir: &Path, fifos: &[PathBuf]) -> io::Result<Command> {
     let beside = || std::env::current_exe().map(|program| program.with_file_name("earwitness"));
     let program = std::env::var_os("EARWITNESS_BIN").map_or_else(beside, |program| Ok(program.into()))?;
     let mut command = Command::new(program);
-    command.arg("run").arg("--config").arg(config).stdin(Stdio::null());
-    Ok(command)
+    command.arg("run").arg("--config").arg(config).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+    command.spawn().map(Daemon)
 }
 
 /// Raw 16-bit samples as a FIFO takes them.

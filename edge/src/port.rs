@@ -28,7 +28,7 @@ pub(crate) fn check(address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Why an address cannot be listened on now, where it is none of this machine.
+/// Why an address cannot be listened on now, if it is not an address of this machine.
 pub fn why_absent(address: SocketAddr) -> Option<String> {
     let absent = TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);
     absent.then(|| format!("{} is not an address of this machine", address.ip()))

@@ -57,11 +57,11 @@ fn run() -> Outcome<()> {
 
     let dir = tempfile::tempdir()?;
     let fifos = microphone::make(dir.path(), 1)?;
-    let mut daemon = microphone::daemon(dir.path(), &fifos)?.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut daemon = microphone::start(dir.path(), &fifos, Stdio::piped(), Stdio::null())?;
     let begin = Instant::now();
     // Ends with the daemon, which is the reader of the FIFO.
     thread::spawn(move || microphone::feed(&fifos[0], &raw, begin));
-    let lines = BufReader::new(daemon.stdout.take().ok_or("the daemon has no standard output")?).lines();
+    let lines = BufReader::new(daemon.0.stdout.take().ok_or("the daemon has no standard output")?).lines();
     let (mut added_ms, mut whole_ms, mut confirmation_ms) = (Vec::new(), Vec::new(), Vec::new());
     for (line, expected) in lines.zip(&expected) {
         let now = Instant::now();
@@ -74,8 +74,6 @@ fn run() -> Outcome<()> {
         confirmation_ms.push(1e3 * expected.confirmation_s);
         whole_ms.push(1e3 * (expected.confirmation_s + late_s));
     }
-    daemon.kill()?;
-    daemon.wait()?;
     println!("{} lines in {minutes} min, milliseconds:", added_ms.len());
     println!("{:<54} {:>8} {:>8} {:>8}", "", "median", "p99", "most");
     for (name, values) in [

@@ -80,8 +80,8 @@ fn measure(n_streams: usize, raw: &Arc<Vec<u8>>) -> Outcome<Cost> {
     let dir = tempfile::tempdir()?;
     let fifos = microphone::make(dir.path(), n_streams)?;
     let log = dir.path().join("log");
-    let mut daemon = microphone::daemon(dir.path(), &fifos)?;
-    let mut daemon = daemon.stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
+    let daemon = microphone::start(dir.path(), &fifos, Stdio::null(), File::create(&log)?.into())?;
+    let id = daemon.0.id();
     let begin = Instant::now();
     for fifo in fifos {
         let raw = Arc::clone(raw);
@@ -89,12 +89,11 @@ fn measure(n_streams: usize, raw: &Arc<Vec<u8>>) -> Outcome<Cost> {
         thread::spawn(move || microphone::feed(&fifo, &raw, begin));
     }
     thread::sleep(WARM_UP);
-    let (begin, used) = (Instant::now(), cpu_s(daemon.id())?);
+    let (begin, used) = (Instant::now(), cpu_s(id)?);
     thread::sleep(MEASURED);
-    let (elapsed_s, used) = (begin.elapsed().as_secs_f64(), cpu_s(daemon.id())? - used);
-    let rss_mb = rss_mb(daemon.id())?;
-    daemon.kill()?;
-    daemon.wait()?;
+    let (elapsed_s, used) = (begin.elapsed().as_secs_f64(), cpu_s(id)? - used);
+    let rss_mb = rss_mb(id)?;
+    drop(daemon);
     let log = fs::read_to_string(&log)?;
     let warnings = log.lines().filter(|line| !line.contains(" INFO ")).map(str::to_owned).collect();
     Ok(Cost { n_streams, cpu_percent: 100.0 * used / elapsed_s, rss_mb, warnings })

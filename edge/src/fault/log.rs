@@ -18,8 +18,8 @@ use super::Fault;
 const FIRST_SILENCE: Duration = Duration::from_secs(60);
 const LAST_SILENCE: Duration = Duration::from_secs(3600);
 
-/// Causes of one kind that are told apart. Of further ones, each takes the place of the one that
-/// was seen least recently.
+/// This many causes of one kind are reported separately. Each further one takes the place of the
+/// cause that was seen least recently.
 pub const N_CAUSES: usize = 4;
 
 /// What one part has reported of its faults.

@@ -20,10 +20,11 @@ use crate::ring::Chunk;
 /// Most samples taken from the ring at once; the stop flag is looked at in between.
 const BLOCK_LEN: usize = 4096;
 
-/// How long the worker sleeps when the ring is empty, at least and at most: the audio callback must
-/// not wake it. Between them it sleeps until the network can run again, because each time that it
-/// wakes costs as much as the front end of a hop.
-const EMPTY_SLEEP: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(80)];
+/// The worker sleeps when the ring is empty, because the audio callback must not wake it: until the
+/// network can run again, but at least and at most this long. Each time that it wakes costs as much
+/// as the front end of a hop.
+const LEAST_SLEEP: Duration = Duration::from_millis(10);
+const LONGEST_SLEEP: Duration = Duration::from_millis(80);
 
 /// 40 dB above full scale. Float streams may exceed full scale a little; far beyond, energies would
 /// overflow.
@@ -136,7 +137,7 @@ impl<'a> Pump<'a> {
                     self.gap_log.add(self.shared.hearing.name(), n as f64 / rate);
                     gap(&mut self.chain, self.shared, content.n_samples(n))?;
                 }
-                Chunk::Empty => thread::sleep(self.chain.until_pulse().clamp(EMPTY_SLEEP[0], EMPTY_SLEEP[1])),
+                Chunk::Empty => thread::sleep(self.chain.until_pulse().clamp(LEAST_SLEEP, LONGEST_SLEEP)),
                 Chunk::Ended => break,
             }
         }
