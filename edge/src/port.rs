@@ -10,20 +10,25 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::fault::{Fault, FaultLog};
 
 /// How long to wait before the next attempt.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Whether an address could be listened on, now or later: another program may have the port, such
-/// as the daemon whose configuration is looked at, and the network may not be there yet.
+/// Whether the address that `key` of the configuration gives could be listened on, now or later:
+/// another program may have the port, such as the daemon whose configuration is checked, and the
+/// network may not be there yet.
 ///
 /// # Errors
 ///
-/// What the system says, where time does not help.
-pub(crate) fn check(address: SocketAddr) -> io::Result<()> {
+/// What the system reports, if waiting does not help.
+pub(crate) fn check(key: &str, address: SocketAddr) -> Result<()> {
     match TcpListener::bind(address) {
-        Err(error) if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) => Err(error),
+        Err(error) if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) => {
+            let remedy = if error.kind() == ErrorKind::PermissionDenied { ": use a port from 1024 on" } else { "" };
+            Err(Error::usage(key, format!("{address}: {error}{remedy}")))
+        }
         _ => Ok(()),
     }
 }
@@ -76,7 +81,7 @@ mod tests {
     fn a_port_that_another_program_has_is_waited_for() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        check(address).unwrap();
+        check("web.listen", address).unwrap();
         let waiting =
             thread::spawn(move || listen_every(Duration::from_millis(10), address, "the page", TcpListener::bind));
         thread::sleep(Duration::from_millis(50));
@@ -89,7 +94,7 @@ mod tests {
     fn an_address_that_the_network_does_not_have_may_come_later() {
         // Of documentation (RFC 5737).
         let absent = address("192.0.2.1:8420");
-        check(absent).unwrap();
+        check("web.listen", absent).unwrap();
         assert_eq!(why_absent(absent).as_deref(), Some("192.0.2.1 is not an address of this machine"));
         assert_eq!(why_absent(address("127.0.0.1:0")), None);
     }

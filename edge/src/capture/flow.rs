@@ -114,7 +114,8 @@ impl Flow {
         let mono = Mono::of(n_channels, &stream.channels, layout.rate);
         let shared = Shared::new(stream);
         let (delivery, session) = Delivery::new(stream, (layout.rate, &layout.to_string()), mono.balance(), &shared);
-        let samples = Samples { bytes, layout, mono, delivery, shared: shared.clone() };
+        let name = stream.name.clone();
+        let samples = Samples { name, bytes, layout, mono, delivery, shared: shared.clone() };
         Ok((session, Flow::begin(shared, move || samples.run(start))?))
     }
 
@@ -199,6 +200,8 @@ impl Flow {
 
 /// Samples that are being read.
 struct Samples {
+    /// The name of the source.
+    name: String,
     bytes: Bytes,
     layout: Layout,
     mono: Mono,
@@ -232,7 +235,7 @@ impl Samples {
                 Got::Nothing => self.shared.is_still(),
                 Got::End => {
                     if n_bytes > 0 && !self.shared.is_live.load(Relaxed) {
-                        tracing::warn!("the stream ended within a sample: {n_bytes} bytes ignored");
+                        tracing::warn!("{}: the stream ended within a sample: {n_bytes} bytes ignored", self.name);
                     }
                     return Ok(());
                 }

@@ -50,7 +50,7 @@ pub(super) fn serve(address: SocketAddr, reports: impl Fn() -> Vec<(String, Repo
 ///
 /// What the system says.
 pub(super) fn check(address: SocketAddr) -> Result<()> {
-    port::check(address).map_err(|error| Error::usage("metrics.port", format!("{address}: {error}")))
+    port::check("metrics.port", address)
 }
 
 fn answer_all(listener: &TcpListener, reports: &impl Fn() -> Vec<(String, Report)>) {

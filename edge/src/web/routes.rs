@@ -23,16 +23,20 @@ pub(super) async fn answer(request: Request<Incoming>, guard: &Guard, shared: Ar
     }
     let path = request.uri().path().to_string();
     match (request.method(), path.as_str()) {
-        (&Method::GET | &Method::HEAD, path) => get(path, request.uri(), &request, shared).await,
-        (&Method::POST, "/api/thresholds" | "/api/clips/mark" | "/api/clips/delete") => {
-            change(&path, request, shared).await
-        }
-        _ => {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed here.\n");
-            answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
+        (&Method::GET | &Method::HEAD, path) if !is_changed(path) => get(path, request.uri(), &request, shared).await,
+        (&Method::POST, path) if is_changed(path) => change(path, request, shared).await,
+        (_, path) => {
+            let allowed = if is_changed(path) { "POST" } else { "GET, HEAD" };
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("The methods allowed here: {allowed}.\n"));
+            answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allowed));
             answer
         }
     }
+}
+
+/// Whether requests change what is at `path`.
+fn is_changed(path: &str) -> bool {
+    matches!(path, "/api/thresholds" | "/api/clips/mark" | "/api/clips/delete")
 }
 
 async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Shared>) -> Answer {

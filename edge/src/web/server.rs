@@ -2,7 +2,6 @@
 //! and of how long an answer may take to go.
 
 use std::convert::Infallible;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -39,9 +38,7 @@ const MAX_HEAD: usize = 16 * 1024;
 const MAX_THREADS: usize = 2;
 
 /// The answer to a client for which there is no connection left.
-const BUSY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 5\r\n\
-    Connection: close\r\nContent-Length: 57\r\n\r\nToo many connections at once: please try again in a while\n";
+const BUSY: &str = "Too many connections at once: please try again in a while\n";
 
 /// Whether the page could be served at this address, now or later.
 ///
@@ -49,10 +46,7 @@ const BUSY: &[u8] =
 ///
 /// What the system says.
 pub fn check(settings: &WebSettings) -> Result<()> {
-    port::check(settings.listen).map_err(|error| {
-        let remedy = if error.kind() == ErrorKind::PermissionDenied { ": use a port from 1024 on" } else { "" };
-        Error::usage("web.listen", format!("{}: {error}{remedy}", settings.listen))
-    })
+    port::check("web.listen", settings.listen)
 }
 
 /// Starts the thread that serves the page.
@@ -114,7 +108,12 @@ async fn answer(stream: TcpStream, permit: OwnedSemaphorePermit, guard: Arc<Guar
 
 /// Tells one for whom there is no connection left.
 fn refuse(mut stream: TcpStream) {
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 5\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{BUSY}",
+        BUSY.len()
+    );
     tokio::spawn(async move {
-        let _ = timeout(Duration::from_secs(1), stream.write_all(BUSY)).await;
+        let _ = timeout(Duration::from_secs(1), stream.write_all(answer.as_bytes())).await;
     });
 }

@@ -49,7 +49,8 @@ pub(super) fn client_id_taken(client_id: &str) -> Fault {
         CLIENT_ID_TAKEN,
         format!(
             "the broker ends connections soon after it has accepted them: another client seems to use the id \
-             {client_id:?}; give each device its own name or mqtt.client_id"
+             {client_id:?}; give each device its own name or mqtt.client_id. If no other client does, the broker may \
+             forbid a topic: its log gives the reason"
         ),
     )
 }
