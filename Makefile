@@ -8,6 +8,7 @@
 #                            busy machine; WRITE=1 commits them
 #   make bench-arm           the same on emulated ARM processors; TARGET=aarch64 or armv7 for one
 #   make bench-streams       processor time and memory of the daemon for 1, 8 and 32 microphones
+#   make bench-page          the same without the page, with it, and with 1 and 20 viewers
 #   make bench-latency       from the sound at a simulated microphone to the line on standard output
 #   make bench-training      training throughput compared with plain PyTorch;
 #                            BENCH_FLAGS="--width 64 --batch 128", --help for more
@@ -65,7 +66,7 @@ export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 # The test of the page checks accessibility by it.
 export EARWITNESS_AXE ?= $(CACHE)/axe.min.js
 
-.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-arm bench-streams bench-latency bench-training bench-peers bench-front-ends reference release system-demo system-test torch
+.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-arm bench-streams bench-page bench-latency bench-training bench-peers bench-front-ends reference release system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -175,6 +176,10 @@ bench-arm:
 bench-streams: system-demo
 	cargo build --release -p edge -p benches
 	$(BUILD)/release/streams
+
+bench-page: system-demo
+	cargo build --release -p edge -p benches
+	$(BUILD)/release/viewers
 
 bench-latency: system-demo
 	cargo build --release -p edge -p benches

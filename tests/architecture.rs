@@ -12,11 +12,12 @@ use tests::modules::Crate;
 use tests::source::{self, Token};
 
 /// The sources of what is shipped and of what makes models, with the name of each crate in paths.
-const CRATES: [(&str, &str); 6] = [
+const CRATES: [(&str, &str); 7] = [
     ("edge/src", "edge"),
     ("edge/evaluate/src", "edge_evaluate"),
     ("edge/frontend/src", "edge_frontend"),
     ("firmware-bridge/src", "firmware_bridge"),
+    ("models/assemble/src", "assemble"),
     ("sounds/src", "sounds"),
     ("trainer/src", "trainer"),
 ];
@@ -47,6 +48,11 @@ fn modules_of_the_trainer_build_on_each_other_in_one_direction() {
 }
 
 #[test]
+fn modules_of_the_assembler_build_on_each_other_in_one_direction() {
+    assert_acyclic("models/assemble/src");
+}
+
+#[test]
 fn the_trainer_declares_its_modules_in_the_order_in_which_they_build_on_each_other() {
     let trainer = read("trainer/src");
     let declared: Vec<&String> = trainer.modules.iter().filter(|m| m.len() == 1).map(|m| &m[0]).collect();
@@ -70,9 +76,9 @@ fn only_capture_knows_cpal() {
 
 #[test]
 fn only_engine_knows_tract() {
-    // The trainer reads and writes ONNX files with tract's protobuf types; it runs no network with
-    // tract.
-    let onnx = ["trainer/src/ship", "trainer/src/nets/teacher/ced"];
+    // The trainer and the assembler read and write ONNX files with tract's protobuf types; they run
+    // no network with tract.
+    let onnx = ["trainer/src/ship", "trainer/src/nets/teacher/ced", "models/assemble/src/onnx"];
     let is_protobuf = |place: &Place| onnx.iter().any(|dir| place.file.starts_with(dir)) && place.next == ["::", "pb"];
     let elsewhere = mentions(|name| name.starts_with("tract"));
     let elsewhere = elsewhere.into_iter().filter(|place| !place.file.starts_with("edge/src/engine"));

@@ -1,6 +1,7 @@
 //! Shared parts of the benches: each stage of the daemon with the model that ships and the demo
 //! scene as its input. Criterion times the stages, `instructions` counts what they execute.
 
+pub mod cost;
 pub mod microphone;
 
 use std::hint::black_box;

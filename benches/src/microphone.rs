@@ -34,20 +34,20 @@ impl Drop for Daemon {
     }
 }
 
-/// Starts the daemon on `fifos` with the model that ships. Its configuration lies in `dir`, and
-/// what it writes goes to `stdout` and `stderr`.
+/// Starts the daemon on `fifos` with the model that ships and further `sections` of its
+/// configuration, which lies in `dir`. What it writes goes to `stdout` and `stderr`.
 ///
 /// # Errors
 ///
 /// If the configuration cannot be written, or the daemon does not start.
-pub fn start(dir: &Path, fifos: &[PathBuf], stdout: Stdio, stderr: Stdio) -> io::Result<Daemon> {
+pub fn start(dir: &Path, fifos: &[PathBuf], sections: &str, stdout: Stdio, stderr: Stdio) -> io::Result<Daemon> {
     let source = |(at, fifo): (usize, &PathBuf)| {
         format!("[[sources]]\nname = \"microphone-{at}\"\ninput = \"file:{}\"\nrate = {RATE_HZ}\n", fifo.display())
     };
     let sources: String = fifos.iter().enumerate().map(source).collect();
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/home");
     let config = dir.join("earwitness.toml");
-    fs::write(&config, format!("[model]\ndir = \"{}\"\n{sources}", model.display()))?;
+    fs::write(&config, format!("[model]\ndir = \"{}\"\n{sections}{sources}", model.display()))?;
     let beside = || std::env::current_exe().map(|program| program.with_file_name("earwitness"));
     let program = std::env::var_os("EARWITNESS_BIN").map_or_else(beside, |program| Ok(program.into()))?;
     let mut command = Command::new(program);

@@ -11,11 +11,11 @@
 //! | `edge_frontend` | worker | samples | log-mel frames |
 //! | [`engine`] | worker | a pulse of frames | frame logits |
 //! | [`decide`] | worker | frame logits | onsets and offsets |
-//! | [`live`] | worker | pulses and scores | copies for who looks |
+//! | [`live`] | worker | pulses and scores | copies for viewers |
 //! | [`quiet`] | main | onsets and offsets | those that are reported at their hour |
 //! | [`event`] | main | onsets and offsets | JSON objects |
 //! | [`journal`] | main | events | records, in memory and on disk, at each sink's own pace |
-//! | [`history`] | who asks | records | sounds of hours and days, counts, CSV |
+//! | [`history`] | caller | records | sounds of hours and days, counts, CSV |
 //! | [`publish`] | one thread per sink | records | JSON lines, MQTT, webhooks |
 //! | [`clips`] | `clips` | mono samples, events | FLAC files, where they are wanted |
 //! | `show` | one per terminal | what there is to see | lines of JSON for `earwitness top --attach` |

@@ -85,9 +85,9 @@ pub struct Reader {
 /// What comes next in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunk {
-    /// So many samples were copied to the front of the buffer.
+    /// This many samples were copied to the front of the buffer.
     Samples(usize),
-    /// So many samples are missing here.
+    /// This many samples are missing here.
     Gap(u64),
     /// Nothing yet.
     Empty,

@@ -11,7 +11,7 @@
 pub enum Decision<'a> {
     /// To be sent: [`Node::capture`](crate::node::Node::capture).
     Send(&'a [i16]),
-    /// So many samples are not worth it: [`Node::skip`](crate::node::Node::skip).
+    /// This many samples are not worth sending: [`Node::skip`](crate::node::Node::skip).
     Skip(usize),
 }
 

@@ -57,7 +57,7 @@ fn run() -> Outcome<()> {
 
     let dir = tempfile::tempdir()?;
     let fifos = microphone::make(dir.path(), 1)?;
-    let mut daemon = microphone::start(dir.path(), &fifos, Stdio::piped(), Stdio::null())?;
+    let mut daemon = microphone::start(dir.path(), &fifos, "", Stdio::piped(), Stdio::null())?;
     let begin = Instant::now();
     // Ends with the daemon, which is the reader of the FIFO.
     thread::spawn(move || microphone::feed(&fifos[0], &raw, begin));

@@ -7,31 +7,10 @@
 //! ```
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use benches::{microphone, scene};
-
-/// Longer than the daemon's buffers, so that all of their memory has been touched.
-const WARM_UP: Duration = Duration::from_secs(15);
-const MEASURED: Duration = Duration::from_secs(40);
-/// The kernel's unit of processor time (`sysconf(_SC_CLK_TCK)`), the same on every Linux.
-const TICKS_PER_S: f64 = 100.0;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
-/// What the daemon took while it listened to some streams.
-struct Cost {
-    n_streams: usize,
-    /// Of one core.
-    cpu_percent: f64,
-    rss_mb: f64,
-    /// Lines of the daemon's log that are not for information.
-    warnings: Vec<String>,
-}
+use benches::{cost, microphone, scene};
 
 fn main() -> ExitCode {
     match run() {
@@ -45,7 +24,7 @@ fn main() -> ExitCode {
 }
 
 /// Prints the table. Returns whether no sound was lost.
-fn run() -> Outcome<bool> {
+fn run() -> Result<bool, Box<dyn Error>> {
     let numbers: Vec<usize> = std::env::args().skip(1).map(|n| n.parse()).collect::<Result<_, _>>()?;
     let numbers = if numbers.is_empty() { vec![1, 8, 32] } else { numbers };
     let raw = Arc::new(microphone::raw(&scene(microphone::RATE_HZ)));
@@ -53,14 +32,15 @@ fn run() -> Outcome<bool> {
         "{:>8} {:>16} {:>14} {:>12} {:>16}",
         "streams", "% of one core", "% per stream", "memory, MB", "MB per stream"
     );
-    let mut first: Option<Cost> = None;
+    let mut first = None;
     let mut all_is_heard = true;
     for n_streams in numbers {
-        let cost = measure(n_streams, &raw)?;
-        let per_stream = first.as_ref().filter(|first| first.n_streams < n_streams);
-        let per_stream = per_stream.map_or("-".to_owned(), |first| {
-            format!("{:.2}", (cost.rss_mb - first.rss_mb) / (n_streams - first.n_streams) as f64)
-        });
+        let cost = cost::measure(n_streams, None, &raw)?;
+        let (n_before, mb_before) = *first.get_or_insert((n_streams, cost.rss_mb));
+        let per_stream = match n_streams.checked_sub(n_before) {
+            Some(further @ 1..) => format!("{:.2}", (cost.rss_mb - mb_before) / further as f64),
+            _ => "-".to_owned(),
+        };
         println!(
             "{n_streams:>8} {:>16.2} {:>14.3} {:>12.1} {per_stream:>16}",
             cost.cpu_percent,
@@ -71,48 +51,6 @@ fn run() -> Outcome<bool> {
             all_is_heard = false;
             eprintln!("{warning}");
         }
-        first.get_or_insert(cost);
     }
     Ok(all_is_heard)
-}
-
-fn measure(n_streams: usize, raw: &Arc<Vec<u8>>) -> Outcome<Cost> {
-    let dir = tempfile::tempdir()?;
-    let fifos = microphone::make(dir.path(), n_streams)?;
-    let log = dir.path().join("log");
-    let daemon = microphone::start(dir.path(), &fifos, Stdio::null(), File::create(&log)?.into())?;
-    let id = daemon.0.id();
-    let begin = Instant::now();
-    for fifo in fifos {
-        let raw = Arc::clone(raw);
-        // Ends with the daemon, which is the reader of the FIFO.
-        thread::spawn(move || microphone::feed(&fifo, &raw, begin));
-    }
-    thread::sleep(WARM_UP);
-    let (begin, used) = (Instant::now(), cpu_s(id)?);
-    thread::sleep(MEASURED);
-    let (elapsed_s, used) = (begin.elapsed().as_secs_f64(), cpu_s(id)? - used);
-    let rss_mb = rss_mb(id)?;
-    drop(daemon);
-    let log = fs::read_to_string(&log)?;
-    let warnings = log.lines().filter(|line| !line.contains(" INFO ")).map(str::to_owned).collect();
-    Ok(Cost { n_streams, cpu_percent: 100.0 * used / elapsed_s, rss_mb, warnings })
-}
-
-/// Processor time that a process has used in all its threads, in seconds.
-fn cpu_s(id: u32) -> Outcome<f64> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // The name, in brackets, may have spaces in it. utime and stime are fields 14 and 15.
-    let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace().skip(11).take(2));
-    let ticks = fields.into_iter().flatten().map(str::parse::<f64>).sum::<Result<f64, _>>()?;
-    Ok(ticks / TICKS_PER_S)
-}
-
-/// Resident memory of a process now.
-fn rss_mb(id: u32) -> Outcome<f64> {
-    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let kib =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok());
-    let kib: f64 = kib.ok_or("no VmRSS in the status of the daemon")?;
-    Ok(kib * 1024.0 / 1e6)
 }

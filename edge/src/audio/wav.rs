@@ -98,7 +98,7 @@ impl Samples {
                 }
                 _ => {}
             }
-            at = layout.behind(&chunk);
+            at = layout.after(&chunk);
         }
         Ok(None)
     }
@@ -173,7 +173,7 @@ impl Layout {
     }
 
     /// Where the next chunk begins.
-    fn behind(self, chunk: &Chunk) -> u64 {
+    fn after(self, chunk: &Chunk) -> u64 {
         let even = if self == Layout::Riff { 2 } else { 8 };
         chunk.start.saturating_add(chunk.len).checked_next_multiple_of(even).unwrap_or(u64::MAX)
     }
@@ -184,10 +184,10 @@ impl Layout {
         if file_len.saturating_sub(at) <= 1 {
             return Ok(true);
         }
-        let mut next = self.behind(&Chunk { id: *b"data", start: at, len: 0 });
+        let mut next = self.after(&Chunk { id: *b"data", start: at, len: 0 });
         while let Some(chunk) = self.chunk(file, next)? {
             let is_name = chunk.id.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-            next = self.behind(&chunk);
+            next = self.after(&chunk);
             if !is_name || next > file_len + 1 {
                 // Tags and padding are short, and come after much more sound.
                 return Ok(file_len - at <= MAX_JUNK && at > HEADER + MAX_JUNK);

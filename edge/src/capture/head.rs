@@ -124,10 +124,12 @@ fn wav(bytes: &[u8]) -> Result<Option<Wav>, String> {
             }
             _ => {}
         }
-        at = body + (n_bytes as usize).next_multiple_of(2);
-        if at > LONGEST {
+        // In 64 bits: on 32-bit processors the sum could begin from zero again.
+        let next = body as u64 + u64::from(n_bytes).next_multiple_of(2);
+        if next > LONGEST as u64 {
             return Ok(None);
         }
+        at = next as usize;
     }
     Ok(None)
 }

@@ -13,7 +13,7 @@ pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Writes a file of the clip `stem` in `folder`: whole, or not at all.
+/// Writes a file of the clip `stem` in `folder`: whole, or not at all, also if the power fails.
 pub(super) fn write(folder: &Path, stem: &Stem, ending: &str, bytes: &[u8]) -> io::Result<()> {
     let unfinished = folder.join(stem.unfinished(ending));
     let written = OpenOptions::new()
@@ -22,7 +22,7 @@ pub(super) fn write(folder: &Path, stem: &Stem, ending: &str, bytes: &[u8]) -> i
         .truncate(true)
         .mode(0o600)
         .open(&unfinished)
-        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&unfinished, folder.join(stem.with(ending))));
     written.inspect_err(|_| {
         let _ = fs::remove_file(&unfinished);

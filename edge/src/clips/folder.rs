@@ -4,6 +4,7 @@
 //! A clip is known by the id of its event. An id is a UUID and never part of a path, so it cannot
 //! name anything outside the folder.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -119,6 +120,16 @@ impl ClipFolder {
         let mut clips: Vec<Clip> = newest.collect();
         clips.reverse();
         Ok(clips)
+    }
+
+    /// The listener's marks of the clips of these events, where there is a clip.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read. One that does not exist is empty.
+    pub fn marks(&self, ids: &HashSet<Uuid>) -> Result<HashMap<Uuid, Option<Mark>>, ClipError> {
+        let stems = self.stems(FACTS)?.into_iter().filter(|stem| ids.contains(&stem.id));
+        Ok(stems.filter_map(|stem| self.read(&stem).ok().map(|clip| (stem.id, clip.facts.mark))).collect())
     }
 
     /// The clip of the event `id`.

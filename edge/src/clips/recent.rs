@@ -137,7 +137,7 @@ impl Recent {
         self.wake(&state);
     }
 
-    /// So many samples are missing.
+    /// This many samples are missing.
     pub fn gap(&self, n_missing: u64) {
         let mut state = self.lock();
         if let Some(stretch) = state.current() {

@@ -94,7 +94,7 @@ pub struct Settings {
     pub webhooks: Vec<WebhookSettings>,
     /// Which clips are kept, if any.
     pub clips: Option<ClipSettings>,
-    /// Where figures are given to who asks, if anywhere.
+    /// The address at which figures are served, if at all.
     pub metrics: Option<SocketAddr>,
     /// The local page, if there is one.
     pub web: Option<WebSettings>,

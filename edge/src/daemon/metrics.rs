@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::health::Report;
 use crate::error::{Error, Result};
@@ -61,11 +61,13 @@ fn answer_all(listener: &TcpListener, reports: &impl Fn() -> Vec<(String, Report
 }
 
 fn answer(mut client: TcpStream, reports: &impl Fn() -> Vec<(String, Report)>) -> io::Result<()> {
-    client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
+    let deadline = Instant::now() + PATIENCE;
     let mut request = Vec::new();
     let mut buffer = [0; 1024];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < MAX_REQUEST {
+        // A timeout of zero is refused: the client was too slow.
+        client.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
         match client.read(&mut buffer)? {
             0 => break,
             n => request.extend_from_slice(&buffer[..n]),
@@ -87,17 +89,28 @@ fn answer(mut client: TcpStream, reports: &impl Fn() -> Vec<(String, Report)>) -
 fn text(reports: &[(String, Report)]) -> String {
     let mut families: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (device, report) in reports {
-        let mut add = |name: &str, value: f64| {
-            let line = format!("{name}{{device=\"{}\"}} {value}\n", escaped(device));
+        let mut add = |name: &str, labels: &str, value: f64| {
+            let line = format!("{name}{{device=\"{}\"{labels}}} {value}\n", escaped(device));
             families.entry(name.to_string()).or_default().push(line);
         };
-        add("earwitness_hears", f64::from(u8::from(report.hearing.capture.hears())));
-        if let Ok(Value::Object(fields)) = serde_json::to_value(report) {
-            for (key, value) in fields {
-                match value {
-                    Value::Object(fields) => fields.iter().for_each(|(sub, value)| figure(&key, sub, value, &mut add)),
-                    value => figure("", &key, &value, &mut add),
+        add("earwitness_hears", "", f64::from(u8::from(report.hearing.capture.hears())));
+        let Ok(Value::Object(fields)) = serde_json::to_value(report) else { continue };
+        for (key, value) in &fields {
+            let mut add = |group: &str, labels: &str, fields: &Map<String, Value>| {
+                let figures = fields.iter().filter_map(|(key, value)| figure(group, key, value));
+                figures.for_each(|(name, value)| add(&name, labels, value));
+            };
+            match value {
+                Value::Object(fields) => add(key, "", fields),
+                // Several may be at one host.
+                Value::Array(webhooks) if key == "webhooks" => {
+                    for (at, webhook) in webhooks.iter().enumerate() {
+                        let url = escaped(webhook["url"].as_str().unwrap_or_default());
+                        let labels = format!(",webhook=\"{}\",url=\"{url}\"", at + 1);
+                        webhook.as_object().into_iter().for_each(|fields| add("webhook", &labels, fields));
+                    }
                 }
+                value => add("", "", &Map::from_iter([(key.clone(), value.clone())])),
             }
         }
     }
@@ -108,18 +121,18 @@ fn text(reports: &[(String, Report)]) -> String {
     families.iter().map(family).collect()
 }
 
-/// Adds a field of the health message if it is a number, or a truth. What is unknown has no line.
-fn figure(group: &str, key: &str, value: &Value, add: &mut impl FnMut(&str, f64)) {
-    let Some(value) = value.as_f64().or_else(|| value.as_bool().map(|truth| f64::from(u8::from(truth)))) else {
-        return;
-    };
+/// Name and value of a field of the health message, if it is a number or a truth. What is unknown
+/// has no line.
+fn figure(group: &str, key: &str, value: &Value) -> Option<(String, f64)> {
+    let value = value.as_f64().or_else(|| value.as_bool().map(|truth| f64::from(u8::from(truth))))?;
     let prefix = if group.is_empty() { "earwitness".to_string() } else { format!("earwitness_{group}") };
-    match key.strip_prefix("n_") {
+    let name = match key.strip_prefix("n_") {
         // How many wait is not how many there have been.
-        Some(name) if !matches!(name, "queued" | "unspooled") => add(&format!("{prefix}_{name}_total"), value),
-        Some(name) => add(&format!("{prefix}_{name}"), value),
-        None => add(&format!("{prefix}_{key}"), value),
-    }
+        Some(name) if !matches!(name, "queued" | "unspooled") => format!("{prefix}_{name}_total"),
+        Some(name) => format!("{prefix}_{name}"),
+        None => format!("{prefix}_{key}"),
+    };
+    Some((name, value))
 }
 
 fn escaped(label: &str) -> String {
@@ -153,7 +166,13 @@ mod tests {
             #[cfg(feature = "mqtt")]
             mqtt: Some(crate::publish::mqtt::Link::default().snapshot()),
             #[cfg(feature = "webhook")]
-            webhooks: Vec::new(),
+            webhooks: vec![crate::publish::webhook::WebhookSnapshot {
+                url: "https://ntfy.sh/..".into(),
+                n_posted: 7,
+                n_refused: 2,
+                waiting_events: 1,
+                fault: None,
+            }],
             journal_fault: None,
             clips: None,
         }
@@ -187,9 +206,24 @@ mod tests {
         }
         #[cfg(feature = "mqtt")]
         assert!(answer.contains("earwitness_mqtt_connected{device=\"kitchen\"} 0\n"), "{answer}");
+        #[cfg(feature = "webhook")]
+        assert!(
+            answer.contains(
+                "earwitness_webhook_refused_total{device=\"kitchen\",webhook=\"1\",url=\"https://ntfy.sh/..\"} 2\n"
+            ),
+            "{answer}"
+        );
         assert!(!answer.contains("celsius"), "what is unknown has no line: {answer}");
         assert_eq!(answer.matches("# TYPE earwitness_load ").count(), 1);
         assert!(ask(address, "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
+        // One that sends its request byte by byte does not keep others waiting.
+        let mut slow = TcpStream::connect(address).unwrap();
+        thread::spawn(move || {
+            while slow.write_all(b"x").is_ok() {
+                thread::sleep(PATIENCE / 10);
+            }
+        });
+        assert!(ask(address, "GET /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200"));
         assert!(ask(address, &"x".repeat(MAX_REQUEST)).starts_with("HTTP/1.1 404"));
     }
 }

@@ -1,8 +1,8 @@
 //! The daemon: joins sources, workers and sinks, and waits for the end.
 //!
-//! The main thread takes the onsets and offsets of all workers, turns them into events, but those
-//! of quiet hours, and hands them to the publisher, as many at once as there are: one write to the
-//! journal's disk for all of them. Signals only set flags that it and the workers look at.
+//! The main thread takes the onsets and offsets of all workers, turns those outside of quiet hours
+//! into events, and hands all that there are to the publisher at once: one write to the journal's
+//! disk for all of them. Signals only set flags that it and the workers look at.
 
 mod ear;
 #[cfg(any(feature = "web", feature = "top"))]

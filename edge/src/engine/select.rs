@@ -94,7 +94,7 @@ pub fn load_engine(model: &Model, choice: PrecisionChoice) -> Result<Box<dyn Eng
 }
 
 /// Whether this is a processor on which the inference library has vector kernels for single
-/// precision and none for 8 bits (benches/RESULTS.md: 3.7 times as long).
+/// precision and none for 8 bits (benches/RESULTS.md: 3.5 times as long).
 fn f32_is_always_faster() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("fma");

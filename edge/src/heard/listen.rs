@@ -103,12 +103,12 @@ pub fn hear(mut chain: Chain, mut next_block: impl FnMut(&mut Vec<f32>) -> Resul
         let mut rest = &decoded[..];
         while !rest.is_empty() {
             // Blocks end at the same samples however the file is cut into packets.
-            let (block, behind) = rest.split_at(rest.len().min((block_len - n_pushed % block_len) as usize));
+            let (block, after) = rest.split_at(rest.len().min((block_len - n_pushed % block_len) as usize));
             chain.push(block)?;
             transitions.extend(chain.transitions());
             keep(&mut transitions, chain.position_s());
             n_pushed += block.len() as u64;
-            rest = behind;
+            rest = after;
         }
     }
     chain.finish()?;

@@ -4,7 +4,7 @@ use crate::event::Event;
 
 const HEADER: &str = "id,device,model,label,onset,offset,duration_s,score,peak_score\r\n";
 
-/// The sounds as CSV, one a line. Times are UTC, as in the events; a sound that has not ended has
+/// The sounds as CSV, one per line. Times are UTC, as in the events; a sound that has not ended has
 /// neither offset nor duration.
 pub fn csv(events: &[Event]) -> String {
     let mut text = HEADER.to_string();

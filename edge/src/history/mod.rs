@@ -47,12 +47,17 @@ impl Span {
     }
 }
 
-/// The sounds of `span` in the order of their onsets. One whose offset is not in the journal, or
-/// not yet, is an onset. A record that is no event is left out.
-pub fn sounds(records: &[Record], span: &Span) -> Vec<Event> {
-    let mut events: Vec<Event> = Vec::with_capacity(records.len());
+/// The events of `records`. A record that is not an event is left out.
+pub fn events(records: &[Record]) -> impl Iterator<Item = Event> {
+    records.iter().filter_map(|record| Event::from_json(&record.payload).ok())
+}
+
+/// The sounds of `span` in the order of their onsets. A sound whose offset is not among `recorded`,
+/// or not yet, is an onset.
+pub fn sounds(recorded: impl IntoIterator<Item = Event>, span: &Span) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
     let mut places = HashMap::new();
-    for event in records.iter().filter_map(|record| Event::from_json(&record.payload).ok()) {
+    for event in recorded {
         match places.get(&event.id) {
             // What was delivered twice, or late, does not take an end away.
             Some(&at) if event.phase == Phase::Offset => events[at] = event,
@@ -107,9 +112,8 @@ pub(crate) mod tests {
         let [dog, dog_end] = sound("dog", "2026-01-31T11:59:59Z", 30.0);
         let mut all = records(&[bell.clone(), dog.clone(), bell_end.clone(), bell.clone()]);
         all.push(Record { seq: 9, device: "ear".into(), label: "dog".into(), payload: "no event".into() });
-        assert_eq!(sounds(&all, &Span::default()), [dog, bell_end.clone()]);
-        let offset_alone = records(std::slice::from_ref(&dog_end));
-        assert_eq!(sounds(&offset_alone, &Span::default()), [dog_end]);
+        assert_eq!(sounds(super::events(&all), &Span::default()), [dog, bell_end.clone()]);
+        assert_eq!(sounds([dog_end.clone()], &Span::default()), [dog_end]);
     }
 
     #[test]
@@ -117,7 +121,7 @@ pub(crate) mod tests {
         let [onset, offset] = sound("bell", "2026-01-31T12:00:00Z", 60.0);
         let found = |events: &[Event], since: Option<&str>, until: Option<&str>| {
             let time = |text: Option<&str>| text.map(|text| format!("2026-01-31T{text}Z").parse().unwrap());
-            !sounds(&records(events), &Span { since: time(since), until: time(until) }).is_empty()
+            !sounds(events.to_vec(), &Span { since: time(since), until: time(until) }).is_empty()
         };
         let ended = [onset.clone(), offset];
         assert!(found(&ended, Some("12:00:30"), None) && found(&ended, None, Some("12:00:01")));

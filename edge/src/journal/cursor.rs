@@ -19,8 +19,6 @@ pub(super) struct Progress {
     done: BTreeSet<i64>,
     /// Handed out and not acknowledged: number, and bytes of the payload.
     out: BTreeMap<i64, u64>,
-    /// What was dropped: everything up to this number.
-    dropped_to: i64,
     /// What waits for it cannot be read just now.
     is_starved: bool,
     pub(super) n_pending: u64,
@@ -38,7 +36,6 @@ impl Progress {
             acked_to: seq,
             done: BTreeSet::new(),
             out: BTreeMap::new(),
-            dropped_to: i64::MIN,
             is_starved: false,
             n_pending: 0,
             n_bytes: 0,
@@ -86,8 +83,9 @@ impl Progress {
         seq <= self.acked_to || self.done.contains(&seq)
     }
 
+    /// Whether a record that was handed out is still wanted.
     pub(super) fn is_kept(&self, seq: i64) -> bool {
-        seq > self.dropped_to
+        self.out.contains_key(&seq)
     }
 
     pub(super) fn has_more(&self) -> bool {
@@ -141,7 +139,6 @@ impl Progress {
     /// A record was dropped before it came to the disk, where earlier ones may be. Returns whether
     /// it was still to be delivered.
     pub(super) fn dropped_from_memory(&mut self, seq: i64, n_bytes: u64) -> bool {
-        self.dropped_to = self.dropped_to.max(seq);
         if self.is_done(seq) {
             return false;
         }

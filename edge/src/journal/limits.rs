@@ -35,11 +35,11 @@ impl Store {
         self.sinks.iter().map(Progress::acked_to).min().unwrap_or(i64::MIN)
     }
 
-    /// Forgets what every sink has and no setting keeps.
+    /// Forgets what every sink has, if the journal is in memory. What waits for a file stays until
+    /// the file has it, because the file may know of a sound that ends with it.
     pub(super) fn purge_memory(&mut self) {
-        let is_kept = matches!(self.place, Place::Closed { .. }) && !self.settings.keep.is_zero();
         while let Some(first) = self.memory.front()
-            && !is_kept
+            && matches!(self.place, Place::Memory)
             && self.sinks.iter().all(|sink| sink.is_done(first.record.seq))
         {
             let seq = first.record.seq;

@@ -191,6 +191,11 @@ impl Chain {
         self.recogniser.outcome()
     }
 
+    /// Makes log-mel frames those of sound whose samples are multiplied by `gain`.
+    pub(super) fn amplify_frames(&self, frames: &mut [f32], gain: f32) {
+        self.features.amplify(frames, gain);
+    }
+
     /// Takes the next log-mel frames, `(n_frames, n_mels)`, row-major, before the normalisation;
     /// each stands for a hop. Returns the mean square of their sound.
     ///

@@ -40,7 +40,7 @@ pub struct Shared {
     pub status: Arc<Status>,
     /// How the source is doing.
     pub hearing: Arc<Hearing>,
-    /// What is heard, for who looks.
+    /// What is heard, for viewers.
     pub tap: Tap,
     /// Rules that are to hold from now on; the worker takes them between two pulses.
     pub new_rules: Arc<Mutex<Option<Rules>>>,

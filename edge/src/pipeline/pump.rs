@@ -108,7 +108,9 @@ impl<'a> Pump<'a> {
                     self.follow(ahead_s)?;
                     let samples = &mut self.buffer[..n];
                     if content != Content::Samples {
-                        louder_frames(samples, self.gain);
+                        if self.gain != 1.0 {
+                            self.chain.amplify_frames(samples, self.gain);
+                        }
                         let mean_square = self.chain.push_frames(samples)?;
                         let (n_samples, n_queued) = (content.n_samples(n as u64), content.n_samples(n_queued as u64));
                         self.shared.status.add_frames(n_samples, n_queued, mean_square);
@@ -132,7 +134,7 @@ impl<'a> Pump<'a> {
                 Chunk::Gap(n) => {
                     if !begun {
                         begun = true;
-                        self.begin(&description, sample_rate, content, n as f64 / rate)?;
+                        self.begin(&description, sample_rate, content, (n as f64 + reader.n_queued() as f64) / rate)?;
                     }
                     self.gap_log.add(self.shared.hearing.name(), n as f64 / rate);
                     gap(&mut self.chain, self.shared, content.n_samples(n))?;
@@ -223,14 +225,6 @@ pub(crate) fn repair(samples: &mut [f32]) -> u64 {
         *sample = sample.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE);
     }
     n_non_finite
-}
-
-/// Makes log-mel frames those of sound that is louder by `gain`: in them, energies are logarithms.
-fn louder_frames(frames: &mut [f32], gain: f32) {
-    if gain != 1.0 {
-        let shift = 2.0 * gain.ln();
-        frames.iter_mut().for_each(|value| *value += shift);
-    }
 }
 
 /// Says that samples are missing, but not thousands of times per second.

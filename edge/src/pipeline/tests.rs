@@ -303,6 +303,25 @@ fn frames_are_heard_as_their_samples_are() {
 }
 
 #[test]
+fn frames_with_a_gain_are_those_of_louder_samples() {
+    let samples = scene(RATE, 2.0, &[(0.5, 1.0)]);
+    let (chain, _) = chain(RATE);
+    let silence = (FrontendConfig::student().log_offset as f32).ln();
+    for gain in [0.1, 10.0] {
+        let louder: Vec<f32> = samples.iter().map(|sample| gain * sample).collect();
+        let (mut amplified, expected) = (frames(&samples), frames(&louder));
+        chain.amplify_frames(&mut amplified, gain);
+        // Where there is sound: what is below the offset has been rounded away.
+        let audible = amplified.iter().zip(&expected).filter(|(_, expected)| **expected > silence + 5.0);
+        assert!(audible.clone().count() > 1_000);
+        assert!(audible.into_iter().all(|(a, b)| (a - b).abs() < 0.05), "gain {gain}");
+        let mut none = [silence; 64];
+        chain.amplify_frames(&mut none, gain);
+        assert!(none.iter().all(|value| (value - silence).abs() < 1e-4), "{none:?}");
+    }
+}
+
+#[test]
 fn frames_that_are_missing_keep_time() {
     const HOUR: u64 = 3_600 * RATE as u64;
     let sound = frames(&scene(RATE, 3.0, &[(1.0, 2.0)]));

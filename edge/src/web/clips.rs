@@ -5,7 +5,6 @@ use std::fs;
 
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -13,7 +12,8 @@ use uuid::Uuid;
 use super::answer::{Answer, error, json};
 use super::range;
 use super::site::Site;
-use crate::clips::{ClipError, ClipFolder, ClipQuery, Mark};
+use crate::clips::{ClipError, ClipFolder, Mark};
+use crate::event::Event;
 
 /// What is to be stored about a clip.
 #[derive(Debug, Deserialize)]
@@ -31,13 +31,11 @@ struct Gone {
     id: String,
 }
 
-/// The events since `from` that have a clip, and its mark.
-pub(super) fn known(site: &Site, from: Option<Timestamp>) -> HashMap<Uuid, Option<Mark>> {
+/// Those of `events` that have a clip, and its mark.
+pub(super) fn marks(site: &Site, events: &[Event]) -> HashMap<Uuid, Option<Mark>> {
     let Some(folder) = &site.clips else { return HashMap::new() };
-    let query = ClipQuery { since: from, ..ClipQuery::default() };
     // A folder that cannot be read is one of the findings of the health.
-    let clips = folder.list(&query).unwrap_or_default();
-    clips.into_iter().map(|clip| (clip.facts.event.id, clip.facts.mark)).collect()
+    folder.marks(&events.iter().map(|event| event.id).collect()).unwrap_or_default()
 }
 
 /// The sound of the clip whose file is asked for as `name`, `ID.flac`, or the part of it that the

@@ -4,11 +4,8 @@
 //! connection of its own, so that the daemon's is never held up. Otherwise they are those of this
 //! run, which are in memory.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
-
 use hyper::StatusCode;
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, download, error};
@@ -16,16 +13,13 @@ use super::site::MAX_EVENTS;
 use super::{Shared, clips};
 use crate::clips::Mark;
 use crate::event::Event;
+use crate::history::{self, Span};
 use crate::journal::{self, JournalPlace, Query};
-
-/// An event that began this long before the time that is asked for may reach into it.
-const REACH_H: i64 = 2;
 
 /// Which events are asked for.
 #[derive(Debug, Default, PartialEq)]
 struct Wanted {
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
+    span: Span,
     label: Option<String>,
     source: Option<String>,
 }
@@ -38,13 +32,13 @@ pub(super) fn answer(path: &str, query: &str, shared: &Shared) -> Answer {
     };
     let events = wanted.find(shared);
     match path {
-        "/api/events.csv" => download("text/csv; charset=utf-8", csv(&events)),
+        "/api/events.csv" => download("text/csv; charset=utf-8", history::csv(&events)),
         "/api/events.json" => {
             let lines: Vec<String> = events.iter().map(Event::to_json).collect();
             download("application/json", format!("[{}]\n", lines.join(",\n")))
         }
         _ => {
-            let clips = clips::known(&shared.site, wanted.from);
+            let clips = clips::marks(&shared.site, &events);
             let rows: Vec<Value> = events.iter().map(|event| row(event, clips.get(&event.id))).collect();
             super::answer::json(&json!({ "events": rows }))
         }
@@ -60,8 +54,8 @@ impl Wanted {
         for (key, value) in form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty()) {
             let time = || value.parse().map(Some).map_err(|_| format!("{key}: {value:?} is not a time (RFC 3339)"));
             match key.as_ref() {
-                "from" => wanted.from = time()?,
-                "to" => wanted.to = time()?,
+                "from" => wanted.span.since = time()?,
+                "to" => wanted.span.until = time()?,
                 "label" => wanted.label = Some(value.into_owned()),
                 "source" => wanted.source = Some(value.into_owned()),
                 _ => return Err(format!("{key:?} is not one of from, to, label, source")),
@@ -70,22 +64,11 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// What is asked for, by the time of the onset. Of each event, the newest that is known.
+    /// The newest sounds that are asked for, in the order of their onsets.
     fn find(&self, shared: &Shared) -> Vec<Event> {
-        let mut events: Vec<Event> = Vec::new();
-        let mut places: HashMap<_, usize> = HashMap::new();
-        for event in self.records(shared).into_iter().filter(|event| self.holds(event)) {
-            match places.get(&event.id) {
-                Some(&place) => events[place] = event,
-                None => {
-                    places.insert(event.id, events.len());
-                    events.push(event);
-                }
-            }
-        }
-        events.retain(|event| self.from.is_none_or(|from| event.offset.is_none_or(|offset| offset >= from)));
-        events.sort_by_key(|event| event.onset);
-        events.split_off(events.len().saturating_sub(MAX_EVENTS))
+        let events = self.records(shared).into_iter().filter(|event| self.holds(event));
+        let mut sounds = history::sounds(events, &self.span);
+        sounds.split_off(sounds.len().saturating_sub(MAX_EVENTS))
     }
 
     /// Onsets and offsets of about that time, as they were written down.
@@ -94,20 +77,18 @@ impl Wanted {
         if !site.is_kept() {
             return shared.recent.events();
         }
-        let since = self.from.map(|from| from.saturating_sub(REACH_H.hours()).unwrap_or(from));
         let (label, source) = (self.label.clone(), self.source.clone());
-        let query = Query { since, until: self.to, label, source, limit: Some(2 * MAX_EVENTS) };
+        let query = Query { label, source, limit: Some(2 * MAX_EVENTS), ..self.span.query() };
         let records = match &site.journal_settings.place {
             JournalPlace::File { file, .. } if site.journal.fault().is_none() => journal::read(file, &query).ok(),
             _ => None,
         };
         let records = records.unwrap_or_else(|| site.journal.events(&query));
-        records.iter().filter_map(|record| Event::from_json(&record.payload).ok()).collect()
+        history::events(&records).collect()
     }
 
     fn holds(&self, event: &Event) -> bool {
-        self.to.is_none_or(|to| event.onset < to)
-            && self.label.as_ref().is_none_or(|label| *label == event.label)
+        self.label.as_ref().is_none_or(|label| *label == event.label)
             && self.source.as_ref().is_none_or(|source| *source == event.device)
     }
 }
@@ -126,28 +107,6 @@ fn row(event: &Event, clip: Option<&Option<Mark>>) -> Value {
     })
 }
 
-/// RFC 4180, with the fields of an event.
-fn csv(events: &[Event]) -> String {
-    let mut text = "id,device,model,label,onset,offset,duration_s,score,peak_score\r\n".to_string();
-    for event in events {
-        let offset = event.offset.map(time).unwrap_or_default();
-        let duration = event.duration_s.map(|duration_s| duration_s.to_string()).unwrap_or_default();
-        let (device, model, label) = (quoted(&event.device), quoted(&event.model), quoted(&event.label));
-        let (id, onset) = (event.id, time(event.onset));
-        let _ = write!(text, "{id},{device},{model},{label},{onset},{offset},{duration}");
-        let _ = write!(text, ",{},{}\r\n", event.score, event.peak_score);
-    }
-    text
-}
-
-fn time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
-fn quoted(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,14 +115,9 @@ mod tests {
     fn a_query_is_read_or_refused_with_a_word() {
         let wanted = Wanted::parse("from=2026-01-31T12%3A00%3A00Z&label=a%20b&source=").unwrap();
         let from = "2026-01-31T12:00:00Z".parse().ok();
-        assert_eq!(wanted, Wanted { from, label: Some("a b".into()), ..Wanted::default() });
+        let span = Span { since: from, until: None };
+        assert_eq!(wanted, Wanted { span, label: Some("a b".into()), source: None });
         assert_eq!(Wanted::parse("to=noon").unwrap_err(), "to: \"noon\" is not a time (RFC 3339)");
         assert_eq!(Wanted::parse("x=1").unwrap_err(), "\"x\" is not one of from, to, label, source");
-    }
-
-    #[test]
-    fn what_has_commas_or_quotes_is_one_field_all_the_same() {
-        assert_eq!(quoted("water-flowing"), "water-flowing");
-        assert_eq!(quoted("Rain, \"heavy\""), "\"Rain, \"\"heavy\"\"\"");
     }
 }

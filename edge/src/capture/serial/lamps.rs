@@ -81,7 +81,7 @@ impl Lamps {
 
     /// A node has come that knows nothing yet: what is over does not concern it, and what lasts is
     /// sent at once.
-    pub(super) fn begin_anew(&self) {
+    pub(super) fn restart(&self) {
         let mut state = self.lock();
         state.words.clear();
         state.repeated = None;
@@ -136,7 +136,7 @@ mod tests {
         lamps.tell("dog", Phase::Offset, 0.5);
         lamps.tell("rain", Phase::Onset, 0.5);
         lamps.tell(&"m".repeat(MAX_TEXT_LEN + 1), Phase::Onset, 0.5);
-        lamps.begin_anew();
+        lamps.restart();
         assert_eq!(said(&lamps.take(begin)), "Onset rain 50");
     }
 }

@@ -122,7 +122,7 @@ impl Node {
         let introduction = introduction.transpose().map_err(|reason| failure(fault::UNUSABLE, reason))?;
         if let Some(introduction) = &introduction {
             self.name.clone_from(&introduction.name);
-            self.lamps.begin_anew();
+            self.lamps.restart();
         }
         Ok(introduction)
     }
@@ -194,7 +194,7 @@ impl Node {
                 return Err(reason);
             }
             if began_anew {
-                self.lamps.begin_anew();
+                self.lamps.restart();
             }
             if let Some(stats) = stats {
                 let (counts, n_lost, n_unknown) = (self.host.counts(), self.host.n_lost(), self.host.n_unknown());

@@ -53,13 +53,13 @@ impl Sound {
         }
     }
 
-    /// So many samples are missing.
+    /// This many samples are missing.
     pub(super) fn gap(&mut self, n_samples: u64) {
         let n_values = self.n_values(n_samples);
         self.writer.mark_gap(n_values);
     }
 
-    /// So many samples were too faint to be sent.
+    /// This many samples were too faint to be sent.
     pub(super) fn quiet(&mut self, n_samples: u64) {
         let mut n_left = self.n_values(n_samples);
         while n_left > 0 {

@@ -31,7 +31,7 @@ pub(super) fn events(args: &EventsArgs) -> Result<()> {
     let source = choose("--source", "source", args.source.as_deref(), &names.sources, || names.sources.clone())?;
     let query = Query { label, source, ..span.query() };
     let records = journal::read(&journal, &query).map_err(|fault| Error::usage("--journal", fault))?;
-    let sounds = history::sounds(&records, &span);
+    let sounds = history::sounds(history::events(&records), &span);
     let text = if args.json {
         document(&journal, &span, &sounds, &zone)
     } else if args.csv {

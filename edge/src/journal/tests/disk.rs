@@ -99,6 +99,49 @@ fn a_full_disk_holds_up_nothing_and_loses_nothing() {
 }
 
 #[test]
+fn a_sound_that_ends_while_the_disk_is_full_ends_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let mut store = open(&path);
+    let a = store.add_sink("a", Start::Kept);
+    let [onset, offset] = event(1.0);
+    store.append(&[onset], now());
+    let pages: i64 = store.database().connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    store.database().connection().pragma_update(None, "max_page_count", pages).unwrap();
+    let others = onsets(100);
+    store.append(&others, now());
+    store.append(&[offset], now());
+    assert!(store.depth(a).n_in_memory > 0);
+    // The sink has it before the disk does.
+    let records = store.take(a, 500);
+    assert_eq!(records.len(), 102);
+    records.iter().for_each(|record| store.acknowledge(a, record.seq));
+    assert_eq!((store.depth(a).n_events, store.depth(a).n_in_memory), (0, 0));
+    store.database().connection().pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    store.retry_now(now());
+    drop(store);
+    let mut store = open(&path);
+    let a = store.add_sink("a", Start::Kept);
+    assert!(store.take(a, 500).is_empty(), "every record was acknowledged");
+    assert_eq!(store.interrupted().len(), others.len(), "the ended sound is not open any more");
+}
+
+#[test]
+fn what_overflows_memory_takes_nothing_from_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(&dir.path().join("journal"));
+    let a = store.add_sink("a", Start::Kept);
+    let events = onsets(5);
+    store.append(&events, now());
+    let pages: i64 = store.database().connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    store.database().connection().pragma_update(None, "max_page_count", pages).unwrap();
+    let records = store.take(a, 5);
+    store.append(&onsets(QUEUE_EVENTS + 100), now());
+    assert!(store.depth(a).n_dropped > 0);
+    assert!(records.iter().all(|record| store.is_kept(a, record.seq)));
+}
+
+#[test]
 fn a_damaged_file_is_set_aside_and_what_can_be_read_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal");

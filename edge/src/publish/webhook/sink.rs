@@ -180,7 +180,7 @@ impl Worker {
             let records = self.cursor.take(BATCH);
             let is_empty = records.is_empty();
             for record in records {
-                if self.cursor.is_kept(record.seq) && self.is_wanted(&record) && !self.deliver(&record) {
+                if self.is_wanted(&record) && !self.deliver(&record) {
                     return;
                 }
                 self.cursor.acknowledge(record.seq);
@@ -206,11 +206,11 @@ impl Worker {
         has_label && phase().is_none_or(|phase| self.phases.contains(&phase))
     }
 
-    /// Posts a record until the server has it or refuses it. Returns whether that was so before the
-    /// end was wanted.
+    /// Posts a record until the server has it or refuses it, or the journal drops it. Returns
+    /// whether that was so before the end was wanted.
     fn deliver(&mut self, record: &Record) -> bool {
         let mut n_refused = 0;
-        loop {
+        while self.cursor.is_kept(record.seq) {
             let (fault, retry_after) = match self.client.post(&record.payload) {
                 Verdict::Taken => {
                     self.taken();
@@ -242,6 +242,7 @@ impl Worker {
                 thread::sleep(TICK);
             }
         }
+        true
     }
 
     fn taken(&mut self) {
