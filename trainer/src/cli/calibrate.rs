@@ -96,6 +96,13 @@ pub fn calibrate(args: &CalibrateArgs) -> Result<()> {
     }
     let goal = Goal { max_false_alarms: args.max_false_alarms, max_window_ms: args.max_window_ms };
     let calibration = choose(&manifest, &material, &tests, &goal)?;
+    if calibration.own.false_alarms > args.max_false_alarms {
+        eprintln!(
+            "warning: {} false alarms per hour cannot be reached with any thresholds, {:.1} are left: report fewer labels, \
+             or raise --max-false-alarms",
+            args.max_false_alarms, calibration.own.false_alarms
+        );
+    }
     for folder in &args.out {
         write(folder, &calibration.decision)?;
         eprintln!("decision values written to {}", folder.join(MANIFEST_FILE).display());

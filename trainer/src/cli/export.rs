@@ -110,13 +110,13 @@ fn fused(args: &ExportArgs) -> Result<()> {
         settings: &recipe.export.clone().unwrap_or_else(export::default_export),
         metrics: summary.map(|s| export::fused_metrics(&s)).unwrap_or_default(),
     };
-    let FusedReport { n_bytes, n_params, mmac_a_patch, n_models, n_backbones, agreement } =
+    let FusedReport { n_bytes, n_params, mmac_per_patch, n_models, n_backbones, agreement } =
         export::export_fused(&fusion, &args.out)?;
     println!("folder               {}", args.out.display());
     println!("network file         {n_bytes} bytes");
     println!("networks             {n_models}, with {n_backbones} distinct backbones");
     println!("parameters           {n_params}");
-    println!("MMAC per patch       {mmac_a_patch:.2}, every {} ms", args.hop_ms);
+    println!("MMAC per patch       {mmac_per_patch:.2}, every {} ms", args.hop_ms);
     println!("difference to torch  {:e} over {} patches", agreement.largest, agreement.n_patches);
     Ok(())
 }

@@ -215,8 +215,8 @@ impl ScenesArgs {
     }
 
     fn pool(&self) -> Result<Pool> {
-        if !(0.01..=60.0).contains(&self.gap_s) {
-            return Err(Error::Usage(format!("--gap-s is {}, must be within 0.01..60", self.gap_s)));
+        if !(0.05..=60.0).contains(&self.gap_s) {
+            return Err(Error::Usage(format!("--gap-s is {}, must be within 0.05..60", self.gap_s)));
         }
         let settings = PoolSettings { sample_rate: self.sample_rate, gap_s: self.gap_s, ..PoolSettings::default() };
         let mut pool = match (&self.recipe, self.fold, &self.data) {

@@ -23,7 +23,7 @@ const LEAST_DB: f64 = 6.0;
 /// What remains of a sound before its onset, and its fade.
 const BEFORE_S: (f64, f64) = (0.03, 0.02);
 /// What remains after its offset, and its fade.
-const BEHIND_S: (f64, f64) = (0.4, 0.3);
+const AFTER_S: (f64, f64) = (0.4, 0.3);
 
 /// A sound as the microphone hears it, at no particular level.
 pub(super) struct Voice {
@@ -74,11 +74,11 @@ impl<'a> Studio<'a> {
         let extent = parts[0].start..parts[parts.len() - 1].end;
         let count = |seconds: f64| (seconds * f64::from(self.pool.sample_rate())) as usize;
         let from = extent.start.saturating_sub(count(BEFORE_S.0));
-        let to = (extent.end + count(BEHIND_S.0)).min(samples.len());
+        let to = (extent.end + count(AFTER_S.0)).min(samples.len());
         samples.truncate(to);
         samples.drain(..from);
         // Neither fade reaches into the extent.
-        let fades = (count(BEFORE_S.1).min(extent.start - from), count(BEHIND_S.1).min(to - extent.end));
+        let fades = (count(BEFORE_S.1).min(extent.start - from), count(AFTER_S.1).min(to - extent.end));
         fade(&mut samples, fades.0, fades.1);
         Some(Voice { samples, extent: extent.start - from..extent.end - from, power, snr_db, distance_m })
     }

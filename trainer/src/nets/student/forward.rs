@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 const BN_MOMENTUM: f64 = 0.1;
 /// Tensors of a convolution layer: weight, batch-norm weight, bias, running mean and running
 /// variance.
-const TENSORS_A_LAYER: usize = 5;
+const TENSORS_PER_LAYER: usize = 5;
 
 impl Student {
     /// Features before the head, pooled over frequency: `(B, T, n_mels)` to `(B, channels, T')`,
@@ -24,7 +24,7 @@ impl Student {
     pub fn embed(&self, x: &Tensor, precision: Precision, training: bool) -> Result<Tensor> {
         let kind = if precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
         let mut h = x.f_unsqueeze(1)?.f_to_kind(kind)?;
-        for (layer, params) in self.network.layers.iter().zip(self.params.chunks(TENSORS_A_LAYER)) {
+        for (layer, params) in self.network.layers.iter().zip(self.params.chunks(TENSORS_PER_LAYER)) {
             h = convolve(layer, params, &h, kind, training)?;
         }
         Ok(h.f_to_kind(Kind::Float)?.f_mean_dim([3i64].as_slice(), false, Kind::Float)?)

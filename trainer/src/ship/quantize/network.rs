@@ -72,7 +72,7 @@ impl Quantized {
 
     /// Sets the grids of the input and of each layer's output.
     pub fn set_grids(&mut self, grids: Vec<Grid>) {
-        assert_eq!(grids.len(), self.layers.len() + 1, "one grid for the input and one a layer");
+        assert_eq!(grids.len(), self.layers.len() + 1, "one grid for the input and one per layer");
         self.grids = grids;
     }
 

@@ -11,6 +11,7 @@ use crate::common::random::{Purpose, Rng, rng_for, uniform};
 use crate::error::{Error, Result};
 use crate::nets::teacher::ced;
 use crate::train::recipe::{Augment, Scenes, Tagger};
+use crate::train::student::{Bands, Equaliser, shift_bands};
 use edge_frontend::FrontendConfig;
 use rand::Rng as _;
 use rayon::prelude::*;
@@ -110,6 +111,11 @@ impl SceneBatcher {
         })
     }
 
+    /// Index of the background among the labels.
+    pub fn background(&self) -> Option<usize> {
+        self.truth.background()
+    }
+
     /// Steps in which each scene is heard once.
     pub fn steps_per_epoch(&self) -> u64 {
         ((self.corpus.len() * self.crops_a_scene()) as u64).div_ceil(self.n_batch as u64)
@@ -121,6 +127,7 @@ impl SceneBatcher {
     ///
     /// If a scene cannot be made.
     pub fn statistics(&self) -> Result<(Tensor, Tensor)> {
+        self.corpus.prepare()?;
         let n = self.corpus.len().min(STATISTICS_OF);
         let scenes = (0..n).into_par_iter().map(|k| self.corpus.scene(k)).collect::<Result<Vec<_>>>()?;
         let embeddings: Vec<&Tensor> = scenes.iter().map(|scene| &scene.embeddings).collect();
@@ -135,6 +142,9 @@ impl SceneBatcher {
     ///
     /// If a scene cannot be made.
     pub fn batch(&self, step: u64) -> Result<Batch> {
+        for corpus in [Some(&self.corpus), self.rehearsal.as_ref().map(|(corpus, _)| corpus)].into_iter().flatten() {
+            corpus.prepare()?;
+        }
         let crop = |i: u64| self.crop(step * self.n_batch as u64 + i);
         let crops = (0..self.n_batch as u64).into_par_iter().map(crop).collect::<Result<Vec<_>>>()?;
         let stack = |of: fn(&Batch) -> &Tensor| -> Result<Tensor> {
@@ -163,10 +173,9 @@ impl SceneBatcher {
             None => scene_of(self.seed, self.corpus.len(), item),
         };
         let scene = corpus.scene(k)?;
-        let pulse = self.slots.pulse_frames;
-        let start = rng.random_range(0..=(corpus.n_frames() - self.slots.crop_frames) / pulse) * pulse;
-        let crops = self.frames(&scene, start, &mut rng)?;
-        let centres = self.centres_s(start);
+        let cut = self.cut(corpus.n_frames(), &mut rng);
+        let crops = self.frames(&scene, cut, &mut rng)?;
+        let centres = self.centres_s(cut);
         let steps: Vec<i64> =
             centres.iter().map(|s| ((s / ced::STEP_S) as i64).clamp(0, scene.tags.size()[0] - 1)).collect();
         let steps = Tensor::f_from_slice(&steps)?;
@@ -182,23 +191,38 @@ impl SceneBatcher {
         })
     }
 
-    /// The middle of each output's slot in the scene, for a crop from frame `start` on.
-    fn centres_s(&self, start: usize) -> Vec<f64> {
+    /// Draws where a crop of a scene of `n_frames` is cut.
+    fn cut(&self, n_frames: usize, rng: &mut Rng) -> Cut {
+        let Slots { crop_frames, pulse_frames, .. } = self.slots;
+        let stretch = self.augment.stretch;
+        let rate = if stretch > 0.0 { f64::from(uniform(rng, -stretch, stretch).exp()) } else { 1.0 };
+        // A crop is never stretched beyond the end of its scene.
+        let rate = rate.min((n_frames - 1) as f64 / (crop_frames - 1).max(1) as f64);
+        let n_heard = ((crop_frames - 1) as f64 * rate).round() as usize + 1;
+        Cut { start: rng.random_range(0..=(n_frames - n_heard) / pulse_frames) * pulse_frames, rate }
+    }
+
+    /// The middle of each output's slot in the scene.
+    fn centres_s(&self, cut: Cut) -> Vec<f64> {
         let Slots { crop_frames, pulse_frames, receptive_field, centre_s } = self.slots;
         let n = (crop_frames - receptive_field) / pulse_frames + 1;
         let hop_s = self.frontend.hop_seconds();
-        (0..n).map(|j| (start + j * pulse_frames) as f64 * hop_s + centre_s).collect()
+        let centre = |j: usize| cut.start as f64 * hop_s + ((j * pulse_frames) as f64 * hop_s + centre_s) * cut.rate;
+        (0..n).map(centre).collect()
     }
 
-    /// The frames of a crop `(T, n_mels)`, with a gain, masks and perhaps silence at its beginning.
-    fn frames(&self, scene: &Scene, start: usize, rng: &mut Rng) -> Result<Tensor> {
+    /// The frames of a crop `(T, n_mels)`: stretched in time and shifted in mel, with an equaliser,
+    /// a gain, masks and perhaps silence at its beginning.
+    fn frames(&self, scene: &Scene, cut: Cut, rng: &mut Rng) -> Result<Tensor> {
         let (n_frames, n_mels) = (self.slots.crop_frames as i64, self.frontend.n_mels as i64);
-        let frames = scene.frames.f_narrow(0, start as i64, n_frames)?.f_to_kind(Kind::Float)?;
+        let heard: Vec<i64> = (0..n_frames).map(|t| cut.start as i64 + (t as f64 * cut.rate).round() as i64).collect();
+        let frames = scene.frames.f_index_select(0, &Tensor::f_from_slice(&heard)?)?.f_to_kind(Kind::Float)?;
         let (mean, std, offset) =
             (f64::from(self.frontend.mean), f64::from(self.frontend.std), self.frontend.log_offset);
         let gain_db = uniform(rng, -self.scenes.gain_db, self.scenes.gain_db);
-        let power = (Expr::of(&frames) * std + mean).exp() - offset;
-        let louder = power.at_least(0.0) * 10f64.powf(f64::from(gain_db) / 10.0) + offset;
+        let power = ((Expr::of(&frames) * std + mean).exp() - offset).at_least(0.0).tensor()?;
+        let power = Expr::of(&self.deformed(power, rng)?);
+        let louder = power * 10f64.powf(f64::from(gain_db) / 10.0) + offset;
         let frames = ((louder.ln() - mean) / std).tensor()?;
         let silence = (offset.ln() - mean) / std;
         if rng.random::<f32>() < self.scenes.silent_start {
@@ -215,6 +239,32 @@ impl SceneBatcher {
         }
         Ok(frames)
     }
+
+    /// Powers `(T, n_mels)` with shifted bands and an equaliser.
+    fn deformed(&self, power: Tensor, rng: &mut Rng) -> Result<Tensor> {
+        let Augment { mel_shift, eq_db, .. } = self.augment;
+        if mel_shift == 0.0 && eq_db == 0.0 {
+            return Ok(power);
+        }
+        let bands = Bands::student(&self.frontend);
+        let shift = uniform(rng, -mel_shift, mel_shift);
+        let given = Vec::<f32>::try_from(power.f_flatten(0, -1)?)?;
+        let mut frames = vec![0.0; given.len()];
+        for (given, frame) in given.chunks_exact(bands.n_mels).zip(frames.chunks_exact_mut(bands.n_mels)) {
+            shift_bands(given, shift, frame);
+        }
+        Equaliser::draw(rng, eq_db, bands.n_mels).apply(&bands, &mut frames);
+        Ok(Tensor::f_from_slice(&frames)?.f_view_as(&power)?)
+    }
+}
+
+/// Where a crop is cut from a scene.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    /// First frame.
+    start: usize,
+    /// Frames of the scene for one of the crop.
+    rate: f64,
 }
 
 /// The scene of crop number `item` among `n`: each pass takes all of them once, in an order of its

@@ -51,6 +51,8 @@ pub struct SceneCorpus {
     makers: OnceLock<Makers>,
     /// Held while the makers are made.
     guard: Mutex<()>,
+    /// Whether every scene was there when it was first asked for.
+    is_complete: OnceLock<bool>,
 }
 
 /// How scenes are made.
@@ -136,6 +138,7 @@ impl SceneCorpus {
             making,
             makers: OnceLock::new(),
             guard: Mutex::new(()),
+            is_complete: OnceLock::new(),
         })
     }
 
@@ -161,7 +164,7 @@ impl SceneCorpus {
     /// If a recording or the tagger cannot be read, the sounds do not fit into the scene, or the
     /// cache cannot be written.
     pub fn scene(&self, k: usize) -> Result<Scene> {
-        let path = self.folder.join(format!("{k:06}.safetensors"));
+        let path = self.path(k);
         if path.exists()
             && let Some(scene) = Scene::read(&path)
         {
@@ -170,6 +173,22 @@ impl SceneCorpus {
         let scene = self.make(k)?;
         scene.write(&path)?;
         Ok(scene)
+    }
+
+    fn path(&self, k: usize) -> PathBuf {
+        self.folder.join(format!("{k:06}.safetensors"))
+    }
+
+    /// Reads the recordings, on all threads of the pool, unless every scene is in the cache. To be
+    /// called before threads of the pool ask for scenes: a thread of the pool that waits for
+    /// another one's recordings could be the one that has to decode them.
+    ///
+    /// # Errors
+    ///
+    /// If a recording or the tagger cannot be read.
+    pub fn prepare(&self) -> Result<()> {
+        let are_there = || (0..self.n_scenes).all(|k| self.path(k).exists());
+        if *self.is_complete.get_or_init(are_there) { Ok(()) } else { self.makers().map(drop) }
     }
 
     fn makers(&self) -> Result<&Makers> {

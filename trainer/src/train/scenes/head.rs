@@ -30,6 +30,8 @@ pub struct Lessons {
     truth: Tensor,
     /// `(N, Q, L)`, 8 bits: 1 where that is known.
     known: Tensor,
+    /// Index of the background among the labels.
+    background: Option<usize>,
 }
 
 impl Lessons {
@@ -45,6 +47,7 @@ impl Lessons {
         background: Option<usize>,
         tagger: &Tagger,
     ) -> Result<Self> {
+        corpus.prepare()?;
         let patches = Patches::of(config);
         let truth = Truth::new(labels, background, tagger, ced::STEP_S)?;
         let n_labels = labels.len() as i64;
@@ -71,7 +74,7 @@ impl Lessons {
         let join = |part: usize| -> Result<Tensor> {
             Ok(Tensor::f_cat(&scenes.iter().map(|scene| &scene[part]).collect::<Vec<_>>(), 0)?)
         };
-        Ok(Self { steps: join(0)?, means: join(1)?, truth: join(2)?, known: join(3)? })
+        Ok(Self { steps: join(0)?, means: join(1)?, truth: join(2)?, known: join(3)?, background })
     }
 
     /// Mean and deviation of the embeddings, `(192)` each.
@@ -150,7 +153,7 @@ impl Learner for HeadLearner {
         let n = self.stage.batch as u64;
         let items = (step * n..(step + 1) * n).map(|item| scene_of(self.seed, self.lessons.len(), item) as i64);
         let items = Tensor::f_from_slice(&items.collect::<Vec<_>>())?;
-        let Lessons { steps, means, truth, known } = &self.lessons;
+        let Lessons { steps, means, truth, known, .. } = &self.lessons;
         let take = |tensor: &Tensor| {
             Ok::<_, Error>(tensor.f_index_select(0, &items)?.f_to_device(self.device)?.f_to_kind(Kind::Float)?)
         };
@@ -174,7 +177,7 @@ impl Learner for HeadLearner {
             Ok::<_, Error>(())
         })?;
         let losses = vec![("loss", loss.f_double_value(&[])?)];
-        Ok(Step { losses, accuracy: found(&logits, &truth)?, lr })
+        Ok(Step { losses, accuracy: found(&logits, &truth, self.lessons.background)?, lr })
     }
 
     fn tensors(&self) -> Vec<(String, Tensor)> {

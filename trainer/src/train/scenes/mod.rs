@@ -154,7 +154,7 @@ impl Learner for SceneLearner<'_> {
             + Expr::of(&of_tags) * self.tagger.tags_weight;
         whole.tensor()?.f_backward()?;
         let lr = self.weights.update(step, self.n_steps, self.steps_per_epoch())?;
-        Ok(Step { losses, accuracy: found(&logits, &truth)?, lr })
+        Ok(Step { losses, accuracy: found(&logits, &truth, self.batcher.background())?, lr })
     }
 
     fn tensors(&self) -> Vec<(String, Tensor)> {
@@ -166,10 +166,32 @@ impl Learner for SceneLearner<'_> {
     }
 }
 
-/// Share of the outputs in which something sounds whose surest label is one that sounds.
-fn found(logits: &Tensor, truth: &Tensor) -> Result<f64> {
+/// Share of the outputs in which a label sounds whose surest label is one that sounds. The
+/// background is no such label.
+fn found(logits: &Tensor, truth: &Tensor, background: Option<usize>) -> Result<f64> {
+    let without = |values: &Tensor, fill: f64| -> Result<Tensor> {
+        let at = background.map(|at| at as i64);
+        Ok(values.f_index_fill(2, &Tensor::f_from_slice(at.as_slice())?.f_to_device(values.device())?, fill)?)
+    };
+    let (logits, truth) = (without(logits, f64::NEG_INFINITY)?, without(truth, 0.0)?);
     let surest = logits.f_argmax(2, true)?;
     let right = truth.f_gather(2, &surest, false)?.f_sum(Kind::Float)?.f_double_value(&[])?;
     let n = truth.f_amax([2i64], false)?.f_sum(Kind::Float)?.f_double_value(&[])?;
     Ok(right / n.max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_without_a_label_do_not_count_as_found() {
+        // Four outputs of the labels tone, noise and background: one of tone, one of noise, and two
+        // of background alone.
+        let truth = Tensor::from_slice(&[1.0f32, 0., 0., 0., 1., 0., 0., 0., 1., 0., 0., 1.]).view([1, 4, 3]);
+        let logits = Tensor::from_slice(&[1.0f32, 0., 2., 0., 3., 1., 0., 0., 9., 0., 0., 9.]).view([1, 4, 3]);
+        assert_eq!(found(&logits, &truth, Some(2)).unwrap(), 1.0);
+        // As a label like others, the background is right twice, and wrong in the first output.
+        assert_eq!(found(&logits, &truth, None).unwrap(), 0.75);
+    }
 }

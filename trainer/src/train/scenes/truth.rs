@@ -53,6 +53,11 @@ impl Truth {
         Ok(Self { labels: labels.iter().map(tagged).collect::<Result<_>>()?, background, slot_s })
     }
 
+    /// Index of the background among the labels.
+    pub fn background(&self) -> Option<usize> {
+        self.background
+    }
+
     /// Truth and whether it is known, both 0 or 1, `(T', L)` row-major, of slots around `centres`
     /// (seconds), for which the tagger outputs `tags` `(T', 527)`.
     ///

@@ -35,6 +35,9 @@ use std::borrow::Cow;
 use tch::{Device, Kind, Tensor};
 use teachers::{Lesson, Teachers};
 
+pub(super) use noise::Equaliser;
+pub(super) use source::shift_bands;
+
 pub use bands::Bands;
 pub use weights::Weights;
 

@@ -245,7 +245,7 @@ fn draw_kept(anchor: f32, length: usize, rng: &mut Rng) -> Range<usize> {
 
 /// Band `b` of the output is band `b + shift` of the input, by linear interpolation; the edge bands
 /// are continued.
-fn shift_bands(source: &[f32], shift: f32, out: &mut [f32]) {
+pub fn shift_bands(source: &[f32], shift: f32, out: &mut [f32]) {
     let last = source.len() as isize - 1;
     let whole = shift.floor();
     let fraction = shift - whole;

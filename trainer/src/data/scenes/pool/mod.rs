@@ -153,7 +153,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// All recordings of `data`, a folder with a folder of recordings a class; without it, no
+    /// All recordings of `data`, which has a folder of recordings for each class; without it, no
     /// clips.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ pub struct FusedReport {
     /// Trained values, batch norm folded, shared ones once.
     pub n_params: usize,
     /// Multiply-accumulates for a patch, in millions.
-    pub mmac_a_patch: f64,
+    pub mmac_per_patch: f64,
     /// Networks.
     pub n_models: usize,
     /// Backbones that are computed for them.
@@ -101,7 +101,7 @@ pub fn export_fused(fusion: &Fusion, out: &Path) -> Result<FusedReport> {
     Ok(FusedReport {
         n_bytes: encoded.bytes.len(),
         n_params: encoded.n_params,
-        mmac_a_patch: mmac_a_patch(fusion.members, &leaders),
+        mmac_per_patch: mmac_per_patch(fusion.members, &leaders),
         n_models: leaders.len(),
         n_backbones: (0..leaders.len()).filter(is_leader).count(),
         agreement,
@@ -175,7 +175,7 @@ fn check(fusion: &Fusion) -> Result<()> {
 }
 
 /// Every head, but each backbone once.
-fn mmac_a_patch(members: &[Member], leaders: &[usize]) -> f64 {
+fn mmac_per_patch(members: &[Member], leaders: &[usize]) -> f64 {
     let cost_of = |(i, member): (usize, &Member)| {
         let (config, n_classes) = (member.network.config(), member.network.n_classes());
         let head = (config.n_features() * n_classes) as f64 / 1e6;

@@ -91,7 +91,7 @@ fn a_shared_backbone_is_computed_once_and_the_daemons_code_agrees_with_libtorch(
     let n_head = (config().n_features() + 1) * 5;
     assert_eq!(pair.n_params - alone.n_params, n_head);
     assert_eq!(all.n_params, 2 * alone.n_params + 2 * n_head);
-    assert!((all.mmac_a_patch / alone.mmac_a_patch - 2.0).abs() < 1e-3, "{all:?}");
+    assert!((all.mmac_per_patch / alone.mmac_per_patch - 2.0).abs() < 1e-3, "{all:?}");
     assert!(all.n_bytes < 2 * alone.n_bytes + 20_000, "{all:?}");
     for report in [alone, pair, all] {
         assert_eq!(report.agreement.n_patches, 9, "three sounds of 1.2 s at a hop of 200 ms");
