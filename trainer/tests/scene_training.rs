@@ -119,6 +119,7 @@ method = "adamw"
 lr = 5e-3
 schedule = "cosine"
 ema = 0.9
+augment = { stretch = 0.15, mel_shift = 2.0, eq_db = 5.0 }
 
 [stage.scenes]
 hours = 0.016

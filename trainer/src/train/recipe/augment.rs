@@ -84,6 +84,19 @@ impl Augment {
         on.into_iter().find(|(_, on)| *on).map(|(key, _)| key)
     }
 
+    /// The first option that is on and that a stage on scenes does not have.
+    pub(super) fn of_clips_alone(&self) -> Option<&'static str> {
+        let on = [
+            ("gain_db", self.gain_db > 0.0),
+            ("mixup", self.mixup > 0.0),
+            ("n_time_masks", self.n_time_masks > 0),
+            ("surround", self.surround > 0.0),
+            ("noise", self.noise > 0.0),
+            ("negatives", self.negatives > 0.0),
+        ];
+        on.into_iter().find(|(_, on)| *on).map(|(key, _)| key)
+    }
+
     /// The first option that is on and that SlowFast does not have.
     pub(super) fn of_student_alone(&self) -> Option<&'static str> {
         let on = [

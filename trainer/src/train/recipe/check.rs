@@ -171,6 +171,12 @@ fn check_student(recipe: &Recipe, config: &StudentConfig) -> Checked {
         if let Some(key) = stage.of_slowfast_alone().or(augment.of_slowfast_alone()) {
             return Err((key, "is for SlowFast: a student does not have it".to_owned()));
         }
+        if let Some(key) = augment.of_clips_alone().filter(|_| stage.scenes.is_some()) {
+            return Err((
+                key,
+                format!("stage {:?} is trained on scenes: use its [stage.scenes] table instead", stage.name),
+            ));
+        }
         require(augment.freq_mask <= recipe.frontend.n_mels, "freq_mask", "is wider than n_mels")?;
         require(augment.time_mask <= recipe.train.crop_frames, "time_mask", "is longer than crop_frames")?;
         require(augment.n_time_masks <= 1, "n_time_masks", "must be 0 or 1 for a student")?;

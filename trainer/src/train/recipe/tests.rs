@@ -150,6 +150,7 @@ fn keys_of_the_other_network_are_refused() {
         (STUDENT, "drop_path = 0.1", "r.toml:13: drop_path: is for SlowFast"),
         (STUDENT, "weight = 1.0", "weight: is for SlowFast"),
         (STUDENT, "augment = { cutmix = 0.5 }", "cutmix: is for SlowFast"),
+        (STUDENT, "augment = { mixup = 0.5 }\n[stage.scenes]\nhours = 1.0", "mixup: stage \"a\" is trained on scenes"),
         (SLOWFAST, "ema = 0.9", "r.toml:12: ema: is for a student"),
         (SLOWFAST, "augment = { noise = 0.5 }", "noise: is for a student"),
         (SLOWFAST, "schedule = \"cosine\"", "schedule: must be \"step\" for SlowFast"),

@@ -173,9 +173,9 @@ impl SceneBatcher {
             None => scene_of(self.seed, self.corpus.len(), item),
         };
         let scene = corpus.scene(k)?;
-        let cut = self.cut(corpus.n_frames(), &mut rng);
+        let cut = self.slots.cut(corpus.n_frames(), self.augment.stretch, &mut rng);
         let crops = self.frames(&scene, cut, &mut rng)?;
-        let centres = self.centres_s(cut);
+        let centres = self.slots.centres_s(cut, self.frontend.hop_seconds());
         let steps: Vec<i64> =
             centres.iter().map(|s| ((s / ced::STEP_S) as i64).clamp(0, scene.tags.size()[0] - 1)).collect();
         let steps = Tensor::f_from_slice(&steps)?;
@@ -191,31 +191,11 @@ impl SceneBatcher {
         })
     }
 
-    /// Draws where a crop of a scene of `n_frames` is cut.
-    fn cut(&self, n_frames: usize, rng: &mut Rng) -> Cut {
-        let Slots { crop_frames, pulse_frames, .. } = self.slots;
-        let stretch = self.augment.stretch;
-        let rate = if stretch > 0.0 { f64::from(uniform(rng, -stretch, stretch).exp()) } else { 1.0 };
-        // A crop is never stretched beyond the end of its scene.
-        let rate = rate.min((n_frames - 1) as f64 / (crop_frames - 1).max(1) as f64);
-        let n_heard = ((crop_frames - 1) as f64 * rate).round() as usize + 1;
-        Cut { start: rng.random_range(0..=(n_frames - n_heard) / pulse_frames) * pulse_frames, rate }
-    }
-
-    /// The middle of each output's slot in the scene.
-    fn centres_s(&self, cut: Cut) -> Vec<f64> {
-        let Slots { crop_frames, pulse_frames, receptive_field, centre_s } = self.slots;
-        let n = (crop_frames - receptive_field) / pulse_frames + 1;
-        let hop_s = self.frontend.hop_seconds();
-        let centre = |j: usize| cut.start as f64 * hop_s + ((j * pulse_frames) as f64 * hop_s + centre_s) * cut.rate;
-        (0..n).map(centre).collect()
-    }
-
     /// The frames of a crop `(T, n_mels)`: stretched in time and shifted in mel, with an equaliser,
     /// a gain, masks and perhaps silence at its beginning.
     fn frames(&self, scene: &Scene, cut: Cut, rng: &mut Rng) -> Result<Tensor> {
-        let (n_frames, n_mels) = (self.slots.crop_frames as i64, self.frontend.n_mels as i64);
-        let heard: Vec<i64> = (0..n_frames).map(|t| cut.start as i64 + (t as f64 * cut.rate).round() as i64).collect();
+        let n_mels = self.frontend.n_mels as i64;
+        let heard: Vec<i64> = (0..self.slots.crop_frames).map(|t| cut.frame(t) as i64).collect();
         let frames = scene.frames.f_index_select(0, &Tensor::f_from_slice(&heard)?)?.f_to_kind(Kind::Float)?;
         let (mean, std, offset) =
             (f64::from(self.frontend.mean), f64::from(self.frontend.std), self.frontend.log_offset);
@@ -267,6 +247,32 @@ struct Cut {
     rate: f64,
 }
 
+impl Cut {
+    /// The frame of the scene that is frame `t` of the crop.
+    fn frame(self, t: usize) -> usize {
+        self.start + (t as f64 * self.rate).round() as usize
+    }
+}
+
+impl Slots {
+    /// Draws where a crop of a scene of `n_frames` is cut, and how it is stretched in time: by
+    /// exp(u), u uniform within plus and minus `stretch`.
+    fn cut(&self, n_frames: usize, stretch: f32, rng: &mut Rng) -> Cut {
+        let rate = if stretch > 0.0 { f64::from(uniform(rng, -stretch, stretch).exp()) } else { 1.0 };
+        // A crop is never stretched beyond the end of its scene.
+        let rate = rate.min((n_frames - 1) as f64 / (self.crop_frames - 1).max(1) as f64);
+        let last = Cut { start: 0, rate }.frame(self.crop_frames - 1);
+        Cut { start: rng.random_range(0..=(n_frames - 1 - last) / self.pulse_frames) * self.pulse_frames, rate }
+    }
+
+    /// The middle of each output's slot in the scene, seconds.
+    fn centres_s(&self, cut: Cut, hop_s: f64) -> Vec<f64> {
+        let n = (self.crop_frames - self.receptive_field) / self.pulse_frames + 1;
+        let in_crop_s = |j: usize| (j * self.pulse_frames) as f64 * hop_s + self.centre_s;
+        (0..n).map(|j| cut.start as f64 * hop_s + in_crop_s(j) * cut.rate).collect()
+    }
+}
+
 /// The scene of crop number `item` among `n`: each pass takes all of them once, in an order of its
 /// own.
 pub(super) fn scene_of(seed: u64, n: usize, item: u64) -> usize {
@@ -292,6 +298,30 @@ fn gcd(a: u64, b: u64) -> u64 {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_stretched_crop_lies_within_its_scene_and_its_slots_are_where_its_frames_are() {
+        let slots = Slots { crop_frames: 400, pulse_frames: 8, receptive_field: 100, centre_s: 0.8 };
+        let hop_s = 0.01;
+        let mut rates = Vec::new();
+        for (n_frames, item) in [(400, 0..20), (420, 20..60), (1920, 60..300)]
+            .into_iter()
+            .flat_map(|(n, items)| items.map(move |item| (n, item)))
+        {
+            let cut = slots.cut(n_frames, 0.15, &mut rng_for(5, Purpose::Crop, item));
+            assert!(cut.frame(399) < n_frames, "{cut:?} of {n_frames}");
+            let centres = slots.centres_s(cut, hop_s);
+            assert_eq!(centres.len(), 38);
+            for (j, centre_s) in centres.into_iter().enumerate() {
+                let heard_s = cut.frame(80 + 8 * j) as f64 * hop_s;
+                assert!((centre_s - heard_s).abs() <= hop_s / 2.0 + 1e-9, "{cut:?}: output {j}");
+            }
+            rates.push(cut.rate);
+        }
+        assert!(rates.iter().any(|rate| *rate > 1.1) && rates.iter().any(|rate| *rate < 0.9), "{rates:?}");
+        let plain = slots.cut(1920, 0.0, &mut rng_for(5, Purpose::Crop, 0));
+        assert_eq!((plain.rate, plain.start % 8), (1.0, 0));
+    }
 
     #[test]
     fn each_pass_takes_every_scene_once() {
