@@ -169,7 +169,7 @@ fn bad_input_is_said_in_one_sentence() {
     fs::write(&text, "no journal\n".repeat(100)).unwrap();
     contains(&refused(&["--journal", text.to_str().unwrap()]), &["is not a journal of earwitness"]);
     fs::write(&text, "").unwrap();
-    contains(&refused(&["--journal", text.to_str().unwrap()]), &["is of an earlier version of earwitness"]);
+    contains(&refused(&["--journal", text.to_str().unwrap()]), &["is not a journal of earwitness"]);
     let config = dir.path().join("c.toml");
     fs::write(&config, "name = \"elsewhere\"\n").unwrap();
     let said = refused(&["--config", config.to_str().unwrap()]);

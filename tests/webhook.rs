@@ -130,7 +130,10 @@ fn an_event_that_is_refused_does_not_keep_the_others_back() {
     let sounds: Vec<_> = TONE_AND_NOISE.iter().copied().chain([(Sound::Silence, 60.0)]).collect();
     let mut daemon = Process::start(&mut run(dir.path(), &sounds, false, &config));
     daemon.wait_until("the refusal", 30 * SECOND, |daemon| {
-        daemon.stderr().iter().any(|line| line.contains("an event tone is left out because it was refused"))
+        daemon
+            .stderr()
+            .iter()
+            .any(|line| line.contains("an event of \"tone\" is left out because it was refused, 1 so far"))
     });
     server.set(OK);
     server.wait_until("the others", |server| server.taken().len() == 3);

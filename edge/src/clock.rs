@@ -5,7 +5,7 @@
 //! moved at any time by the thread that watches the drift between the device's clock and the
 //! system's; readers on other threads take it atomically.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 
 use jiff::Timestamp;
 
@@ -14,6 +14,8 @@ use jiff::Timestamp;
 pub struct Clock {
     /// Wall time of stream sample 0, microseconds since 1970-01-01 UTC.
     anchor_us: AtomicI64,
+    /// Whether what is heard happens now.
+    is_live: AtomicBool,
 }
 
 impl Clock {
@@ -24,7 +26,7 @@ impl Clock {
 
     /// A clock whose stream begins at `start`.
     pub fn starting_at(start: Timestamp) -> Self {
-        Clock { anchor_us: AtomicI64::new(start.as_microsecond()) }
+        Clock { anchor_us: AtomicI64::new(start.as_microsecond()), is_live: AtomicBool::new(false) }
     }
 
     /// Moves the anchor so that stream time `t_s` (seconds) falls on `wall`.
@@ -32,10 +34,17 @@ impl Clock {
         self.anchor_us.store(wall.as_microsecond().saturating_sub(microseconds(t_s)), Relaxed);
     }
 
+    /// From now on the stream is live: nothing in it happened later than now, even if its samples
+    /// come in bursts.
+    pub fn goes_live(&self) {
+        self.is_live.store(true, Relaxed);
+    }
+
     /// The wall time of stream time `t_s` (seconds), to the microsecond. Times out of jiff's range
     /// (years -9999 to 9999) saturate.
     pub fn wall_time(&self, t_s: f64) -> Timestamp {
         let us = self.anchor_us.load(Relaxed).saturating_add(microseconds(t_s));
+        let us = if self.is_live.load(Relaxed) { us.min(Timestamp::now().as_microsecond()) } else { us };
         Timestamp::from_microsecond(us).unwrap_or(if us < 0 { Timestamp::MIN } else { Timestamp::MAX })
     }
 }
@@ -82,5 +91,16 @@ mod tests {
         assert_eq!(clock.wall_time(f64::INFINITY), Timestamp::MAX);
         assert_eq!(clock.wall_time(f64::NEG_INFINITY), Timestamp::MIN);
         assert_eq!(clock.wall_time(f64::NAN), noon());
+    }
+
+    #[test]
+    fn nothing_live_happens_in_the_future() {
+        let clock = Clock::starting_now();
+        let before = Timestamp::now();
+        assert!(clock.wall_time(60.0) > before, "a recording has a time of its own");
+        clock.goes_live();
+        let burst = clock.wall_time(60.0);
+        assert!(before.as_microsecond() <= burst.as_microsecond() && burst <= Timestamp::now());
+        assert!(clock.wall_time(-60.0) < before);
     }
 }

@@ -100,6 +100,9 @@ pub(super) fn clips_mb<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>
     checked(from, "1 to 10000000 megabytes", |value| (1..=10_000_000).contains(value))
 }
 
+/// Headers that belong to the request itself.
+const OWN_HEADERS: [&str; 4] = ["Connection", "Content-Length", "Host", "Transfer-Encoding"];
+
 /// HTTP headers, whose names are tokens (RFC 9110, 5.6.2).
 pub(super) fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Template>, D::Error> {
     let texts = BTreeMap::<String, String>::deserialize(from)?;
@@ -109,6 +112,9 @@ pub(super) fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Str
     let header = |(name, text): (String, String)| {
         if !is_token(&name) {
             return Err(D::Error::custom(format!("expected the name of a header, actual {name:?}")));
+        }
+        if OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            return Err(D::Error::custom(format!("{name}: is set for each request, leave it out")));
         }
         let template = text.parse().map_err(|reason| D::Error::custom(format!("{name}: {reason}")))?;
         Ok((name, template))

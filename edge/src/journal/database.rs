@@ -9,11 +9,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row, params};
 use uuid::Uuid;
 
-use super::files::lock;
 use super::moment::Moment;
 use super::query::{COLUMNS, record};
 use super::trouble::Result;
-use super::{Record, rescue, schema};
+use super::{Record, files, rescue, schema};
 use crate::event::{Event, Phase};
 
 /// Pages of the database that are kept in memory, KiB.
@@ -38,6 +37,7 @@ pub(super) struct Database {
     last_seq: i64,
     /// Events that have begun and not ended.
     n_open: u64,
+    identity: (u64, u64),
     /// Held for as long as this is open.
     _lock: File,
 }
@@ -54,7 +54,8 @@ impl Database {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let lock = lock(path, patient)?;
+        files::check_kind(path)?;
+        let lock = files::lock(path, patient)?;
         match Self::open_sound(path, sink, &lock) {
             Err(error) if error.is_damage() => {
                 let found = rescue::set_aside(path)?;
@@ -79,6 +80,7 @@ impl Database {
         let mut connection = Connection::open_with_flags(path, flags)?;
         // Who reads it meanwhile does so in moments.
         connection.busy_timeout(Duration::from_secs(2))?;
+        schema::check(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -90,10 +92,35 @@ impl Database {
             n_bytes: 0,
             last_seq: 0,
             n_open: 0,
+            identity: files::identity(&fs::metadata(path)?),
             _lock: lock.try_clone()?,
         };
         database.count()?;
         Ok(database)
+    }
+
+    /// Whether the file has been deleted, or another one has taken its name.
+    pub(super) fn is_displaced(&self) -> bool {
+        !fs::metadata(&self.path).is_ok_and(|metadata| files::identity(&metadata) == self.identity)
+    }
+
+    /// The events after the number `seq`, from a file that has been deleted but is still open.
+    pub(super) fn drafts_after(&self, seq: i64) -> Vec<Draft> {
+        let draft = |kept: rescue::Kept| {
+            let Event { id, phase, .. } = Event::from_json(&kept.record.payload).ok()?;
+            Some(Draft { record: Arc::new(kept.record), moment: kept.moment, id, phase })
+        };
+        let kept = rescue::records(&self.connection).into_iter().filter(|kept| kept.record.seq > seq);
+        kept.filter_map(draft).collect()
+    }
+
+    /// Number of the newest event in the file, 0 without any.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub(super) fn newest(&self) -> Result<i64> {
+        Ok(self.number("SELECT coalesce(max(seq), 0) FROM event")?)
     }
 
     fn count(&mut self) -> Result<()> {

@@ -1,7 +1,9 @@
 //! The files beside the journal's: what lies there, and which one keeps other daemons away.
 
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +18,26 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+/// What SQLite's files begin with (the file format, 1.3).
+const HEADER: &[u8; 16] = b"SQLite format 3\0";
+
+/// Whether the file at `path` may be a journal by how it begins: a database, or one whose beginning
+/// a power cut has left empty. A file that does not exist may become one.
+pub(super) fn check_kind(path: &Path) -> Result<()> {
+    let mut start = Vec::new();
+    match File::open(path).and_then(|file| file.take(HEADER.len() as u64).read_to_end(&mut start)) {
+        Ok(_) if HEADER.starts_with(&start) || start.iter().all(|byte| *byte == 0) => Ok(()),
+        Ok(_) => Err(Trouble::Foreign),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What tells a file from another one that took its name.
+pub(super) fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// Takes the file that keeps other daemons away from the journal at `path`. The kernel gives it

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::trouble::{Result, Trouble};
-use super::{Names, Query, Record, schema};
+use super::{Names, Query, Record, files, schema};
 
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
@@ -41,6 +41,7 @@ pub(super) fn names(path: &Path) -> Result<Names> {
 
 /// The file at `path`, to be read alone.
 fn open(path: &Path) -> Result<Connection> {
+    files::check_kind(path)?;
     match open_shared(path) {
         // SQLite wants to write beside the file, for others who may read and write it. If this user
         // may not, and no writer has left a log, no one is writing.
@@ -66,8 +67,10 @@ fn open_alone(path: &Path) -> Result<Connection> {
 
 fn checked(connection: Connection) -> Result<Connection> {
     connection.busy_timeout(Duration::from_secs(2))?;
+    schema::check(&connection)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
+        0 if !connection.table_exists(None, "event")? => Err(Trouble::Foreign),
         schema::VERSION => Ok(connection),
         ..schema::VERSION => Err(Trouble::Older),
         _ => Err(Trouble::Newer { version }),
@@ -87,6 +90,9 @@ fn has_log(path: &Path) -> bool {
 ///
 /// Why it cannot be opened.
 pub(super) fn check(path: &Path) -> Result<()> {
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+        return Ok(());
+    }
     if !path.exists() {
         let mut folders = path.ancestors().skip(1).filter(|folder| folder.exists());
         return match folders.next() {

@@ -57,13 +57,7 @@ pub(super) fn set_aside(path: &Path) -> Result<Found> {
     }
     let mut found = Found { kept_as, records: Vec::new(), cursors: Vec::new(), open: Vec::new() };
     if let Ok(connection) = Connection::open_with_flags(&found.kept_as, OpenFlags::SQLITE_OPEN_READ_WRITE) {
-        let events = format!("SELECT {COLUMNS}, at_ms, boot, up_ms FROM event ORDER BY seq");
-        found.records = readable(&connection, &events, |row| {
-            let record = record(row)?;
-            let wall = Timestamp::from_millisecond(row.get(4)?).unwrap_or(Timestamp::UNIX_EPOCH);
-            let uptime = Duration::from_millis(row.get::<_, i64>(6)?.max(0) as u64);
-            Ok(Kept { record, moment: Moment { wall, uptime, boot: row.get(5)? } })
-        });
+        found.records = records(&connection);
         // A damaged payload must not reach the sinks as an event.
         found.records.retain(|kept| serde_json::from_str::<serde_json::Map<_, _>>(&kept.record.payload).is_ok());
         found.cursors = readable(&connection, "SELECT sink, seq FROM cursor", |row| Ok((row.get(0)?, row.get(1)?)));
@@ -71,6 +65,17 @@ pub(super) fn set_aside(path: &Path) -> Result<Found> {
         found.open = readable(&connection, open, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
     }
     Ok(found)
+}
+
+/// The records that can be read, in order.
+pub(super) fn records(connection: &Connection) -> Vec<Kept> {
+    let events = format!("SELECT {COLUMNS}, at_ms, boot, up_ms FROM event ORDER BY seq");
+    readable(connection, &events, |row| {
+        let record = record(row)?;
+        let wall = Timestamp::from_millisecond(row.get(4)?).unwrap_or(Timestamp::UNIX_EPOCH);
+        let uptime = Duration::from_millis(row.get::<_, i64>(6)?.max(0) as u64);
+        Ok(Kept { record, moment: Moment { wall, uptime, boot: row.get(5)? } })
+    })
 }
 
 /// The rows of `query` up to the first that cannot be reached. Single rows that cannot be read are

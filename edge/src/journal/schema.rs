@@ -38,6 +38,16 @@ const TABLES: &str = "
         value TEXT NOT NULL
     );";
 
+/// Whether the tables are those of a journal, of any version, or there are none yet.
+pub(super) fn check(connection: &Connection) -> Result<()> {
+    let others = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+        AND name NOT IN ('event', 'cursor', 'open', 'memo', 'spool')";
+    match connection.query_row(others, [], |row| row.get::<_, i64>(0))? {
+        0 => Ok(()),
+        _ => Err(Trouble::Foreign),
+    }
+}
+
 /// Makes the tables, or today's out of those of an earlier version: of what waited in a spool,
 /// `sink` has acknowledged nothing.
 pub(super) fn prepare(connection: &mut Connection, sink: &str) -> Result<()> {

@@ -114,6 +114,7 @@ impl Store {
     /// Takes `events`, in order. When it returns they are on the disk, or, where that failed, in
     /// memory.
     pub(super) fn append(&mut self, events: &[Event], now: Moment) {
+        self.leave_displaced();
         self.remember(events, now);
         if self.retry_at.is_none_or(|at| Instant::now() >= at) {
             self.flush(now);
@@ -131,6 +132,26 @@ impl Store {
                 self.say_dropped(1, "no more events fit into memory");
             }
         }
+    }
+
+    /// If the file has been deleted, or another one has taken its name, takes out of it what not
+    /// every sink has. The next write begins a new file.
+    fn leave_displaced(&mut self) {
+        let Place::Open(database) = &self.place else { return };
+        if !database.is_displaced() {
+            return;
+        }
+        let drafts = database.drafts_after(self.delivered_to());
+        let (journal, n_waiting) = (file(&self.settings), drafts.len());
+        tracing::error!(
+            journal = %journal.display(), n_waiting,
+            "the journal {} has been deleted or replaced while it was in use: it is begun again with the {n_waiting} \
+             events that wait for a sink",
+            journal.display()
+        );
+        drafts.into_iter().rev().for_each(|draft| self.memory.push_front(draft));
+        self.place = Place::Closed { was_open: true };
+        self.retry_at = Some(Instant::now());
     }
 
     fn remember(&mut self, events: &[Event], now: Moment) {
@@ -166,6 +187,13 @@ impl Store {
             if was_open {
                 // A new file may have taken the place of a damaged one: it continues with the old
                 // numbers.
+                let first = self.memory.front().map_or(self.last_seq + 1, |draft| draft.record.seq);
+                if database.newest()? >= first {
+                    database.shift_below(first)?;
+                }
+                for sink in self.sinks.iter().filter(|sink| sink.start == Start::Kept) {
+                    database.set_cursor(&sink.name, sink.acked_to())?;
+                }
                 self.sinks.iter_mut().for_each(Progress::look_again);
             } else {
                 // What was numbered before the file was known comes after what is in it.
@@ -254,6 +282,7 @@ impl Store {
     /// Notes that open events go on, tries a disk again that failed, and forgets what was kept for
     /// long enough.
     pub(super) fn keep_alive(&mut self, now: Moment) {
+        self.leave_displaced();
         if self.retry_at.is_some_and(|at| Instant::now() >= at) {
             self.flush(now);
         }

@@ -22,6 +22,8 @@ pub(super) enum Trouble {
     Newer { version: i64 },
     #[error("its tables are those of an earlier version")]
     Older,
+    #[error("it belongs to another program")]
+    Foreign,
     #[error("no folder")]
     Nowhere,
 }
@@ -73,6 +75,10 @@ impl Trouble {
                 format!(
                     "another earwitness uses the journal {file}: end it, or give each a name or journal.file of its own"
                 ),
+            ),
+            (Trouble::Foreign, ..) => Fault::new(
+                "journal-foreign",
+                format!("{file} is not a journal of earwitness: name another file with journal.file"),
             ),
             (Trouble::Older, ..) => Fault::new(
                 "journal-older",

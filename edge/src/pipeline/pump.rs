@@ -94,6 +94,7 @@ impl<'a> Pump<'a> {
                 self.chain.set_rules(rules);
             }
             if self.live.is_none() && source.is_live() {
+                self.shared.clock.goes_live();
                 self.live = Some(Live { uptime: Uptime::new(), tracker: Tracker::default(), anchored: None });
             }
             match reader.read(&mut self.buffer[..n_at_once]) {

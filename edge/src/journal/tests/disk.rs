@@ -113,7 +113,7 @@ fn a_sound_that_ends_while_the_disk_is_full_ends_once() {
     store.append(&[offset], now());
     assert!(store.depth(a).n_in_memory > 0);
     // The sink has it before the disk does.
-    let records = store.take(a, 500);
+    let records: Vec<_> = [store.take(a, 500), store.take(a, 500)].concat();
     assert_eq!(records.len(), 102);
     records.iter().for_each(|record| store.acknowledge(a, record.seq));
     assert_eq!((store.depth(a).n_events, store.depth(a).n_in_memory), (0, 0));
@@ -169,15 +169,78 @@ fn a_damaged_file_is_set_aside_and_what_can_be_read_is_kept() {
 }
 
 #[test]
-fn a_file_that_is_no_journal_is_set_aside() {
+fn files_of_other_programs_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (letter, other) = (dir.path().join("letter"), dir.path().join("other.db"));
+    std::fs::write(&letter, "this is a letter to grandma, and no database at all").unwrap();
+    let database = rusqlite::Connection::open(&other).unwrap();
+    database.execute_batch("CREATE TABLE states (id INTEGER PRIMARY KEY); PRAGMA user_version = 41;").unwrap();
+    drop(database);
+    for path in [letter, other] {
+        let before = std::fs::read(&path).unwrap();
+        let mut store = open(&path);
+        let a = store.add_sink("a", Start::Kept);
+        store.append(&onsets(1), now());
+        assert_eq!(store.take(a, 10).len(), 1, "the event waits in memory");
+        assert_eq!(store.fault().unwrap().kind(), "journal-foreign");
+        assert_eq!(check(&path).unwrap_err().kind(), "journal-foreign");
+        drop(store);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+    // An empty one is free, and has no events to show.
+    let empty = dir.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    assert_eq!(check(&empty), Ok(()));
+    assert_eq!(read(&empty, &Query::default()).unwrap_err().kind(), "journal-foreign");
+    assert_eq!(open(&empty).fault(), None);
+}
+
+#[test]
+fn a_file_whose_beginning_is_empty_is_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal");
-    let letter = "this is a letter to grandma, and long enough to be taken for a header of some kind of file.";
-    std::fs::write(&path, letter.repeat(20)).unwrap();
+    std::fs::write(&path, [0; 8192]).unwrap();
     let mut store = open(&path);
     let a = store.add_sink("a", Start::Kept);
     store.append(&onsets(1), now());
     assert_eq!((store.take(a, 10).len(), store.fault()), (1, None));
+}
+
+#[test]
+fn a_file_that_is_deleted_or_replaced_under_the_daemon_loses_nothing() {
+    for replaced in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let old = dir.path().join("old");
+        if replaced {
+            let mut store = open(&old);
+            store.add_sink("a", Start::Kept);
+            store.append(&onsets(30), now());
+        }
+        let events = onsets(8);
+        let mut store = open(&path);
+        let a = store.add_sink("a", Start::Kept);
+        store.append(&events[..5], now());
+        let records = store.take(a, 3);
+        store.acknowledge(a, records[0].seq);
+        for entry in std::fs::read_dir(dir.path()).unwrap().flatten() {
+            if entry.file_name().to_str().unwrap().starts_with("journal") {
+                std::fs::remove_file(entry.path()).unwrap();
+            }
+        }
+        if replaced {
+            std::fs::rename(&old, &path).unwrap();
+        }
+        store.append(&events[5..], now());
+        assert_eq!((store.fault(), store.depth(a).n_in_memory), (None, 0));
+        // The second and the third are out, and are not handed out again.
+        assert_eq!(names(&store.take(a, 100)), expected(&events[3..]));
+        drop(store);
+        let mut store = open(&path);
+        let a = store.add_sink("a", Start::Kept);
+        assert_eq!(names(&store.take(a, 100)), expected(&events[1..]), "all but the one that was acknowledged");
+        assert!(!store.database().is_displaced());
+    }
 }
 
 #[test]

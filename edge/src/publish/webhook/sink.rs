@@ -102,6 +102,7 @@ impl WebhookSink {
             link: Arc::clone(&link),
             ending: Arc::clone(&ending),
             faults: FaultLog::default(),
+            refusals: FaultLog::default(),
             backoff: Backoff::new(FIRST_BACKOFF, LAST_BACKOFF),
         };
         let thread = thread::Builder::new()
@@ -168,6 +169,8 @@ struct Worker {
     link: Arc<WebhookLink>,
     ending: Arc<AtomicBool>,
     faults: FaultLog,
+    /// Of events that the server does not want.
+    refusals: FaultLog,
     backoff: Backoff,
 }
 
@@ -257,11 +260,14 @@ impl Worker {
     fn refused(&mut self, record: &Record, fault: &Fault) {
         self.link.n_refused.fetch_add(1, Ordering::Relaxed);
         self.backoff.reset();
-        let label = &record.label;
-        tracing::warn!(
-            label,
-            kind = fault.kind(),
-            "webhook: an event {label} is left out because it was refused: {fault}"
-        );
+        if self.refusals.occurred(fault).is_some() {
+            let (label, n_refused) = (&record.label, self.link.n_refused.load(Ordering::Relaxed));
+            tracing::warn!(
+                label,
+                kind = fault.kind(),
+                n_refused,
+                "webhook: an event of {label:?} is left out because it was refused, {n_refused} so far: {fault}"
+            );
+        }
     }
 }
