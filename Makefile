@@ -66,7 +66,10 @@ export EARWITNESS_CED ?= $(CACHE)/ced-tiny.onnx
 # The test of the page checks accessibility by it.
 export EARWITNESS_AXE ?= $(CACHE)/axe.min.js
 
-.PHONY: ablation axe book ced demo home-large test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-arm bench-streams bench-page bench-latency bench-training bench-peers bench-front-ends reference release system-demo system-test torch
+# The test of sound servers hears PipeWire through it.
+export EARWITNESS_PIPEWIRE_ALSA ?= $(CACHE)/libasound_module_pcm_pipewire.so
+
+.PHONY: ablation axe book ced demo home-large pipewire-alsa test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-arm bench-streams bench-page bench-latency bench-training bench-peers bench-front-ends reference release system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -91,7 +94,7 @@ lint: system-test torch
 	systemd-analyze security --offline=true --threshold=$(MAX_EXPOSURE) --no-pager packaging/systemd/earwitness.service >/dev/null
 
 # The end-to-end tests use the daemon that was built here.
-tests: system-test torch reference ced axe
+tests: system-test torch reference ced axe pipewire-alsa
 	@echo "== building and testing everything" >&2
 	$(WITH_TORCH) cargo build --release --workspace
 	$(WITH_TORCH) EARWITNESS_BIN="$(abspath $(BUILD))/release/earwitness" \
@@ -217,6 +220,9 @@ reference: system-test
 
 axe: system-test
 	@scripts/get-axe.sh $(CACHE)
+
+pipewire-alsa: system-test
+	@scripts/get-pipewire-alsa.sh $(CACHE)
 
 # CED-tiny, 7 MB, which the trainer learns from.
 ced: system-test

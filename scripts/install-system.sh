@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine lacks. Usage: install-system.sh PURPOSE
 #   demo      a C compiler, ALSA's headers, Rust
-#   test      also a broker, Chromium, npm, a virtual microphone, a camera's RTSP server and ffmpeg,
+#   test      also a broker, Chromium, npm, sound servers, a camera's RTSP server and ffmpeg,
 #             cmake (for the trainer's HDF5), Python's venv, systemd's checks of units, an
 #             emulator of Arm boards, valgrind, and the targets of the firmware crates
 #   deb       what demo installs, and dpkg-dev, which finds the packages that a binary needs
@@ -26,6 +26,7 @@ demo) ;;
 test)
     packages+=(ffmpeg gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good python3-gi)
     packages+=(cmake libasound2-plugins mosquitto mosquitto-clients openssl pulseaudio pulseaudio-utils python3-venv)
+    packages+=(dbus-daemon pipewire pipewire-bin wireplumber)
     packages+=(qemu-system-arm systemd valgrind)
     packages+=(chromium chromium-driver fonts-dejavu-core)
     # npm often comes with a Node.js from elsewhere.

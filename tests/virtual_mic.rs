@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -11,26 +10,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::binary::{Process, earwitness_bin, model_dir};
+use tests::heard::{Event, PULSE_S, alike, events, relative};
 use tests::tiny::{self, Sound};
 use tests::virtual_mic::{AlsaConfig, Room};
 
-/// Time from one frame of logits to the next: what the position of the pulses in the recording may
-/// change.
-const PULSE_S: f64 = 0.080;
-
-/// Event times are rounded to the millisecond, at both ends of a difference.
-const ROUNDING_S: f64 = 0.002;
-
 /// So much of the demonstration is played: half of its events.
 const SCENE_S: usize = 32;
-
-/// A finished event.
-#[derive(Debug, Clone, PartialEq)]
-struct Event {
-    label: String,
-    onset_s: f64,
-    offset_s: f64,
-}
 
 /// The daemon with `model`, listening to `source`. It says on standard error what the tests read
 /// there.
@@ -38,39 +23,6 @@ fn run(model: &Path, source: &str) -> Command {
     let mut command = Command::new(earwitness_bin());
     command.arg("run").arg("--model").arg(model).arg("--source").arg(source).env("EARWITNESS_LOG", "info");
     command
-}
-
-/// The events of a run's output, in the order of their labels and times. Each must have an onset
-/// and an offset that agree.
-fn events(lines: &[String]) -> Vec<Event> {
-    let mut open = BTreeMap::new();
-    let mut events = Vec::new();
-    for line in lines {
-        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let id = event["id"].as_str().unwrap().to_string();
-        let (label, onset_s) = (event["label"].as_str().unwrap().to_string(), event["t_onset_s"].as_f64().unwrap());
-        match event["phase"].as_str().unwrap() {
-            "onset" => assert!(open.insert(id, (label, onset_s)).is_none(), "an id was used twice: {line}"),
-            "offset" => {
-                assert_eq!(open.remove(&id), Some((label.clone(), onset_s)), "no onset belongs to {line}");
-                events.push(Event { label, onset_s, offset_s: event["t_offset_s"].as_f64().unwrap() });
-            }
-            phase => panic!("unknown phase {phase}"),
-        }
-    }
-    assert!(open.is_empty(), "every onset gets its offset, but not {open:?}");
-    events.sort_by(|a, b| a.label.cmp(&b.label).then(a.onset_s.total_cmp(&b.onset_s)));
-    events
-}
-
-/// The same with all times relative to the first onset.
-fn relative(mut events: Vec<Event>) -> Vec<Event> {
-    let first = events.iter().map(|event| event.onset_s).fold(f64::INFINITY, f64::min);
-    for event in &mut events {
-        event.onset_s -= first;
-        event.offset_s -= first;
-    }
-    events
 }
 
 /// A recording: 16 bits, one channel.
@@ -116,15 +68,6 @@ fn heard_in_room(model: &Path, wav: &Path) -> (Vec<Event>, Vec<String>) {
     let output = daemon.finish(Duration::from_secs(20));
     assert_eq!(output.status.code(), Some(0), "{output:#?}");
     (relative(events(&output.stdout)), output.stderr)
-}
-
-/// Whether both are the same events, at times that differ by a pulse at most.
-fn alike(a: &[Event], b: &[Event]) -> bool {
-    let near = |a: f64, b: f64| (a - b).abs() <= PULSE_S + ROUNDING_S;
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .all(|(a, b)| a.label == b.label && near(a.onset_s, b.onset_s) && near(a.offset_s, b.offset_s))
 }
 
 /// Plays `recording` to the daemon in a room and as a file, and compares what it reports. At least

@@ -70,6 +70,16 @@ pub fn model_dir() -> PathBuf {
     workspace().join("models/home")
 }
 
+/// A file that a target of the Makefile fetches: where the variable says, or else the cache's file
+/// of this name.
+pub fn fetched(variable: &str, name: &str) -> PathBuf {
+    env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| {
+        let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+        cache.unwrap_or_default().join("earwitness").join(name)
+    })
+}
+
 /// Makes a FIFO at `path`.
 ///
 /// # Panics
@@ -143,6 +153,15 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How many threads and how many descriptors it has; none when it has ended.
+    pub fn holds(&self) -> (usize, usize) {
+        let count = |what: &str| {
+            let entries = std::fs::read_dir(format!("/proc/{}/{what}", self.id()));
+            entries.map_or(0, |entries| entries.count())
+        };
+        (count("task"), count("fd"))
     }
 
     /// The lines on its standard output so far.

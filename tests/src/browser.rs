@@ -2,13 +2,14 @@
 //! Debian packages chromium and chromium-driver.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::binary::fetched;
 use crate::broker::{free_port, program};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -156,7 +157,8 @@ impl Browser {
     ///
     /// When axe-core is not there: `EARWITNESS_AXE` names it, and `make axe` brings it.
     pub fn inaccessible(&self) -> Vec<String> {
-        let axe = fs::read_to_string(axe()).unwrap_or_else(|error| panic!("{}: {error}", axe().display()));
+        let file = fetched("EARWITNESS_AXE", "axe.min.js");
+        let axe = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         self.run(&axe);
         let tags = json!(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]);
         let found = self.run_async(&format!(
@@ -198,13 +200,4 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
-}
-
-/// Where axe-core is.
-fn axe() -> PathBuf {
-    std::env::var_os("EARWITNESS_AXE").map(PathBuf::from).unwrap_or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-        cache.unwrap_or_default().join("earwitness/axe.min.js")
-    })
 }

@@ -16,8 +16,22 @@ use crate::binary::{Process, make_fifo};
 /// The system's ALSA configuration, which knows the plugins.
 const ALSA_CONF: &str = "/usr/share/alsa/alsa.conf";
 
+/// Where programs look for the sound of the user's own session.
+const SESSION: [&str; 10] = [
+    "PULSE_SERVER",
+    "PULSE_RUNTIME_PATH",
+    "PULSE_COOKIE",
+    "PIPEWIRE_REMOTE",
+    "PIPEWIRE_RUNTIME_DIR",
+    "PIPEWIRE_CONFIG_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+];
+
 /// No test plays for longer.
-const PLAYING: Duration = Duration::from_secs(300);
+pub(crate) const PLAYING: Duration = Duration::from_secs(300);
 
 /// A room that can be listened to: a PulseAudio server whose only sink's monitor is the ALSA device
 /// `pulsemic`.
@@ -45,6 +59,17 @@ impl Room {
         Room { dir, server }
     }
 
+    /// From now on, clients of the server are sent sound through its socket.
+    ///
+    /// # Panics
+    ///
+    /// When their configuration cannot be written.
+    pub fn share_no_memory(&self) {
+        let folder = self.dir.path().join(".config/pulse");
+        fs::create_dir_all(&folder).expect("a folder for the configuration");
+        fs::write(folder.join("client.conf"), "enable-shm = no\n").expect("a configuration");
+    }
+
     /// Starts the server again after it has [collapsed](Self::collapse).
     ///
     /// # Panics
@@ -64,7 +89,12 @@ impl Room {
 
     /// Whether anybody listens to the room.
     pub fn is_heard(&self) -> bool {
-        !list(self.dir.path(), "source-outputs").trim().is_empty()
+        self.n_listeners() > 0
+    }
+
+    /// How many streams listen to the room.
+    pub fn n_listeners(&self) -> usize {
+        list(self.dir.path(), "source-outputs").lines().count()
     }
 
     /// Plays a WAV file into the room, to its end.
@@ -197,7 +227,7 @@ impl AlsaConfig {
     }
 }
 
-fn write_alsa_conf(dir: &Path, device: &str) {
+pub(crate) fn write_alsa_conf(dir: &Path, device: &str) {
     assert!(Path::new(ALSA_CONF).exists(), "{ALSA_CONF} is missing: install the package libasound2-data");
     fs::write(conf(dir), format!("<{ALSA_CONF}>\n{device}\n")).expect("an ALSA configuration");
 }
@@ -207,21 +237,19 @@ fn conf(dir: &Path) -> PathBuf {
 }
 
 /// Sets aside whatever sound the user's own session has.
-fn environment(dir: &Path, command: &mut Command) {
+pub(crate) fn environment(dir: &Path, command: &mut Command) {
     command.env("ALSA_CONFIG_PATH", conf(dir)).env("HOME", dir).env("XDG_RUNTIME_DIR", dir.join("run"));
-    for name in
-        ["PULSE_SERVER", "PULSE_RUNTIME_PATH", "PULSE_COOKIE", "XDG_CONFIG_HOME", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY"]
-    {
+    for name in SESSION {
         command.env_remove(name);
     }
 }
 
-fn tool(dir: &Path, name: &str) -> Command {
+pub(crate) fn tool(dir: &Path, name: &str) -> Command {
     let mut command = Command::new(name);
     environment(dir, &mut command);
     command
 }
 
-fn missing(tool: &str, package: &str, error: &std::io::Error) -> ! {
+pub(crate) fn missing(tool: &str, package: &str, error: &std::io::Error) -> ! {
     panic!("{tool} does not start ({error}): install the package {package}")
 }

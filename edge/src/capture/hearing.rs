@@ -324,10 +324,10 @@ impl Hearing {
         self.n_opened.fetch_add(1, Relaxed);
     }
 
-    /// A device did not close and was abandoned; returns how many there are.
+    /// A device did not close and was abandoned.
     #[cfg(feature = "mic")]
-    pub(crate) fn abandoned(&self) -> u64 {
-        self.n_abandoned.fetch_add(1, Relaxed) + 1
+    pub(crate) fn abandoned(&self) {
+        self.n_abandoned.fetch_add(1, Relaxed);
     }
 
     /// The capture thread is alive.

@@ -45,10 +45,13 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Errors that can wait for the capture thread.
 const N_FAULTS: usize = 16;
 
-/// Devices that did not close, each with its threads and descriptors, after which no other is
-/// opened: a new process removes them all, and this one ends before the system refuses it
+/// Devices of all sources that did not close, each with its threads and descriptors, after which no
+/// other is opened: a new process removes them all, and this one ends before the system refuses it
 /// threads.
 const MAX_ABANDONED: u64 = 6;
+
+/// Devices of all sources that did not close.
+static N_ABANDONED: AtomicU64 = AtomicU64::new(0);
 
 /// A microphone that can be opened.
 pub(super) struct Microphone {
@@ -80,9 +83,9 @@ impl Live for Microphone {
 
     fn open(&mut self, _: &Watch<'_>) -> Result<(Session, Device), Failure> {
         self.choose_block();
-        let n_abandoned = self.hearing.snapshot().n_abandoned;
+        let n_abandoned = N_ABANDONED.load(Ordering::Relaxed);
         if n_abandoned >= MAX_ABANDONED {
-            let reason = format!("it failed to close {n_abandoned} times; only a restart of the daemon helps");
+            let reason = format!("{n_abandoned} devices did not close; only a restart of the daemon helps");
             self.hearing.ask_to_restart();
             let error = Error::device(self.wanted.as_deref().unwrap_or("default"), reason);
             return Err(Failure { is_final: true, ..Failure::new(fault::FAILED, error) });
@@ -304,10 +307,16 @@ impl Opened for Device {
             let _ = closed.send(());
         });
         if spawned.is_ok() && is_closed.recv_timeout(CLOSING).is_err() {
-            let n_abandoned = hearing.abandoned();
+            let n_abandoned = abandon(&hearing);
             tracing::warn!(n_abandoned, "capture device {name} did not close; abandoning it ({n_abandoned} so far)");
         }
     }
+}
+
+/// Counts a device that did not close; returns how many there are, of all sources.
+fn abandon(hearing: &Hearing) -> u64 {
+    hearing.abandoned();
+    N_ABANDONED.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 #[cfg(test)]
@@ -327,14 +336,16 @@ mod tests {
 
     #[test]
     fn devices_that_do_not_close_are_counted_and_a_restart_comes_before_the_limit() {
-        let mut microphone = microphone();
-        let hearing = microphone.hearing.clone();
-        (0..MAX_ABANDONED).for_each(|_| {
-            hearing.abandoned();
+        // All sources share the threads that a process may have.
+        let [mut one, other] = [microphone(), microphone()];
+        (1..=MAX_ABANDONED).for_each(|n| {
+            let hearing = if n.is_multiple_of(2) { &one.hearing } else { &other.hearing };
+            assert_eq!(abandon(hearing), n);
         });
-        let failure = microphone.open(&Watch::new(&hearing, &AtomicBool::new(false))).err().unwrap();
+        let hearing = one.hearing.clone();
+        let failure = one.open(&Watch::new(&hearing, &AtomicBool::new(false))).err().unwrap();
         assert!(failure.is_final && hearing.is_asked_to_restart());
-        assert_eq!(hearing.snapshot().n_abandoned, MAX_ABANDONED);
+        assert_eq!(hearing.snapshot().n_abandoned, MAX_ABANDONED / 2);
         assert!(failure.error.unwrap().to_string().contains("restart"));
     }
 
