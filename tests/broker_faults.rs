@@ -95,6 +95,8 @@ fn a_certificate_that_is_pinned_is_trusted_whatever_else_it_says() {
         let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &mqtt));
         daemon.wait_until("the connection", 15 * SECOND, |daemon| lines_with(daemon, ": connected to ") > 0);
         assert_eq!(lines_with(&daemon, "WARN"), 0, "{ca_file}: {:#?}", daemon.stderr());
+        let trusted = daemon.stderr().into_iter().find(|line| line.contains("and is trusted, although "));
+        assert!(trusted.as_ref().is_some_and(|line| !line.contains('(') || line.contains("(CA:TRUE)")), "{trusted:?}");
     }
 }
 
@@ -136,6 +138,31 @@ fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.contains("mqtt.ca_file") && text.contains("bad.pem") && text.contains(words), "{text}");
     }
+}
+
+#[test]
+fn a_port_for_the_other_kind_of_connection_and_a_client_id_that_is_refused_are_named_with_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
+    let (broker, tls_port) = tls_broker(dir.path(), "usual");
+    for (url, words) in [
+        (
+            broker.url().replace("mqtt://", "mqtts://"),
+            "has closed the connection: the port may not speak TLS: try mqtt://",
+        ),
+        (format!("mqtt://127.0.0.1:{tls_port}"), "has closed the connection: the port may want TLS: try mqtts://"),
+    ] {
+        let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &format!("url = \"{url}\"")));
+        wait_for_log(&mut daemon, words);
+    }
+    let port = free_port();
+    let _broker = Broker::start(dir.path(), port, "allow_anonymous true\nclientid_prefixes other-");
+    let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &url(port)));
+    wait_for_log(&mut daemon, "client id");
+    let keys = "url = \"mqtts://127.0.0.1:1\"\ncert_file = \"usual.pem\"\nkey_file = \"name.key\"";
+    let output = Process::start(&mut run(dir.path(), "ear", SOUNDS, keys)).finish(20 * SECOND);
+    let text = output.stderr.join("\n");
+    assert!(text.contains("mqtt.cert_file") && text.contains("name.key does not belong to this certificate"), "{text}");
 }
 
 #[test]

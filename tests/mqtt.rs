@@ -152,7 +152,7 @@ fn a_wrong_password_is_said_and_tried_again() {
         process
             .stderr()
             .iter()
-            .any(|line| line.contains("WARN") && line.contains("refuses the user name or the password"))
+            .any(|line| line.contains("WARN") && line.contains("refuses the user name, the password or the client id"))
     });
     process.wait_until("the first tone", 15 * SECOND, |process| process.stdout().len() == 2);
     assert!(process.stderr().iter().all(|line| !line.contains("right")), "the password is in the log");

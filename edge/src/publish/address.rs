@@ -16,6 +16,12 @@ pub struct BrokerUrl {
     pub tls: bool,
 }
 
+/// Whether the system has found no address for a name, which it says in words alone.
+#[cfg(any(feature = "mqtt", feature = "webhook"))]
+pub(super) fn is_unknown_name(error: &std::io::Error) -> bool {
+    error.to_string().contains("lookup address")
+}
+
 /// A machine in the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {

@@ -58,7 +58,13 @@ pub(super) fn config(peer: &Peer<'_>, presented: &Arc<Presented>) -> Result<Clie
     let certificates = certificates(&cert_key, cert_file)?;
     let key = PrivateKeyDer::from_pem_slice(&text(&read(&key_key, key_file)?))
         .map_err(|error| file_error(&key_key, key_file, format!("no private key in it: {error}")))?;
-    builder.with_client_auth_cert(certificates, key).map_err(|error| file_error(&cert_key, cert_file, error))
+    builder.with_client_auth_cert(certificates, key).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let reason = format!("the key in {} does not belong to this certificate", key_file.display());
+            file_error(&cert_key, cert_file, reason)
+        }
+        error => file_error(&cert_key, cert_file, error),
+    })
 }
 
 impl Peer<'_> {
@@ -122,7 +128,8 @@ impl ServerCertVerifier for Trust {
             Err(error) if self.pinned.iter().any(|pinned| pinned == end_entity) => {
                 if !self.has_said.swap(true, Ordering::Relaxed) {
                     let Trust { what, ca_key, .. } = self;
-                    tracing::info!("the {what} presents the certificate of {ca_key} and is trusted, although: {error}");
+                    let flaw = flaw(&error);
+                    tracing::info!("the {what} shows the certificate of {ca_key} and is trusted, although {flaw}");
                 }
                 Ok(ServerCertVerified::assertion())
             }
@@ -150,6 +157,27 @@ impl ServerCertVerifier for Trust {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.authorities.supported_verify_schemes()
+    }
+}
+
+/// What is not as it should be about a certificate that is pinned, in words.
+fn flaw(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Flaw;
+    let text = error.to_string();
+    match error {
+        rustls::Error::InvalidCertificate(Flaw::Expired | Flaw::ExpiredContext { .. }) => "it has expired".into(),
+        rustls::Error::InvalidCertificate(Flaw::NotValidYet | Flaw::NotValidYetContext { .. }) => {
+            "it is not valid yet".into()
+        }
+        rustls::Error::InvalidCertificate(Flaw::NotValidForName | Flaw::NotValidForNameContext { .. }) => {
+            "it is for another name".into()
+        }
+        rustls::Error::InvalidCertificate(Flaw::UnknownIssuer | Flaw::BadSignature) => {
+            "no authority has signed it".into()
+        }
+        _ if text.contains("CaUsedAsEndEntity") => "it is an authority's certificate (CA:TRUE)".into(),
+        _ if text.contains("UnsupportedCertVersion") => "it is of X.509 version 1".into(),
+        _ => format!("it is not valid otherwise ({text})"),
     }
 }
 

@@ -26,6 +26,7 @@ const N_ENDS: u32 = 3;
 pub(super) const CLIENT_ID_TAKEN: &str = "client-id-taken";
 
 pub(super) struct Attempts {
+    url: BrokerUrl,
     client_id: String,
     route: Route,
     backoff: Backoff,
@@ -58,6 +59,7 @@ pub(super) fn client_id_taken(client_id: &str) -> Fault {
 impl Attempts {
     pub(super) fn new(url: &BrokerUrl, client_id: &str) -> Self {
         Attempts {
+            url: url.clone(),
             client_id: client_id.to_string(),
             route: Route::new(url),
             backoff: Backoff::new(FIRST_BACKOFF, LAST_BACKOFF),
@@ -127,7 +129,7 @@ impl Attempts {
                 // and has no way to report that.
                 (self.keep_will, self.n_early) = (!self.keep_will, 0);
             }
-            return fault;
+            return faults::before_acceptance(fault, &self.url);
         };
         self.backoff.worked_for(lived);
         self.asked_again = false;

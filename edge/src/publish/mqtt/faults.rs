@@ -8,7 +8,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use crate::error::one_line;
 use crate::fault::Fault;
-use crate::publish::BrokerUrl;
+use crate::publish::{BrokerUrl, address};
 
 /// A connection that the broker ended without a reason, or that broke.
 pub(super) const CLOSED: &str = "broker-closed";
@@ -40,16 +40,32 @@ fn silent(url: &BrokerUrl) -> Fault {
     Fault::new(SILENT, format!("{url} does not answer in time"))
 }
 
+/// `fault`, of a connection that the broker had not accepted: one that it closed may be to a port
+/// for the other kind of connection, which most brokers show in no other way.
+pub(super) fn before_acceptance(fault: Fault, url: &BrokerUrl) -> Fault {
+    if fault.kind() != CLOSED {
+        return fault;
+    }
+    let hint = if url.tls {
+        "the port may not speak TLS: try mqtt://, or the port for TLS, often 8883"
+    } else {
+        "the port may want TLS: try mqtts://, or the port without TLS, often 1883"
+    };
+    Fault::new(CLOSED, format!("{fault}: {hint}"))
+}
+
 fn closed(url: &BrokerUrl) -> Fault {
     Fault::new(CLOSED, format!("{url} has closed the connection"))
 }
 
 fn refused(code: ConnectReturnCode) -> Fault {
     match code {
-        // Mosquitto answers the second to a wrong password.
+        // Mosquitto answers the second to a wrong password, and to a client id that is not among
+        // its clientid_prefixes.
         ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => Fault::new(
             "login-refused",
-            "the broker refuses the user name or the password: check user and password in [mqtt]",
+            "the broker refuses the user name, the password or the client id: check user, password and client_id in \
+             [mqtt]",
         ),
         ConnectReturnCode::BadClientId => {
             Fault::new("client-id-refused", "the broker refuses the client id: set another one with mqtt.client_id")
@@ -77,7 +93,7 @@ fn io(error: &io::Error, url: &BrokerUrl) -> Fault {
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
             Fault::new("broker-unreachable", format!("there is no route to {host}: {error}"))
         }
-        _ if error.to_string().contains("lookup address") => {
+        _ if address::is_unknown_name(error) => {
             let remedy = if host.is_mdns() {
                 "names in .local need multicast DNS (package libnss-mdns or systemd-resolved), or use the address"
             } else {
@@ -191,6 +207,19 @@ mod tests {
         };
         assert_eq!(expired(1), expired(2));
         assert_eq!(expired(1).kind(), "certificate-expired");
+    }
+
+    #[test]
+    fn a_connection_that_is_closed_at_once_may_be_of_the_wrong_kind() {
+        let of = |url: &str, kind: ErrorKind| {
+            let url: BrokerUrl = url.parse().unwrap();
+            before_acceptance(fault(&ConnectionError::Io(kind.into()), &url), &url)
+        };
+        for (url, words) in [("mqtts://b", ": the port may not speak TLS: try mqtt://"), ("mqtt://b", "try mqtts://")] {
+            let closed = of(url, ErrorKind::UnexpectedEof);
+            assert!(closed.kind() == CLOSED && closed.text().contains(words), "{closed}");
+            assert!(!of(url, ErrorKind::ConnectionRefused).text().contains("TLS"));
+        }
     }
 
     #[test]

@@ -132,7 +132,9 @@ impl Attempt<'_> {
                     let text = format!("{fault} after a message on {}: is the topic permitted there?", self.topic);
                     return of_topics(Fault::new("topic-refused", text));
                 }
-                Ok(Err(error)) => return of_connection(faults::fault(&error, url)),
+                Ok(Err(error)) => {
+                    return of_connection(faults::before_acceptance(faults::fault(&error, url), url));
+                }
                 // The time is looked at above.
                 Err(_) => {}
             }
