@@ -5,8 +5,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use tests::binary::{Output, Process, earwitness_bin};
@@ -261,6 +264,8 @@ fn the_doctor_asks_every_server_posts_nothing_and_says_what_to_do() {
     let mut servers: Vec<Server> =
         answers.into_iter().map(|(status, headers)| Server::start(Behaviour::Answer(status, headers))).collect();
     servers.push(Server::start(Behaviour::Answer(301, "Location: https://elsewhere.example/geheim\r\n")));
+    servers.push(Server::start(Behaviour::Answer(304, "")));
+    servers.push(Server::start(Behaviour::HangUp));
     servers.push(Server::start(Behaviour::Babble));
     let mut config: String = servers
         .iter()
@@ -272,6 +277,13 @@ fn the_doctor_asks_every_server_posts_nothing_and_says_what_to_do() {
     let closed = tests::broker::free_port();
     config += &format!("[[webhook]]\nurl = \"http://127.0.0.1:{closed}/geheim\"\n");
     config += "[[webhook]]\nurl = \"http://no-such-name.invalid/geheim\"\n";
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    config += &format!("[[webhook]]\nurl = \"https://{}/geheim\"\n", plain.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in plain.incoming().flatten() {
+            let _ = stream.read(&mut [0; 2048]).and_then(|_| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        }
+    });
     let encrypted = Server::start(OK);
     let (_signed, signed) = tls_front(dir.path(), "signed", &encrypted);
     config += &format!("[[webhook]]\nurl = \"https://127.0.0.1:{signed}/geheim\"\nca_file = \"ca.pem\"\n");
@@ -299,9 +311,12 @@ fn the_doctor_asks_every_server_posts_nothing_and_says_what_to_do() {
         ("warning", "accepts GET, HEAD but not POST: is the address right?"),
         ("warning", "answers 401 Unauthorized: are the headers right that authorise the request?"),
         ("warning", "the address is now https://elsewhere.example/..; set url to it"),
-        ("problem", "is url the address of a web server"),
+        ("warning", "answers 304 Not Modified, which is no answer to a request to take an event"),
+        ("problem", "closes the connection without an answer"),
+        ("problem", "answers, but not as a web server does\" [\"is url the address of a web server"),
         ("problem", "connection refused\" [\"is the server running, and is the port in url right?"),
-        ("problem", "no-such-name.invalid"),
+        ("problem", "there is no address for http://no-such-name.invalid"),
+        ("problem", "does not speak TLS: write http:// in place of https://"),
         ("ok", "answers an OPTIONS request with 200; no event was posted"),
         ("problem", "is not trusted"),
     ];

@@ -13,6 +13,7 @@ use super::connector::Trusting;
 use super::settings::{WebhookSettings, WebhookUrl};
 use crate::error::Result;
 use crate::fault::Fault;
+use crate::publish::address;
 use crate::publish::tls::{self, Peer, Presented};
 
 /// A server has this long to answer, from the name's look-up to the end of its headers.
@@ -140,7 +141,7 @@ impl Client {
         let (url, status) = (&self.settings.url, response.status());
         let fault = |kind, what: &str| Fault::new(kind, format!("{url} answers {status}{what}"));
         match status.as_u16() {
-            300..=399 => {
+            301 | 302 | 303 | 307 | 308 => {
                 // The new address holds the same secret as the old one. A path alone is no address.
                 let to = header(response, "location").and_then(|to| to.parse::<WebhookUrl>().ok());
                 let to = to.map_or("another one".into(), |to| to.to_string());
@@ -149,6 +150,9 @@ impl Client {
             401 | 403 | 407 => fault("webhook-login", ": are the headers right that authorise the request?"),
             404 | 405 | 410 => fault("webhook-not-found", ": is the address right?"),
             429 => fault("webhook-too-many", ": too many events"),
+            300..=399 => {
+                fault("webhook-error", ", which is no answer to a request to take an event: is the address right?")
+            }
             _ => fault("webhook-error", ""),
         }
     }
@@ -164,27 +168,46 @@ impl Client {
     fn distrusted(&self, error: &rustls::Error) -> Fault {
         let remedy = "if the server is yours, name its certificate, or that of its authority, with ca_file";
         let url = &self.settings.url;
+        if matches!(error, rustls::Error::InvalidMessage(_)) {
+            let text =
+                format!("{url} does not speak TLS: write http:// in place of https://, or name the port for TLS");
+            return Fault::new("webhook-failed", text);
+        }
         Fault::new("webhook-certificate", format!("the certificate of {url} is not trusted: {error}; {remedy}"))
     }
 
     fn fault(&self, error: &ureq::Error) -> Fault {
         let url = &self.settings.url;
-        // What goes wrong while the connection is made may come as one of input and output.
-        if let ureq::Error::Io(error) = error
-            && let Some(error) = as_tls(error)
-        {
-            return self.distrusted(error);
-        }
         match error {
             ureq::Error::Timeout(_) => Fault::new("webhook-silent", format!("{url} does not answer in time")),
             ureq::Error::HostNotFound => Fault::new("webhook-unknown", format!("there is no address for {url}")),
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Fault::new("webhook-down", format!("nothing listens at {url}: connection refused"))
-            }
+            // What goes wrong while the connection is made may come as one of input and output.
+            ureq::Error::Io(error) => as_tls(error).map_or_else(|| self.broken(error), |error| self.distrusted(error)),
             ureq::Error::Rustls(error) => self.distrusted(error),
+            ureq::Error::Protocol(_) => {
+                Fault::new("webhook-failed", format!("{url} answers, but not as a web server does"))
+            }
             // Repeats the whole address.
             ureq::Error::BadUri(_) => Fault::new("webhook-address", format!("{url} is not an address")),
             error => Fault::new("webhook-failed", format!("{url} cannot be reached: {error}")),
+        }
+    }
+
+    /// A connection that the system could not make, or that broke.
+    fn broken(&self, error: &io::Error) -> Fault {
+        let url = &self.settings.url;
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => {
+                Fault::new("webhook-down", format!("nothing listens at {url}: connection refused"))
+            }
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                Fault::new("webhook-failed", format!("{url} closes the connection without an answer"))
+            }
+            _ if address::is_unknown_name(error) => {
+                let text = format!("there is no address for {url}: is the name spelled right?");
+                Fault::new("webhook-unknown", text)
+            }
+            _ => Fault::new("webhook-failed", format!("{url} cannot be reached: {error}")),
         }
     }
 }
