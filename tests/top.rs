@@ -157,6 +157,23 @@ fn it_does_without_colours_and_with_many() {
 }
 
 #[test]
+fn a_terminal_that_is_too_small_shows_what_it_needs_and_the_key_that_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let wav = dir.path().join("sounds.wav");
+    tiny::write_wav(&wav, &sounds());
+    let program = earwitness_bin().display();
+    let top = format!("'{program}' top --model '{}' --source 'file:{}'", tiny::model().display(), wav.display());
+    let line = format!("stty rows 10 cols 40; exec {top}");
+    let mut terminal = at_terminal("sh", &["-c", &line], &[]);
+    terminal.wait_until("the size", |screen| {
+        let words: Vec<&str> = screen.split_whitespace().collect();
+        words.join(" ").ends_with("it needs 50 x 14; q quits")
+    });
+    terminal.press("q");
+    assert!(terminal.finish().success());
+}
+
+#[test]
 fn without_a_terminal_it_says_so() {
     contains(&refusal(2, &["top"]), &["top: it needs a terminal", "earwitness run"]);
 }

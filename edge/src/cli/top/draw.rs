@@ -7,6 +7,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
+use ratatui::widgets::{Paragraph, Wrap};
 
 use super::colours::{Colours, Depth};
 use super::origin::Info;
@@ -35,12 +36,12 @@ const KEYS: &str = "q quit  space pause  / filter  j/k choose  +/- threshold  r 
 
 pub(super) fn draw(frame: &mut Frame<'_>, view: &View, info: &Info, colours: &Colours) {
     let area = frame.area();
-    let buffer = frame.buffer_mut();
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         let text = format!("The terminal is too small: it needs {MIN_WIDTH} x {MIN_HEIGHT}; q quits");
-        buffer.set_stringn(0, 0, text, area.width.into(), Style::new());
+        frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), area);
         return;
     }
+    let buffer = frame.buffer_mut();
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let dim = Style::new().add_modifier(Modifier::DIM);
     let width = usize::from(area.width);
