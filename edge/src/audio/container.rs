@@ -67,11 +67,12 @@ impl Container {
     }
 
     /// The sentence for a file that the decoder refuses with `reason`.
-    pub(super) fn refusal(foreign: Option<Signature>, path: &Path, reason: impl std::fmt::Display) -> String {
+    pub(super) fn refusal(foreign: Option<Signature>, path: &Path, reason: &str) -> String {
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-        let convert = format!("convert it, for example with: ffmpeg -i \"{}\" \"{name}.flac\"", path.display());
+        let convert =
+            format!("convert it, for example with: ffmpeg -i \"{}\" -c:a flac \"{name}.flac\"", path.display());
         let Some(Signature { name: what, handling }) = foreign else {
-            return format!("not a wav, flac, ogg, mp3, m4a or aiff file: {reason}");
+            return format!("not a sound file that is known here (wav, flac, ogg, mp3, m4a, aiff): {reason}");
         };
         match handling {
             Handling::Unpacked => format!("this is {what}: unpack it first"),

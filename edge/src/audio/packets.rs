@@ -60,6 +60,15 @@ pub(super) struct Packets {
     joined: bool,
 }
 
+/// Why the decoder refuses a file, in words.
+pub(super) fn spoken(error: &SymphoniaError) -> String {
+    match error {
+        SymphoniaError::Unsupported(what) if what.contains("probe") => "it begins like none of them".into(),
+        SymphoniaError::Unsupported(_) => "its encoding is not supported".into(),
+        other => other.to_string(),
+    }
+}
+
 /// What comes next in a file.
 pub(super) enum Next {
     /// A packet, and the number of samples that are missing before it.
@@ -105,7 +114,7 @@ impl Packets {
         let stream = MediaSourceStream::new(container.source, Default::default());
         let format = symphonia::default::get_probe()
             .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| Error::audio_file(path, Container::refusal(foreign, path, error)))?;
+            .map_err(|error| Error::audio_file(path, Container::refusal(foreign, path, &spoken(&error))))?;
         let mut packets = Packets {
             path: path.to_path_buf(),
             format,
@@ -149,7 +158,7 @@ impl Packets {
     }
 
     /// The error for a track that cannot be decoded.
-    pub(super) fn refusal(&self, reason: impl std::fmt::Display) -> Error {
+    pub(super) fn refusal(&self, reason: &str) -> Error {
         match self.foreign {
             Some(_) => Error::audio_file(&self.path, Container::refusal(self.foreign, &self.path, reason)),
             None => Error::audio_file(&self.path, format_args!("audio track cannot be decoded: {reason}")),

@@ -11,7 +11,7 @@ use symphonia::core::formats::Track;
 use symphonia::core::packet::Packet;
 
 use super::container::shortfall;
-use super::packets::{Next, Packets};
+use super::packets::{Next, Packets, spoken};
 use crate::error::{Error, Result};
 use crate::mono::{Balance, Channels, Mono};
 
@@ -265,5 +265,5 @@ fn make_decoder(packets: &Packets, track: &Track) -> Result<Box<dyn AudioDecoder
     let params = params.ok_or_else(|| packets.refusal("its header does not name the encoding"))?;
     symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
-        .map_err(|error| packets.refusal(error))
+        .map_err(|error| packets.refusal(&spoken(&error)))
 }

@@ -83,7 +83,21 @@ fn missing_empty_and_foreign_files_are_named_with_their_cause() {
 
     let path = dir.path().join("text.mp3");
     fs::write(&path, "not audio, but a long enough text to look at. ".repeat(500)).unwrap();
-    assert!(error_of(&path).contains("not a wav, flac, ogg, mp3, m4a or aiff file"));
+    assert!(error_of(&path).contains("not a sound file that is known here (wav, flac, ogg, mp3, m4a, aiff)"));
+    fs::write(&path, "four").unwrap();
+    let message = error_of(&path);
+    assert!(message.ends_with(": it begins like none of them"), "{message}");
+    assert_eq!(error_of(Path::new("/dev/null")).rsplit(": ").next(), Some("it begins like none of them"));
+}
+
+#[test]
+fn an_encoding_that_is_not_supported_is_named_with_a_remedy() {
+    let codec = symphonia::core::errors::Error::Unsupported("core (codec): unsupported audio codec");
+    let mp4 = super::signature::signature(b"\0\0\0\x1cftypM4A ");
+    let message = super::container::Container::refusal(mp4, Path::new("a b.m4a"), &super::packets::spoken(&codec));
+    let remedy = "convert it, for example with: ffmpeg -i \"a b.m4a\" -c:a flac \"a b.flac\"";
+    let expected = "this is an MP4 file that cannot be decoded (its encoding is not supported): ";
+    assert_eq!(message, format!("{expected}{remedy}"));
 }
 
 fn testdata(name: &str) -> PathBuf {
