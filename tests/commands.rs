@@ -59,6 +59,27 @@ fn a_source_that_cannot_be_heard_as_it_is_wanted_is_found_by_check_too() {
 }
 
 #[test]
+fn what_cannot_be_kept_or_attached_to_now_is_noted_by_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    let text = format!(
+        "[clips]\nfolder = \"/proc/x\"\n[journal]\nfile = \"/proc/x/j\"\n[top]\nsocket = \"/nope/x\"\n[model]\ndir = \"{}\"\n",
+        tiny::model().display()
+    );
+    fs::write(&path, text).unwrap();
+    let output = earwitness(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "the service may make the folder when it starts: {output:#?}");
+    for (name, words) in [
+        ("clips ", "this does not work now: the folder of clips /proc/x cannot be made"),
+        ("journal ", "this does not work now: the journal /proc/x/j cannot be made"),
+        ("top ", "this does not work now: there is no folder /nope: make it, or name another one"),
+    ] {
+        let line = output.stdout.iter().find(|line| line.starts_with(name)).unwrap();
+        contains(line, &[words]);
+    }
+}
+
+#[test]
 fn a_time_zone_that_does_not_exist_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.toml");

@@ -147,6 +147,16 @@ fn events_are_chosen_by_time_label_and_source() {
 }
 
 #[test]
+fn a_time_zone_that_does_not_exist_is_named() {
+    let (dir, file) = in_folder();
+    fill(&journal(&file));
+    let mut command = command(dir.path(), &["--journal", file.to_str().unwrap()]);
+    let output = Process::start(command.env("TZ", "Mars/Phobos")).finish(TIMEOUT);
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 1), "{output:#?}");
+    contains(&output.stderr[0], &["TZ is \"Mars/Phobos\", which is not a time zone: times are in UTC"]);
+}
+
+#[test]
 fn bad_input_is_said_in_one_sentence() {
     let (dir, file) = in_folder();
     fill(&journal(&file));

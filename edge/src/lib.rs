@@ -25,8 +25,8 @@
 //! a whole recording, and [`heard`] keeps what they put out for one whose sounds are known;
 //! [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are what the daemon
 //! reads before it starts, and [`error`] says why it cannot start or go on; [`fault`] is for what
-//! may pass. [`daemon`] joins all of them, [`logging`] is what it logs by, and [`port`] is where it
-//! listens.
+//! may pass. [`daemon`] joins all of them, [`logging`] is what it logs by, [`port`] is where it
+//! listens, and [`folder`] says whether it can write somewhere.
 //!
 //! # Example
 //!
@@ -86,6 +86,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod fault;
+pub mod folder;
 #[cfg(feature = "evaluate")]
 pub mod heard;
 pub mod history;

@@ -27,9 +27,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use edge::config::TopSettings;
 use edge::engine::{Engine, PrecisionChoice, load_engine};
 use edge::model::{self, Model};
-use edge::{Error, Result};
+use edge::{Error, Result, folder, journal, quiet};
+use jiff::tz::TimeZone;
 
 use args::{Args, Command};
 
@@ -96,6 +98,37 @@ fn with_hop(hop_ms: Option<f64>) -> impl FnOnce(Model) -> Result<Model> {
         Some(hop_ms) => model.with_hop_ms(hop_ms).map_err(|reason| Error::usage("--hop-ms", reason)),
         None => Ok(model),
     }
+}
+
+/// Why a daemon could not keep its journal in `file`, if that can be seen.
+fn journal_trouble(file: &Path) -> Option<String> {
+    let fault = journal::check(file).err().map(|fault| fault.to_string());
+    fault.or_else(|| {
+        let reason = folder::check(file.parent().filter(|_| !file.exists())?).err()?;
+        Some(format!("the journal {} cannot be made: {reason}; name another file with journal.file", file.display()))
+    })
+}
+
+/// Why no terminal could attach, if that can be seen.
+#[cfg(feature = "top")]
+fn socket_trouble(top: &TopSettings) -> Option<String> {
+    edge::show::why_not_now(top)
+}
+
+/// That there is a socket is refused already.
+#[cfg(not(feature = "top"))]
+fn socket_trouble(_: &TopSettings) -> Option<String> {
+    None
+}
+
+/// The zone of times that are shown. One that is asked for and does not exist is reported.
+fn local_zone() -> TimeZone {
+    let zone = TimeZone::system();
+    let is_named = std::env::var_os("TZ").is_some_and(|name| !name.is_empty());
+    if let Some(reason) = quiet::why_unknown(&zone).filter(|_| is_named) {
+        say(format_args!("earwitness: {reason}: times are in UTC"));
+    }
+    zone
 }
 
 fn stdout_error(source: io::Error) -> Error {

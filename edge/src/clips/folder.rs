@@ -10,7 +10,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -21,6 +20,7 @@ use super::name::{FACTS, SOUND, Stem};
 use super::trouble::fault;
 use crate::event::Event;
 use crate::fault::Fault;
+use crate::folder;
 
 /// A folder of clips. It need not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +89,7 @@ impl ClipFolder {
     ///
     /// Why a daemon could not keep clips there, as far as it can be seen from outside.
     pub fn check(&self) -> Result<(), Fault> {
-        let there = self.path.ancestors().find(|above| above.exists());
-        let there = there.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !there.is_dir() {
-            return Err(fault(&self.path, &io::ErrorKind::NotADirectory.into()));
-        }
-        let needed = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
-        access(there, needed).map_err(|errno| fault(&self.path, &errno.into()))
+        folder::check(&self.path).map_err(|error| fault(&self.path, &error))
     }
 
     /// The clips that `query` asks for, oldest first. A file that cannot be understood is passed

@@ -46,6 +46,10 @@ pub(super) fn fault(path: &Path, error: &io::Error) -> Fault {
         io::ErrorKind::FileTooLarge => {
             Fault::new("clips-too-large", "a clip is larger than all clips together may be: raise clips.max_mb")
         }
+        io::ErrorKind::Unsupported => Fault::new(
+            "clips-no-folder",
+            format!("the folder of clips {folder} cannot be made: {error}: set clips.folder"),
+        ),
         io::ErrorKind::InvalidInput => Fault::new("clips-encoder", format!("a clip {error}")),
         _ => Fault::new("clips-failed", format!("the folder of clips {folder} fails: {error}")),
     }

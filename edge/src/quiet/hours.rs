@@ -17,6 +17,15 @@ pub struct QuietHours {
     zone: TimeZone,
 }
 
+/// Why this machine's `zone` is not known and UTC is used instead, if that is so.
+pub fn why_unknown(zone: &TimeZone) -> Option<String> {
+    let wanted = || std::env::var_os("TZ").filter(|zone| !zone.is_empty());
+    zone.is_unknown().then(|| match wanted() {
+        Some(zone) => format!("the environment variable TZ is {zone:?}, which is not a time zone"),
+        None => "this machine has no time zone".to_string(),
+    })
+}
+
 impl QuietHours {
     /// The hours of all `ranges` together; without any it is never quiet.
     pub fn new(ranges: Vec<QuietRange>, zone: TimeZone) -> Self {
@@ -44,11 +53,7 @@ impl QuietHours {
 
     /// Why the zone is not known and UTC is used instead, if that is so.
     pub fn why_unknown(&self) -> Option<String> {
-        let wanted = || std::env::var_os("TZ").filter(|zone| !zone.is_empty());
-        self.zone.is_unknown().then(|| match wanted() {
-            Some(zone) => format!("the environment variable TZ is {zone:?}, which is not a time zone"),
-            None => "this machine has no time zone".to_string(),
-        })
+        why_unknown(&self.zone)
     }
 
     /// Whether `time` lies in quiet hours. Their first moment does, their end does not.

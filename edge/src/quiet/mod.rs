@@ -9,7 +9,7 @@
 mod hours;
 mod range;
 
-pub use hours::QuietHours;
+pub use hours::{QuietHours, why_unknown};
 pub use range::QuietRange;
 
 use std::sync::Arc;

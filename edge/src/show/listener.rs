@@ -2,7 +2,7 @@
 //! of an earlier daemon or of a running one, and removed at the end.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::TopSettings;
 use crate::error::{Error, Result};
+use crate::folder;
 
 /// Longest address of a local socket, bytes: what every system takes (unix(7)), less what the
 /// address has in addition while the file is made.
@@ -36,6 +37,23 @@ pub fn check(settings: &TopSettings) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Why no socket can be made as `settings` say while things are as they are.
+pub fn why_not_now(settings: &TopSettings) -> Option<String> {
+    let folder = folder(&settings.socket);
+    if !folder.exists() {
+        return Some(no_folder(folder));
+    }
+    folder::check(folder).err().map(|error| no_files(folder, &error))
+}
+
+fn no_folder(folder: &Path) -> String {
+    format!("there is no folder {}: make it, or name another one", folder.display())
+}
+
+fn no_files(folder: &Path, error: &io::Error) -> String {
+    format!("this user may not make files in {}: {error}", folder.display())
 }
 
 /// A socket that listens. Its file is removed when it is dropped.
@@ -72,13 +90,11 @@ impl Socket {
             Err(error) => return Err(Error::usage(KEY, format!("{shown}: {error}"))),
         }
         let listener = bind(path, settings.mode.bits()).map_err(|error| {
-            let folder = folder(path).display();
+            let folder = folder(path);
             match error.kind() {
-                ErrorKind::NotFound => {
-                    Error::usage(KEY, format!("there is no folder {folder}: make it, or name another one"))
-                }
+                ErrorKind::NotFound => Error::usage(KEY, no_folder(folder)),
                 ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                    Error::usage(KEY, format!("this user may not make files in {folder}: {error}"))
+                    Error::usage(KEY, no_files(folder, &error))
                 }
                 _ => Error::usage(KEY, format!("{shown}: {error}")),
             }
@@ -106,7 +122,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 /// A listener whose file has its permissions before anybody can reach it: it is made in a folder of
 /// its own that nobody else can enter, and takes its place with them.
-fn bind(path: &Path, mode: u32) -> std::io::Result<UnixListener> {
+fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let private = folder(path).join(format!(".{}", std::process::id()));
     let fresh = private.join("s");
     let clean = || {
@@ -177,8 +193,13 @@ mod tests {
         fs::write(&path, "precious").unwrap();
         assert!(refusal(&settings(&path, "0600")).ends_with("exists and is not a socket: name another file"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
-        let nowhere = refusal(&settings(&dir.path().join("no/top.sock"), "0600"));
-        assert!(nowhere.contains("there is no folder ") && nowhere.ends_with(": make it, or name another one"));
+        let nowhere = settings(&dir.path().join("no/top.sock"), "0600");
+        let refused = refusal(&nowhere);
+        assert!(refused.contains("there is no folder ") && refused.ends_with(": make it, or name another one"));
+        // The folder may come with the service, so it is a note until then.
+        assert!(check(&nowhere).is_ok());
+        assert_eq!(why_not_now(&nowhere).map(|reason| format!("top.socket: {reason}")), Some(refused));
+        assert_eq!(why_not_now(&settings(&path, "0600")), None);
         let long = refusal(&settings(&dir.path().join("s".repeat(100)), "0600"));
         assert!(long.ends_with("has more than 90 bytes: name a shorter path"), "{long}");
     }

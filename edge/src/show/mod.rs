@@ -27,7 +27,7 @@ mod terminals;
 #[cfg(feature = "top")]
 pub use attached::{Attached, News};
 #[cfg(feature = "top")]
-pub use listener::{Socket, check};
+pub use listener::{Socket, check, why_not_now};
 pub use message::{About, Bands, Figures, Finding, Health, Label, Message, Pulse, SourceAbout, rounded};
 pub use site::Site;
 pub use source::Source;

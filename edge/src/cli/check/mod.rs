@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::args::CheckArgs;
-use super::stdout_error;
+use super::{journal_trouble, socket_trouble, stdout_error};
 
 mod classes;
 mod quiet;
@@ -121,7 +121,7 @@ fn journal(journal: &JournalSettings) -> String {
         JournalPlace::File { file, .. } => {
             let (mb, wait) = (journal.max_bytes / 1_000_000, days(journal.max_age));
             let mut text = format!("events wait in {} (up to {mb} MB, {wait} days)", file.display());
-            if let Err(fault) = edge::journal::check(file) {
+            if let Some(fault) = journal_trouble(file) {
                 let _ = write!(text, "; this does not work now: {fault}");
             }
             if !journal.keep.is_zero() {
@@ -175,7 +175,8 @@ fn page(web: &WebSettings) -> String {
 
 fn attachable(top: &TopSettings) -> String {
     let who = if top.mode == FileMode::default() { "the daemon's user only" } else { "anyone who may write to it" };
-    format!("{} (permissions {}), for {who}", top.socket.display(), top.mode)
+    let trouble = socket_trouble(top).map_or(String::new(), |reason| format!("; this does not work now: {reason}"));
+    format!("{} (permissions {}), for {who}{trouble}", top.socket.display(), top.mode)
 }
 
 fn broker(mqtt: &MqttSettings, name: &str) -> String {

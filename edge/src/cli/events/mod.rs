@@ -18,11 +18,11 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::args::EventsArgs;
-use super::stdout_error;
+use super::{local_zone, stdout_error};
 
 pub(super) fn events(args: &EventsArgs) -> Result<()> {
     edge::logging::start("warn")?;
-    let (now, zone) = (Timestamp::now(), TimeZone::system());
+    let (now, zone) = (Timestamp::now(), local_zone());
     let span = span(args, now, &zone)?;
     let journal = place::find(args)?;
     let names = journal::names(&journal).map_err(|fault| Error::usage("--journal", fault))?;
