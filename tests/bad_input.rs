@@ -224,6 +224,8 @@ fn configurations() {
         ("[quiet_hours]\nranges = [\"22:00\"]\n", "c.toml:2: quiet_hours.ranges: expected a range such as"),
         ("[quiet_hours]\nranges = [\"1:00-2:00\"]\nexcept = [\"nose\"]\n", "did you mean \"noise\"?"),
         ("[decide.classes.tone]\nthreshold_off = 0.9\n", "c.toml:2: decide.classes.tone.threshold_off: "),
+        ("[webhook]\nurl = \"http://a\"\n", "c.toml:1: webhook: there may be several: write [[webhook]]"),
+        ("[[mqtt]]\nurl = \"mqtt://a\"\n", "c.toml:1: mqtt: there is only one: write [mqtt]"),
     ];
     for (text, part) in cases {
         fs::write(&path, format!("{text}{model}")).unwrap();
@@ -232,7 +234,24 @@ fn configurations() {
         contains(&run, &[part]);
         assert_eq!(refusal(2, &["check", "--config", config]), run);
     }
-    contains(&refusal(2, &["check", "--config", "/no/such.toml"]), &["/no/such.toml: No such file"]);
+    for (text, words) in [
+        (
+            "[source]\ninput = \"mic\"\nrate = 16000\n",
+            "c.toml:3: source.rate: only for the sources stdin, exec:COMMAND",
+        ),
+        ("[model]\ndir = \"nope\"\n", "c.toml:2: model.dir: "),
+    ] {
+        fs::write(&path, text).unwrap();
+        let run = refusal(2, &["run", "--config", config]);
+        contains(&run, &[words]);
+        assert_eq!(refusal(2, &["check", "--config", config]), run);
+    }
+    fs::write(&path, b"name = \"caf\xe9\"\n").unwrap();
+    contains(&refusal(2, &["check", "--config", config]), &["c.toml: not a text file in UTF-8: save it as such"]);
+    contains(
+        &refusal(2, &["check", "--config", "/no/such.toml"]),
+        &["/no/such.toml: no such file", "`earwitness setup`"],
+    );
 }
 
 #[test]
@@ -246,7 +265,7 @@ fn usage() {
     usage(&["run", "--precision", "fp16"], "auto, f32 or int8");
     usage(&["run", "--mqtt", "broker"], "mqtt://HOST");
     usage(&["run", "--mqtt", "mqtt://user:pw@broker"], "mqtt.password_file");
-    usage(&["run", "--rate", "8000"], "only for --source stdin");
+    usage(&["run", "--rate", "8000"], "only for the sources stdin");
     usage(&["run", "--source", "stdin", "--rate", "1"], "1 Hz");
     usage(&["listen"], "unrecognized subcommand");
     usage(&["classify"], "FILE");

@@ -282,4 +282,11 @@ fn what_is_wrong_with_the_section_is_said_with_file_and_line() {
     run(dir.path(), TONE_AND_NOISE, "");
     let config = dir.path().join("ear.toml");
     contains(&refusal(2, &["clips", "--config", config.to_str().unwrap()]), &["keeps no clips"]);
+    assert_eq!(refusal(2, &["clips", "--folder", "/nope"]), "--folder: there is no folder /nope");
+    let output = earwitness(&["clips", "--folder", "/", "--mark", "x", "--right"]);
+    assert_eq!(output.status.code(), Some(2), "{output:#?}");
+    contains(
+        &output.stderr[0],
+        &["'x' for '--mark <ID>': expected the id of an event, as `earwitness clips` lists it"],
+    );
 }

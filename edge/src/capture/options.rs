@@ -59,13 +59,13 @@ impl SourceOption {
     /// For which sources it is.
     pub fn purpose(self) -> &'static str {
         match self {
-            SourceOption::Device => "only for --source mic",
-            SourceOption::Fast => "only for --source file:PATH; a live source cannot be read faster than real time",
-            SourceOption::Layout => "only for --source stdin, exec:COMMAND and FIFOs, which deliver raw samples",
+            SourceOption::Device => "only for the source mic",
+            SourceOption::Fast => "only for the source file:PATH; a live source cannot be read faster than real time",
+            SourceOption::Layout => "only for the sources stdin, exec:COMMAND and FIFOs, which deliver raw samples",
             SourceOption::Channels => "not for microcontrollers, which send one channel",
             SourceOption::Gain => "for any source",
             SourceOption::Live => {
-                "only for --source stdin and FIFOs; for other sources it is known whether they are live"
+                "only for the sources stdin and FIFOs; for other sources it is known whether they are live"
             }
         }
     }

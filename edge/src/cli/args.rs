@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use edge::Result;
+use edge::{Error, Result};
 use edge::capture::{FileSpec, RawFormat, SourceSpec};
 use edge::config::{ChannelChoice, Overrides, at_home};
 use edge::engine::PrecisionChoice;
@@ -270,7 +270,8 @@ pub(super) struct GenerateArgs {
 pub(super) fn source(typed: &OsStr) -> Result<SourceSpec> {
     match typed.as_bytes().strip_prefix(b"file:") {
         Some(path) if !path.is_empty() => {
-            Ok(SourceSpec::File(FileSpec { path: at_home(Path::new(OsStr::from_bytes(path))) }))
+            let path = at_home(Path::new(OsStr::from_bytes(path)));
+            Ok(SourceSpec::File(FileSpec { path: path.map_err(|reason| Error::usage("--source", reason))? }))
         }
         _ => typed.to_string_lossy().parse(),
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{say, stdout_error};
+use super::{local_zone, say, stdout_error};
 
 #[derive(Debug, Args)]
 pub(super) struct ClipsArgs {
@@ -35,7 +35,7 @@ pub(super) struct ClipsArgs {
     #[arg(long = "source", value_name = "NAME")]
     source_name: Option<String>,
     /// Mark the clip of this event; needs --right, --wrong or --unmark
-    #[arg(long, value_name = "ID", group = "action", requires = "verdict")]
+    #[arg(long, value_name = "ID", group = "action", requires = "verdict", value_parser = id)]
     mark: Option<Uuid>,
     /// The clip holds the sound that the event reports
     #[arg(long, group = "verdict", requires = "mark")]
@@ -48,7 +48,7 @@ pub(super) struct ClipsArgs {
     #[arg(long, group = "verdict", requires = "mark")]
     unmark: bool,
     /// Delete the clip of this event
-    #[arg(long, value_name = "ID", group = "action")]
+    #[arg(long, value_name = "ID", group = "action", value_parser = id)]
     delete: Option<Uuid>,
     /// Copy the marked clips into this folder, for earwitness-train fit --data
     #[arg(long, value_name = "DIR", group = "action")]
@@ -57,6 +57,11 @@ pub(super) struct ClipsArgs {
     /// exported
     #[arg(long)]
     json: bool,
+}
+
+/// The id of an event.
+fn id(text: &str) -> Result<Uuid, String> {
+    text.parse().map_err(|_| "expected the id of an event, as `earwitness clips` lists it in the last column".into())
 }
 
 pub(super) fn clips(args: &ClipsArgs) -> Result<()> {
@@ -68,7 +73,7 @@ pub(super) fn clips(args: &ClipsArgs) -> Result<()> {
             None => args.right.then_some(Mark::Right),
         };
         let clip = folder.mark(id, mark).map_err(|error| failed("--mark", error))?;
-        return show(args, &clip, || lines(&[&clip]));
+        return show(args, &clip, || lines(&[&clip], &local_zone()));
     }
     if let Some(id) = args.delete {
         let clip = folder.clip(id);
@@ -79,7 +84,8 @@ pub(super) fn clips(args: &ClipsArgs) -> Result<()> {
     if let Some(to) = &args.export {
         return export(args, &folder, to);
     }
-    let since = |text: &String| history::parse_time(text, Timestamp::now(), &TimeZone::system());
+    let zone = local_zone();
+    let since = |text: &String| history::parse_time(text, Timestamp::now(), &zone);
     let since = args.since.as_ref().map(since).transpose().map_err(|reason| Error::usage("--since", reason))?;
     let query = ClipQuery {
         since: since.flatten(),
@@ -88,7 +94,7 @@ pub(super) fn clips(args: &ClipsArgs) -> Result<()> {
         ..ClipQuery::default()
     };
     let clips = folder.list(&query).map_err(|error| failed("clips", error))?;
-    show(args, &clips, || lines(&clips.iter().collect::<Vec<_>>()))?;
+    show(args, &clips, || lines(&clips.iter().collect::<Vec<_>>(), &zone))?;
     if !args.json {
         let n_bytes: u64 = clips.iter().map(|clip| clip.n_bytes).sum();
         let (n, mb, path) = (clips.len(), n_bytes as f64 / 1e6, folder.path().display());
@@ -100,7 +106,11 @@ pub(super) fn clips(args: &ClipsArgs) -> Result<()> {
 /// The folder that the command line or the configuration names.
 fn folder(args: &ClipsArgs) -> Result<ClipFolder> {
     if let Some(folder) = &args.folder {
-        return Ok(ClipFolder::new(edge::config::at_home(folder)));
+        let path = edge::config::at_home(folder).map_err(|reason| Error::usage("--folder", reason))?;
+        return match path.is_dir() {
+            true => Ok(ClipFolder::new(path)),
+            false => Err(Error::usage("--folder", format!("there is no folder {}", path.display()))),
+        };
     }
     let settings = Settings::load(args.config.as_deref(), &Overrides::default())?;
     match &settings.clips {
@@ -139,9 +149,8 @@ fn show(args: &ClipsArgs, document: &impl Serialize, text: impl FnOnce() -> Stri
 }
 
 /// A line for each clip: local time, source, label, length, its mark, and its id.
-fn lines(clips: &[&Clip]) -> String {
-    let zone = TimeZone::system();
-    let rows: Vec<[String; 6]> = clips.iter().map(|clip| row(clip, &zone)).collect();
+fn lines(clips: &[&Clip], zone: &TimeZone) -> String {
+    let rows: Vec<[String; 6]> = clips.iter().map(|clip| row(clip, zone)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [0, 1, 2, 3, 4].map(width);
     let line = |row: &[String; 6]| {

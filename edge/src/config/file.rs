@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -25,7 +26,11 @@ impl Source {
             file: path.to_path_buf(),
             line: None,
             key: String::new(),
-            reason: error.to_string(),
+            reason: match error.kind() {
+                ErrorKind::NotFound => "no such file: name another one, or make one with `earwitness setup`".into(),
+                ErrorKind::InvalidData => "not a text file in UTF-8: save it as such".into(),
+                _ => error.to_string(),
+            },
         })?;
         Ok(Source { file: Some(path.to_path_buf()), text })
     }
@@ -40,7 +45,7 @@ impl Source {
         toml::from_str(&self.text).map_err(|error| {
             let at = error.span().map(|span| span.start);
             let key = at.map(|at| key_at(&self.text, at)).unwrap_or_default();
-            let reason = one_line(plain(error.message()));
+            let reason = brackets(&self.text, &key).unwrap_or_else(|| one_line(plain(error.message())));
             match &self.file {
                 Some(file) => {
                     Error::Config { file: file.clone(), line: at.map(|at| line_of(&self.text, at)), key, reason }
@@ -75,12 +80,11 @@ impl Source {
         self.file.is_some()
     }
 
-    /// `path` as seen from the folder of the configuration file; `~/` is the user's home folder.
+    /// `path` as seen from the folder of the configuration file.
     pub(super) fn resolve(&self, path: &Path) -> PathBuf {
-        let path = at_home(path);
         match self.file.as_deref().and_then(Path::parent) {
             Some(folder) => folder.join(path),
-            None => path,
+            None => path.to_path_buf(),
         }
     }
 
@@ -89,6 +93,23 @@ impl Source {
         let document = DeTable::parse(&self.text).ok()?;
         let (at, written) = find(document.get_ref(), key, String::new())?;
         Some((line_of(&self.text, at), written))
+    }
+}
+
+/// Sections of which there may be several.
+const SEVERAL: [&str; 2] = ["sources", "webhook"];
+
+/// What to write where a section is written as one of several although there is only one, or the
+/// other way round.
+fn brackets(text: &str, key: &str) -> Option<String> {
+    let document = DeTable::parse(text).ok()?;
+    let section = document.get_ref().iter().find(|(name, _)| name.get_ref() == key)?.1.get_ref();
+    match (section, SEVERAL.contains(&key)) {
+        (DeValue::Table(_), true) => Some(format!("there may be several: write [[{key}]]")),
+        (DeValue::Array(all), false) if all.iter().all(|one| one.get_ref().is_table()) => {
+            Some(format!("there is only one: write [{key}]"))
+        }
+        _ => None,
     }
 }
 
@@ -114,10 +135,21 @@ fn find(table: &DeTable, rest: &str, before: String) -> Option<(usize, String)> 
 }
 
 /// `path` with the user's home folder in place of `~/`, as a shell would have it.
-pub fn at_home(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), env::var_os("HOME")) {
-        (Ok(rest), Some(home)) if !home.is_empty() => Path::new(&home).join(rest),
-        _ => path.to_path_buf(),
+///
+/// # Errors
+///
+/// For a path that begins with `~/` where there is no home folder.
+pub fn at_home(path: &Path) -> Result<PathBuf, String> {
+    in_home(path, env::var_os("HOME").as_deref().map(Path::new))
+}
+
+fn in_home(path: &Path, home: Option<&Path>) -> Result<PathBuf, String> {
+    match (path.strip_prefix("~"), home.filter(|home| !home.as_os_str().is_empty())) {
+        (Err(_), _) => Ok(path.to_path_buf()),
+        (Ok(rest), Some(home)) => Ok(home.join(rest)),
+        (Ok(_), None) => {
+            Err(format!("{}: this user has no home folder (HOME is not set): write the whole path", path.display()))
+        }
     }
 }
 
@@ -168,11 +200,21 @@ mod tests {
     }
 
     #[test]
-    fn a_path_may_begin_at_home() {
+    fn a_path_may_begin_at_home_where_there_is_one() {
+        let path = |path: &str, home: Option<&str>| in_home(Path::new(path), home.map(Path::new));
+        assert_eq!(path("~/a.wav", Some("/home/u")), Ok("/home/u/a.wav".into()));
+        assert_eq!(path("a~/b", None), Ok("a~/b".into()));
+        for home in [None, Some("")] {
+            let refused = path("~/a.wav", home).unwrap_err();
+            assert!(refused.starts_with("~/a.wav: this user has no home folder"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_seen_from_the_folder_of_the_file() {
         let source = Source { file: Some("/etc/ear/c.toml".into()), text: String::new() };
-        let home = PathBuf::from(env::var_os("HOME").unwrap());
-        assert_eq!(source.resolve(Path::new("~/a.wav")), home.join("a.wav"));
         assert_eq!(source.resolve(Path::new("a~/b")), Path::new("/etc/ear/a~/b"));
+        assert_eq!(source.resolve(Path::new("/a")), Path::new("/a"));
     }
 
     #[test]

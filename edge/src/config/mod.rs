@@ -13,6 +13,8 @@ mod values;
 
 pub use file::{Source, at_home};
 pub use labels::nearest;
+pub use values::MAX_KEEP_DAYS;
+
 pub use settings::{
     DEFAULT_LISTEN, FileMode, Overrides, Settings, SourceSettings, TopSettings, WebSettings, journal_files,
     journal_folders, top_socket,
@@ -134,6 +136,7 @@ impl std::str::FromStr for ChannelChoice {
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSection {
     /// Folder of the model.
+    #[serde(deserialize_with = "values::path")]
     pub dir: Option<PathBuf>,
     /// Which of the network files to run; `auto` measures both and runs the faster one.
     pub precision: Option<PrecisionChoice>,
@@ -244,12 +247,16 @@ pub struct MqttSection {
     /// Password at the broker; needs `user`.
     pub password: Option<String>,
     /// File whose first line is the password; not together with `password`.
+    #[serde(deserialize_with = "values::path")]
     pub password_file: Option<PathBuf>,
     /// Certificates that are trusted in place of the system's, PEM or DER; needs `mqtts://`.
+    #[serde(deserialize_with = "values::path")]
     pub ca_file: Option<PathBuf>,
     /// Certificate by which this device identifies itself, PEM; needs `key_file`.
+    #[serde(deserialize_with = "values::path")]
     pub cert_file: Option<PathBuf>,
     /// Private key of the certificate, PEM.
+    #[serde(deserialize_with = "values::path")]
     pub key_file: Option<PathBuf>,
     /// First part of all topics: `<topic>/<name>/event` and so on.
     #[serde(deserialize_with = "values::topic")]
@@ -273,6 +280,7 @@ pub struct MqttSection {
 #[serde(deny_unknown_fields, default)]
 pub struct JournalSection {
     /// File of the journal, which keeps events until every sink has acknowledged them.
+    #[serde(deserialize_with = "values::path")]
     pub file: Option<PathBuf>,
     /// Largest size of the journal; the oldest events are dropped and counted. 0: events are kept
     /// in memory only and are lost when the daemon ends.
@@ -293,6 +301,7 @@ pub struct WebhookSection {
     #[serde(deserialize_with = "values::parsed")]
     pub url: Option<WebhookUrl>,
     /// Certificates that are trusted in place of the system's, PEM or DER; needs `https://`.
+    #[serde(deserialize_with = "values::path")]
     pub ca_file: Option<PathBuf>,
     /// The only labels whose events are posted.
     pub labels: Option<Vec<String>>,
@@ -311,6 +320,7 @@ pub struct WebhookSection {
 #[serde(deny_unknown_fields, default)]
 pub struct ClipsSection {
     /// Folder in which the sound of each event is kept, as FLAC ([Clips](clips.md)).
+    #[serde(deserialize_with = "values::path")]
     pub folder: Option<PathBuf>,
     /// Sound before the onset.
     #[serde(deserialize_with = "values::roll_s")]
@@ -350,6 +360,7 @@ pub struct WebSection {
     #[serde(deserialize_with = "values::filled")]
     pub password: Option<String>,
     /// File whose first line is the password.
+    #[serde(deserialize_with = "values::path")]
     pub password_file: Option<PathBuf>,
     /// Further host names under which the page is served, such as that of a proxy.
     pub hosts: Vec<String>,
@@ -363,6 +374,7 @@ pub struct WebSection {
 pub struct TopSection {
     /// File of the local socket through which `earwitness top --attach` shows what this daemon
     /// hears ([First minutes](install.md#first-minutes)).
+    #[serde(deserialize_with = "values::path")]
     pub socket: Option<PathBuf>,
     /// Permissions of that file, octal: whoever may write to it may attach.
     #[serde(deserialize_with = "values::parsed")]

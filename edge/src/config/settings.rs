@@ -107,6 +107,8 @@ pub struct Settings {
     hop_ms: Option<f64>,
     /// Whether the source is the command line's.
     source_is_typed: bool,
+    /// Whether the model is the command line's.
+    model_is_typed: bool,
     selection: Option<Selection>,
     config: Config,
     file: Source,
@@ -175,6 +177,7 @@ impl Settings {
             log: config.log.level.clone().unwrap_or_else(|| "info".into()),
             hop_ms: overrides.hop_ms,
             source_is_typed: overrides.source.is_some(),
+            model_is_typed: overrides.model.is_some(),
             selection: Selection::new(&config.decide, &file, overrides)?,
             name,
             config,
@@ -216,6 +219,17 @@ impl Settings {
         let key = if self.config.sources.is_empty() { "source.input".into() } else { format!("sources.{index}.input") };
         match self.file.error(&key, &error) {
             located @ Error::Config { .. } if !self.source_is_typed => located,
+            _ => error,
+        }
+    }
+
+    /// An error about the model, with the place where the configuration names its folder if that
+    /// is what is wrong.
+    pub fn model_error(&self, error: Error) -> Error {
+        match &error {
+            Error::ModelFile { path, reason } if Some(path) == self.model_dir.as_ref() && !self.model_is_typed => {
+                self.file.error("model.dir", format!("{}: {reason}", path.display()))
+            }
             _ => error,
         }
     }

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::ChannelChoice;
+use super::{ChannelChoice, at_home};
 use crate::capture::{Channels, MAX_CHANNELS, RATES_HZ};
 use crate::publish::webhook::Template;
 
@@ -22,6 +23,11 @@ pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(f
 /// A string that is not empty.
 pub(super) fn filled<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     checked(from, "some text", |text: &String| !text.is_empty())
+}
+
+/// A path; `~/` is the user's home folder.
+pub(super) fn path<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    at_home(&PathBuf::deserialize(from)?).map(Some).map_err(D::Error::custom)
 }
 
 /// One level of a topic.
@@ -83,8 +89,11 @@ pub(super) fn max_age_days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<
     checked(from, "1 to 3650 days", |value| (1..=3650).contains(value))
 }
 
+/// The longest time that events are kept, days.
+pub const MAX_KEEP_DAYS: u32 = 3650;
+
 pub(super) fn keep_days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    checked(from, "0 to 3650 days", |value| (0..=3650).contains(value))
+    checked(from, &format!("0 to {MAX_KEEP_DAYS} days"), |value| (0..=MAX_KEEP_DAYS).contains(value))
 }
 
 /// Sound before or after an event.

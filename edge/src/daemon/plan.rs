@@ -34,7 +34,8 @@ impl Plan {
     /// When the model cannot be loaded or run, the settings do not fit it, or something that they
     /// name cannot be used.
     pub fn new(settings: Settings) -> Result<Self> {
-        let model = settings.model(Model::load(&model::find(settings.model_dir.as_deref())?)?)?;
+        let model = model::find(settings.model_dir.as_deref()).and_then(|dir| Model::load(&dir));
+        let model = settings.model(model.map_err(|error| settings.model_error(error))?)?;
         let engine = load_engine(&model, settings.precision)?;
         let rules = settings.rules(&model.manifest)?;
         let quiet_hours = settings.quiet_hours(&model.manifest)?;

@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 use clap::builder::NonEmptyStringValueParser;
 #[cfg(feature = "top")]
 use edge::Result;
+use edge::config::MAX_KEEP_DAYS;
 #[cfg(feature = "top")]
 use edge::config::{ChannelChoice, Overrides};
 #[cfg(feature = "top")]
@@ -66,7 +67,7 @@ pub(in crate::cli) struct SetupArgs {
     #[arg(long, value_name = "URL")]
     pub(in crate::cli) webhook: Option<String>,
     /// Days for which events are kept for queries; 0 keeps none [default: 30]
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_KEEP_DAYS)))]
     pub(in crate::cli) keep_days: Option<u32>,
     /// Whether the service starts now and at each boot
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]

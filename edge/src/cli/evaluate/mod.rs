@@ -29,7 +29,8 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<ExitCode> {
     let Found { recordings, foreign } = recordings::find(&args.audio, &args.truth)?;
     let mut skipped: Vec<Skipped> =
         foreign.iter().map(|path| Skipped::new(path, "its format cannot be decoded")).collect();
-    let model = settings.model(Model::load(&model::find(settings.model_dir.as_deref())?)?)?;
+    let model = model::find(settings.model_dir.as_deref()).and_then(|dir| Model::load(&dir));
+    let model = settings.model(model.map_err(|error| settings.model_error(error))?)?;
     let rules = settings.rules(&model.manifest)?;
     let unknown = if args.ignore_unknown { UnknownLabels::LeaveOut } else { UnknownLabels::Refuse };
     // All truth is read before anything is listened to: its errors come at once.

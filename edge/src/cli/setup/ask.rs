@@ -51,12 +51,12 @@ impl Asker {
         Ok(if answer.is_empty() { default.to_string() } else { answer })
     }
 
-    /// A whole number.
-    pub(super) fn number(&mut self, question: &str, default: u32) -> Result<u32> {
+    /// A whole number, at most `most`.
+    pub(super) fn number(&mut self, question: &str, default: u32, most: u32) -> Result<u32> {
         loop {
             match self.text(question, &default.to_string())?.parse() {
-                Ok(number) => return Ok(number),
-                Err(_) => self.say(format_args!("A whole number, please."))?,
+                Ok(number) if number <= most => return Ok(number),
+                _ => self.say(format_args!("A whole number from 0 to {most}, please."))?,
             }
         }
     }

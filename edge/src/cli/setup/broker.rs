@@ -75,14 +75,14 @@ pub(super) fn choose(
         template.set("mqtt", "home_assistant", true);
     }
     if let Some(ca_file) = &answers.ca_file {
-        template.set("mqtt", "ca_file", absolute(ca_file));
+        template.set("mqtt", "ca_file", super::absolute(ca_file)?);
     }
     if answers.user.is_empty() {
         return Ok(Vec::new());
     }
     template.set("mqtt", "user", answers.user.as_str());
     if let Some(file) = &answers.password_file {
-        template.set("mqtt", "password_file", absolute(file));
+        template.set("mqtt", "password_file", super::absolute(file)?);
     }
     Ok(match answers.password {
         Some(password) if answers.password_file.is_none() => {
@@ -128,10 +128,10 @@ impl Answers {
             template.set("mqtt", "user", self.user.as_str());
         }
         if let Some(file) = &self.password_file {
-            template.set("mqtt", "password_file", absolute(file));
+            template.set("mqtt", "password_file", super::absolute(file)?);
         }
         if let Some(file) = &self.ca_file {
-            template.set("mqtt", "ca_file", absolute(file));
+            template.set("mqtt", "ca_file", super::absolute(file)?);
         }
         let settings = Settings::from_text(&template.text(), &Overrides::default())?;
         let mut mqtt = settings.mqtt.ok_or_else(|| edge::Error::usage("--mqtt", "no broker"))?;
@@ -140,12 +140,6 @@ impl Answers {
         }
         Ok(mqtt)
     }
-}
-
-#[cfg(feature = "mqtt")]
-fn absolute(file: &Path) -> String {
-    let file = edge::config::at_home(file);
-    std::path::absolute(&file).unwrap_or(file).display().to_string()
 }
 
 /// Whether the broker can be used; if not, it says why.

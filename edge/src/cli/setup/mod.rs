@@ -14,7 +14,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use edge::config::{Overrides, Settings, at_home};
+use edge::config::{MAX_KEEP_DAYS, Overrides, Settings, at_home};
 use edge::{Error, Result};
 
 use self::ask::Asker;
@@ -28,7 +28,7 @@ const KEEP_DAYS: u32 = 30;
 pub(super) fn setup(args: &SetupArgs) -> Result<()> {
     edge::logging::start("off")?;
     let mut asker = Asker::new(args.yes)?;
-    let out = out(args);
+    let out = out(args)?;
     let is_new = refuse_to_overwrite(args, &mut asker, &out)?;
     let mut template = Template::new();
 
@@ -39,6 +39,8 @@ pub(super) fn setup(args: &SetupArgs) -> Result<()> {
     };
     if name != default.name {
         template.set("", "name", name.as_str());
+        // What is wrong with it is reported before anything is tried.
+        Settings::from_text(&template.text(), &Overrides::default())?;
     }
     sound::choose(args, &mut asker, &mut template, &name)?;
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -46,7 +48,10 @@ pub(super) fn setup(args: &SetupArgs) -> Result<()> {
     webhook::choose(args, &mut asker, &mut template)?;
     let keep_days = match args.keep_days {
         Some(days) => days,
-        None => asker.number("Days that events are kept, so that `earwitness events` can show them", KEEP_DAYS)?,
+        None => {
+            let question = "Days that events are kept, so that `earwitness events` can show them";
+            asker.number(question, KEEP_DAYS, MAX_KEEP_DAYS)?
+        }
     };
     if keep_days > 0 {
         template.set("journal", "keep_days", i64::from(keep_days));
@@ -61,19 +66,28 @@ pub(super) fn setup(args: &SetupArgs) -> Result<()> {
 }
 
 /// Where the configuration goes: the service's file where it can be written, as with sudo.
-fn out(args: &SetupArgs) -> PathBuf {
+fn out(args: &SetupArgs) -> Result<PathBuf> {
+    let homeless = |reason| Error::usage("--out", reason);
     if let Some(out) = &args.out {
-        return at_home(out);
+        return at_home(out).map_err(homeless);
     }
     let service = Path::new(SERVICE_CONFIG);
     let is_ours = |file: &Path| nix::unistd::access(file, nix::unistd::AccessFlags::W_OK).is_ok();
     if service.exists() && is_ours(service) {
-        return service.to_path_buf();
+        return Ok(service.to_path_buf());
     }
     match std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()) {
-        Some(folder) => Path::new(&folder).join("earwitness/earwitness.toml"),
-        None => at_home(Path::new("~/.config/earwitness/earwitness.toml")),
+        Some(folder) => Ok(Path::new(&folder).join("earwitness/earwitness.toml")),
+        None => at_home(Path::new("~/.config/earwitness/earwitness.toml")).map_err(|_| {
+            homeless("this user has no home folder (HOME is not set): name the file to write with this option".into())
+        }),
     }
+}
+
+/// `file` as it is from any folder, as the configuration is read from another one.
+fn absolute(file: &Path) -> Result<String> {
+    let file = at_home(file).map_err(|reason| Error::usage("setup", reason))?;
+    Ok(std::path::absolute(&file).unwrap_or(file).display().to_string())
 }
 
 /// Returns whether there is no such file yet. One that has nothing but comments, as the package
@@ -113,7 +127,11 @@ fn write(out: &Path, folder: &Path, template: &Template, secrets: &[(PathBuf, St
     if let Err(error) = Settings::load(Some(&draft), &Overrides::default()) {
         // The file that could not be used is not worth keeping.
         let _ = fs::remove_file(&draft);
-        return Err(error);
+        return Err(match error {
+            // That file is not there any longer.
+            Error::Config { key, reason, .. } => Error::usage(key, reason),
+            other => other,
+        });
     }
     if !is_new {
         let mut old = out.as_os_str().to_os_string();

@@ -2,6 +2,7 @@
 //! reported.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use edge::audition::{Audition, Level, Sound};
 use edge::capture::SourceSpec;
@@ -58,7 +59,7 @@ pub(super) fn choose(args: &SetupArgs, asker: &mut Asker, template: &mut Templat
         is_given = false;
     }
     if let Some(input) = choice.input.as_deref().filter(|input| *input != "mic") {
-        template.set("source", "input", input);
+        template.set("source", "input", from_anywhere(input)?);
     }
     if let Some(device) = choice.device {
         template.set("source", "device", device);
@@ -67,6 +68,15 @@ pub(super) fn choose(args: &SetupArgs, asker: &mut Asker, template: &mut Templat
         template.set("source", "gain_db", f64::from(gain_db));
     }
     Ok(())
+}
+
+/// A source as the configuration has it: the path of a recording is relative to this folder where
+/// it was typed, and would be relative to the configuration's there.
+fn from_anywhere(input: &str) -> Result<String> {
+    match input.strip_prefix("file:") {
+        Some(path) => Ok(format!("file:{}", super::absolute(Path::new(path))?)),
+        None => Ok(input.to_string()),
+    }
 }
 
 fn settings(choice: &Choice, name: &str) -> Result<Settings> {
@@ -144,11 +154,11 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
         asker.say(format_args!("The source cannot be opened: {error}"))?;
         return Ok(None);
     }
-    asker.say(format_args!(
-        "\nListening to {described} for {} s: make the sounds that it will hear, such as speech, clapping or running \
-         water.",
-        args.listen
-    ))?;
+    let wish = match source.spec.is_live(&source.options) {
+        Some(false) => "",
+        _ => " Make the sounds that it will hear, such as speech, clapping or running water.",
+    };
+    asker.say(format_args!("\nListening for {} s. The source: {described}.{wish}", args.listen))?;
     let mut audition = match Audition::start(source, &frontend) {
         Ok(audition) => audition,
         Err(error) => {

@@ -29,7 +29,7 @@ pub(super) struct Daemon {
 /// When the configuration cannot be read, or names none.
 pub(super) fn socket(typed: Option<&Path>, config: Option<&Path>) -> Result<PathBuf> {
     if let Some(typed) = typed {
-        return Ok(edge::config::at_home(typed));
+        return edge::config::at_home(typed).map_err(|reason| Error::usage("--attach", reason));
     }
     if let Some(config) = config {
         let named = top_socket(config)?;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::Overrides;
 use crate::capture::{Channels, FileSpec, Layout, MicSpec, Options, SourceOption, SourceSpec};
 use crate::config::values::is_gain_db;
-use crate::config::{ChannelChoice, Config, Source, SourceSection};
+use crate::config::{ChannelChoice, Config, Source, SourceSection, at_home};
 use crate::error::{Error, Result};
 
 /// A source to listen to.
@@ -28,7 +28,7 @@ pub(super) fn sources(
     overrides: &Overrides,
 ) -> Result<Vec<SourceSettings>> {
     if config.sources.is_empty() {
-        return Ok(vec![settings(name, &config.source, file, overrides)?]);
+        return Ok(vec![settings(name, &config.source, "source", file, overrides)?]);
     }
     if config.source != SourceSection::default() {
         return Err(
@@ -36,14 +36,15 @@ pub(super) fn sources(
         );
     }
     if overrides.source.is_some() {
-        return Ok(vec![settings(name, &SourceSection::default(), file, overrides)?]);
+        return Ok(vec![settings(name, &SourceSection::default(), "source", file, overrides)?]);
     }
     if let Some((option, _)) =
         given(overrides).into_iter().find(|(option, given)| *given && *option != SourceOption::Fast)
     {
         return Err(Error::usage(option.name(), "the configuration has several sources: name one with --source"));
     }
-    let sources = config.sources.iter().map(|section| settings(name, section, file, overrides));
+    let sources = config.sources.iter().enumerate();
+    let sources = sources.map(|(at, section)| settings(name, section, &format!("sources.{at}"), file, overrides));
     let sources = sources.collect::<Result<Vec<_>>>()?;
     let mut names = HashSet::new();
     for (source, section) in sources.iter().zip(&config.sources) {
@@ -62,10 +63,20 @@ pub(super) fn sources(
     Ok(sources)
 }
 
-fn settings(name: &str, section: &SourceSection, file: &Source, overrides: &Overrides) -> Result<SourceSettings> {
+/// One source. `table` is the dotted name of its section.
+fn settings(
+    name: &str,
+    section: &SourceSection,
+    table: &str,
+    file: &Source,
+    overrides: &Overrides,
+) -> Result<SourceSettings> {
     let spec = match (&overrides.source, &section.input) {
         (Some(source), _) => source.clone(),
-        (None, Some(SourceSpec::File(spec))) => SourceSpec::File(FileSpec { path: file.resolve(&spec.path) }),
+        (None, Some(SourceSpec::File(spec))) => {
+            let path = at_home(&spec.path).map_err(|reason| file.error(&format!("{table}.input"), reason))?;
+            SourceSpec::File(FileSpec { path: file.resolve(&path) })
+        }
         (None, Some(source)) => source.clone(),
         (None, None) => SourceSpec::Mic(MicSpec { device: None }),
     };
@@ -76,7 +87,7 @@ fn settings(name: &str, section: &SourceSection, file: &Source, overrides: &Over
         }
         spec => spec,
     };
-    refuse_idle_options(&spec, overrides)?;
+    refuse_idle_options(&spec, section, table, file, overrides)?;
     let options = options(&spec, section, overrides)?;
     let name = section.name.clone().unwrap_or_else(|| name.to_string());
     Ok(SourceSettings { name, spec, options })
@@ -132,9 +143,38 @@ fn given(overrides: &Overrides) -> [(SourceOption, bool); 6] {
     ]
 }
 
-/// An option that the chosen source does not heed is a mistake. In a configuration file it is not:
-/// there it waits for its source.
-fn refuse_idle_options(source: &SourceSpec, overrides: &Overrides) -> Result<()> {
+/// The options of a section, the key of each, and whether they are given.
+fn written(section: &SourceSection) -> [(SourceOption, &'static str, bool); 8] {
+    [
+        (SourceOption::Device, "device", section.device.is_some()),
+        (SourceOption::Fast, "fast", section.fast == Some(true)),
+        (SourceOption::Layout, "rate", section.rate.is_some()),
+        (SourceOption::Layout, "format", section.format.is_some()),
+        (SourceOption::Layout, "raw_channels", section.raw_channels.is_some()),
+        (SourceOption::Channels, "channels", section.channels.is_some()),
+        (SourceOption::Gain, "gain_db", section.gain_db.is_some()),
+        (SourceOption::Live, "live", section.live.is_some()),
+    ]
+}
+
+/// An option that its source does not heed is a mistake. Where the command line names the source,
+/// the options of the file are those of another one.
+fn refuse_idle_options(
+    source: &SourceSpec,
+    section: &SourceSection,
+    table: &str,
+    file: &Source,
+    overrides: &Overrides,
+) -> Result<()> {
     let misplaced = given(overrides).into_iter().find(|(option, given)| *given && !source.takes(*option));
-    misplaced.map_or(Ok(()), |(option, _)| Err(Error::usage(option.name(), option.purpose())))
+    if let Some((option, _)) = misplaced {
+        return Err(Error::usage(option.name(), option.purpose()));
+    }
+    let misplaced = written(section).into_iter().find(|(option, _, given)| *given && !source.takes(*option));
+    match misplaced {
+        Some((option, key, _)) if overrides.source.is_none() => {
+            Err(file.error(&format!("{table}.{key}"), option.purpose()))
+        }
+        _ => Ok(()),
+    }
 }

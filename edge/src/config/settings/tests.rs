@@ -208,6 +208,12 @@ fn errors_name_file_line_and_key() {
             "c.toml:2: metrics.port: invalid value: integer `70000`, expected a whole number",
         ),
         ("[model\n", "c.toml:1: "),
+        ("name = \"a\"\n[webhook]\nurl = \"http://a\"\n", "c.toml:2: webhook: there may be several: write [[webhook]]"),
+        ("[sources]\nname = \"a\"\n", "c.toml:1: sources: there may be several: write [[sources]]"),
+        ("[[mqtt]]\nurl = \"mqtt://a\"\n", "c.toml:1: mqtt: there is only one: write [mqtt]"),
+        ("[[source]]\ninput = \"mic\"\n", "c.toml:1: source: there is only one: write [source]"),
+        ("[webhook]\nurl = \"a\"\n[clips]\nmax_mb = 0\n", "c.toml:1: webhook: there may be several"),
+        ("webhook = 3\n", "c.toml:1: webhook: invalid type: integer `3`, expected a list in brackets"),
         ("name = 1\nname = 2\n", "c.toml:2: name: duplicate key"),
     ];
     for (text, start) in starts {
@@ -216,8 +222,33 @@ fn errors_name_file_line_and_key() {
         assert!(!message.contains('\n'), "{message:?}");
     }
     let missing = Settings::load(Some(Path::new("/no/such.toml")), &Overrides::default()).unwrap_err();
-    assert!(missing.to_string().starts_with("/no/such.toml: No such file"), "{missing}");
+    assert!(missing.to_string().starts_with("/no/such.toml: no such file: name another one, or make one"), "{missing}");
     assert_eq!(missing.kind().exit_code(), 2);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    for text in [&b"name = \"caf\xe9\"\n"[..], b"\xff\xfen\0"] {
+        fs::write(&path, text).unwrap();
+        let foreign = Settings::load(Some(&path), &Overrides::default()).unwrap_err().to_string();
+        assert!(foreign.ends_with("/c.toml: not a text file in UTF-8: save it as such"), "{foreign}");
+    }
+}
+
+#[test]
+fn the_folder_of_a_model_is_named_with_its_place() {
+    let reason = |text: &str, overrides: &Overrides| {
+        let settings = settings(text, overrides).unwrap();
+        let error = Model::load(settings.model_dir.as_deref().unwrap()).unwrap_err();
+        settings.model_error(error).to_string()
+    };
+    let text = "[model]\ndir = \"/nope\"\n";
+    let written = reason(text, &Overrides::default());
+    assert!(written.ends_with("c.toml:2: model.dir: /nope: no such folder"), "{written}");
+    let typed = Overrides { model: Some("/nope".into()), ..Default::default() };
+    assert_eq!(reason(text, &typed), "model file /nope: no such folder");
+    // What is wrong within the folder is not the key's fault.
+    let dir = tempfile::tempdir().unwrap();
+    let within = reason(&format!("[model]\ndir = \"{}\"\n", dir.path().display()), &Overrides::default());
+    assert!(!within.contains("model.dir"), "{within}");
 }
 
 #[test]
@@ -243,12 +274,37 @@ fn a_hop_is_for_whole_patches_and_the_option_beats_the_file() {
 fn options_for_another_source_are_refused() {
     let refusal = |overrides: &Overrides| settings("", overrides).unwrap_err().to_string();
     assert!(refusal(&Overrides { fast: true, ..Default::default() }).starts_with("--fast: "));
-    assert!(refusal(&Overrides { rate: Some(8000), ..Default::default() }).contains("only for --source stdin"));
+    assert!(refusal(&Overrides { rate: Some(8000), ..Default::default() }).contains("only for the sources stdin"));
     let file = Some(SourceSpec::File(FileSpec { path: "a.wav".into() }));
     assert!(
         refusal(&Overrides { source: file, device: Some("usb".into()), ..Default::default() })
-            .contains("only for --source mic")
+            .contains("only for the source mic")
     );
+}
+
+#[test]
+fn options_of_the_file_are_refused_alike_unless_they_are_of_another_source() {
+    for (text, start) in [
+        ("[source]\ninput = \"mic\"\nrate = 16000\n", "c.toml:3: source.rate: only for the sources stdin, exec:"),
+        ("[source]\nformat = \"s16le\"\n", "c.toml:2: source.format: only for the sources stdin, exec:"),
+        ("[source]\nraw_channels = 2\n", "c.toml:2: source.raw_channels: only for the sources stdin"),
+        ("[source]\nfast = true\n", "c.toml:2: source.fast: only for the source file:PATH"),
+        ("[source]\ninput = \"exec:true\"\nlive = true\n", "c.toml:3: source.live: only for the sources stdin and"),
+        ("[source]\ninput = \"stdin\"\ndevice = \"x\"\n", "c.toml:3: source.device: only for the source mic"),
+        ("[source]\ninput = \"file:c.toml\"\nlive = true\n", "c.toml:3: source.live: only for the sources stdin and"),
+        (
+            "[[sources]]\nname = \"a\"\n[[sources]]\nname = \"b\"\ninput = \"serial:/dev/x\"\nchannels = 1\n",
+            "c.toml:6: sources.channels: not for microcontrollers",
+        ),
+    ] {
+        let message = refusal(text);
+        assert!(message.starts_with(start), "{text:?} gave {message:?}");
+    }
+    // What the command line names is another source, for which the options of the file are not.
+    let text = "[source]\ninput = \"mic\"\nrate = 16000\ndevice = \"x\"\n";
+    let file = Some(SourceSpec::File(FileSpec { path: "a.wav".into() }));
+    assert!(settings(text, &Overrides { source: file, ..Default::default() }).is_ok());
+    assert!(settings("[source]\nfast = false\n", &Overrides::default()).is_ok());
 }
 
 #[test]
