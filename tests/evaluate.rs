@@ -242,8 +242,10 @@ fn what_cannot_be_measured_is_refused() {
         assert!(message.ends_with(end), "{end:?} is not the end of {message:?}");
     }
     let missing = dir.path().join("b.wav");
-    let message = refusal(1, &["--audio", text(&missing), "--truth", text(&csv)]);
-    assert!(message.contains("b.wav: No such file"), "{message}");
+    for more in [&["--truth", text(&csv)][..], &[]] {
+        let message = refusal(2, &[&["--audio", text(&missing)], more].concat());
+        assert_eq!(message, format!("--audio: there is no {}", missing.display()));
+    }
     let message = refusal(2, &["--audio", text(&wav), "--truth", "/no/such.csv"]);
     assert!(message.starts_with("/no/such.csv: No such file"), "{message}");
     fs::remove_file(&csv).unwrap();

@@ -30,8 +30,13 @@ const TRUTH: [&str; 3] = ["csv", "tsv", "txt"];
 ///
 /// # Errors
 ///
-/// When there is not one truth for each recording.
+/// When a recording is missing, or there is not one truth for each.
 pub(super) fn find(audio: &[PathBuf], truth: &[PathBuf]) -> Result<Found> {
+    let missing: Vec<String> =
+        audio.iter().filter(|path| !path.exists()).map(|path| path.display().to_string()).collect();
+    if !missing.is_empty() {
+        return Err(Error::usage("--audio", format!("there is no {}", missing.join(", no "))));
+    }
     if !truth.is_empty() {
         return Ok(Found { recordings: in_pairs(audio, truth)?, foreign: Vec::new() });
     }
@@ -135,6 +140,9 @@ mod tests {
             mixed.ends_with("is a folder, whose recordings have their truth files beside them: leave out --truth"),
             "{mixed}"
         );
+        let missing = [dir.path().join("x.wav"), dir.path().join("a.wav"), dir.path().join("y")];
+        let expected = format!("--audio: there is no {}, no {}", file("x.wav"), file("y"));
+        assert_eq!((refused(&missing, &[]), refused(&missing, &two)), (expected.clone(), expected));
         let empty = folder(&["notes.txt"]);
         assert!(refused(&[empty.path().to_path_buf()], &[]).contains("holds no wav, wave, w64, flac, "));
     }
