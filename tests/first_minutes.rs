@@ -104,6 +104,72 @@ fn without_a_terminal_everything_is_said_by_options() {
 }
 
 #[test]
+fn a_configuration_means_the_recording_that_was_typed_wherever_it_lies() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = a_good_sound(dir.path());
+    let setup = |source: &str| {
+        let args =
+            ["setup", "--yes", "--force", "--out", "sub/x.toml", "--source", source, "--listen", "1", "--no-mqtt"];
+        let output = run(command(dir.path(), &args).current_dir(dir.path()));
+        assert_eq!(output.status.code(), Some(0), "{output:#?}");
+        let said = output.stdout.join("\n");
+        contains(&said, &["Listening for 1 s. The source: the recording "]);
+        assert!(!said.contains("Make the sounds"), "nobody can: {said}");
+        let config = dir.path().join("sub/x.toml");
+        assert_eq!(read(&config)["source"]["input"].as_str(), Some(format!("file:{}", typed(dir.path())).as_str()));
+        let checked = run(&mut command(dir.path(), &["check", "--config", config.to_str().unwrap()]));
+        assert_eq!(checked.status.code(), Some(0), "{checked:#?}");
+    };
+    // In the folder, and in the home folder, which is the same.
+    setup("file:good.wav");
+    setup("file:~/good.wav");
+    setup(&source);
+}
+
+/// Where the recording of [`a_good_sound`] lies.
+fn typed(dir: &Path) -> String {
+    dir.join("good.wav").display().to_string()
+}
+
+#[test]
+fn without_a_home_folder_nothing_is_put_into_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let homeless = |args: &[&str]| {
+        let output = run(command(dir.path(), args).env_remove("HOME").current_dir(dir.path()));
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(2), 1), "{output:#?}");
+        output.stderr[0].clone()
+    };
+    let setup = ["setup", "--yes", "--listen", "0", "--no-mqtt"];
+    contains(&homeless(&setup), &["--out: this user has no home folder (HOME is not set): name the file to write"]);
+    let out = [&setup[..], &["--out", "~/x.toml"]].concat();
+    contains(&homeless(&out), &["--out: ~/x.toml: this user has no home folder", "write the whole path"]);
+    contains(&homeless(&["clips", "--folder", "~/clips"]), &["--folder: ~/clips: this user has no home folder"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    for (text, place) in [
+        ("[clips]\nfolder = \"~/clips\"\n", "c.toml:2: clips.folder: ~/clips: this user has no home folder"),
+        ("[source]\ninput = \"file:~/a.wav\"\n", "c.toml:2: source.input: ~/a.wav: this user has no home folder"),
+    ] {
+        fs::write(dir.path().join("c.toml"), text).unwrap();
+        contains(&homeless(&["check", "--config", "c.toml"]), &[place]);
+    }
+}
+
+#[test]
+fn what_cannot_be_configured_is_refused_before_anything_is_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x.toml");
+    for (option, value, words) in
+        [("--keep-days", "99999", "99999 is not in 0..=3650"), ("--name", "a/b", "name: expected a name without '/'")]
+    {
+        let args = ["setup", "--yes", "--out", out.to_str().unwrap(), "--source", "file:/nope.wav", option, value];
+        let output = run(&mut command(dir.path(), &args));
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{output:#?}");
+        contains(&output.stderr.join("\n"), &[words]);
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_faint_source_that_hums_and_one_that_clips_get_advice() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("ear.toml");
@@ -162,6 +228,15 @@ fn where_nothing_is_there_it_says_so_and_goes_on() {
     assert_eq!(output.status.code(), Some(1), "{output:#?}");
     let said = output.stdout.join("\n");
     contains(&said, &["source         problem  ", "plug in a microphone", "broker         problem  ", "2 problems"]);
+    contains(&said, &["-> start the broker, let it listen in the network, and check the port in mqtt.url"]);
+
+    let nowhere = dir.path().join("nowhere.toml");
+    let mut doctor = command(dir.path(), &["doctor", "--config", nowhere.to_str().unwrap()]);
+    alsa.configure(&mut doctor);
+    let output = run(&mut doctor);
+    assert_eq!(output.status.code(), Some(1), "{output:#?}");
+    let advice = format!("make one with `earwitness setup --out {}`", nowhere.display());
+    contains(&output.stdout.join("\n"), &["nowhere.toml: no such file", &advice, "the checks below use the defaults"]);
 
     // Nobody can be asked.
     let output = run(&mut command(dir.path(), &["setup"]));
@@ -208,7 +283,7 @@ fn at_a_terminal_it_asks_shows_the_level_and_hides_the_password() {
     terminal.wait_until("the password is asked for", |screen| screen.contains("Password, which is not shown:"));
     terminal.press("wrong\r");
     terminal.wait_until("the login is refused", |screen| screen.contains("Keep it anyway? [y/N]"));
-    contains(&terminal.screen(), &["the broker refuses the user name or the password"]);
+    contains(&terminal.screen(), &["the broker refuses the user name, the password or the client id"]);
     terminal.press("\r");
     for (question, answer) in [
         ("empty for none", "\r"),
@@ -253,6 +328,9 @@ fn examine(home: &Path, config: &str, expected: i32) -> Vec<(String, String, Str
         other => other.to_string(),
     };
     let checks = document["checks"].as_array().unwrap();
+    for check in checks {
+        assert!(check["state"] == "ok" || check["advice"].is_array(), "nothing is said to do: {check}");
+    }
     checks
         .iter()
         .map(|check| {
@@ -361,6 +439,31 @@ fn what_is_wrong_with_the_broker_is_found_out() {
     let (state, said) = of(&pinned, "certificate");
     assert_eq!(state, "warning");
     contains(said, &["broker.pem (mqtt.ca_file) expires on"]);
+}
+
+#[test]
+fn what_is_turned_on_beside_events_is_looked_at_and_everything_has_a_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (other, free) = (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), free_port());
+    let config = format!(
+        "[source]\ninput = \"file:none.wav\"\n[clips]\nfolder = \"/proc/x\"\n[journal]\nfile = \"/proc/x/j\"\n\
+         [web]\nlisten = \"{}\"\n[metrics]\nport = {free}\n[top]\nsocket = \"/nope/x\"\n\
+         [mqtt]\nurl = \"mqtt://no-such-broker.invalid\"\n",
+        other.local_addr().unwrap()
+    );
+    let checks = examine(dir.path(), &config, 1);
+    for (name, state, words) in [
+        ("source", "problem", "put the recording there"),
+        ("clips", "problem", "with clips.folder"),
+        ("journal", "problem", "/proc has only the files that the kernel shows there"),
+        ("page", "warning", "another program listens at 127.0.0.1:"),
+        ("metrics", "ok", "the daemon can listen at 127.0.0.1:"),
+        ("top", "problem", "there is no folder /nope: make it"),
+        ("broker", "problem", "`getent hosts NAME`"),
+    ] {
+        let (actual, said) = of(&checks, name);
+        assert!(actual == state && said.contains(words), "{name}: {actual}: {said}");
+    }
 }
 
 #[test]

@@ -4,6 +4,9 @@ use std::fmt::{Display, Write as _};
 
 use serde::Serialize;
 
+/// What to do about a value that cannot be used.
+pub(super) const CORRECT: &str = "correct it in the configuration; `earwitness check` looks at the rest of it";
+
 /// How it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

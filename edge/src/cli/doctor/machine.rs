@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use nix::sys::statvfs::statvfs;
 
 use super::finding::Finding;
+use crate::cli::journal_trouble;
 
 /// The unit of the packages.
 const UNIT: &str = "earwitness.service";
@@ -69,13 +70,14 @@ pub(super) fn journal(settings: &Settings) -> Vec<Finding> {
         JournalPlace::File { file, .. } => file,
     };
     let shown = file.display();
-    let mut findings = vec![match journal::check(file) {
-        Err(fault) => Finding::problem("journal", &fault)
+    let mut findings = vec![match journal_trouble(file) {
+        Some(trouble) => Finding::problem("journal", trouble)
             .advise("until this is corrected, events are kept in memory and are lost when the daemon ends"),
-        Ok(()) if !file.exists() => Finding::ok("journal", format!("the daemon will create {shown}")),
-        Ok(()) => match journal::names(file) {
+        None if !file.exists() => Finding::ok("journal", format!("the daemon will create {shown}")),
+        None => match journal::names(file) {
             Ok(names) => Finding::ok("journal", format!("{shown}, with events of {} labels", names.labels.len())),
-            Err(fault) => Finding::warning("journal", &fault),
+            Err(fault) => Finding::warning("journal", &fault)
+                .advise("the daemon mends it when it starts, and keeps what can be read of it"),
         },
     }];
     findings.extend(disk(file, settings.journal.max_bytes));

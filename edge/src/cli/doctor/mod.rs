@@ -7,6 +7,7 @@ mod certificate;
 mod finding;
 mod machine;
 mod model;
+mod places;
 mod sound;
 mod webhook;
 
@@ -39,9 +40,12 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
             settings
         }
         Err(error) => {
-            let finding =
-                Finding::problem("configuration", &error).advise("correct it; the checks below use the defaults");
-            report.add(finding)?;
+            let missing = config.as_deref().filter(|config| !config.exists());
+            let remedy = missing.map_or("correct it".into(), |config| {
+                format!("name another file, or make one with `earwitness setup --out {}`", config.display())
+            });
+            let finding = Finding::problem("configuration", &error).advise(remedy);
+            report.add(finding.advise("the checks below use the defaults"))?;
             Settings::load(None, &overrides)?
         }
     };
@@ -56,6 +60,9 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
     }
     report.add_all(model::speed(&settings, model.as_ref()))?;
     report.add_all(machine::journal(&settings))?;
+    report.add_all(places::clips(&settings))?;
+    report.add_all(places::addresses(&settings, is_daemon_running))?;
+    report.add_all(places::socket(&settings, is_daemon_running))?;
     report.add_all(broker::certificates(&settings))?;
     report.add_all(broker::connection(&settings))?;
     report.add_all(webhook::check(&settings))?;
@@ -80,7 +87,9 @@ fn configuration(config: Option<&Path>, settings: &Settings) -> Finding {
     let finding = Finding::ok("configuration", format!("{} is valid: {what}", config.display()));
     match settings.notices.as_slice() {
         [] => finding,
-        notices => Finding::warning("configuration", notices.join("; ")),
+        notices => {
+            Finding::warning("configuration", notices.join("; ")).advise("bring it up to date; it works as it is")
+        }
     }
 }
 

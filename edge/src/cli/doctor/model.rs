@@ -13,7 +13,7 @@ use edge::model::{self, Model};
 use edge::pipeline::Chain;
 use edge::status::Status;
 
-use super::finding::Finding;
+use super::finding::{CORRECT, Finding};
 
 /// How long the speed is measured.
 const TRIAL: Duration = Duration::from_millis(1500);
@@ -31,8 +31,8 @@ pub(super) fn check(settings: &Settings) -> (Vec<Finding>, Option<Model>) {
     let model = match loaded.and_then(|model| settings.model(model)) {
         Ok(model) => model,
         Err(error) => {
-            let finding =
-                Finding::problem("model", super::reason(&error)).advise("nothing can be recognised without it");
+            let finding = Finding::problem("model", super::reason(&settings.model_error(error)))
+                .advise("install the model, or name its folder with model.dir: nothing can be recognised without it");
             return (vec![finding], None);
         }
     };
@@ -118,7 +118,7 @@ pub(super) fn fitting(settings: &Settings, model: Option<&Model>) -> Option<Find
         Ok(rules)
     });
     Some(match fits {
-        Err(error) => Finding::problem("labels", super::reason(&error)),
+        Err(error) => Finding::problem("labels", super::reason(&error)).advise(CORRECT),
         Ok(rules) => {
             let n = rules.reported(&model.manifest.labels).filter(|(_, is_reported)| *is_reported).count();
             match n {
@@ -134,7 +134,10 @@ pub(super) fn speed(settings: &Settings, model: Option<&Model>) -> Option<Findin
     let model = model?;
     let load = match load(settings, model) {
         Ok(load) => load * settings.sources.len() as f64,
-        Err(error) => return Some(Finding::problem("processor", super::reason(&error))),
+        Err(error) => {
+            let finding = Finding::problem("processor", super::reason(&error));
+            return Some(finding.advise("copy or export the model's whole folder again"));
+        }
     };
     let sources = if settings.sources.len() == 1 { "the source" } else { "the sources" };
     let text = format!("recognition of {sources} takes {:.1} % of a core", load * 100.0);

@@ -23,6 +23,9 @@ const SILENCE_DBFS: f32 = -120.0;
 /// What to do about a microphone that delivers nothing else.
 const MUTE_ADVICE: &str = "unmute it: `alsamixer`, key F4, or the switch of the microphone";
 
+/// Where it is written what to do about a hint.
+const HINT_ADVICE: &str = "docs/sources.md lists the hints, and what to do about each";
+
 /// Whether this user may use the devices that the sources are.
 pub(super) fn permissions(settings: &Settings) -> Vec<Finding> {
     let of_cards = settings.sources.iter().any(|source| matches!(source.spec, SourceSpec::Mic(_)));
@@ -69,6 +72,17 @@ fn may_use(path: &Path) -> bool {
     access(path, AccessFlags::R_OK | AccessFlags::W_OK).is_ok()
 }
 
+/// What to do about a source that does not bring sound as it should.
+fn advice(spec: &SourceSpec) -> &'static str {
+    match spec {
+        SourceSpec::File(_) => "put the recording there, or name another one in the configuration",
+        SourceSpec::Stream(_) => "check the address in the configuration: a player such as ffplay should play it",
+        SourceSpec::Command(_) => "run the command in a shell: it should write sound to its standard output",
+        SourceSpec::Serial(_) => "check the port, and that the microcontroller runs its firmware (docs/sources.md)",
+        SourceSpec::Mic(_) | SourceSpec::Stdin(_) => "`earwitness setup` lists the microphones and tries one",
+    }
+}
+
 /// Listens to a source for a moment.
 pub(super) fn source(
     source: &SourceSettings,
@@ -92,7 +106,7 @@ pub(super) fn source(
                 "plug in a microphone; `earwitness devices` lists what is found, and `earwitness setup` tries one",
             )
         } else {
-            finding
+            finding.advise(advice(&source.spec))
         }
     };
     let frontend = super::frontend(model);
@@ -114,13 +128,14 @@ pub(super) fn source(
     }
     if let Some(fault) = fault {
         let is_mute = sound.peak_dbfs <= SILENCE_DBFS && matches!(source.spec, SourceSpec::Mic(_));
-        return vec![if is_mute { failed(&fault).advise(MUTE_ADVICE) } else { failed(&fault) }];
+        return vec![failed(&fault).advise(if is_mute { MUTE_ADVICE } else { advice(&source.spec) })];
     }
     let description = sound.description.as_deref().unwrap_or(&described);
     let levels =
         format!("{:.0} to {:.0} dBFS, peak {:.0} dBFS", sound.faintest_dbfs, sound.loudest_dbfs, sound.peak_dbfs);
     let mut findings = vec![Finding::ok("source", format!("{name}{description}: {levels}"))];
-    findings.extend(hints.into_iter().map(|hint| Finding::warning("source", format!("{name}{hint}"))));
+    let hint = |hint: String| Finding::warning("source", format!("{name}{hint}")).advise(HINT_ADVICE);
+    findings.extend(hints.into_iter().map(hint));
     if let Some(hum) = sound.hum {
         let text = format!("{name}there is mains hum, {:.0} Hz at {:.0} dBFS", hum.mains_hz, hum.level_dbfs);
         findings.push(Finding::warning("source", text).advise(HUM_ADVICE));

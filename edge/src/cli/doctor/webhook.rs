@@ -13,11 +13,15 @@ pub(super) fn check(_: &Settings) -> Vec<Finding> {
 pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     use edge::publish::webhook::probe;
 
+    use super::finding::CORRECT;
+
     let mut findings = Vec::new();
     for (index, webhook) in settings.webhooks.iter().enumerate() {
         match probe(webhook) {
             Ok(found) => findings.extend(said(&webhook.url, found)),
-            Err(error) => findings.push(Finding::problem("webhook", settings.webhook_error(index, error))),
+            Err(error) => {
+                findings.push(Finding::problem("webhook", settings.webhook_error(index, error)).advise(CORRECT));
+            }
         }
     }
     findings
