@@ -33,6 +33,15 @@ pub(crate) fn check(key: &str, address: SocketAddr) -> Result<()> {
     }
 }
 
+/// Whether an address can be listened on at this moment. What this needs is given back at once.
+///
+/// # Errors
+///
+/// What the system reports.
+pub fn try_out(address: SocketAddr) -> io::Result<()> {
+    TcpListener::bind(address).map(drop)
+}
+
 /// Why an address cannot be listened on now, if it is not an address of this machine.
 pub fn why_absent(address: SocketAddr) -> Option<String> {
     let absent = TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);

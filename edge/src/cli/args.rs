@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use edge::{Error, Result};
 use edge::capture::{FileSpec, RawFormat, SourceSpec};
 use edge::config::{ChannelChoice, Overrides, at_home};
 use edge::engine::PrecisionChoice;
+use edge::{Error, Result};
 
 use super::clips::ClipsArgs;
 

@@ -2,10 +2,11 @@
 //! of the metrics, and the socket for terminals.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use edge::clips::ClipFolder;
 use edge::config::Settings;
+use edge::port;
 
 use super::finding::Finding;
 use crate::cli::socket_trouble;
@@ -31,7 +32,7 @@ pub(super) fn addresses(settings: &Settings, is_daemon_running: bool) -> Vec<Fin
 }
 
 fn listens(what: &'static str, key: &str, address: SocketAddr, is_daemon_running: bool) -> Finding {
-    match TcpListener::bind(address).map_err(|error| (error.kind(), error)) {
+    match port::try_out(address).map_err(|error| (error.kind(), error)) {
         Ok(_) => Finding::ok(what, format!("the daemon can listen at {address}")),
         Err((ErrorKind::AddrInUse, _)) if is_daemon_running => {
             Finding::ok(what, format!("{address} is in use, as the service is running"))

@@ -46,12 +46,11 @@ pub(super) fn before_acceptance(fault: Fault, url: &BrokerUrl) -> Fault {
     if fault.kind() != CLOSED {
         return fault;
     }
-    let hint = if url.tls {
-        "the port may not speak TLS: try mqtt://, or the port for TLS, often 8883"
-    } else {
-        "the port may want TLS: try mqtts://, or the port without TLS, often 1883"
+    let text = match url.tls {
+        true => format!("{url} has closed the connection: the port may not speak TLS: try mqtt://, or another port"),
+        false => format!("{url} has closed the connection: the port may want TLS: try mqtts://, or another port"),
     };
-    Fault::new(CLOSED, format!("{fault}: {hint}"))
+    Fault::new(CLOSED, text)
 }
 
 fn closed(url: &BrokerUrl) -> Fault {
