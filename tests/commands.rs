@@ -11,6 +11,7 @@ use serde_json::Value;
 use tests::binary::{Process, earwitness_bin};
 use tests::commands::{TIMEOUT, contains, earwitness, edit_manifest, model, refusal, write_wav};
 use tests::tiny;
+use tests::virtual_mic::AlsaConfig;
 
 #[test]
 fn a_source_that_cannot_be_opened_is_found_by_check_too() {
@@ -146,4 +147,14 @@ fn devices_are_listed_for_programs_and_libraries_keep_quiet() {
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:#?}");
     let list: Value = serde_json::from_str(&output.stdout.join("")).unwrap();
     assert!(list.is_array(), "{list}");
+}
+
+#[test]
+fn a_device_that_is_missing_is_named_once() {
+    let alsa = AlsaConfig::without_devices();
+    let mut command = Command::new(earwitness_bin());
+    alsa.configure(command.args(["devices", "--listen"]));
+    let output = Process::start(&mut command).finish(TIMEOUT);
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(1), 1), "{output:#?}");
+    contains(&output.stderr[0], &["earwitness: capture device default: no capture device found"]);
 }

@@ -84,8 +84,11 @@ fn listen(device: Option<&str>, as_json: bool) -> Result<()> {
         heard
     };
     if sound.seconds == 0.0 {
-        let reason = fault.unwrap_or_else(|| "no sound arrives from it".to_string());
-        return Err(edge::Error::device(device.unwrap_or("default"), reason));
+        let name = device.unwrap_or("default");
+        let fault = fault.unwrap_or_else(|| "no sound arrives from it".to_string());
+        // Most faults name the device themselves.
+        let reason = fault.strip_prefix(&format!("capture device {name}: ")).unwrap_or(&fault);
+        return Err(edge::Error::device(name, reason));
     }
     let mut hints: Vec<String> = fault.into_iter().chain(hints).collect();
     if hints.is_empty() && sound.clipped > 0.0 {
