@@ -12,7 +12,7 @@ use edge_frontend::FrontendConfig;
 use super::child::{self, Program, is_installed};
 use super::delivery;
 use super::kind::{Kind, Setup};
-use super::secret::redact;
+use super::secret::redact_address;
 use super::{Options, Source, SourceOption};
 use crate::error::{Error, Result};
 
@@ -40,16 +40,14 @@ impl StreamSpec {
     ///
     /// What is missing in the address, without its secrets.
     pub fn new(url: &str) -> Result<Self, String> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| {
-            let scheme = url.split(':').next().unwrap_or_default();
-            format!("{scheme}: write it as {scheme}://HOST/..")
-        })?;
+        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+        let rest = rest.strip_prefix("//").ok_or_else(|| format!("{scheme}: write it as {scheme}://HOST/.."))?;
         let host = rest.split(['/', '?']).next().unwrap_or_default();
         if host.rsplit('@').next().is_none_or(str::is_empty) {
             return Err(format!("{scheme}:// needs a host"));
         }
         if url.contains(char::is_whitespace) || url.contains(char::is_control) {
-            return Err(format!("{}: an address must not contain spaces", redact(url)));
+            return Err(format!("{scheme}://: an address must not contain spaces; in a password, write %20 for each"));
         }
         Ok(StreamSpec(format!("{}://{rest}", scheme.to_lowercase())))
     }
@@ -105,7 +103,7 @@ impl Kind for StreamSpec {
 
 impl fmt::Display for StreamSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redact(&self.0))
+        f.write_str(&redact_address(&self.0))
     }
 }
 
@@ -127,6 +125,8 @@ mod tests {
             ("rtsp://", "needs a host"),
             ("rtsp://u:secret@/live", "needs a host"),
             ("rtsp://u:secret@cam/a b", "an address must not contain spaces"),
+            ("rtsp://u:my secret@cam/a", "an address must not contain spaces"),
+            ("rtsp:secret://cam", "rtsp: write it as rtsp://HOST/.."),
         ] {
             let error = StreamSpec::new(text).unwrap_err();
             assert!(error.contains(reason) && !error.contains("secret"), "{error}");
