@@ -33,6 +33,15 @@ pub(crate) fn check(key: &str, address: SocketAddr) -> Result<()> {
     }
 }
 
+/// Whether `host`, as an address has it, ends in a port that can be, or in none.
+pub(crate) fn has_valid_port(host: &str) -> bool {
+    match host.rsplit_once(':') {
+        // What has a bracket after it is inside an IPv6 address.
+        Some((_, port)) if !port.contains(']') => port.parse::<u16>().is_ok_and(|port| port > 0),
+        _ => true,
+    }
+}
+
 /// Why an address cannot be listened on now, if it is not an address of this machine.
 pub fn why_absent(address: SocketAddr) -> Option<String> {
     let absent = TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);
