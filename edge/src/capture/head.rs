@@ -163,7 +163,7 @@ fn wav(bytes: &[u8]) -> Result<Option<Wav>, String> {
                 let format = format(code, bits, block, n_channels)
                     .ok_or_else(|| format!("in an unknown encoding: format {code:#06x}, {bits} bits"))?;
                 let checked = Layout { rate, format, n_channels }.check();
-                layout = Some(checked.map_err(|(_, reason)| format!("that cannot be processed: {reason}"))?);
+                layout = Some(checked.map_err(|(_, reason)| format!("with an unusable header: {reason}"))?);
             }
             _ => {}
         }
@@ -245,7 +245,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(reason(&wav_of(0x31, 1, 48_000, 4, b"")).contains("format 0x0031, 4 bits"));
-        assert!(reason(&wav_of(1, 1, 4_000, 16, b"")).contains("expected 8000 to 192000 Hz, actual 4000 Hz"));
+        assert!(reason(&wav_of(1, 1, 3_999, 16, b"")).contains("a sample rate of 3999 Hz cannot be processed"));
         assert!(reason(b"RIFF\0\0\0\0AVI LIST").contains("such as AVI"));
         assert!(reason(&[b"RIFF\0\0\0\0WAVE", chunk(b"data", b"ab").as_slice()].concat()).contains("no format"));
     }

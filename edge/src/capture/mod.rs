@@ -70,8 +70,8 @@ pub use microphone::MicSpec;
 pub use network::StreamSpec;
 pub use options::{Options, SourceOption};
 pub use pipe::StdinSpec;
+pub(crate) use raw::MAX_CHANNELS;
 pub use raw::{Layout, RawFormat};
-pub(crate) use raw::{MAX_CHANNELS, RATES_HZ};
 #[cfg(feature = "serial")]
 pub use report::NodeSnapshot;
 #[cfg(feature = "serial")]

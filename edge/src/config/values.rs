@@ -6,12 +6,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use edge_frontend::RATES_HZ;
 use jiff::tz::TimeZone;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::ChannelChoice;
-use crate::capture::{Channels, MAX_CHANNELS, RATES_HZ};
+use crate::capture::{Channels, MAX_CHANNELS};
 use crate::publish::webhook::Template;
 
 /// A string that its type can read.
@@ -36,7 +37,7 @@ pub(super) fn topic<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>
     checked(from, levels, |text: &String| !text.starts_with('$') && text.split('/').all(is_topic_level))
 }
 
-/// A rate that the front end's resampler is made for.
+/// A rate that can be processed.
 pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     let expected = format!("{} to {} Hz", RATES_HZ.start(), RATES_HZ.end());
     checked(from, &expected, |rate| RATES_HZ.contains(rate))
