@@ -256,6 +256,18 @@ fn a_command_is_started_again_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_command_that_can_write_no_more_when_the_daemon_ends_has_not_failed() {
+    let mut daemon = Daemon::new();
+    let command = "exec:ffmpeg -nostdin -loglevel error -re -f lavfi -i anoisesrc=r=24000 -flush_packets 1 -f wav -";
+    let process = Process::start(&mut daemon.command(&["--source", command]));
+    daemon.wait_for(&process, "STATUS=listening");
+    let output = end(process);
+    assert!(output.status.success(), "{output:#?}");
+    let complaints = output.stderr.iter().filter(|line| line.contains("has ended") || line.contains("trying again"));
+    assert_eq!(complaints.count(), 0, "{output:#?}");
+}
+
+#[test]
 fn a_stream_over_http_is_heard_and_missed_and_its_password_is_not_shown() {
     let mut daemon = Daemon::new();
     tiny::write_wav(&daemon.path("live.wav"), &[(Sound::Noise, 0.5), (Sound::Tone, 1.0), (Sound::Noise, 1.0)]);
