@@ -296,6 +296,22 @@ fn a_stream_over_http_is_heard_and_missed_and_its_password_is_not_shown() {
 }
 
 #[test]
+fn a_camera_without_sound_is_reported_as_such() {
+    let mut daemon = Daemon::new();
+    let mut ffmpeg = Command::new("ffmpeg");
+    let mute = ffmpeg.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "color=s=64x64", "-t", "1"]);
+    assert!(mute.arg(daemon.path("mute.mkv")).status().unwrap().success());
+    let port = free_port().to_string();
+    let mut server = Command::new("python3");
+    let server = server.args(["-m", "http.server", "--bind", "127.0.0.1", &port]).current_dir(daemon.dir.path());
+    let _server = Process::start(server);
+    let url = format!("http://127.0.0.1:{port}/mute.mkv");
+    let process = Process::start(&mut daemon.command(&["--source", &url]));
+    daemon.wait_for(&process, "the stream has no sound: turn on audio in the camera");
+    assert!(end(process).status.success());
+}
+
+#[test]
 fn a_camera_over_rtsp_is_heard_stalls_comes_back_and_goes() {
     let mut daemon = Daemon::new();
     let port = free_port().to_string();
