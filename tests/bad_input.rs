@@ -302,6 +302,44 @@ fn recordings() {
 }
 
 #[test]
+fn a_recording_at_an_absurd_rate_is_refused_before_it_is_opened_and_when_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("absurd.wav");
+    write_wav(&path, 24_000, 1, &[0; 1000]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[24..28].copy_from_slice(&u32::MAX.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let model = tiny::model();
+    let (model, path) = (model.to_str().unwrap(), path.to_str().unwrap());
+    let source = format!("file:{path}");
+    let reason = "a sample rate of 4294967295 Hz cannot be processed: 4000 to 384000 Hz can";
+    contains(&refusal(1, &["classify", "--model", model, path]), &["absurd.wav: ", reason]);
+    for command in ["run", "check"] {
+        contains(&refusal(1, &[command, "--model", model, "--source", &source]), &["absurd.wav: ", reason]);
+    }
+}
+
+#[test]
+fn samples_that_are_not_numbers_are_taken_as_silence_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("inf.wav");
+    // At another rate than the model's, so that they go through the resampler.
+    tiny::write_float_wav(&path, 48_000, |at| match at {
+        500 => f32::INFINITY,
+        501 => f32::NAN,
+        _ => 0.0,
+    });
+    let model = tiny::model();
+    let output = earwitness(&["classify", "--json", "--model", model.to_str().unwrap(), path.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:#?}");
+    let record: Value = serde_json::from_str(&output.stdout[0]).unwrap();
+    assert_eq!(record["top"][0]["label"], "background", "{record}");
+    let warnings: Vec<&String> = output.stderr.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{output:#?}");
+    contains(warnings[0], &["inf.wav: ", "2 samples are not finite numbers and were taken as 0"]);
+}
+
+#[test]
 fn unusual_recordings_are_heard_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let tone = tiny::samples(&[(Sound::Tone, 1.0)]);

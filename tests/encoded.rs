@@ -82,6 +82,12 @@ fn a_container_on_standard_input_is_read_or_refused_with_a_sentence() {
         assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{name}: {output:#?}");
         assert!(output.stderr.iter().any(|line| line.contains(what)), "{what}: {output:#?}");
     }
+    let late = path("late.wav");
+    fs::write(&late, [&b"Recording WAVE 'stdin'\n"[..], &fs::read(&wav).unwrap()].concat()).unwrap();
+    let output = hear(&late);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:#?}");
+    let reason = "delivers text before the sound, \"Recording WAVE 'stdin'\": have the program print it";
+    assert!(output.stderr.iter().any(|line| line.contains(reason)), "{output:#?}");
     let mut command = run(&["--source", "-"]);
     let folder = command.stdin(fs::File::open(dir.path()).unwrap()).output().unwrap();
     let stderr = String::from_utf8_lossy(&folder.stderr);

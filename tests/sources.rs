@@ -256,6 +256,18 @@ fn a_command_is_started_again_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_command_that_can_write_no_more_when_the_daemon_ends_has_not_failed() {
+    let mut daemon = Daemon::new();
+    let command = "exec:ffmpeg -nostdin -loglevel error -re -f lavfi -i anoisesrc=r=24000 -flush_packets 1 -f wav -";
+    let process = Process::start(&mut daemon.command(&["--source", command]));
+    daemon.wait_for(&process, "STATUS=listening");
+    let output = end(process);
+    assert!(output.status.success(), "{output:#?}");
+    let complaints = output.stderr.iter().filter(|line| line.contains("has ended") || line.contains("trying again"));
+    assert_eq!(complaints.count(), 0, "{output:#?}");
+}
+
+#[test]
 fn a_stream_over_http_is_heard_and_missed_and_its_password_is_not_shown() {
     let mut daemon = Daemon::new();
     tiny::write_wav(&daemon.path("live.wav"), &[(Sound::Noise, 0.5), (Sound::Tone, 1.0), (Sound::Noise, 1.0)]);
@@ -281,6 +293,22 @@ fn a_stream_over_http_is_heard_and_missed_and_its_password_is_not_shown() {
     assert!(!said.contains("s3cret") && said.contains(&format!("http://***@127.0.0.1:{port}/..")), "{said}");
     assert!(!said.contains("live.wav"), "a path may be a secret: {said}");
     assert!(running(&format!("127.0.0.1:{port}/live.wav")).is_empty(), "ffmpeg runs on");
+}
+
+#[test]
+fn a_camera_without_sound_is_reported_as_such() {
+    let mut daemon = Daemon::new();
+    let mut ffmpeg = Command::new("ffmpeg");
+    let mute = ffmpeg.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "color=s=64x64", "-t", "1"]);
+    assert!(mute.arg(daemon.path("mute.mkv")).status().unwrap().success());
+    let port = free_port().to_string();
+    let mut server = Command::new("python3");
+    let server = server.args(["-m", "http.server", "--bind", "127.0.0.1", &port]).current_dir(daemon.dir.path());
+    let _server = Process::start(server);
+    let url = format!("http://127.0.0.1:{port}/mute.mkv");
+    let process = Process::start(&mut daemon.command(&["--source", &url]));
+    daemon.wait_for(&process, "the stream has no sound: turn on audio in the camera");
+    assert!(end(process).status.success());
 }
 
 #[test]

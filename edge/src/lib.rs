@@ -99,6 +99,7 @@ pub mod pipeline;
 pub mod port;
 pub mod publish;
 pub mod quiet;
+mod rate;
 pub mod ring;
 #[cfg(any(feature = "web", feature = "top"))]
 pub mod show;

@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(5);
 ///
 /// What the system reports, if waiting does not help.
 pub(crate) fn check(key: &str, address: SocketAddr) -> Result<()> {
-    match TcpListener::bind(address) {
+    match try_out(address) {
         Err(error) if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) => {
             let remedy = if error.kind() == ErrorKind::PermissionDenied { ": use a port from 1024 on" } else { "" };
             Err(Error::usage(key, format!("{address}: {error}{remedy}")))
@@ -42,9 +42,18 @@ pub fn try_out(address: SocketAddr) -> io::Result<()> {
     TcpListener::bind(address).map(drop)
 }
 
+/// Whether `host`, as an address has it, ends in a port that can be, or in none.
+pub(crate) fn has_valid_port(host: &str) -> bool {
+    match host.rsplit_once(':') {
+        // What has a bracket after it is inside an IPv6 address.
+        Some((_, port)) if !port.contains(']') => port.parse::<u16>().is_ok_and(|port| port > 0),
+        _ => true,
+    }
+}
+
 /// Why an address cannot be listened on now, if it is not an address of this machine.
 pub fn why_absent(address: SocketAddr) -> Option<String> {
-    let absent = TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);
+    let absent = try_out(address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);
     absent.then(|| format!("{} is not an address of this machine", address.ip()))
 }
 

@@ -77,6 +77,19 @@ pub fn write_wav(path: &Path, parts: &[(Sound, f64)]) {
     writer.finalize().expect("the file can be written");
 }
 
+/// Writes a second of 32-bit floats at `sample_rate`, mono.
+///
+/// # Panics
+///
+/// When it cannot be written.
+pub fn write_float_wav(path: &Path, sample_rate: u32, sample: impl Fn(u32) -> f32) {
+    let spec =
+        hound::WavSpec { channels: 1, sample_rate, bits_per_sample: 32, sample_format: hound::SampleFormat::Float };
+    let mut writer = hound::WavWriter::create(path, spec).expect("the file can be created");
+    (0..sample_rate).for_each(|at| writer.write_sample(sample(at)).expect("the file can be written"));
+    writer.finalize().expect("the file can be written");
+}
+
 /// The events on the lines of a program's standard output.
 ///
 /// # Panics

@@ -62,4 +62,4 @@ pub use error::Error;
 pub use log_mel::{LogMel, log_mel};
 pub use manifest::{Activation, DataNotes, Files, Manifest, ModelFile, Network, NetworkKind, Precision};
 pub use mel::{MelNorm, MelScale};
-pub use resample::{Resampler, resample};
+pub use resample::{RATES_HZ, Resampler, resample};

@@ -6,6 +6,8 @@
 //! by more than 80 dB and the ripple below 11 kHz is under 0.1 dB (`tests/resample.rs` measures
 //! both).
 
+use std::ops::RangeInclusive;
+
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
@@ -13,6 +15,9 @@ use crate::Error;
 
 /// Length of the transform's block in seconds: longer is steeper at the band edge and later.
 const BLOCK_SECONDS: f64 = 0.02;
+
+/// Rates that can be converted from and to, in Hz.
+pub const RATES_HZ: RangeInclusive<u32> = 4_000..=384_000;
 
 /// Converts a stream of samples from one rate to another.
 ///
@@ -41,12 +46,12 @@ impl Resampler {
     ///
     /// # Errors
     ///
-    /// [`Error::Resample`] if a rate lies outside 4-384 kHz, or if the rates' ratio is so odd (such
+    /// [`Error::Resample`] if a rate lies outside [`RATES_HZ`], or if the rates' ratio is so odd (such
     /// as 44,101 to 24,000) that their smallest common block is longer than a quarter of a second.
     pub fn new(from_hz: u32, to_hz: u32) -> Result<Self, Error> {
         let failed = |reason: String| Error::Resample { from_hz, to_hz, reason };
-        if let Some(hz) = [from_hz, to_hz].into_iter().find(|hz| !(4_000..=384_000).contains(hz)) {
-            return Err(failed(format!("{hz} Hz is outside 4000 to 384000")));
+        if let Some(hz) = [from_hz, to_hz].into_iter().find(|hz| !RATES_HZ.contains(hz)) {
+            return Err(failed(format!("{hz} Hz is outside {} to {}", RATES_HZ.start(), RATES_HZ.end())));
         }
         let converter = if from_hz == to_hz { None } else { Some(Converter::new(from_hz, to_hz).map_err(failed)?) };
         Ok(Self { converter, n_in: 0, n_out: 0, from_hz, to_hz })

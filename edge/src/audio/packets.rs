@@ -20,6 +20,7 @@ use symphonia::core::units::{Duration, TimeBase};
 use super::container::Container;
 use super::signature::Signature;
 use crate::error::{Error, Result};
+use crate::rate;
 
 /// Longest silence that stands for packets lost in a row, seconds: a damaged header may claim that
 /// hours are missing.
@@ -141,7 +142,7 @@ impl Packets {
         track.ok_or_else(|| Error::audio_file(&self.path, "contains no audio track"))
     }
 
-    /// Samples a second; above zero.
+    /// Samples a second; one of the rates that can be processed.
     pub(super) fn sample_rate(&self) -> u32 {
         self.sample_rate
     }
@@ -202,7 +203,8 @@ impl Packets {
         let params = track.codec_params.as_ref().and_then(|params| params.audio());
         let sample_rate = params.and_then(|params| params.sample_rate).filter(|&rate| rate > 0);
         let (track_id, time_base) = (track.id, track.time_base);
-        self.sample_rate = sample_rate.ok_or_else(|| Error::audio_file(&self.path, "header gives no sample rate"))?;
+        let sample_rate = sample_rate.ok_or_else(|| Error::audio_file(&self.path, "header gives no sample rate"))?;
+        self.sample_rate = rate::check(sample_rate).map_err(|reason| Error::audio_file(&self.path, reason))?;
         self.track_id = track_id;
         self.time_base = time_base;
         self.next_ts = None;

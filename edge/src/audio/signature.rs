@@ -30,7 +30,7 @@ pub(crate) enum Handling {
 use Handling::{Converted, Decoded, DecodedFromFiles, NoSound, Unpacked};
 
 /// Where a mark is, the mark, and what has it. The more special come first.
-const SIGNATURES: [(usize, &[u8], &str, Handling); 29] = [
+const SIGNATURES: [(usize, &[u8], &str, Handling); 37] = [
     (28, b"OpusHead", "an Opus recording", Converted),
     (28, b"Speex   ", "a Speex recording", Converted),
     (0, b"OggS", "an Ogg recording", Decoded),
@@ -60,6 +60,14 @@ const SIGNATURES: [(usize, &[u8], &str, Handling); 29] = [
     (0, b"PK\x03\x04", "a zip archive", Unpacked),
     (0, b"\x1f\x8b\x08", "a gzip archive", Unpacked),
     (0, b"\xfd7zXZ", "an xz archive", Unpacked),
+    (4, b"1AY&SY", "a bzip2 archive", Unpacked),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive", Unpacked),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", Unpacked),
+    (257, b"ustar", "a tar archive", Unpacked),
+    (0, b"\x89PNG\r\n", "a picture", NoSound),
+    (6, b"JFIF\0", "a picture", NoSound),
+    (6, b"Exif\0", "a picture", NoSound),
+    (0, b"SQLite format 3", "a database", NoSound),
 ];
 
 /// Bytes of a frame of MPEG audio that tell its length.
@@ -72,6 +80,7 @@ pub(crate) fn signature(first: &[u8]) -> Option<Signature> {
     match SIGNATURES.iter().find(marked) {
         Some((_, _, name, handling)) => Some(Signature { name, handling: *handling }),
         None if is_ac3(first) => Some(Signature { name: "an AC-3 recording", handling: Converted }),
+        None if is_onnx(first) => Some(Signature { name: "a neural network", handling: NoSound }),
         None if is_transport_stream(first) => Some(Signature { name: "an MPEG transport stream", handling: Converted }),
         None => match mpeg(first) {
             Mpeg::Is(name, handling) => Some(Signature { name, handling }),
@@ -88,6 +97,15 @@ pub(crate) fn wants_more(first: &[u8]) -> bool {
 /// A frame of AC-3, old or enhanced (ETSI TS 102 366, sections 4.4 and E.1.3).
 fn is_ac3(first: &[u8]) -> bool {
     first.starts_with(&[0x0b, 0x77]) && first.get(5).is_some_and(|byte| matches!(byte >> 3, 8 | 16))
+}
+
+/// The fields that begin a network in ONNX: its version, and the name of the program that made it
+/// (onnx.proto, `ModelProto`).
+fn is_onnx(first: &[u8]) -> bool {
+    let [0x08, 1..=0x1f, 0x12, len @ 4.., rest @ ..] = first else { return false };
+    let (name, next) = (rest.get(..usize::from(*len)), rest.get(usize::from(*len)));
+    // The version of that program follows, or its domain, or the network.
+    name.is_some_and(|name| name.iter().all(u8::is_ascii_graphic)) && matches!(next, Some(0x1a | 0x22 | 0x3a))
 }
 
 /// Three packets of 188 bytes in a row (ISO 13818-1, section 2.4.3.2).
@@ -176,6 +194,9 @@ mod tests {
         }
         assert_eq!(signature(&[0; ENOUGH]), None);
         assert_eq!(signature(&[0x0b, 0x77, 0x5d, 0x7a, 0x14, 0x40]).unwrap().name, "an AC-3 recording");
+        let onnx = b"\x08\x08\x12\x07pytorch\x1a\x05";
+        assert_eq!(signature(onnx).unwrap().name, "a neural network");
+        assert_eq!(signature(b"\x08\x08\x12\x07pyto\x00ch\x1a\x05"), None);
         let packet = |_| [&[0x47_u8][..], &[0; 187]].concat();
         let stream: Vec<u8> = (0..3).flat_map(packet).collect();
         assert_eq!(signature(&stream).unwrap().name, "an MPEG transport stream");

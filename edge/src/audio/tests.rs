@@ -81,6 +81,10 @@ fn missing_empty_and_foreign_files_are_named_with_their_cause() {
     write_wav(&path, 16_000, &[vec![]]);
     assert!(error_of(&path).contains("contains no audio"));
 
+    let path = dir.path().join("fast.wav");
+    write_wav(&path, 384_001, &[vec![0.5; 1000]]);
+    assert!(error_of(&path).contains("a sample rate of 384001 Hz cannot be processed: 4000 to 384000 Hz can"));
+
     let path = dir.path().join("text.mp3");
     fs::write(&path, "not audio, but a long enough text to look at. ".repeat(500)).unwrap();
     assert!(error_of(&path).contains("not a sound file that is known here (wav, flac, ogg, mp3, m4a, aiff)"));

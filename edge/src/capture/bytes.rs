@@ -1,19 +1,51 @@
 //! Bytes of a pipe as they come: an open file enters, and what it has to give leaves, and no wait
 //! is longer than the caller allows. Runs on the thread that reads.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
-use std::time::Duration;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 
+/// How often it is looked whether a FIFO that brings nothing is still the one at its path.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Bytes that can be waited for.
-pub(super) struct Bytes(File);
+pub(super) struct Bytes {
+    file: File,
+    fifo: Option<Fifo>,
+}
+
+/// Where a FIFO was opened. One that is removed and made again has the same path, and the open one
+/// gets no writer any more.
+struct Fifo {
+    path: PathBuf,
+    /// Its device and its inode, which no other file has while it is open.
+    identity: (u64, u64),
+    looked: Instant,
+}
+
+impl Fifo {
+    /// Looks now and then whether another FIFO has its path. Where there is none, a writer may
+    /// still have this one open.
+    fn is_replaced(&mut self) -> bool {
+        if self.looked.elapsed() < LOOK {
+            return false;
+        }
+        self.looked = Instant::now();
+        let is_other = |now: Metadata| now.file_type().is_fifo() && identity(&now) != self.identity;
+        std::fs::metadata(&self.path).is_ok_and(is_other)
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
 
 /// What there is to read.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,22 +68,31 @@ impl Bytes {
     pub(super) fn fifo(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
         // Where there was nothing when the daemon began, something else may have come.
-        match file.metadata()?.file_type().is_fifo() {
-            true => Ok(Bytes(file)),
-            false => Err(io::Error::new(ErrorKind::InvalidInput, "it is no FIFO")),
+        let metadata = file.metadata()?;
+        if !metadata.file_type().is_fifo() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it is no FIFO"));
         }
+        let fifo = Fifo { path: path.to_path_buf(), identity: identity(&metadata), looked: Instant::now() };
+        Ok(Bytes { file, fifo: Some(fifo) })
     }
 
     /// Reads what has come, waiting for at most `wait` for the first byte.
+    ///
+    /// # Errors
+    ///
+    /// When reading fails, or another FIFO has taken the place of one that brings nothing.
     pub(super) fn read(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<Got> {
-        let mut fds = [PollFd::new(self.0.as_raw_fd(), PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(self.file.as_raw_fd(), PollFlags::POLLIN)];
         let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         match poll(&mut fds, wait_ms) {
+            Ok(0) if self.fifo.as_mut().is_some_and(Fifo::is_replaced) => {
+                return Err(io::Error::other("it was removed, and another FIFO has been made in its place"));
+            }
             Ok(0) | Err(Errno::EINTR) => return Ok(Got::Nothing),
             Ok(_) => {}
             Err(errno) => return Err(errno.into()),
         }
-        match self.0.read(buffer) {
+        match self.file.read(buffer) {
             Ok(0) => Ok(Got::End),
             Ok(n) => Ok(Got::Some(n)),
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => Ok(Got::Nothing),
@@ -62,7 +103,7 @@ impl Bytes {
 
 impl From<OwnedFd> for Bytes {
     fn from(fd: OwnedFd) -> Self {
-        Bytes(fd.into())
+        Bytes { file: fd.into(), fifo: None }
     }
 }
 
@@ -78,7 +119,7 @@ pub(super) fn is_missing(path: &Path) -> bool {
 
 /// Whether standard input is a file of the disk, which comes as fast as it is read.
 pub(super) fn stdin_is_file() -> bool {
-    let metadata = Bytes::stdin().and_then(|bytes| bytes.0.metadata());
+    let metadata = Bytes::stdin().and_then(|bytes| bytes.file.metadata());
     metadata.is_ok_and(|metadata| metadata.is_file())
 }
 

@@ -194,10 +194,10 @@ impl Child {
         format!("{}{}", status.map_or("has closed its output".into(), spoken), self.complaint())
     }
 
-    /// The last of what the program complained of.
+    /// What the program complained of, after a colon.
     fn complaint(&self) -> String {
-        let lines = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.back().map_or(String::new(), |line| format!(": {line}"))
+        let mut lines = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        complaint(lines.make_contiguous()).map_or(String::new(), |line| format!(": {line}"))
     }
 
     fn end_group(&self, signal: Signal) {
@@ -218,6 +218,16 @@ impl Drop for Child {
         // Cannot fail but for a child that was waited for.
         let _ = self.child.wait();
     }
+}
+
+/// The last of what a program complained of, unless an earlier line is the reason: ffmpeg ends with
+/// a hint about its options.
+fn complaint(lines: &[String]) -> Option<&str> {
+    if lines.iter().any(|line| line.contains("matches no streams")) {
+        return Some("the stream has no sound: turn on audio in the camera");
+    }
+    let is_hint = |line: &&String| line.starts_with("To ignore this");
+    lines.iter().rfind(|line| !is_hint(line)).or(lines.last()).map(String::as_str)
 }
 
 fn spoken(status: ExitStatus) -> String {
@@ -254,4 +264,23 @@ fn take_down(stderr: ChildStderr, name: &str, complaints: &Mutex<VecDeque<String
 pub(super) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_last_complaint_that_is_no_hint() {
+        let reason = |lines: &[&str]| {
+            let lines: Vec<String> = lines.iter().map(|line| line.to_string()).collect();
+            complaint(&lines).map(str::to_string)
+        };
+        assert_eq!(reason(&[]), None);
+        assert_eq!(reason(&["a", "b"]).unwrap(), "b");
+        assert_eq!(reason(&["a", "To ignore this, add x"]).unwrap(), "a");
+        assert_eq!(reason(&["To ignore this, add x"]).unwrap(), "To ignore this, add x");
+        let mute = ["Stream map '0:a:0' matches no streams.", "To ignore this, add a trailing '?' to the map.", "c"];
+        assert_eq!(reason(&mute).unwrap(), "the stream has no sound: turn on audio in the camera");
+    }
 }

@@ -12,7 +12,6 @@ use std::time::Duration;
 use super::Session;
 use super::bytes::{Bytes, Got};
 use super::delivery::{Delivery, Shared, Stream};
-use super::raw::Layout;
 use super::supervise::TICK;
 use crate::audio::AudioReader;
 use crate::error::{Error, Result};
@@ -70,8 +69,6 @@ impl Encoded {
         let mut reader = AudioReader::of_stream(&stream.name, feed).map_err(refused)?;
         let balance = reader.choose(&stream.channels).map_err(refused)?;
         let rate = reader.sample_rate();
-        let layout = Layout { rate, ..Layout::default() }.check();
-        layout.map_err(|(_, reason)| Error::source(stream.name.clone(), reason))?;
         let (delivery, session) = Delivery::new(stream, (rate, &format!("{rate} Hz, decoded")), balance, &shared);
         Ok((Encoded { reader, delivery, shared }, session))
     }

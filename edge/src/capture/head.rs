@@ -2,11 +2,17 @@
 //! raw samples; or something that must not be taken for samples. Runs on the thread that opens the
 //! stream.
 
+use std::borrow::Cow;
+
 use super::raw::{Layout, RawFormat};
+use super::secret::redact;
 use crate::audio::signature::{ENOUGH, Handling, Signature, signature, wants_more};
 
 /// The longest header that is read: some programs put whole texts before the samples.
 pub(super) const LONGEST: usize = 65_536;
+
+/// The shortest text before a mark of four letters that cannot be chance.
+const LEAST_TEXT: usize = 4;
 
 /// Encodings of WAV that are decoded: ADPCM of Microsoft and IMA, A-law and mu-law.
 const ENCODED: [u16; 4] = [0x2, 0x11, 0x6, 0x7];
@@ -58,25 +64,62 @@ pub(super) fn head(bytes: &[u8], is_all: bool) -> Head {
             Handling::NoSound => Head::NoSound(format!("{name}, which holds no recorded sound")),
         };
     }
-    match text(&bytes[..bytes.len().min(ENOUGH)]) {
-        Some(text) => {
-            let line: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
-            Head::NoSound(format!("text instead of sound: {line:?}"))
-        }
+    if let Some(text) = before_sound(bytes) {
+        let remedy = "have the program print it to standard error";
+        return Head::NoSound(format!("text before the sound, {}: {remedy}", first_line(text)));
+    }
+    match text(&bytes[..bytes.len().min(ENOUGH)]).or_else(|| utf16(bytes)) {
+        Some(text) => Head::NoSound(format!("text instead of sound: {}", first_line(&text))),
         None => Head::Raw,
     }
 }
 
+/// The beginning of the first line of `text`, without secrets.
+fn first_line(text: &str) -> String {
+    let line: String = redact(text.lines().next().unwrap_or_default()).chars().take(40).collect();
+    format!("{line:?}")
+}
+
 /// `bytes` if they are text. Samples that are letters, digits and spaces alone do not occur.
-fn text(bytes: &[u8]) -> Option<&str> {
+fn text(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         // The last letter may go on after these bytes.
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?,
         Err(_) => return None,
     };
-    let is_text = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
-    (text.len() >= 16 && text.chars().all(is_text)).then_some(text)
+    (text.len() >= 16 && text.chars().all(is_of_text)).then_some(text.into())
+}
+
+/// The beginning of text in UTF-16, by its byte order mark and by letters most of which are ASCII.
+fn utf16(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    let unit: fn([u8; 2]) -> u16 = match bytes.get(..2)? {
+        [0xff, 0xfe] => u16::from_le_bytes,
+        [0xfe, 0xff] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units = bytes[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    let text: String = char::decode_utf16(units).take(32).collect::<Result<_, _>>().ok()?;
+    let (n, n_ascii) = (text.chars().count(), text.chars().filter(char::is_ascii).count());
+    (n >= 16 && 4 * n_ascii >= 3 * n && text.chars().all(is_of_text)).then_some(text.into())
+}
+
+/// The text before the mark of a recording, where `bytes` begin with one: what a command prints, or
+/// the head of a reply over HTTP. Samples do not hold such a mark after letters alone.
+fn before_sound(bytes: &[u8]) -> Option<&str> {
+    let is_mark = |at: &usize| {
+        let rest = &bytes[*at..];
+        let is_wav = rest.starts_with(b"RIFF") || rest.starts_with(b"RF64");
+        is_wav && rest.get(8..12) == Some(b"WAVE") || rest.starts_with(b"fLaC") || rest.starts_with(b"OggS")
+    };
+    let n_valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let text = std::str::from_utf8(&bytes[..n_valid]).ok()?;
+    let text = &text[..text.find(|c| !is_of_text(c)).unwrap_or(text.len())];
+    (LEAST_TEXT..text.len()).find(is_mark).map(|at| &text[..at])
+}
+
+fn is_of_text(c: char) -> bool {
+    !c.is_control() || matches!(c, '\t' | '\n' | '\r')
 }
 
 /// What is after a WAV header.
@@ -120,7 +163,7 @@ fn wav(bytes: &[u8]) -> Result<Option<Wav>, String> {
                 let format = format(code, bits, block, n_channels)
                     .ok_or_else(|| format!("in an unknown encoding: format {code:#06x}, {bits} bits"))?;
                 let checked = Layout { rate, format, n_channels }.check();
-                layout = Some(checked.map_err(|(_, reason)| format!("that cannot be processed: {reason}"))?);
+                layout = Some(checked.map_err(|(_, reason)| format!("with an unusable header: {reason}"))?);
             }
             _ => {}
         }
@@ -202,7 +245,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(reason(&wav_of(0x31, 1, 48_000, 4, b"")).contains("format 0x0031, 4 bits"));
-        assert!(reason(&wav_of(1, 1, 4_000, 16, b"")).contains("expected 8000 to 192000 Hz, actual 4000 Hz"));
+        assert!(reason(&wav_of(1, 1, 3_999, 16, b"")).contains("a sample rate of 3999 Hz cannot be processed"));
         assert!(reason(b"RIFF\0\0\0\0AVI LIST").contains("such as AVI"));
         assert!(reason(&[b"RIFF\0\0\0\0WAVE", chunk(b"data", b"ab").as_slice()].concat()).contains("no format"));
     }
@@ -221,11 +264,45 @@ mod tests {
         let opus = [&b"OggS"[..], &[0; 24], b"OpusHead"].concat();
         assert_eq!(foreign(&opus), "an Opus recording, which earwitness cannot decode");
         assert_eq!(foreign(b"PK\x03\x04"), "a zip archive: unpack it first");
+        assert_eq!(foreign(b"BZh91AY&SY"), "a bzip2 archive: unpack it first");
+        assert_eq!(foreign(b"\x28\xb5\x2f\xfd"), "a Zstandard archive: unpack it first");
+        assert_eq!(foreign(b"7z\xbc\xaf\x27\x1c"), "a 7z archive: unpack it first");
+        assert_eq!(foreign(&[&b"a.wav"[..], &[0; 252], b"ustar"].concat()), "a tar archive: unpack it first");
+        for picture in [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\xff\xd8\xff\xe1\0\x10Exif\0"] {
+            assert_eq!(foreign(picture), "a picture, which holds no recorded sound");
+        }
+        assert_eq!(foreign(b"SQLite format 3\0"), "a database, which holds no recorded sound");
+        let utf16 =
+            |text: &str, to_bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(to_bytes).collect() };
+        for to_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bytes = utf16("\u{feff}onset_s,offset_s,label\r\n", to_bytes);
+            assert_eq!(head(&bytes, true), Head::NoSound("text instead of sound: \"onset_s,offset_s,label\"".into()));
+        }
         let text = "# Earwitness\n\nAn always-on ear for a room. ".repeat(20);
         assert_eq!(head(text.as_bytes(), false), Head::NoSound("text instead of sound: \"# Earwitness\"".into()));
         // A letter of two bytes on the border.
         let text = "\u{e4}".repeat(300);
         assert!(matches!(head(&text.as_bytes()[..ENOUGH + 1], false), Head::NoSound(_)));
+    }
+
+    #[test]
+    fn text_before_the_sound_is_refused() {
+        let wav = wav_of(1, 1, 44_100, 16, b"");
+        let flac = [&b"fLaC\0\0\0\x22"[..], &[7; ENOUGH]].concat();
+        let ogg = [&b"OggS\0\x02"[..], &[7; ENOUGH]].concat();
+        for text in ["starting camera 1\n", "HTTP/1.0 200 OK\r\nServer: x\r\n\r\n", "l\u{e4}uft\n", "1 2 "] {
+            for sound in [&wav, &flac, &ogg] {
+                let Head::NoSound(reason) = head(&[text.as_bytes(), sound].concat(), false) else { panic!("{text}") };
+                let line = text.lines().next().unwrap();
+                let remedy = "have the program print it to standard error";
+                assert_eq!(reason, format!("text before the sound, {line:?}: {remedy}"));
+            }
+        }
+        let secret = head(&[&b"from http://u:secret@cam/live\n"[..], &wav].concat(), false);
+        assert!(!format!("{secret:?}").contains("secret"), "{secret:?}");
+        // Long before the sound.
+        let long = [&b"line of text\n".repeat(100)[..], &wav].concat();
+        assert!(matches!(head(&long, false), Head::NoSound(reason) if reason.starts_with("text before the sound")));
     }
 
     #[test]
@@ -251,6 +328,11 @@ mod tests {
         assert_eq!(head(&tone, false), Head::Raw);
         assert_eq!(head(&[0; 1000], false), Head::Raw);
         assert_eq!(head(&[0xff; 1000], false), Head::Raw);
+        // Marks are none where there are samples before them, and a byte order mark may be one.
+        let wav = wav_of(1, 1, 44_100, 16, b"");
+        assert_eq!(head(&[&tone[..99], &wav].concat(), false), Head::Raw);
+        assert_eq!(head(&[&b"\xff\xfe"[..], &tone].concat(), false), Head::Raw);
+        assert_eq!(head(&[&b"\xff\xfe"[..], &b"\x20\xff".repeat(500)].concat(), false), Head::Raw);
         assert_eq!(head(&tone[..6], true), Head::Raw, "a few samples are all that there is");
         assert_eq!(head(&tone[..6], false), Head::Unfinished);
     }

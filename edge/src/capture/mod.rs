@@ -70,8 +70,8 @@ pub use microphone::MicSpec;
 pub use network::StreamSpec;
 pub use options::{Options, SourceOption};
 pub use pipe::StdinSpec;
+pub(crate) use raw::MAX_CHANNELS;
 pub use raw::{Layout, RawFormat};
-pub(crate) use raw::{MAX_CHANNELS, RATES_HZ};
 #[cfg(feature = "serial")]
 pub use report::NodeSnapshot;
 #[cfg(feature = "serial")]
@@ -211,6 +211,11 @@ impl Source {
         self.live.load(Ordering::Relaxed)
     }
 
+    /// From now on it is not opened any more, and whatever happens to it is no failure.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Ends the source and returns the error that ended it, if one did. Its thread looks every now
     /// and then whether it is to end.
     ///
@@ -218,7 +223,7 @@ impl Source {
     ///
     /// What went wrong with the source.
     pub fn finish(mut self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
         let Some(thread) = self.thread.take() else { return Ok(()) };
         let until = Instant::now() + ENDING;
         while !thread.is_finished() {
@@ -306,7 +311,7 @@ fn spawn(body: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandl
 
 impl Drop for Source {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
     }
 }
 

@@ -12,9 +12,10 @@ use edge_frontend::FrontendConfig;
 use super::child::{self, Program, is_installed};
 use super::delivery;
 use super::kind::{Kind, Setup};
-use super::secret::redact;
+use super::secret::redact_address;
 use super::{Options, Source, SourceOption};
 use crate::error::{Error, Result};
+use crate::port::has_valid_port;
 
 const FFMPEG: &str = "ffmpeg";
 
@@ -40,16 +41,20 @@ impl StreamSpec {
     ///
     /// What is missing in the address, without its secrets.
     pub fn new(url: &str) -> Result<Self, String> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| {
-            let scheme = url.split(':').next().unwrap_or_default();
-            format!("{scheme}: write it as {scheme}://HOST/..")
-        })?;
-        let host = rest.split(['/', '?']).next().unwrap_or_default();
-        if host.rsplit('@').next().is_none_or(str::is_empty) {
+        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+        let rest = rest.strip_prefix("//").ok_or_else(|| format!("{scheme}: write it as {scheme}://HOST/.."))?;
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = host.rsplit('@').next().unwrap_or_default();
+        if host.is_empty() {
             return Err(format!("{scheme}:// needs a host"));
         }
+        // Where a password has a slash, its beginning is where the port should be: it is not shown.
+        if !has_valid_port(host) {
+            let remedy = "in a password, write / as %2F, ? as %3F and # as %23";
+            return Err(format!("{scheme}://: the port after the host must be a number from 1 to 65535; {remedy}"));
+        }
         if url.contains(char::is_whitespace) || url.contains(char::is_control) {
-            return Err(format!("{}: an address must not contain spaces", redact(url)));
+            return Err(format!("{scheme}://: an address must not contain spaces; in a password, write %20 for each"));
         }
         Ok(StreamSpec(format!("{}://{rest}", scheme.to_lowercase())))
     }
@@ -105,7 +110,7 @@ impl Kind for StreamSpec {
 
 impl fmt::Display for StreamSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redact(&self.0))
+        f.write_str(&redact_address(&self.0))
     }
 }
 
@@ -122,11 +127,20 @@ mod tests {
     #[test]
     fn an_address_is_checked_without_showing_its_secrets() {
         assert_eq!(StreamSpec::new("RTSP://cam/secret").unwrap().to_string(), "rtsp://cam/..");
+        for text in ["http://u:secret@[fe80::1]:8080/a:b", "rtsp://[::1]/", "rtsp://cam:65535"] {
+            assert!(!StreamSpec::new(text).unwrap().to_string().contains("secret"), "{text}");
+        }
         for (text, reason) in [
             ("http:cam", "http: write it as http://HOST/.."),
             ("rtsp://", "needs a host"),
             ("rtsp://u:secret@/live", "needs a host"),
             ("rtsp://u:secret@cam/a b", "an address must not contain spaces"),
+            ("rtsp://u:my secret@cam/a", "an address must not contain spaces"),
+            ("http://cam:99999/secret", "http://: the port after the host must be a number from 1 to 65535"),
+            ("http://u:secret@cam:0", "must be a number from 1 to 65535"),
+            ("rtsp://[::1]:x/secret", "must be a number from 1 to 65535"),
+            ("rtsp://admin:secret/more@cam/", "in a password, write / as %2F"),
+            ("rtsp:secret://cam", "rtsp: write it as rtsp://HOST/.."),
         ] {
             let error = StreamSpec::new(text).unwrap_err();
             assert!(error.contains(reason) && !error.contains("secret"), "{error}");

@@ -17,7 +17,7 @@ use super::microphone::MicSpec;
 use super::network::StreamSpec;
 use super::options::{Options, SourceOption};
 use super::pipe::StdinSpec;
-use super::secret::redact;
+use super::secret::redact_address;
 use super::{NodeSpec, Source};
 use crate::error::{Error, Result};
 
@@ -122,7 +122,7 @@ impl FromStr for SourceSpec {
                 Err(reason) => wrong(reason),
             },
             _ => {
-                let mut reason = format!("{:?} is not one of {FORMS}", redact(text));
+                let mut reason = format!("{:?} is not one of {FORMS}", redact_address(text));
                 if let Some(hint) = meant(text) {
                     reason.push_str(&format!("; {hint}"));
                 }
@@ -215,15 +215,23 @@ mod tests {
             ("rtsp://admin:secret@cam/live", "rtsp://***@cam/.."),
             ("https://cam/a?password=secret", "https://cam/.."),
             ("rtsps://cam:7441/secret", "rtsps://cam:7441/.."),
+            ("rtsp://viewer:it's-secret@cam/live", "rtsp://***@cam/.."),
             ("exec:ffmpeg -i rtsp://a:secret@cam/ -", "rtsp://***@cam/"),
+            ("exec:ffmpeg -i \"rtsp://a:it's-secret@cam/\" -", "rtsp://***@cam/"),
         ] {
             let spec: SourceSpec = text.parse().unwrap();
             let options = Options { gain_db: 6.0, ..Options::default() };
             let shown = format!("{spec} {spec:?} {}", spec.describe(&options));
             assert!(!shown.contains("secret") && shown.contains(host) && shown.contains("+6 dB"), "{shown}");
         }
-        let error = "rstp://admin:secret@cam/".parse::<SourceSpec>().unwrap_err().to_string();
-        assert!(!error.contains("secret") && error.contains("rstp://***@cam/"), "{error}");
+        for (text, shown) in [
+            ("rstp://admin:secret@cam/", "rstp://***@cam/"),
+            ("rtsp//admin:secret@cam/", "\"***\" is not one of mic"),
+            ("admin:secret@cam", "\"***@cam\" is not one of mic"),
+        ] {
+            let error = text.parse::<SourceSpec>().unwrap_err().to_string();
+            assert!(!error.contains("secret") && error.contains(shown), "{error}");
+        }
     }
 
     #[test]

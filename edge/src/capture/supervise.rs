@@ -26,6 +26,10 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 /// How often the thread looks whether it is to end.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
+/// How long after a failure a stop may become known that was its cause: systemd and others stop a
+/// command and its daemon together, and the worker looks every now and then.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// A source that can be opened again and again.
 pub(super) trait Live {
     /// What is opened.
@@ -146,7 +150,9 @@ pub(super) fn supervise(
                 let end = watch(&mut opened, hearing, &watch_over);
                 backoff.worked_for(since.elapsed());
                 // Before the device is closed, which may take its time.
-                if let End::Failed(failure) = &end {
+                if let End::Failed(failure) = &end
+                    && !ends(failure, &watch_over)
+                {
                     lost(hearing, failure);
                 }
                 opened.close();
@@ -159,7 +165,7 @@ pub(super) fn supervise(
             }
             Err(failure) => failure,
         };
-        if stop.load(Ordering::Relaxed) {
+        if ends(&failure, &watch_over) {
             return Ok(());
         }
         lost(hearing, &failure);
@@ -179,6 +185,15 @@ fn open<L: Live>(live: &mut L, watch: &Watch<'_>) -> Result<(Session, L::Opened)
     catch_unwind(AssertUnwindSafe(|| live.open(watch))).unwrap_or_else(|_| {
         Err(Error::Thread { thread: "capture", reason: "panicked while it opened the source".into() }.into())
     })
+}
+
+/// Whether the daemon ends, and not the source alone.
+fn ends(failure: &Failure, watch: &Watch<'_>) -> bool {
+    let until = Instant::now() + if failure.is_final { Duration::ZERO } else { GRACE };
+    while watch.goes_on() && Instant::now() < until {
+        thread::sleep(TICK / 5);
+    }
+    !watch.goes_on()
 }
 
 fn lost(hearing: &Hearing, failure: &Failure) {

@@ -17,6 +17,7 @@ use crate::decide::{Average, clip_posteriors};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::pipeline::repair;
 
 /// Samples that go through at once.
 const BLOCK: usize = 65_536;
@@ -65,6 +66,7 @@ impl ClipClassifier {
             block.extend_from_slice(next.unwrap_or_default());
             Ok(next.is_some())
         })
+        .map(|(posteriors, _)| posteriors)
     }
 
     /// The same of the recording at `path`, in memory that does not grow with its length but by its
@@ -75,23 +77,31 @@ impl ClipClassifier {
     /// Also when the file cannot be decoded.
     pub fn classify_file(&mut self, path: &Path) -> Result<Vec<f32>> {
         let mut reader = AudioReader::open(path)?;
-        let posteriors = self.classify_blocks(reader.sample_rate(), |block| reader.next_block(block))?;
+        let classified = self.classify_blocks(reader.sample_rate(), |block| reader.next_block(block));
+        let (posteriors, n_non_finite) = classified?;
         reader.log_damage();
+        if n_non_finite > 0 {
+            let path = path.display();
+            tracing::warn!("{path}: {n_non_finite} samples are not finite numbers and were taken as 0");
+        }
         Ok(posteriors)
     }
 
     /// The same of samples at `sample_rate` that `next_block` hands out until it returns `false`.
+    /// Samples that are not finite numbers are taken as 0; how many there were is returned as well.
     fn classify_blocks(
         &mut self,
         sample_rate: u32,
         mut next_block: impl FnMut(&mut Vec<f32>) -> Result<bool>,
-    ) -> Result<Vec<f32>> {
+    ) -> Result<(Vec<f32>, u64)> {
         let Manifest { frontend, network, decision, .. } = &self.model.manifest;
         let mut resampler =
             Resampler::new(sample_rate, frontend.sample_rate).map_err(Error::sample_rate(frontend.sample_rate))?;
         let mut passage = Passage::new(frontend, network, &mut self.log_mel, &mut *self.engine);
         let mut block = Vec::new();
+        let mut n_non_finite = 0;
         while next_block(&mut block)? {
+            n_non_finite += repair(&mut block);
             resampler.process(&block, |samples| passage.push(samples));
             passage.run()?;
         }
@@ -101,7 +111,8 @@ impl ClipClassifier {
         // Outputs of whole patches, each of the whole sound, are averaged as posteriors; outputs
         // that stand for a slot of time are averaged as a stream's are.
         let average = if is_of_slots(network) { Average::Logits } else { Average::of(network.kind) };
-        Ok(clip_posteriors(network.activation, average, decision.temperature, n_classes, &logits))
+        let posteriors = clip_posteriors(network.activation, average, decision.temperature, n_classes, &logits);
+        Ok((posteriors, n_non_finite))
     }
 }
 

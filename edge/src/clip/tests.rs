@@ -45,6 +45,17 @@ fn tones_and_silence_are_told_apart_at_any_rate() {
 }
 
 #[test]
+fn samples_that_are_not_numbers_spoil_no_clip() {
+    let mut classifier = classifier();
+    for sample_rate in [24_000, 44_100] {
+        let mut samples = tone(sample_rate, sample_rate as usize);
+        (samples[10_000], samples[10_001]) = (f32::INFINITY, f32::NAN);
+        let posteriors = classifier.classify(&audio(sample_rate, samples)).unwrap();
+        assert!(posteriors[2] > 0.9, "{sample_rate} Hz: {posteriors:?}");
+    }
+}
+
+#[test]
 fn short_clips_are_filled_up() {
     let mut classifier = classifier();
     for n_samples in [0, 1, 100, 3_000] {

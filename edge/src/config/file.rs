@@ -46,6 +46,8 @@ impl Source {
             let at = error.span().map(|span| span.start);
             let key = at.map(|at| key_at(&self.text, at)).unwrap_or_default();
             let reason = brackets(&self.text, &key).unwrap_or_else(|| one_line(plain(error.message())));
+            let is_secret = at.is_some_and(|at| line_at(&self.text, at).contains("password"));
+            let reason = if is_secret { without_value(&reason) } else { reason };
             match &self.file {
                 Some(file) => {
                     Error::Config { file: file.clone(), line: at.map(|at| line_of(&self.text, at)), key, reason }
@@ -158,6 +160,19 @@ fn line_of(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
+/// The line of the byte `at`.
+fn line_at(text: &str, at: usize) -> &str {
+    text.lines().nth(line_of(text, at) - 1).unwrap_or_default()
+}
+
+/// A complaint about a value of the wrong type, without the value.
+fn without_value(reason: &str) -> String {
+    match reason.splitn(3, '`').collect::<Vec<_>>()[..] {
+        [before, _, after] if reason.starts_with("invalid ") => format!("{}{after}", before.trim_end()),
+        _ => reason.to_string(),
+    }
+}
+
 /// The dotted key on the line of the byte `at`: the name before `=`, below the nearest table
 /// header.
 fn key_at(text: &str, at: usize) -> String {
@@ -197,6 +212,26 @@ mod tests {
         let source = Source { file: Some("c.toml".into()), text: text.into() };
         assert_eq!(source.error("sources.1.rate", "no").to_string(), "c.toml:5: sources.rate: no");
         assert_eq!(source.error("sources.0.rate", "no").to_string(), "sources.0.rate: no");
+    }
+
+    #[test]
+    fn a_password_without_quotes_is_not_repeated() {
+        for text in [
+            "[web]\npassword = 87654321\n",
+            "[mqtt]\npassword = 87654321\n",
+            "mqtt = { user = \"u\", password = 87654321 }\n",
+            "mqtt.password = 87654321.5\n",
+            "[web]\npassword = [87654321]\n",
+            "[web]\npassword = 87654321876543218765432187654321\n",
+            "[web]\npassword = 087654321\n",
+            "[web]\npassword = 87654321x\n",
+        ] {
+            let error = Source::of_text(text).parse::<crate::config::Config>().unwrap_err().to_string();
+            assert!(!error.contains("87654321"), "{error}");
+        }
+        let text = "[mqtt]\npassword = 87654321\n";
+        let error = Source::of_text(text).parse::<crate::config::Config>().unwrap_err().to_string();
+        assert_eq!(error, "mqtt.password: invalid type: integer, expected text in quotes");
     }
 
     #[test]

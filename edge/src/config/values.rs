@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use edge_frontend::RATES_HZ;
 use jiff::tz::TimeZone;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::{ChannelChoice, at_home};
-use crate::capture::{Channels, MAX_CHANNELS, RATES_HZ};
+use crate::capture::{Channels, MAX_CHANNELS};
 use crate::publish::webhook::Template;
 
 /// A string that its type can read.
@@ -42,7 +43,7 @@ pub(super) fn topic<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>
     checked(from, levels, |text: &String| !text.starts_with('$') && text.split('/').all(is_topic_level))
 }
 
-/// A rate that the front end's resampler is made for.
+/// A rate that can be processed.
 pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     let expected = format!("{} to {} Hz", RATES_HZ.start(), RATES_HZ.end());
     checked(from, &expected, |rate| RATES_HZ.contains(rate))

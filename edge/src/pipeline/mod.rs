@@ -130,8 +130,13 @@ pub fn run(
 ) -> Result<()> {
     let mut pump = Pump::new(chain, shared, source.gain);
     let mut result = Ok(());
-    while let (Ok(()), Some(session)) = (&result, source.next_session(stop)) {
-        result = pump.session(session, &source, stop, on_transition);
+    while let (Ok(()), Some(mut session)) = (&result, source.next_session(stop)) {
+        result = pump.session(&mut session, &source, stop, on_transition);
+        // Before its ring closes: a program fails when it can write no more, which is no fault of it.
+        if result.is_err() || stop.load(Ordering::Relaxed) {
+            source.stop();
+        }
+        drop(session);
         result = result.and(pump.chain.finish());
         pump.chain.transitions().for_each(&mut *on_transition);
         if let Some(recent) = &shared.recent {

@@ -74,12 +74,13 @@ impl<'a> Pump<'a> {
     /// Takes a session of `source` to its end, or until `stop` is set.
     pub(super) fn session(
         &mut self,
-        session: Session,
+        session: &mut Session,
         source: &Source,
         stop: &AtomicBool,
         on_transition: &mut dyn FnMut(Transition),
     ) -> Result<()> {
-        let Session { sample_rate, content, description, mut reader, balance } = session;
+        let Session { description, reader, balance, .. } = session;
+        let (sample_rate, content) = (session.sample_rate, session.content);
         // Of the ring's values, samples or not.
         let rate = content.n_values(f64::from(sample_rate));
         let n_at_once = match content {
@@ -104,7 +105,7 @@ impl<'a> Pump<'a> {
                     let ahead_s = (n + n_queued) as f64 / rate;
                     if !begun {
                         begun = true;
-                        self.begin(&description, sample_rate, content, ahead_s)?;
+                        self.begin(description, sample_rate, content, ahead_s)?;
                     }
                     self.follow(ahead_s)?;
                     let samples = &mut self.buffer[..n];
@@ -135,7 +136,7 @@ impl<'a> Pump<'a> {
                 Chunk::Gap(n) => {
                     if !begun {
                         begun = true;
-                        self.begin(&description, sample_rate, content, (n as f64 + reader.n_queued() as f64) / rate)?;
+                        self.begin(description, sample_rate, content, (n as f64 + reader.n_queued() as f64) / rate)?;
                     }
                     self.gap_log.add(self.shared.hearing.name(), n as f64 / rate);
                     gap(&mut self.chain, self.shared, content.n_samples(n))?;

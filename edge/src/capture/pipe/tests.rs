@@ -112,3 +112,23 @@ fn a_live_fifo_that_is_made_later_is_waited_for() {
     mkfifo(&path, Mode::S_IRWXU).unwrap();
     assert_hears_the_next_writer((source, hearing.clone()), &path);
 }
+
+#[test]
+fn a_fifo_that_is_removed_and_made_again_is_opened_again() {
+    for has_writer in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let (mut source, hearing) = listen(&path, Some(true));
+        // One who keeps the removed FIFO open, after some sound.
+        let _writer = has_writer.then(|| {
+            let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
+            writer.write_all(&[1; 2000]).unwrap();
+            wait_for_samples(&mut source);
+            writer
+        });
+        fs::remove_file(&path).unwrap();
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        assert_hears_the_next_writer((source, hearing), &path);
+    }
+}

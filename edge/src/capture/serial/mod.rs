@@ -29,6 +29,7 @@ use super::report::Report;
 use super::supervise::{Failure, Live, Look, Opened, Watch};
 use super::{Content, NodeEncoding, NodeSpec, RING_S, Session, Source};
 use crate::error::{Error, Result};
+use crate::rate;
 use crate::ring;
 use crate::status::Status;
 
@@ -93,7 +94,8 @@ impl Live for SerialNode {
             }
         };
         let description = format!("{name}: {introduction}");
-        let (sample_rate, content) = (introduction.rate_hz, introduction.content);
+        let (sample_rate, content) = (rate::check(introduction.rate_hz), introduction.content);
+        let sample_rate = sample_rate.map_err(|why| Failure::new(fault::UNUSABLE, Error::device(&name, why)))?;
         let (writer, reader) = ring::ring(ring_len(sample_rate, content), self.status.clone());
         let (closing, n_heard) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let thread = thread::Builder::new()

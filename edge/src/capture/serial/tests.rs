@@ -216,6 +216,20 @@ fn a_node_that_is_of_no_use_says_why() {
 }
 
 #[test]
+fn a_node_at_a_rate_that_cannot_be_processed_is_refused() {
+    let (listener, source, hearing) = listen("");
+    let mut firmware = Firmware::new(&listener, u32::MAX, &[Encoding::Pcm16]);
+    let reason = |_: &Firmware| {
+        hearing
+            .snapshot()
+            .capture_reason
+            .is_some_and(|reason| reason.contains("a sample rate of 4294967295 Hz cannot be processed"))
+    };
+    firmware.poll_until("a reason", reason);
+    drop(source);
+}
+
+#[test]
 fn noise_is_taken_for_a_wrong_rate() {
     let (listener, source, hearing) = listen("");
     let (mut stream, _) = listener.accept().unwrap();

@@ -21,12 +21,15 @@ enum Step {
     },
     /// Stalls, and can only be waited for.
     Waits,
+    /// Fails when it is first looked at, because the daemon stops.
+    Stops(Arc<AtomicBool>),
     Ends,
 }
 
 struct Delivering {
     n_looks: usize,
     waits: bool,
+    stops: Option<Arc<AtomicBool>>,
     writer: ring::Writer,
 }
 
@@ -34,9 +37,10 @@ impl Live for Script {
     type Opened = Delivering;
 
     fn open(&mut self, _: &Watch<'_>) -> Result<(Session, Delivering), Failure> {
-        let (n_looks, waits) = match self.0.pop_front() {
-            Some(Step::Delivers { n_looks }) => (n_looks, false),
-            Some(Step::Waits) => (usize::MAX, true),
+        let (n_looks, waits, stops) = match self.0.pop_front() {
+            Some(Step::Delivers { n_looks }) => (n_looks, false, None),
+            Some(Step::Waits) => (usize::MAX, true, None),
+            Some(Step::Stops(stop)) => (0, false, Some(stop)),
             Some(Step::Panics) => panic!("a library does not think of everything"),
             Some(Step::Ends) => {
                 return Err(Failure { is_final: true, ..Failure::new(fault::ENDED, Error::device("script", "over")) });
@@ -51,12 +55,15 @@ impl Live for Script {
             reader,
             balance: None,
         };
-        Ok((session, Delivering { n_looks, waits, writer }))
+        Ok((session, Delivering { n_looks, waits, stops, writer }))
     }
 }
 
 impl Opened for Delivering {
     fn look(&mut self) -> Result<Look, Failure> {
+        if let Some(stop) = &self.stops {
+            stop.store(true, Ordering::Relaxed);
+        }
         let unplugged = || Failure::new(fault::FAILED, Error::device("script", "unplugged"));
         self.n_looks = self.n_looks.checked_sub(1).ok_or_else(unplugged)?;
         match self.waits {
@@ -126,6 +133,14 @@ fn what_can_only_be_waited_for_is_reported_and_stays_open() {
     assert_eq!(hearing.snapshot().capture_fault, Some(fault::STALLED));
     assert!(!session.reader.is_closed() && hearing.snapshot().n_reopened == 0);
     stop.store(true, Ordering::Relaxed);
+}
+
+#[test]
+fn what_fails_when_the_daemon_stops_has_not_failed() {
+    let (hearing, stop) = (Arc::new(Hearing::of("ear")), Arc::new(AtomicBool::new(false)));
+    let (sender, sessions) = channel();
+    supervise(Script([Step::Stops(stop.clone())].into()), &hearing, &stop, &sender).unwrap();
+    assert_eq!((sessions.iter().count(), hearing.snapshot().capture_reason), (0, None));
 }
 
 #[test]

@@ -187,12 +187,12 @@ fn errors_name_file_line_and_key() {
         ("[mqtt]\nurl = \"mqtt://a\"\nca_file = \"p\"\n", "c.toml:2: mqtt.url: certificates are given"),
         ("[mqtt]\nurl = \"mqtts://a\"\ncert_file = \"p\"\n", "c.toml:3: mqtt.cert_file: a certificate needs its key"),
         ("[mqtt]\nurl = \"mqtt://a\"\nuser = \"u\"\npassword_file = \"none\"\n", "c.toml:4: mqtt.password_file: "),
-        ("[source]\nrate = 5\n", "c.toml:2: source.rate: expected 8000 to 192000 Hz, actual 5"),
+        ("[source]\nrate = 5\n", "c.toml:2: source.rate: expected 4000 to 384000 Hz, actual 5"),
         ("[source]\nchannels = 0\n", "c.toml:2: source.channels: "),
         ("[source]\ndevice = \"\"\n", "c.toml:2: source.device: expected some text, actual \"\""),
         (
             "[[sources]]\nname = \"a\"\n[[sources]]\nname = \"b\"\nrate = 5\n",
-            "c.toml:5: sources.rate: expected 8000 to 192000 Hz, actual 5",
+            "c.toml:5: sources.rate: expected 4000 to 384000 Hz, actual 5",
         ),
         (
             "[log]\nlevel = \"warning\"\n",
@@ -328,7 +328,7 @@ fn channels_are_a_word_a_number_or_several() {
         ("channels = 0", "c.toml:2: source.channels: channels are counted from 1"),
         ("channels = \"left\"", "c.toml:2: source.channels: \"left\" is neither"),
         ("channels = 1.5", "c.toml:2: source.channels: expected \"mean\", \"loudest\", a channel such as 1"),
-        ("rate = 5", "c.toml:2: source.rate: expected 8000 to 192000 Hz, actual 5"),
+        ("rate = 5", "c.toml:2: source.rate: expected 4000 to 384000 Hz, actual 5"),
         ("raw_channels = 0", "c.toml:2: source.raw_channels: expected 1 to 64 channels, actual 0"),
         ("gain_db = 100", "c.toml:2: source.gain_db: expected a gain from -60 to 60 dB"),
     ] {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::template::Template;
 use crate::decide::Phase;
+use crate::port::has_valid_port;
 
 /// Where events are posted and as what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,9 @@ impl FromStr for WebhookUrl {
         if host.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(expected());
         }
+        if !has_valid_port(host) {
+            return Err("the port after the host must be a number from 1 to 65535".into());
+        }
         Ok(WebhookUrl(format!("{scheme}://{rest}")))
     }
 }
@@ -101,6 +105,9 @@ mod tests {
         for text in ["ntfy.sh/topic", "ftp://a/b", "http://", "http:///a", "http://a b/c", "http://u:geheim@a/b"] {
             let error = text.parse::<WebhookUrl>().unwrap_err();
             assert!(!error.contains("geheim"), "{error}");
+        }
+        for text in ["http://a:99999/x", "https://[::1]:0/", "http://a:"] {
+            assert!(text.parse::<WebhookUrl>().unwrap_err().contains("a number from 1 to 65535"), "{text}");
         }
     }
 }
