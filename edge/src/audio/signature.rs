@@ -102,7 +102,7 @@ fn is_ac3(first: &[u8]) -> bool {
 /// The fields that begin a network in ONNX: its version, and the name of the program that made it
 /// (onnx.proto, `ModelProto`).
 fn is_onnx(first: &[u8]) -> bool {
-    let [0x08, 1..=0x1f, 0x12, len @ 4.., rest @ ..] = first else { return false };
+    let [0x08, 1..=0x1f, 0x12, len @ 4..=255, rest @ ..] = first else { return false };
     let (name, next) = (rest.get(..usize::from(*len)), rest.get(usize::from(*len)));
     // The version of that program follows, or its domain, or the network.
     name.is_some_and(|name| name.iter().all(u8::is_ascii_graphic)) && matches!(next, Some(0x1a | 0x22 | 0x3a))
