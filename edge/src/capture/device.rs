@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 const RATES_HZ: [u32; 9] = [48_000, 44_100, 96_000, 88_200, 24_000, 32_000, 22_050, 16_000, 192_000];
 
 /// Rates outside are refused: below, there is too little to hear; above, it is not audio.
-const USABLE_HZ: std::ops::RangeInclusive<u32> = edge_frontend::RATES_HZ;
+const USABLE_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
 /// Sample formats in the order of preference: without loss first, unsigned last because drivers get
 /// it wrong most.
