@@ -46,8 +46,9 @@ impl Resampler {
     ///
     /// # Errors
     ///
-    /// [`Error::Resample`] if a rate lies outside [`RATES_HZ`], or if the rates' ratio is so odd (such
-    /// as 44,101 to 24,000) that their smallest common block is longer than a quarter of a second.
+    /// [`Error::Resample`] if a rate lies outside [`RATES_HZ`], or if the rates' ratio is so odd
+    /// (such as 44,101 to 24,000) that their smallest common block is longer than a quarter of a
+    /// second.
     pub fn new(from_hz: u32, to_hz: u32) -> Result<Self, Error> {
         let failed = |reason: String| Error::Resample { from_hz, to_hz, reason };
         if let Some(hz) = [from_hz, to_hz].into_iter().find(|hz| !RATES_HZ.contains(hz)) {

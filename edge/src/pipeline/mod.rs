@@ -132,7 +132,8 @@ pub fn run(
     let mut result = Ok(());
     while let (Ok(()), Some(mut session)) = (&result, source.next_session(stop)) {
         result = pump.session(&mut session, &source, stop, on_transition);
-        // Before its ring closes: a program fails when it can write no more, which is no fault of it.
+        // Before its ring closes: a program fails when it can write no more, which is no fault of
+        // it.
         if result.is_err() || stop.load(Ordering::Relaxed) {
             source.stop();
         }

@@ -1,5 +1,5 @@
-//! What the configuration turns on beside events: the folder of clips, the addresses of the page and
-//! of the metrics, and the socket for terminals.
+//! What the configuration turns on beside events: the folder of clips, the addresses of the page
+//! and of the metrics, and the socket for terminals.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

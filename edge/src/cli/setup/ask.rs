@@ -5,9 +5,9 @@ use std::fmt::Arguments;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use edge::{Error, Result};
-use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
-use std::os::fd::AsRawFd as _;
 
+#[cfg(feature = "mqtt")]
+use super::hidden::Hidden;
 use crate::cli::stdout_error;
 
 /// Asks questions, if a person can answer them.
@@ -78,6 +78,7 @@ impl Asker {
     }
 
     /// What is typed, without showing it.
+    #[cfg(feature = "mqtt")]
     pub(super) fn secret(&mut self, question: &str) -> Result<String> {
         if !self.asks {
             return Ok(String::new());
@@ -101,31 +102,6 @@ impl Asker {
         match io::stdin().lock().read_line(&mut line).map_err(Error::io("standard input"))? {
             0 => Err(Error::usage("setup", "the questions were not answered to the end; nothing was written")),
             _ => Ok(line.trim().to_string()),
-        }
-    }
-}
-
-/// While it lives, the terminal does not show what is typed.
-struct Hidden(Option<Termios>);
-
-impl Hidden {
-    fn new() -> Self {
-        let terminal = io::stdin().as_raw_fd();
-        let kept = tcgetattr(terminal).ok();
-        if let Some(kept) = &kept {
-            let mut hidden = kept.clone();
-            hidden.local_flags.remove(LocalFlags::ECHO);
-            // Where that fails, what is typed is seen.
-            let _ = tcsetattr(terminal, SetArg::TCSANOW, &hidden);
-        }
-        Hidden(kept)
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        if let Some(kept) = &self.0 {
-            let _ = tcsetattr(io::stdin().as_raw_fd(), SetArg::TCSANOW, kept);
         }
     }
 }

@@ -5,6 +5,8 @@
 
 mod ask;
 mod broker;
+#[cfg(feature = "mqtt")]
+mod hidden;
 mod service;
 mod sound;
 mod template;
