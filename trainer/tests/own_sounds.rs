@@ -231,7 +231,7 @@ fn mistakes_are_named_before_the_work_begins() {
     std::fs::write(class.join("2.wav"), b"no sound at all").unwrap();
     refused("nowhere: no such folder", &["--from", "nowhere"], 2);
     // It is left out by name, and then there is one.
-    refused("2.wav: not a wav", &[], 2);
+    refused("2.wav: not a sound file that is known here", &[], 2);
     refused("kettle: 1 recording is left out", &[], 2);
     refused("kettle: has 1 recording, needs at least 2", &[], 2);
     write_wav(&class.join("2.wav"), RATE, &vec![0.0; RATE as usize]);

@@ -121,7 +121,10 @@ fn folders_of_classes_backgrounds_and_unknown_sounds_are_taken() {
     let without = scenes(&["--data", &data, "--minutes", "2", "--out", &text("without")]);
     let errors = String::from_utf8_lossy(&without.stderr).into_owned();
     assert!(without.status.success(), "{errors}");
-    assert!(errors.contains("broken.wav: not a wav") && errors.contains("bell: 1 recording is left out"), "{errors}");
+    assert!(
+        errors.contains("broken.wav: not a sound file") && errors.contains("bell: 1 recording is left out"),
+        "{errors}"
+    );
     std::fs::create_dir(path("data/empty")).unwrap();
     assert!(message(&scenes(&["--data", &data, "--out", &text("new")]), 2).contains("empty: holds no recordings"));
     let missing = scenes(&["--negative", "--background", &text("nowhere"), "--out", &text("new")]);

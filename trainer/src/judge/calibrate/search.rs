@@ -66,7 +66,8 @@ impl Judge {
 }
 
 /// Searches from `decision`, whose temperature stays. Classes without a sound in the scenes get the
-/// threshold that their false alarms ask for.
+/// threshold that their false alarms ask for, or the values for all classes if they are not
+/// reported.
 pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], goal: &Goal) -> Decision {
     let quiet_hours: f64 = parts.iter().map(|part| part.quiet.hours()).sum();
     let trial = Trial { manifest, parts, quiet_hours };
@@ -95,19 +96,15 @@ pub fn search(manifest: &Manifest, mut decision: Decision, parts: &[&Material], 
             class.min_duration_ms = Some(ms);
         });
     }
-    // Classes that a user adds have no sounds here by which window and threshold could be chosen
-    // together: they get the window that places events best.
-    let window_ms = median(&decision.classes, |class| class.window_ms).unwrap_or(decision.window_ms);
     trial.constrain(&mut decision, &windows, goal.max_false_alarms);
-    // Of a label that is neither heard in the scenes nor reported nothing is known: it has the
-    // values for all classes.
-    let heard = |label: &String| manifest.labels.iter().position(|l| l == label).is_some_and(|at| trial.has_sounds(at));
-    for (label, class) in &mut decision.classes {
-        if class.reported == Some(false) && !heard(label) {
+    // Nothing is known about a label that neither sounds in the scenes nor is reported.
+    let silent = manifest.labels.iter().enumerate().filter(|(at, _)| !trial.has_sounds(*at));
+    for (_, label) in silent {
+        if let Some(class) = decision.classes.get_mut(label).filter(|class| class.reported == Some(false)) {
             *class = ClassDecision { reported: class.reported, ..ClassDecision::default() };
         }
     }
-    common(&mut decision, window_ms);
+    common(&mut decision);
     decision
 }
 
@@ -251,32 +248,30 @@ fn complete(values: ClassValues) -> ClassDecision {
     }
 }
 
-/// The middle one of the values that classes have.
-fn median<T: Copy + PartialOrd>(
-    classes: &BTreeMap<String, ClassDecision>,
-    of: impl Fn(&ClassDecision) -> Option<T>,
-) -> Option<T> {
-    let mut values: Vec<T> = classes.values().filter_map(of).collect();
-    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    values.get(values.len() / 2).copied()
-}
-
-/// Sets the values for all classes, which also hold for a class that a user adds: the window given,
-/// and of the others the medians of the classes that have values. Leaves out of the classes what
-/// does not differ.
-fn common(decision: &mut Decision, window_ms: u32) {
+/// Sets the values for all classes, which also hold for a class that a user adds, to the medians of
+/// the classes that have values, and leaves out of the classes what does not differ. The window
+/// stays: here it is chosen together with the threshold, which a class that a user adds does not
+/// share.
+fn common(decision: &mut Decision) {
+    fn median<T: Copy + PartialOrd>(
+        classes: &BTreeMap<String, ClassDecision>,
+        of: impl Fn(&ClassDecision) -> Option<T>,
+    ) -> Option<T> {
+        let mut values: Vec<T> = classes.values().filter_map(of).collect();
+        values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        values.get(values.len() / 2).copied()
+    }
     let classes = &decision.classes;
     let min_duration_ms = median(classes, |class| class.min_duration_ms).unwrap_or(decision.min_duration_ms);
     let min_gap_ms = median(classes, |class| class.min_gap_ms).unwrap_or(decision.min_gap_ms);
     let threshold_on = median(classes, |class| class.threshold_on).unwrap_or(decision.threshold_on);
     let share = median(classes, |class| Some(class.threshold_off? / class.threshold_on?)).unwrap_or(0.5);
-    decision.window_ms = window_ms;
     decision.min_duration_ms = min_duration_ms;
     decision.min_gap_ms = min_gap_ms;
     decision.threshold_on = threshold_on;
     decision.threshold_off = rounded(threshold_on * share);
     for class in decision.classes.values_mut() {
-        class.window_ms = class.window_ms.filter(|ms| *ms != window_ms);
+        class.window_ms = class.window_ms.filter(|ms| *ms != decision.window_ms);
         class.min_duration_ms = class.min_duration_ms.filter(|ms| *ms != min_duration_ms);
         class.min_gap_ms = class.min_gap_ms.filter(|ms| *ms != min_gap_ms);
     }
@@ -347,6 +342,16 @@ mod tests {
         assert_eq!(calibration.own.n_false_alarms, 0);
         assert_eq!(calibration.held_out.len(), 2);
         assert!(calibration.held_out.iter().all(|(_, m)| m.event_f1 > 0.95 && m.n_false_alarms == 0));
+    }
+
+    #[test]
+    fn a_label_that_neither_sounds_nor_is_reported_has_the_values_for_all_classes() {
+        let mut manifest = manifest();
+        let unreported = ClassDecision { reported: Some(false), ..ClassDecision::default() };
+        manifest.decision.classes.insert("noise".to_owned(), unreported.clone());
+        let calibration = calibrate(&manifest, &[material("a", 3.0, 0.5)], &[], &goal()).unwrap();
+        assert_eq!(calibration.decision.classes["noise"], unreported);
+        assert!(calibration.decision.classes["tone"].threshold_on.is_some());
     }
 
     #[test]
