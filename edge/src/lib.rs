@@ -90,6 +90,7 @@ pub mod folder;
 #[cfg(feature = "evaluate")]
 pub mod heard;
 pub mod history;
+mod identity;
 pub mod journal;
 pub mod live;
 pub mod logging;

@@ -42,13 +42,23 @@ pub fn try_out(address: SocketAddr) -> io::Result<()> {
     TcpListener::bind(address).map(drop)
 }
 
+/// Host and port of `address`. The last colon separates them, unless it is inside an IPv6 address's
+/// brackets.
+pub(crate) fn split(address: &str) -> (&str, Option<&str>) {
+    match address.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (address, None),
+    }
+}
+
+/// A port to connect to.
+pub(crate) fn parse(port: &str) -> Option<u16> {
+    port.parse().ok().filter(|port| *port > 0)
+}
+
 /// Whether `host`, as an address has it, ends in a port that can be, or in none.
 pub(crate) fn has_valid_port(host: &str) -> bool {
-    match host.rsplit_once(':') {
-        // What has a bracket after it is inside an IPv6 address.
-        Some((_, port)) if !port.contains(']') => port.parse::<u16>().is_ok_and(|port| port > 0),
-        _ => true,
-    }
+    split(host).1.is_none_or(|port| parse(port).is_some())
 }
 
 /// Why an address cannot be listened on now, if it is not an address of this machine.

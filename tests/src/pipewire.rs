@@ -26,7 +26,7 @@ pub struct PipeWire {
 }
 
 impl PipeWire {
-    /// Starts the server with a quantum of so many frames at 48 kHz, and waits until it answers.
+    /// Starts the server with a quantum of `quantum` frames at 48 kHz, and waits until it answers.
     ///
     /// # Panics
     ///

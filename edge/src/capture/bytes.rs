@@ -4,13 +4,15 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
+
+use crate::identity::FileIdentity;
 
 /// How often it is looked whether a FIFO that brings nothing is still the one at its path.
 const LOOK: Duration = Duration::from_secs(2);
@@ -25,8 +27,7 @@ pub(super) struct Bytes {
 /// gets no writer any more.
 struct Fifo {
     path: PathBuf,
-    /// Its device and its inode, which no other file has while it is open.
-    identity: (u64, u64),
+    identity: FileIdentity,
     looked: Instant,
 }
 
@@ -38,13 +39,9 @@ impl Fifo {
             return false;
         }
         self.looked = Instant::now();
-        let is_other = |now: Metadata| now.file_type().is_fifo() && identity(&now) != self.identity;
+        let is_other = |now: Metadata| now.file_type().is_fifo() && FileIdentity::from(now) != self.identity;
         std::fs::metadata(&self.path).is_ok_and(is_other)
     }
-}
-
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
 }
 
 /// What there is to read.
@@ -72,7 +69,7 @@ impl Bytes {
         if !metadata.file_type().is_fifo() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is no FIFO"));
         }
-        let fifo = Fifo { path: path.to_path_buf(), identity: identity(&metadata), looked: Instant::now() };
+        let fifo = Fifo { path: path.to_path_buf(), identity: metadata.into(), looked: Instant::now() };
         Ok(Bytes { file, fifo: Some(fifo) })
     }
 

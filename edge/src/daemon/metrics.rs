@@ -15,7 +15,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::health::Report;
 use crate::error::{Error, Result};
@@ -95,22 +95,24 @@ fn text(reports: &[(String, Report)]) -> String {
         };
         add("earwitness_hears", "", f64::from(u8::from(report.hearing.capture.hears())));
         let Ok(Value::Object(fields)) = serde_json::to_value(report) else { continue };
+        let mut add = |group: &str, labels: &str, key: &str, value: &Value| {
+            if let Some((name, value)) = figure(group, key, value) {
+                add(&name, labels, value);
+            }
+        };
         for (key, value) in &fields {
-            let mut add = |group: &str, labels: &str, fields: &Map<String, Value>| {
-                let figures = fields.iter().filter_map(|(key, value)| figure(group, key, value));
-                figures.for_each(|(name, value)| add(&name, labels, value));
-            };
             match value {
-                Value::Object(fields) => add(key, "", fields),
+                Value::Object(fields) => fields.iter().for_each(|(sub, value)| add(key, "", sub, value)),
                 // Several may be at one host.
                 Value::Array(webhooks) if key == "webhooks" => {
                     for (at, webhook) in webhooks.iter().enumerate() {
                         let url = escaped(webhook["url"].as_str().unwrap_or_default());
                         let labels = format!(",webhook=\"{}\",url=\"{url}\"", at + 1);
-                        webhook.as_object().into_iter().for_each(|fields| add("webhook", &labels, fields));
+                        let fields = webhook.as_object().into_iter().flatten();
+                        fields.for_each(|(sub, value)| add("webhook", &labels, sub, value));
                     }
                 }
-                value => add("", "", &Map::from_iter([(key.clone(), value.clone())])),
+                value => add("", "", key, value),
             }
         }
     }

@@ -14,6 +14,7 @@ use super::query::{COLUMNS, record};
 use super::trouble::Result;
 use super::{Record, files, rescue, schema};
 use crate::event::{Event, Phase};
+use crate::identity::FileIdentity;
 
 /// Pages of the database that are kept in memory, KiB.
 const CACHE_KIB: i32 = 256;
@@ -37,7 +38,7 @@ pub(super) struct Database {
     last_seq: i64,
     /// Events that have begun and not ended.
     n_open: u64,
-    identity: (u64, u64),
+    identity: FileIdentity,
     /// Held for as long as this is open.
     _lock: File,
 }
@@ -92,7 +93,7 @@ impl Database {
             n_bytes: 0,
             last_seq: 0,
             n_open: 0,
-            identity: files::identity(&fs::metadata(path)?),
+            identity: fs::metadata(path)?.into(),
             _lock: lock.try_clone()?,
         };
         database.count()?;
@@ -101,7 +102,7 @@ impl Database {
 
     /// Whether the file has been deleted, or another one has taken its name.
     pub(super) fn is_displaced(&self) -> bool {
-        !fs::metadata(&self.path).is_ok_and(|metadata| files::identity(&metadata) == self.identity)
+        !fs::metadata(&self.path).is_ok_and(|metadata| FileIdentity::from(metadata) == self.identity)
     }
 
     /// The events after the number `seq`, from a file that has been deleted but is still open.

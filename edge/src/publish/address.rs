@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::port;
+
 /// Address of an MQTT broker: `mqtt://HOST[:PORT]` or `mqtts://HOST[:PORT]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerUrl {
@@ -111,7 +113,10 @@ impl FromStr for BrokerUrl {
                 .into());
         }
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = split_port(rest)?;
+        if !rest.starts_with('[') && rest.matches(':').count() > 1 {
+            return Err(format!("an IPv6 address is written in brackets: mqtt://[{rest}]"));
+        }
+        let (host, port) = port::split(rest);
         let scheme = if tls { "mqtts" } else { "mqtt" };
         let host: Host = host.parse().map_err(|reason| format!("expected a host after {scheme}://: {reason}"))?;
         if tls && matches!(host, Host::OnLink(..)) {
@@ -121,24 +126,9 @@ impl FromStr for BrokerUrl {
         let port = match port {
             None if tls => 8883,
             None => 1883,
-            Some(port) => port
-                .parse()
-                .ok()
-                .filter(|port| *port > 0)
-                .ok_or(format!("expected a port from 1 to 65535, actual {port:?}"))?,
+            Some(text) => port::parse(text).ok_or(format!("expected a port from 1 to 65535, actual {text:?}"))?,
         };
         Ok(BrokerUrl { host, port, tls })
-    }
-}
-
-/// Host and port. The last colon separates them, unless it is inside an IPv6 address's brackets.
-fn split_port(rest: &str) -> Result<(&str, Option<&str>), String> {
-    if !rest.starts_with('[') && rest.matches(':').count() > 1 {
-        return Err(format!("an IPv6 address is written in brackets: mqtt://[{rest}]"));
-    }
-    match rest.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => Ok((host, Some(port))),
-        _ => Ok((rest, None)),
     }
 }
 

@@ -4,13 +4,14 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::config::TopSettings;
 use crate::error::{Error, Result};
 use crate::folder;
+use crate::identity::FileIdentity;
 
 /// Longest address of a local socket, bytes: what every system takes (unix(7)), less what the
 /// address has in addition while the file is made.
@@ -67,8 +68,8 @@ pub struct Socket {
 #[derive(Debug)]
 pub(super) struct SocketFile {
     pub(super) path: PathBuf,
-    /// Device and number of the file: another daemon may have put its own in its place.
-    identity: Option<(u64, u64)>,
+    /// Another daemon may have put its own in its place.
+    identity: Option<FileIdentity>,
 }
 
 impl Socket {
@@ -116,8 +117,8 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+fn identity(path: &Path) -> Option<FileIdentity> {
+    fs::symlink_metadata(path).ok().map(FileIdentity::from)
 }
 
 /// A listener whose file has its permissions before anybody can reach it: it is made in a folder of

@@ -201,32 +201,22 @@ fn a_line_that_breaks_is_opened_again_and_told_what_lasts() {
     source.finish().unwrap();
 }
 
-#[test]
-fn a_node_that_is_of_no_use_says_why() {
+fn assert_refused(rate_hz: u32, encoding: Encoding, words: &str) {
     let (listener, source, hearing) = listen("");
-    let mut firmware = Firmware::new(&listener, 16_000, &[Encoding::LogMel]);
-    let reason = |_: &Firmware| {
-        hearing
-            .snapshot()
-            .capture_reason
-            .is_some_and(|reason| reason.contains("no sound in an encoding that earwitness understands"))
-    };
+    let mut firmware = Firmware::new(&listener, rate_hz, &[encoding]);
+    let reason = |_: &Firmware| hearing.snapshot().capture_reason.is_some_and(|reason| reason.contains(words));
     firmware.poll_until("a reason", reason);
     drop(source);
 }
 
 #[test]
+fn a_node_that_is_of_no_use_says_why() {
+    assert_refused(16_000, Encoding::LogMel, "no sound in an encoding that earwitness understands");
+}
+
+#[test]
 fn a_node_at_a_rate_that_cannot_be_processed_is_refused() {
-    let (listener, source, hearing) = listen("");
-    let mut firmware = Firmware::new(&listener, u32::MAX, &[Encoding::Pcm16]);
-    let reason = |_: &Firmware| {
-        hearing
-            .snapshot()
-            .capture_reason
-            .is_some_and(|reason| reason.contains("a sample rate of 4294967295 Hz cannot be processed"))
-    };
-    firmware.poll_until("a reason", reason);
-    drop(source);
+    assert_refused(u32::MAX, Encoding::Pcm16, "a sample rate of 4294967295 Hz cannot be processed");
 }
 
 #[test]

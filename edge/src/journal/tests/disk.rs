@@ -76,13 +76,23 @@ fn a_file_that_could_not_be_opened_at_first_takes_its_part_later_and_nothing_is_
     assert_eq!(store.take(a, 100).len(), 11, "only the first one was acknowledged before a gap");
 }
 
+/// From now on the disk has room for this many further pages.
+fn fill_disk(store: &Store, n_pages: i64) {
+    let database = store.database().connection();
+    let n_used: i64 = database.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    database.pragma_update(None, "max_page_count", n_used + n_pages).unwrap();
+}
+
+fn make_room(store: &Store) {
+    store.database().connection().pragma_update(None, "max_page_count", 1_000_000).unwrap();
+}
+
 #[test]
 fn a_full_disk_holds_up_nothing_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(&dir.path().join("journal"));
     let a = store.add_sink("a", Start::Kept);
-    let pages: i64 = store.database().connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    store.database().connection().pragma_update(None, "max_page_count", pages + 3).unwrap();
+    fill_disk(&store, 3);
     let events = onsets(200);
     for event in &events {
         store.append(std::slice::from_ref(event), now());
@@ -92,7 +102,7 @@ fn a_full_disk_holds_up_nothing_and_loses_nothing() {
     assert_eq!((depth.n_events, depth.n_dropped), (200, 0));
     assert_eq!(store.fault().unwrap().kind(), "journal-disk-full");
     // There is room again.
-    store.database().connection().pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    make_room(&store);
     store.retry_now(now());
     assert_eq!((store.depth(a).n_in_memory, store.fault()), (0, None));
     assert_eq!(names(&store.take(a, 500)), expected(&events));
@@ -106,8 +116,7 @@ fn a_sound_that_ends_while_the_disk_is_full_ends_once() {
     let a = store.add_sink("a", Start::Kept);
     let [onset, offset] = event(1.0);
     store.append(&[onset], now());
-    let pages: i64 = store.database().connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    store.database().connection().pragma_update(None, "max_page_count", pages).unwrap();
+    fill_disk(&store, 0);
     let others = onsets(100);
     store.append(&others, now());
     store.append(&[offset], now());
@@ -117,7 +126,7 @@ fn a_sound_that_ends_while_the_disk_is_full_ends_once() {
     assert_eq!(records.len(), 102);
     records.iter().for_each(|record| store.acknowledge(a, record.seq));
     assert_eq!((store.depth(a).n_events, store.depth(a).n_in_memory), (0, 0));
-    store.database().connection().pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    make_room(&store);
     store.retry_now(now());
     drop(store);
     let mut store = open(&path);
@@ -133,8 +142,7 @@ fn what_overflows_memory_takes_nothing_from_the_disk() {
     let a = store.add_sink("a", Start::Kept);
     let events = onsets(5);
     store.append(&events, now());
-    let pages: i64 = store.database().connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    store.database().connection().pragma_update(None, "max_page_count", pages).unwrap();
+    fill_disk(&store, 0);
     let records = store.take(a, 5);
     store.append(&onsets(QUEUE_EVENTS + 100), now());
     assert!(store.depth(a).n_dropped > 0);

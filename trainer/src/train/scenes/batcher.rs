@@ -142,9 +142,8 @@ impl SceneBatcher {
     ///
     /// If a scene cannot be made.
     pub fn batch(&self, step: u64) -> Result<Batch> {
-        for corpus in [Some(&self.corpus), self.rehearsal.as_ref().map(|(corpus, _)| corpus)].into_iter().flatten() {
-            corpus.prepare()?;
-        }
+        self.corpus.prepare()?;
+        self.rehearsal.as_ref().map_or(Ok(()), |(corpus, _)| corpus.prepare())?;
         let crop = |i: u64| self.crop(step * self.n_batch as u64 + i);
         let crops = (0..self.n_batch as u64).into_par_iter().map(crop).collect::<Result<Vec<_>>>()?;
         let stack = |of: fn(&Batch) -> &Tensor| -> Result<Tensor> {
