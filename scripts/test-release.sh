@@ -63,7 +63,7 @@ holds grep -qF "packaging/deb/changelog begins with version" "$work/log"
 printf '# Changelog\n\n## Unreleased\n\n## [7.8.9] - 2026-01-02\n\n## 7.8.8 - 2025-01-02\n\n- old\n' >"$tree/CHANGELOG.md"
 sed -i '1s/(.*)/(7.8.9-1)/' "$tree/packaging/deb/changelog"
 # Cargo.lock has the versions of this repository's crates, too.
-(cd "$tree" && cargo metadata --offline --format-version=1 >/dev/null)
+(cd "$tree" && cargo metadata --format-version=1 >/dev/null)
 commit version
 refuses "CHANGELOG.md's section for 7.8.9 has no entries"
 entry='- It hears [more](docs/x.md),\n  and [better](https://localhost/y).'
