@@ -16,6 +16,7 @@
 
 mod batch;
 mod guard;
+mod int8;
 mod network;
 mod pad;
 mod patch;

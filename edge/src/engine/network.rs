@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use edge_int8::Kernel;
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 use tract_onnx::prelude::{DatumExt, Framework, InferenceModel, InferenceModelExt, TypedModel, TypedRunnableModel};
@@ -15,6 +16,7 @@ use tract_pulse::internal::{PulsedModel, PulsedModelExt};
 
 use super::Precision;
 use super::guard::guard;
+use super::int8;
 use super::pad::pad_by_rows;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -36,7 +38,7 @@ pub(super) struct Network {
     pub(super) output_delay: usize,
     path: PathBuf,
     time: Symbol,
-    typed: TypedModel,
+    pub(super) typed: TypedModel,
 }
 
 impl Network {
@@ -63,7 +65,7 @@ impl Network {
     }
 
     /// The network that takes a pulse of frames at a time and keeps state between them.
-    pub(super) fn pulsed(&self) -> Result<Arc<TypedRunnableModel>> {
+    pub(super) fn pulsed(&self) -> Result<Runnable> {
         let pulsed = guard(|| PulsedModel::new(&self.typed, self.time.clone(), &self.pulse_frames.to_dim()))
             .map_err(|error| unreadable(&self.path, &error))?;
         let fact = pulsed.output_fact(0).map_err(|error| unreadable(&self.path, &error))?;
@@ -72,13 +74,28 @@ impl Network {
             let actual = delay.map_or("no time axis".to_string(), |delay| delay.to_string());
             return Err(Checker { path: &self.path }.field("network.output_delay", self.output_delay, actual));
         }
-        guard(|| pad_by_rows(pulsed.into_typed()?.into_optimized()?)?.into_runnable())
-            .map_err(|error| unreadable(&self.path, &error))
+        guard(|| Runnable::new(pulsed.into_typed()?)).map_err(|error| unreadable(&self.path, &error))
     }
 
     /// The network that takes any number of frames at once.
     pub(super) fn batch(self) -> Result<Arc<TypedRunnableModel>> {
-        guard(|| self.typed.into_optimized()?.into_runnable()).map_err(|error| unreadable(&self.path, &error))
+        let runnable = guard(|| Runnable::new(self.typed)).map_err(|error| unreadable(&self.path, &error))?;
+        Ok(runnable.plan)
+    }
+}
+
+/// A network ready to run, with operators of this crate where they are faster than the library's.
+pub(super) struct Runnable {
+    pub(super) plan: Arc<TypedRunnableModel>,
+    /// Whether every convolution is one of [`edge_int8`].
+    pub(super) has_own_convolutions: bool,
+}
+
+impl Runnable {
+    pub(super) fn new(network: TypedModel) -> TractResult<Self> {
+        let (network, has_own_convolutions) = int8::convolve(network, Kernel::best())?;
+        let plan = pad_by_rows(network.into_optimized()?)?.into_runnable()?;
+        Ok(Runnable { plan, has_own_convolutions })
     }
 }
 

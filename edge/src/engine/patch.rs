@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use edge_frontend::Activation;
 use tract_onnx::prelude::{DatumExt, InferenceModel, InferenceModelExt, Tensor, TypedModel, TypedRunnableModel, tvec};
-use tract_onnx::tract_core::internal::{Datum, IntoRunnable, TDim, TractResult};
+use tract_onnx::tract_core::internal::{Datum, TDim, TractResult};
 use tract_onnx::tract_hir::internal::Factoid;
 
 use super::Precision;
 use super::guard::guard;
-use super::network::{Checker, read_file, unreadable};
-use super::pad::pad_by_rows;
+use super::network::{Checker, Runnable, read_file, unreadable};
 use super::stream::failed;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -50,8 +49,7 @@ impl Patch {
         let shape = file.patch(&onnx, n_frames, n_mels)?;
         let typed = guard(|| to_typed(onnx, &shape)).map_err(|error| unreadable(&path, &error))?;
         file.posteriors(&typed, n_classes)?;
-        let plan = guard(|| pad_by_rows(typed.into_optimized()?)?.into_runnable())
-            .map_err(|error| unreadable(&path, &error))?;
+        let Runnable { plan, .. } = guard(|| Runnable::new(typed)).map_err(|error| unreadable(&path, &error))?;
         let activation = manifest.network.activation;
         let patch = Patch { plan, shape, n_frames, n_mels, n_classes, activation };
         let frontend = &manifest.frontend;

@@ -66,11 +66,10 @@ impl FromStr for PrecisionChoice {
 
 /// Loads the engine of a model: the one that the manifest's `network.kind` asks for.
 ///
-/// `Auto` takes the faster file: 8-bit arithmetic is several times faster than single precision on
-/// some processors and fifty times slower on others. Where the inference library has fast kernels
-/// for single precision only (x86-64 with FMA), the 8-bit file is not read, which shortens the
-/// start; elsewhere both are timed and the choice is logged. A patch that takes longer than its hop
-/// is logged, too.
+/// `Auto` takes the faster file. Where this program's own 8-bit convolutions run on the vector unit
+/// of the processor, that is the 8-bit file of a streaming network, and the other file is not read,
+/// which shortens the start. Elsewhere both are timed and the choice is logged. A patch that takes
+/// longer than its hop is logged, too.
 ///
 /// # Errors
 ///
@@ -84,8 +83,10 @@ pub fn load_engine(model: &Model, choice: PrecisionChoice) -> Result<Box<dyn Eng
             tracing::debug!(model = %model.id(), "{} has no int8 file, using f32", model.id());
             load(model, Precision::F32)?
         }
-        PrecisionChoice::Auto if f32_is_always_faster() => load(model, Precision::F32)?,
-        PrecisionChoice::Auto => faster(model)?,
+        PrecisionChoice::Auto => match fast_int8(model)? {
+            Some(engine) => Box::new(engine),
+            None => faster(model)?,
+        },
     };
     if model.manifest.network.kind == NetworkKind::Window {
         warn_if_slow(model, engine.as_mut())?;
@@ -93,13 +94,13 @@ pub fn load_engine(model: &Model, choice: PrecisionChoice) -> Result<Box<dyn Eng
     Ok(engine)
 }
 
-/// Whether this is a processor on which the inference library has vector kernels for single
-/// precision and none for 8 bits (benches/RESULTS.md: 3.5 times as long).
-fn f32_is_always_faster() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+/// The 8-bit network, if it is known to be faster than the other one.
+fn fast_int8(model: &Model) -> Result<Option<StreamEngine>> {
+    if model.manifest.network.kind != NetworkKind::Stream || !edge_int8::Kernel::best().is_vectorised() {
+        return Ok(None);
+    }
+    let engine = StreamEngine::load(model, Precision::Int8)?;
+    Ok(engine.has_own_convolutions().then_some(engine))
 }
 
 fn load(model: &Model, precision: Precision) -> Result<Box<dyn Engine>> {

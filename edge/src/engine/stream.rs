@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::{Tensor, TypedRunnableModel, TypedSimpleState, tvec};
 use tract_onnx::tract_core::internal::{TractError, TractResult};
 
-use super::network::Network;
+use super::network::{Network, Runnable};
 use super::{Engine, Precision};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -17,6 +17,7 @@ pub struct StreamEngine {
     plan: Arc<TypedRunnableModel>,
     state: TypedSimpleState,
     precision: Precision,
+    has_own_convolutions: bool,
     n_classes: usize,
     n_mels: usize,
     pulse_frames: usize,
@@ -36,11 +37,12 @@ impl StreamEngine {
     /// the message names the field.
     pub fn load(model: &Model, precision: Precision) -> Result<Self> {
         let network = Network::read(model, precision)?;
-        let plan = network.pulsed()?;
+        let Runnable { plan, has_own_convolutions } = network.pulsed()?;
         let mut engine = StreamEngine {
             state: plan.spawn().map_err(|error| failed(&error))?,
             plan,
             precision,
+            has_own_convolutions,
             n_classes: network.n_classes,
             n_mels: network.n_mels,
             pulse_frames: network.pulse_frames,
@@ -54,6 +56,11 @@ impl StreamEngine {
         engine.push(&silence, &mut logits)?;
         engine.reset()?;
         Ok(engine)
+    }
+
+    /// Whether every 8-bit convolution is one of [`edge_int8`], and there are some.
+    pub(super) fn has_own_convolutions(&self) -> bool {
+        self.has_own_convolutions
     }
 
     fn run(&mut self, frames: &[f32], logits: Option<&mut [f32]>) -> TractResult<()> {
