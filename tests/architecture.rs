@@ -12,10 +12,11 @@ use tests::modules::Crate;
 use tests::source::{self, Token};
 
 /// The sources of what is shipped and of what makes models, with the name of each crate in paths.
-const CRATES: [(&str, &str); 7] = [
+const CRATES: [(&str, &str); 8] = [
     ("edge/src", "edge"),
     ("edge/evaluate/src", "edge_evaluate"),
     ("edge/frontend/src", "edge_frontend"),
+    ("edge/int8/src", "edge_int8"),
     ("firmware-bridge/src", "firmware_bridge"),
     ("models/assemble/src", "assemble"),
     ("sounds/src", "sounds"),
@@ -35,6 +36,11 @@ fn modules_of_edge_evaluate_build_on_each_other_in_one_direction() {
 #[test]
 fn modules_of_edge_frontend_build_on_each_other_in_one_direction() {
     assert_acyclic("edge/frontend/src");
+}
+
+#[test]
+fn modules_of_edge_int8_build_on_each_other_in_one_direction() {
+    assert_acyclic("edge/int8/src");
 }
 
 #[test]
@@ -160,10 +166,25 @@ fn only_the_commands_of_edge_draw_on_a_terminal() {
 }
 
 #[test]
-fn the_front_end_does_no_io_and_starts_no_threads() {
+fn only_kernels_of_8_bit_networks_have_unsafe_code() {
+    for (src, name) in CRATES.iter().filter(|(src, _)| *src != "edge/int8/src" && !src.starts_with("trainer")) {
+        let root = fs::read_to_string(workspace().join(src).join("lib.rs")).unwrap();
+        assert!(root.contains("#![forbid(unsafe_code)]"), "{name}");
+    }
+    let mut n_unsafe = 0;
+    for (file, tokens) in sources("edge/int8/src") {
+        let n = tokens.iter().filter(|token| token.text == "unsafe").count();
+        assert!(n == 0 || file.components().any(|part| part.as_os_str() == "kernel"), "{}", file.display());
+        n_unsafe += n;
+    }
+    assert!(n_unsafe > 0);
+}
+
+#[test]
+fn front_end_and_convolutions_do_no_io_and_start_no_threads() {
     let refused = ["fs", "io", "net", "os", "process", "thread"];
     let mut places = Vec::new();
-    for (file, tokens) in sources("edge/frontend/src") {
+    for (file, tokens) in sources("edge/frontend/src").into_iter().chain(sources("edge/int8/src")) {
         for at in 0..tokens.len() {
             let is_std = tokens[at].text == "std" && tokens.get(at + 1).is_some_and(|next| next.text == "::");
             if !is_std {

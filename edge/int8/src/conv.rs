@@ -1,6 +1,7 @@
 //! A convolution with its weights: activations of one layer enter, those of the next leave.
 
 use crate::error::{Result, check};
+use crate::finish::Finish;
 use crate::geometry::Geometry;
 use crate::kernel::{Kernel, Sums};
 use crate::layout::{BLOCK, Layout};
@@ -108,39 +109,3 @@ impl Conv {
         Ok(())
     }
 }
-
-/// From sums to the next layer's activations.
-pub(crate) struct Finish<'a> {
-    bias: &'a [i32],
-    multiplier: &'a [f32],
-    zero: i8,
-    channels: usize,
-    n_places: usize,
-    output: &'a mut [i8],
-}
-
-impl Finish<'_> {
-    /// Takes the sums of one block of channels at one place.
-    #[inline(always)]
-    pub(crate) fn put(&mut self, block: usize, place: usize, sums: &[i32; BLOCK]) {
-        let begin = block * BLOCK;
-        let (bias, multiplier) = (&self.bias[begin..begin + BLOCK], &self.multiplier[begin..begin + BLOCK]);
-        let zero = f32::from(self.zero);
-        let mut values = [0i8; BLOCK];
-        for at in 0..BLOCK {
-            let sum = sums[at].wrapping_add(bias[at]) as f32;
-            // Limited first, so that the rounding is exact.
-            let limited = (sum * multiplier[at]).clamp(-128.0 - zero, 127.0 - zero);
-            let rounded = (limited + ROUND) - ROUND;
-            values[at] = (rounded + zero) as i32 as i8;
-        }
-        let n = BLOCK.min(self.channels - begin);
-        let planes = self.output[begin * self.n_places..].iter_mut().skip(place).step_by(self.n_places);
-        planes.zip(&values[..n]).for_each(|(to, &value)| *to = value);
-    }
-}
-
-/// Single precision has no places after the point from here on, so adding and subtracting this
-/// rounds, halves to the even number. `f32::round_ties_even` is a call where the compiler may not
-/// assume SSE 4.1.
-const ROUND: f32 = 12_582_912.0;

@@ -77,11 +77,12 @@ impl Layout {
             };
             row[..left * cell].fill(zero);
             row[(left + columns) * cell..(left + columns + right) * cell].fill(zero);
-            let row = &mut row[left * cell..(left + columns) * cell];
-            let planes = input.chunks_exact(rows * columns).map(|plane| &plane[source * columns..][..columns]);
-            for (channel, values) in planes.enumerate() {
-                let to = row[channel..].iter_mut().step_by(cell);
-                to.zip(values).for_each(|(to, &value)| *to = convert(value));
+            let places = row[left * cell..(left + columns) * cell].chunks_exact_mut(cell);
+            for (column, place) in places.enumerate() {
+                let input = &input[source * columns + column..];
+                for (channel, to) in place[..self.geometry.channels[0]].iter_mut().enumerate() {
+                    *to = convert(input[channel * rows * columns]);
+                }
             }
         }
         places

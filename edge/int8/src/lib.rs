@@ -10,7 +10,8 @@
 //! | [`geometry`] | kernel, stride, dilation, padding | the shape of the output |
 //! | `layout` | activations, one plane per channel | the same, padded, the channels of a place together |
 //! | `kernel` | those and the packed weights | sums of 32 bits |
-//! | `conv` | sums | the next layer's activations |
+//! | `finish` | sums | the next layer's activations |
+//! | `conv` | the numbers of a layer, activations | the next layer's activations |
 //!
 //! | kernel | processors | multiply-adds per instruction |
 //! |---|---|---|
@@ -48,6 +49,7 @@
 
 mod conv;
 mod error;
+mod finish;
 pub mod geometry;
 mod kernel;
 mod layout;

@@ -11,6 +11,7 @@
 //!
 //! The trainer uses the same modules, so that it and the daemon hear the same network.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod ced;

@@ -1,12 +1,25 @@
 //! Sums of products: inputs and weights in the order of [`Layout`] enter, sums of 32 bits leave.
 
+/// Covers `$n` places, or blocks, with tiles of the given sizes, largest first. `$at` is where a
+/// tile begins; the last size has to be 1.
+macro_rules! tiles {
+    ($n:expr, $at:ident, $($size:literal => $tile:expr),+) => {{
+        let n = $n;
+        let mut $at = 0;
+        $(while n - $at >= $size {
+            $tile;
+            $at += $size;
+        })+
+    }};
+}
+
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use crate::conv::Finish;
+use crate::finish::Finish;
 use crate::layout::{BLOCK, Layout};
 
 /// How sums are computed. All kernels give the same sums.
@@ -113,7 +126,7 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => unsafe { x86::avx512_vnni::run(sums, &unsigned(), finish) },
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::neon::run(sums, &wide(), finish),
+            Isa::Neon => neon::multiply_add::run(sums, &wide(), finish),
             #[cfg(target_arch = "aarch64")]
             Isa::DotProduct => unsafe {
                 neon::dot_product::run(sums, &layout.places(input, shape, zero, |value| value), finish);

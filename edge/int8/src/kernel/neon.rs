@@ -1,12 +1,14 @@
-//! Kernels with the vector instructions of aarch64. Every such processor has those of [`neon`],
+//! Kernels with the vector instructions of aarch64. Every such processor has those of [`multiply_add`],
 //! most since 2017 also those of [`dot_product`].
 
 #![allow(unsafe_code)]
+// Registers are indexed like the rows and columns of the tile that they are.
+#![allow(clippy::needless_range_loop)]
 
 use std::arch::aarch64::*;
 
 use super::Sums;
-use crate::conv::Finish;
+use crate::finish::Finish;
 use crate::layout::BLOCK;
 
 /// Values in a group.
@@ -15,33 +17,19 @@ const GROUP: usize = 4;
 /// Registers of four sums in a block.
 const QUARTERS: usize = 4;
 
-/// Calls `tile` of a kernel for tiles of 4, 2 and 1 places that cover all blocks and places.
-macro_rules! for_tiles {
-    ($sums:ident, $input:ident, $finish:ident) => {{
-        let n_places = $sums.places.len();
-        for block in 0..$sums.n_blocks() {
-            let mut place = 0;
-            while place + 4 <= n_places {
-                tile::<4>($sums, $input, block, place, &mut $finish);
-                place += 4;
-            }
-            if place + 2 <= n_places {
-                tile::<2>($sums, $input, block, place, &mut $finish);
-                place += 2;
-            }
-            if place < n_places {
-                tile::<1>($sums, $input, block, place, &mut $finish);
-            }
-        }
-    }};
-}
-
 /// `smlal`: four products and additions, of 16 bits into 32.
-pub(super) mod neon {
+pub(super) mod multiply_add {
     use super::*;
 
     pub(in super::super) fn run(sums: &Sums, input: &[i16], mut finish: Finish) {
-        for_tiles!(sums, input, finish);
+        for block in 0..sums.n_blocks() {
+            tiles!(
+                sums.places.len(), place,
+                4 => tile::<4>(sums, input, block, place, &mut finish),
+                2 => tile::<2>(sums, input, block, place, &mut finish),
+                1 => tile::<1>(sums, input, block, place, &mut finish)
+            );
+        }
     }
 
     #[inline(always)]
@@ -91,7 +79,14 @@ pub(super) mod dot_product {
     ///
     /// The processor must have the extension `dotprod`.
     pub(in super::super) unsafe fn run(sums: &Sums, input: &[i8], mut finish: Finish) {
-        for_tiles!(sums, input, finish);
+        for block in 0..sums.n_blocks() {
+            tiles!(
+                sums.places.len(), place,
+                4 => tile::<4>(sums, input, block, place, &mut finish),
+                2 => tile::<2>(sums, input, block, place, &mut finish),
+                1 => tile::<1>(sums, input, block, place, &mut finish)
+            );
+        }
     }
 
     #[inline(always)]

@@ -1,21 +1,16 @@
-//! Sums in plain Rust, for every processor. The compiler makes vector instructions of the inner
-//! loop: on aarch64 `smlal`, four products and additions each.
+//! Sums in plain Rust, for every processor.
 
 use super::Sums;
-use crate::conv::Finish;
+use crate::finish::Finish;
 use crate::layout::BLOCK;
 
 pub(super) fn run(sums: &Sums, input: &[i16], mut finish: Finish) {
-    let n_places = sums.places.len();
     for block in 0..sums.n_blocks() {
-        let mut place = 0;
-        while place + 2 <= n_places {
-            tile::<2>(sums, input, block, place, &mut finish);
-            place += 2;
-        }
-        if place < n_places {
-            tile::<1>(sums, input, block, place, &mut finish);
-        }
+        tiles!(
+            sums.places.len(), place,
+            2 => tile::<2>(sums, input, block, place, &mut finish),
+            1 => tile::<1>(sums, input, block, place, &mut finish)
+        );
     }
 }
 

@@ -5,9 +5,11 @@
 //! not inlined into a function with a target feature does not have the feature.
 
 #![allow(unsafe_code)]
+// Registers are indexed like the rows and columns of the tile that they are.
+#![allow(clippy::needless_range_loop)]
 
 use super::Sums;
-use crate::conv::Finish;
+use crate::finish::Finish;
 use crate::layout::BLOCK;
 
 /// Values in a group.
@@ -15,38 +17,6 @@ const GROUP: usize = 4;
 
 /// Bytes of the weights that a block has for a group.
 const STEP: usize = BLOCK * GROUP;
-
-/// Calls `$tile::<M, N>(sums, input, block, place, finish)` for tiles that cover all blocks and
-/// places, `M` blocks at 4, 2 and 1 places, and one block at a time at the end.
-macro_rules! for_tiles {
-    ($tile:ident, $m:literal, $sums:ident, $input:ident, $finish:ident) => {{
-        let n_blocks = $sums.n_blocks();
-        let mut block = 0;
-        while block + $m <= n_blocks {
-            for_tiles!(places $tile, $m, block, $sums, $input, $finish);
-            block += $m;
-        }
-        while block < n_blocks {
-            for_tiles!(places $tile, 1, block, $sums, $input, $finish);
-            block += 1;
-        }
-    }};
-    (places $tile:ident, $m:literal, $block:ident, $sums:ident, $input:ident, $finish:ident) => {{
-        let n_places = $sums.places.len();
-        let mut place = 0;
-        while place + 4 <= n_places {
-            $tile::<$m, 4>($sums, $input, $block, place, &mut $finish);
-            place += 4;
-        }
-        if place + 2 <= n_places {
-            $tile::<$m, 2>($sums, $input, $block, place, &mut $finish);
-            place += 2;
-        }
-        if place < n_places {
-            $tile::<$m, 1>($sums, $input, $block, place, &mut $finish);
-        }
-    }};
-}
 
 /// `vpdpbusd` on registers of 512 bits: a register holds the sums of a block.
 pub(super) mod avx512_vnni {
@@ -56,7 +26,22 @@ pub(super) mod avx512_vnni {
 
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(in super::super) fn run(sums: &Sums, input: &[u8], mut finish: Finish) {
-        for_tiles!(tile, 4, sums, input, finish);
+        tiles!(
+            sums.n_blocks(), block,
+            4 => blocks::<4>(sums, input, block, &mut finish),
+            1 => blocks::<1>(sums, input, block, &mut finish)
+        );
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn blocks<const M: usize>(sums: &Sums, input: &[u8], block: usize, finish: &mut Finish) {
+        tiles!(
+            sums.places.len(), place,
+            4 => tile::<M, 4>(sums, input, block, place, finish),
+            2 => tile::<M, 2>(sums, input, block, place, finish),
+            1 => tile::<M, 1>(sums, input, block, place, finish)
+        );
     }
 
     #[inline]
@@ -113,19 +98,19 @@ pub(super) mod avx_vnni {
 
     #[target_feature(enable = "avx2,avxvnni")]
     pub(in super::super) fn run(sums: &Sums, input: &[u8], mut finish: Finish) {
-        for_tiles!(tile, 1, sums, input, finish);
+        for block in 0..sums.n_blocks() {
+            tiles!(
+                sums.places.len(), place,
+                4 => tile::<4>(sums, input, block, place, &mut finish),
+                2 => tile::<2>(sums, input, block, place, &mut finish),
+                1 => tile::<1>(sums, input, block, place, &mut finish)
+            );
+        }
     }
 
     #[inline]
     #[target_feature(enable = "avx2,avxvnni")]
-    fn tile<const M: usize, const N: usize>(
-        sums: &Sums,
-        input: &[u8],
-        block: usize,
-        place: usize,
-        finish: &mut Finish,
-    ) {
-        const { assert!(M == 1) };
+    fn tile<const N: usize>(sums: &Sums, input: &[u8], block: usize, place: usize, finish: &mut Finish) {
         let mut acc = [[_mm256_setzero_si256(); 2]; N];
         for run in 0..sums.runs.len() {
             let weights = sums.weights(block, run).as_ptr();
@@ -168,16 +153,12 @@ pub(super) mod avx2 {
 
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn run(sums: &Sums, input: &[i16], mut finish: Finish) {
-        let n_places = sums.places.len();
         for block in 0..sums.n_blocks() {
-            let mut place = 0;
-            while place + 2 <= n_places {
-                tile::<2>(sums, input, block, place, &mut finish);
-                place += 2;
-            }
-            if place < n_places {
-                tile::<1>(sums, input, block, place, &mut finish);
-            }
+            tiles!(
+                sums.places.len(), place,
+                2 => tile::<2>(sums, input, block, place, &mut finish),
+                1 => tile::<1>(sums, input, block, place, &mut finish)
+            );
         }
     }
 
