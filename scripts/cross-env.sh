@@ -5,6 +5,7 @@
 #   GNU       prefix of its C compiler and binutils
 #   QEMU      emulator that runs its programs here
 #   CPU_ARCH  the architecture that `readelf -A` must report for a 32-bit ARM program
+#   OLD_CPU   an older processor that QEMU can also emulate, with other vector instructions
 #   ZIG       the glibc for which Zig compiles and links, where Debian's compiler cannot
 # `package_env NAME` is for this machine's own processor, too, and also sets:
 #   PROFILE_DIR  the folder of the program that packages contain
@@ -12,9 +13,9 @@
 # `check_glibc PROGRAM OBJDUMP` fails if the program needs a newer glibc than Debian 12 has.
 
 cross_env() {
-    ZIG=
+    ZIG= OLD_CPU=
     case $1 in
-    aarch64 | arm64) TRIPLE=aarch64-unknown-linux-gnu DEB_ARCH=arm64 GNU=aarch64-linux-gnu QEMU=qemu-aarch64-static CPU_ARCH= ;;
+    aarch64 | arm64) TRIPLE=aarch64-unknown-linux-gnu DEB_ARCH=arm64 GNU=aarch64-linux-gnu QEMU=qemu-aarch64-static CPU_ARCH= OLD_CPU=cortex-a53 ;;
     armv7 | armhf) TRIPLE=armv7-unknown-linux-gnueabihf DEB_ARCH=armhf GNU=arm-linux-gnueabihf QEMU=qemu-arm-static CPU_ARCH=v7 ;;
     # Pi Zero, Pi 1: of Debian's compiler the start-up code and libgcc are ARMv7, which would die
     # there of an illegal instruction.

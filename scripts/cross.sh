@@ -58,9 +58,14 @@ cargo build --release -p edge -p sounds
 work=$target_dir/cross
 mkdir -p "$work"
 "$target_dir/release/make-scene" --seed "${SEED:-1}" --out "$work/scene.wav" --truth "$work/scene.csv"
-run=(run --model models/home --precision f32 --source "file:$work/scene.wav" --fast)
-"$target_dir/release/earwitness" "${run[@]}" >"$work/host.jsonl" 2>"$work/host.log" || fail "$(cat "$work/host.log")"
-
-say "running the binary under $QEMU"
-"$QEMU" "$binary" "${run[@]}" >"$work/$target.jsonl" 2>"$work/$target.log" || fail "$(cat "$work/$target.log")"
-python3 scripts/compare-events.py "$work/host.jsonl" "$work/$target.jsonl"
+# The 8-bit network has kernels of its own for processors with and without dot products.
+for run in f32 int8 ${OLD_CPU:+int8-$OLD_CPU}; do
+    precision=${run%%-*}
+    cpu=${run#"$precision"}
+    options=(run --model models/home --precision "$precision" --source "file:$work/scene.wav" --fast)
+    "$target_dir/release/earwitness" "${options[@]}" >"$work/host.jsonl" 2>"$work/host.log" || fail "$(cat "$work/host.log")"
+    say "running the binary under $QEMU${cpu:+ as a ${cpu#-}}, $precision"
+    env ${cpu:+QEMU_CPU="${cpu#-}"} "$QEMU" "$binary" "${options[@]}" >"$work/$target.jsonl" 2>"$work/$target.log" ||
+        fail "$(cat "$work/$target.log")"
+    python3 scripts/compare-events.py "$work/host.jsonl" "$work/$target.jsonl"
+done
