@@ -36,7 +36,7 @@ impl Stage {
 pub type Named = (&'static str, fn() -> Stage);
 
 /// All stages in the order of the data flow. `chain` is the daemon's whole work from device samples
-/// to decisions.
+/// to decisions, with the network in 8 bits, as it runs on most processors.
 pub const STAGES: [Named; 8] = [
     ("resample/48 kHz to 24 kHz, a second", || resample(48_000)),
     ("resample/44.1 kHz to 24 kHz, a second", || resample(44_100)),
@@ -157,7 +157,7 @@ fn chain(rate: u32) -> Stage {
     let model = home();
     let manifest = &model.manifest;
     let mut seconds = Pieces::of(scene(rate), rate as usize);
-    let engine = StreamEngine::load(&model, Precision::F32).expect("the model's own network");
+    let engine = StreamEngine::load(&model, Precision::Int8).expect("the model's own network");
     let rules = Rules::new(manifest, &manifest.decision);
     let mut chain = Chain::new(manifest, rules, Box::new(engine), rate, Arc::new(Status::default()))
         .expect("the model's own chain");
