@@ -138,7 +138,7 @@ pub struct ModelSection {
     /// Folder of the model.
     #[serde(deserialize_with = "values::path")]
     pub dir: Option<PathBuf>,
-    /// Which of the network files to run; `auto` measures both and runs the faster one.
+    /// Which of the network files to run; `auto` runs the faster one.
     pub precision: Option<PrecisionChoice>,
     /// Time from one patch to the next, for a model of the kind `window`: a whole number of its
     /// log-mel frames. Half the hop is twice the load.

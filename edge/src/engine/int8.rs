@@ -82,11 +82,12 @@ impl Int8Conv {
         if weight_zero.iter().any(|&zero| zero != 0) {
             return Ok(None);
         }
-        let multiplier = per_channel(&weight_scale, channels).map(|scale| scale * input_scale / output_scale);
+        let scales = per_channel(weight_scale, channels);
+        let multiplier: Vec<f32> = scales.iter().map(|scale| scale * input_scale / output_scale).collect();
         let parameters = Parameters {
             weight: &weight,
-            bias: &per_channel(&bias, channels).collect::<Vec<_>>(),
-            multiplier: &multiplier.collect::<Vec<_>>(),
+            bias: &per_channel(bias, channels),
+            multiplier: &multiplier,
             input_zero,
             output_zero,
         };
@@ -130,9 +131,9 @@ fn values<T: Datum + Copy>(model: &TypedModel, outlet: OutletId) -> TractResult<
     Ok(Some(constant.val().to_plain_array_view::<T>()?.iter().copied().collect()))
 }
 
-/// One value for each of `n` channels, of as many values or of one for all.
-fn per_channel<T: Copy>(values: &[T], n: usize) -> impl Iterator<Item = T> {
-    values.iter().copied().cycle().take(if values.len() == 1 { n } else { values.len() })
+/// One value for each of `n` channels: the values themselves, or the only one `n` times.
+fn per_channel<T: Copy>(values: Vec<T>, n: usize) -> Vec<T> {
+    if let &[value] = &*values { vec![value; n] } else { values }
 }
 
 /// Clones are equal; others are never compared.
