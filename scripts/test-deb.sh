@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-MAX_BYTES=20000000
+MAX_BYTES=24000000
 SUITE=${SUITE:-bookworm}
 
 if [ "$(id -u)" -ne 0 ]; then
