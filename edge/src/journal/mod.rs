@@ -24,8 +24,8 @@
 mod cursor;
 mod database;
 mod files;
-mod history;
 mod limits;
+mod lookup;
 mod moment;
 mod query;
 mod rescue;

@@ -6,7 +6,7 @@
 //! | `site` | what there is on the page |
 //! | `recent` | the last events, in memory, and the sink that brings them |
 //! | `live` | pulses of all sources as server-sent events |
-//! | `history` | events by day, as JSON and CSV |
+//! | `events` | events by day, as JSON and CSV |
 //! | `clips` | sound of events, and marks of it |
 //! | `thresholds` | what other thresholds would have reported, and writing them down |
 //! | `files` | HTML, CSS and scripts, part of the program |
@@ -25,9 +25,9 @@
 
 mod answer;
 mod clips;
+mod events;
 mod files;
 mod guard;
-mod history;
 mod live;
 mod range;
 mod recent;

@@ -8,7 +8,7 @@ use hyper::{Method, Request, StatusCode, Uri, header};
 
 use super::answer::{Answer, error, json, messages, text};
 use super::guard::Guard;
-use super::{Shared, clips, files, history, thresholds};
+use super::{Shared, clips, events, files, thresholds};
 
 /// Longest body of a request, bytes.
 const MAX_BODY: usize = 4096;
@@ -51,7 +51,7 @@ async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Sha
         },
         "/api/events" | "/api/events.csv" | "/api/events.json" => {
             let (path, query) = (path.to_string(), uri.query().unwrap_or_default().to_string());
-            aside(move || history::answer(&path, &query, &shared)).await
+            aside(move || events::answer(&path, &query, &shared)).await
         }
         "/api/preview" => {
             let query = uri.query().unwrap_or_default().to_string();

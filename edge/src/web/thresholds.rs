@@ -15,7 +15,7 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 use super::answer::{Answer, error, json};
 use super::site::{Site, Writable};
 use crate::decide::Rules;
-use crate::live::History;
+use crate::live::RecentOutputs;
 use crate::show::{Source, rounded};
 
 /// Points of the curve of scores: four to five seconds each, represented by their highest score.
@@ -53,9 +53,9 @@ pub(super) fn preview(query: &str, site: &Site) -> Answer {
     match (found, site.shown.sources.get(source)) {
         (Err(reason), _) => error(StatusCode::BAD_REQUEST, reason),
         (Ok(_), None) => error(StatusCode::BAD_REQUEST, "there is no such source"),
-        (Ok((class_id, rules, wanted)), Some(source)) => match source.shared.tap.history() {
+        (Ok((class_id, rules, wanted)), Some(source)) => match source.shared.tap.recent_outputs() {
             None => error(StatusCode::SERVICE_UNAVAILABLE, "the source has not started yet"),
-            Some(history) => json(&compared(class_id, &rules, &wanted, source, history)),
+            Some(outputs) => json(&compared(class_id, &rules, &wanted, source, outputs)),
         },
     }
 }
@@ -77,11 +77,11 @@ fn class_of(site: &Site, wanted: &Thresholds) -> Result<(usize, Rules, Rules), S
 }
 
 /// Spans under both rules, and the curve of the scores.
-fn compared(class_id: usize, rules: &Rules, wanted: &Rules, source: &Source, history: &History) -> Value {
+fn compared(class_id: usize, rules: &Rules, wanted: &Rules, source: &Source, outputs: &RecentOutputs) -> Value {
     let wall_ms = |t_s: f64| source.shared.clock.wall_time(t_s).as_millisecond();
     let mut scores = Vec::new();
-    let now = history.replay(rules, |t_s, all| scores.push((t_s, all[class_id])));
-    let then = history.replay(wanted, |_, _| {});
+    let now = outputs.replay(rules, |t_s, all| scores.push((t_s, all[class_id])));
+    let then = outputs.replay(wanted, |_, _| {});
     let spans = |found: &[crate::live::Detection]| -> Vec<Value> {
         found.iter().map(|d| json!([wall_ms(d.t_onset_s), wall_ms(d.t_offset_s), rounded(d.peak_score)])).collect()
     };

@@ -13,13 +13,13 @@ use super::site::MAX_EVENTS;
 use super::{Shared, clips};
 use crate::clips::Mark;
 use crate::event::Event;
-use crate::history::{self, Span};
+use crate::history::{self, TimeSpan};
 use crate::journal::{self, JournalPlace, Query};
 
 /// Which events are asked for.
 #[derive(Debug, Default, PartialEq)]
 struct Wanted {
-    span: Span,
+    span: TimeSpan,
     label: Option<String>,
     source: Option<String>,
 }
@@ -115,7 +115,7 @@ mod tests {
     fn a_query_is_read_or_refused_with_a_word() {
         let wanted = Wanted::parse("from=2026-01-31T12%3A00%3A00Z&label=a%20b&source=").unwrap();
         let from = "2026-01-31T12:00:00Z".parse().ok();
-        let span = Span { since: from, until: None };
+        let span = TimeSpan { since: from, until: None };
         assert_eq!(wanted, Wanted { span, label: Some("a b".into()), source: None });
         assert_eq!(Wanted::parse("to=noon").unwrap_err(), "to: \"noon\" is not a time (RFC 3339)");
         assert_eq!(Wanted::parse("x=1").unwrap_err(), "\"x\" is not one of from, to, label, source");
