@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use edge_frontend::FrontendConfig;
 
 use self::hum::HumMeter;
-use crate::capture::{self, Condition, Content, Heard, Hearing, Session, Source, Vitals};
+use crate::capture::{self, Condition, Content, Hearing, SampleInfo, Session, Source, Vitals};
 use crate::config::SourceSettings;
 use crate::error::Result;
 use crate::pipeline::repair;
@@ -185,8 +185,8 @@ impl Audition {
                 let samples = &mut self.buffer[..n];
                 let n_non_finite = repair(samples);
                 let (sample_rate, gain) = (session.sample_rate, self.gain);
-                let heard = Heard { n_non_finite, sample_rate, gain, is_live: self.source.is_live() };
-                self.vitals.push(samples, heard, session.balance.as_deref(), &self.hearing);
+                let info = SampleInfo { n_non_finite, sample_rate, gain, is_live: self.source.is_live() };
+                self.vitals.push(samples, info, session.balance.as_deref(), &self.hearing);
                 self.heard.n_clipped += samples.iter().filter(|x| x.abs() >= CLIPPED).count() as u64;
                 samples.iter_mut().for_each(|sample| *sample *= gain);
                 if let Some(hum) = &mut self.hum {

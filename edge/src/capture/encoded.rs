@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Session;
 use super::bytes::{Bytes, Got};
-use super::delivery::{Delivery, Shared, Stream};
+use super::delivery::{Delivery, Stream, StreamShared};
 use super::supervise::TICK;
 use crate::audio::AudioReader;
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ pub(super) struct Feed {
     pub(super) bytes: Bytes,
     /// Those that were read before.
     pub(super) start: Cursor<Vec<u8>>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<StreamShared>,
 }
 
 impl Read for Feed {
@@ -51,7 +51,7 @@ impl Read for Feed {
 pub(super) struct Encoded {
     reader: AudioReader,
     delivery: Delivery,
-    shared: Arc<Shared>,
+    shared: Arc<StreamShared>,
 }
 
 impl Encoded {

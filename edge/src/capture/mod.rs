@@ -65,7 +65,7 @@ pub use command::CommandSpec;
 pub use device::{DeviceInfo, devices};
 pub use file::FileSpec;
 pub use hearing::{Condition, Hearing, HearingSnapshot};
-pub(crate) use hints::Heard;
+pub(crate) use hints::SampleInfo;
 pub use microphone::MicSpec;
 pub use network::StreamSpec;
 pub use options::{Options, SourceOption};

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::fault::Fault;
 #[cfg(feature = "web")]
 use crate::journal::Journal;
-use crate::pipeline::Shared;
+use crate::pipeline::WorkerShared;
 use crate::publish::Publisher;
 use crate::status::Snapshot;
 use serde::Serialize;
@@ -85,7 +85,7 @@ impl Reporter {
     }
 
     /// What is to be reported now about a source.
-    pub(super) fn report(&self, source: &Shared) -> Report {
+    pub(super) fn report(&self, source: &WorkerShared) -> Report {
         Report {
             stream: source.status.snapshot(),
             hearing: source.hearing.snapshot(),

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use edge_frontend::Manifest;
 
-use super::{Level, Pulse, RecentOutputs, Scale, Shared, Tap};
+use super::{Level, Pulse, RecentOutputs, Scale, Tap, TapShared};
 use crate::decide::Output;
 use crate::status::{CLIPPED, LEVEL_FLOOR_DBFS};
 
 /// Writes to a [`Tap`].
 #[derive(Debug)]
 pub struct Feed {
-    shared: Arc<Shared>,
+    shared: Arc<TapShared>,
     scale: Scale,
     seq: u64,
     sum: Sum,

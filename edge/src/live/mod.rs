@@ -43,11 +43,11 @@ const QUEUE_PULSES: usize = 64;
 /// Where the pulses of one source can be seen.
 #[derive(Debug, Clone, Default)]
 pub struct Tap {
-    shared: Arc<Shared>,
+    shared: Arc<TapShared>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct TapShared {
     n_viewers: AtomicUsize,
     next_id: AtomicU64,
     viewers: Mutex<Vec<(u64, SyncSender<Arc<Pulse>>)>>,
@@ -90,7 +90,7 @@ pub struct Level {
 pub struct Viewer {
     id: u64,
     pulses: Receiver<Arc<Pulse>>,
-    shared: Arc<Shared>,
+    shared: Arc<TapShared>,
 }
 
 impl Tap {
@@ -144,7 +144,7 @@ impl Drop for Viewer {
     }
 }
 
-impl Shared {
+impl TapShared {
     fn is_watched(&self) -> bool {
         self.n_viewers.load(Relaxed) > 0
     }

@@ -33,7 +33,7 @@ use pump::Pump;
 
 /// What the worker shares with the other threads.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub struct WorkerShared {
     /// From stream time to the wall clock's.
     pub clock: Arc<Clock>,
     /// Figures.
@@ -48,10 +48,10 @@ pub struct Shared {
     pub recent: Option<Arc<Recent>>,
 }
 
-impl Shared {
+impl WorkerShared {
     /// For a source called `name`, whose stream begins now.
     pub fn of(name: &str) -> Self {
-        Shared {
+        WorkerShared {
             clock: Arc::new(Clock::starting_now()),
             status: Arc::default(),
             hearing: Arc::new(Hearing::of(name)),
@@ -87,7 +87,7 @@ impl Worker {
     pub fn spawn(
         source: Source,
         chain: Chain,
-        shared: Shared,
+        shared: WorkerShared,
         stop: Arc<AtomicBool>,
         mut on_transition: impl FnMut(Transition) + Send + 'static,
     ) -> Result<Self> {
@@ -124,7 +124,7 @@ impl Worker {
 pub fn run(
     mut source: Source,
     chain: Chain,
-    shared: &Shared,
+    shared: &WorkerShared,
     stop: &AtomicBool,
     on_transition: &mut dyn FnMut(Transition),
 ) -> Result<()> {

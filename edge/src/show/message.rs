@@ -218,11 +218,11 @@ pub fn rounded(threshold: f32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::Shared;
+    use crate::pipeline::WorkerShared;
 
     #[test]
     fn a_pulse_is_read_as_it_was_written() {
-        let source = Source { name: "ear".into(), description: "a test".into(), shared: Shared::of("ear") };
+        let source = Source { name: "ear".into(), description: "a test".into(), shared: WorkerShared::of("ear") };
         let level = Level { rms_dbfs: -20.04, peak_dbfs: Some(-3.0), n_clipped: 2 };
         let scores = [0.01, 0.5, 0.0, 0.9].into();
         let heard = crate::live::Pulse { seq: 7, t_s: 0.56, columns: [0, 1, 255].into(), level, scores };

@@ -1,6 +1,6 @@
 //! A source as it is shown.
 
-use crate::pipeline::Shared;
+use crate::pipeline::WorkerShared;
 
 /// A source and what its worker shares.
 pub struct Source {
@@ -9,5 +9,5 @@ pub struct Source {
     /// What is listened to, in words.
     pub description: String,
     /// Tap, clock and status.
-    pub shared: Shared,
+    pub shared: WorkerShared,
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, download, error};
 use super::site::MAX_EVENTS;
-use super::{Shared, clips};
+use super::{PageShared, clips};
 use crate::clips::Mark;
 use crate::event::Event;
 use crate::history::{self, TimeSpan};
@@ -25,7 +25,7 @@ struct Wanted {
 }
 
 /// The events that `query` asks for, in the form that `path` asks for.
-pub(super) fn answer(path: &str, query: &str, shared: &Shared) -> Answer {
+pub(super) fn answer(path: &str, query: &str, shared: &PageShared) -> Answer {
     let wanted = match Wanted::parse(query) {
         Ok(wanted) => wanted,
         Err(reason) => return error(StatusCode::BAD_REQUEST, reason),
@@ -65,14 +65,14 @@ impl Wanted {
     }
 
     /// The newest sounds that are asked for, in the order of their onsets.
-    fn find(&self, shared: &Shared) -> Vec<Event> {
+    fn find(&self, shared: &PageShared) -> Vec<Event> {
         let events = self.records(shared).into_iter().filter(|event| self.holds(event));
         let mut sounds = history::sounds(events, &self.span);
         sounds.split_off(sounds.len().saturating_sub(MAX_EVENTS))
     }
 
     /// Onsets and offsets of about that time, as they were written down.
-    fn records(&self, shared: &Shared) -> Vec<Event> {
+    fn records(&self, shared: &PageShared) -> Vec<Event> {
         let site = &shared.site;
         if !site.is_kept() {
             return shared.recent.events();

@@ -13,7 +13,7 @@ use hyper::body::Bytes;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::Shared;
+use super::PageShared;
 use crate::show::Pulse;
 
 /// Messages that wait for a browser, at most.
@@ -60,7 +60,7 @@ impl Live {
 }
 
 /// Takes pulses from the taps while anybody looks.
-pub(super) async fn collect(shared: Arc<Shared>) {
+pub(super) async fn collect(shared: Arc<PageShared>) {
     let live = &shared.live;
     loop {
         live.wanted.notified().await;

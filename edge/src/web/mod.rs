@@ -52,11 +52,11 @@ use self::recent::Recent;
 /// The running page.
 #[derive(Clone)]
 pub struct Page {
-    shared: Arc<Shared>,
+    shared: Arc<PageShared>,
 }
 
 /// What every request is answered from.
-struct Shared {
+struct PageShared {
     site: Site,
     recent: Recent,
     live: Live,
@@ -70,7 +70,7 @@ impl Page {
     ///
     /// When the address cannot be listened on for another reason.
     pub fn start(settings: &WebSettings, site: Site) -> Result<Self> {
-        let shared = Arc::new(Shared { site, recent: Recent::default(), live: Live::new() });
+        let shared = Arc::new(PageShared { site, recent: Recent::default(), live: Live::new() });
         server::start(settings, Arc::clone(&shared))?;
         Ok(Page { shared })
     }

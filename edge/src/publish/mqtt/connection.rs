@@ -25,18 +25,18 @@ const ECHO: Duration = Duration::from_secs(5);
 const NOT_BACK: &str = "status-not-back";
 
 /// What the thread and the sink share.
-pub(super) struct Shared {
+pub(super) struct ConnectionShared {
     /// For logs: `mqtt broker 10.0.0.2:1883`.
     pub(super) peer: String,
     pub(super) url: BrokerUrl,
     pub(super) client_id: String,
     pub(super) topics: Topics,
     pub(super) link: Arc<Link>,
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<ConnectionState>,
     pub(super) changed: Condvar,
 }
 
-pub(super) struct State {
+pub(super) struct ConnectionState {
     pub(super) outbox: Outbox,
     pub(super) client: Client,
     pub(super) ending: Ending,
@@ -74,8 +74,8 @@ pub(super) enum Ending {
     Done,
 }
 
-impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+impl ConnectionShared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,7 +148,7 @@ impl Shared {
     }
 
     /// The connection is there.
-    fn greet(&self, state: &mut State) {
+    fn greet(&self, state: &mut ConnectionState) {
         state.outbox.connected();
         state.echo = Echo { n_denied: state.echo.n_denied, ..Echo::default() };
         // What cannot be asked for now is with the next connection. First the status, which is
@@ -163,7 +163,7 @@ impl Shared {
         state.leftovers.asked();
     }
 
-    fn hear(&self, state: &mut State, message: &Publish) {
+    fn hear(&self, state: &mut ConnectionState, message: &Publish) {
         let topic = message.topic.as_str();
         if topic == self.topics.daemon_status() {
             if message.retain {
@@ -194,7 +194,7 @@ impl Shared {
         }
     }
 
-    fn subscribed(&self, state: &mut State, ack: &SubAck) {
+    fn subscribed(&self, state: &mut ConnectionState, ack: &SubAck) {
         if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
             let text = "the broker does not let this device subscribe, so restarts of Home Assistant and retained \
                         messages of an earlier configuration go unnoticed; allow the device to read its own topics";
@@ -203,7 +203,7 @@ impl Shared {
     }
 
     /// Looks after what takes its time. Called every few seconds.
-    pub(super) fn look_after(&self, state: &mut State) {
+    pub(super) fn look_after(&self, state: &mut ConnectionState) {
         if !state.outbox.is_connected() {
             return;
         }
@@ -228,12 +228,12 @@ impl Shared {
 
     /// Hands over what may be handed over, and takes the next step towards the end if that was
     /// requested.
-    pub(super) fn pump(&self, state: &mut State) {
+    pub(super) fn pump(&self, state: &mut ConnectionState) {
         self.hand_over(state);
         self.link.set_depth(&state.outbox.depth());
     }
 
-    fn hand_over(&self, state: &mut State) {
+    fn hand_over(&self, state: &mut ConnectionState) {
         loop {
             while let Some(item) = state.outbox.next() {
                 let (topic, payload, retain) = match &item {
@@ -268,7 +268,7 @@ impl Shared {
 
     /// Ends a connection that lacks a last will that is retained, now that the broker has retained
     /// the status and has everything: only a new connection may have one.
-    fn ask_for_will(&self, state: &mut State) {
+    fn ask_for_will(&self, state: &mut ConnectionState) {
         if state.lacks_will && state.echo.acknowledged.is_some() && state.client.try_disconnect().is_ok() {
             state.lacks_will = false;
             tracing::info!(
@@ -279,7 +279,7 @@ impl Shared {
         }
     }
 
-    fn retained_topic(&self, state: &State, index: usize) -> String {
+    fn retained_topic(&self, state: &ConnectionState, index: usize) -> String {
         self.topics.retained(index).map_or_else(|| state.leftovers.topic(index), str::to_string)
     }
 
@@ -361,7 +361,7 @@ impl Shared {
     /// Waits, unless the end was requested.
     fn pause(&self, wait: Duration) {
         let state = self.lock();
-        let running = |state: &mut State| state.ending == Ending::Running;
+        let running = |state: &mut ConnectionState| state.ending == Ending::Running;
         drop(self.changed.wait_timeout_while(state, wait, running).unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -38,7 +38,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use rumqttc::{Client, QoS};
 
-use self::connection::{Echo, Ending, Shared, State};
+use self::connection::{ConnectionShared, ConnectionState, Echo, Ending};
 use self::leftovers::Leftovers;
 pub use self::link::{Link, LinkSnapshot};
 use self::options::Options;
@@ -81,7 +81,7 @@ pub fn check(settings: &MqttSettings) -> Result<()> {
 
 /// The connection to a broker.
 pub struct MqttSink {
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -112,7 +112,7 @@ impl MqttSink {
         let mut outbox = Outbox::new(journal.reader(MQTT, Start::Kept), values.clone());
         leftovers.kinds().into_iter().for_each(|kind| outbox.clear(kind));
         let link = Arc::new(Link::default());
-        let state = State {
+        let state = ConnectionState {
             outbox,
             client,
             ending: Ending::Running,
@@ -122,7 +122,7 @@ impl MqttSink {
             echo: Echo::default(),
             lacks_will: false,
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ConnectionShared {
             peer: format!("mqtt broker {}:{}", settings.url.host, settings.url.port),
             url: settings.url.clone(),
             client_id: settings.client_id.clone(),
@@ -158,7 +158,7 @@ impl Sink for MqttSink {
     }
 
     fn notify(&mut self, events: &[Event]) {
-        let Shared { topics, .. } = &*self.shared;
+        let ConnectionShared { topics, .. } = &*self.shared;
         let mut state = self.shared.lock();
         for event in events {
             // What an earlier daemon left to be ended may have a label that is not reported any
