@@ -25,7 +25,7 @@ use super::hearing::fault;
 use super::kind::Setup;
 use super::secret::redact;
 use super::supervise::{Failure, Live, Look, Opened, TICK, Watch};
-use super::{Hearing, Options, Session, Source};
+use super::{Hearing, Session, Source, SourceOptions};
 use crate::error::{Error, Result};
 use crate::status::Status;
 
@@ -68,7 +68,7 @@ pub(super) fn start(program: Program, setup: &Setup<'_>) -> Result<Source> {
 /// A program that can be started.
 struct Listener {
     program: Program,
-    options: Options,
+    options: SourceOptions,
     is_live: Arc<AtomicBool>,
     status: Arc<Status>,
     hearing: Arc<Hearing>,

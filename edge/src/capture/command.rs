@@ -7,7 +7,7 @@ use super::child::{self, Program};
 use super::delivery;
 use super::kind::{Kind, Setup};
 use super::secret::redact;
-use super::{Options, Source, SourceOption};
+use super::{Source, SourceOption, SourceOptions};
 use crate::error::Result;
 
 /// How long nothing may come from a command.
@@ -30,7 +30,7 @@ impl CommandSpec {
 }
 
 impl Kind for CommandSpec {
-    fn is_live(&self, _: &Options) -> Option<bool> {
+    fn is_live(&self, _: &SourceOptions) -> Option<bool> {
         Some(true)
     }
 
@@ -38,7 +38,7 @@ impl Kind for CommandSpec {
         matches!(option, SourceOption::Layout | SourceOption::Channels | SourceOption::Gain)
     }
 
-    fn describe(&self, options: &Options) -> String {
+    fn describe(&self, options: &SourceOptions) -> String {
         let command = redact(&self.0);
         format!("the output of the command {command:?}: {}, unless its header says otherwise", options.layout)
     }

@@ -17,7 +17,7 @@ use edge_frontend::FrontendConfig;
 use super::bytes::{is_fifo, is_missing};
 use super::kind::{Kind, Setup};
 use super::pipe::{self, Origin};
-use super::{Options, Source, SourceOption};
+use super::{Source, SourceOption, SourceOptions};
 use crate::audio::AudioReader;
 use crate::error::Result;
 use crate::mono::Balance;
@@ -36,13 +36,13 @@ pub struct FileSpec {
 
 impl FileSpec {
     /// Whether it is read as a pipe.
-    fn is_pipe(&self, options: &Options) -> bool {
+    fn is_pipe(&self, options: &SourceOptions) -> bool {
         is_fifo(&self.path) || options.live == Some(true) && is_missing(&self.path)
     }
 }
 
 impl Kind for FileSpec {
-    fn is_live(&self, options: &Options) -> Option<bool> {
+    fn is_live(&self, options: &SourceOptions) -> Option<bool> {
         if self.is_pipe(options) { options.live } else { Some(false) }
     }
 
@@ -54,7 +54,7 @@ impl Kind for FileSpec {
         }
     }
 
-    fn describe(&self, options: &Options) -> String {
+    fn describe(&self, options: &SourceOptions) -> String {
         let path = self.path.display();
         match (self.is_pipe(options), options.fast) {
             (true, _) => {
@@ -73,7 +73,7 @@ impl Kind for FileSpec {
         start(&self.path, setup)
     }
 
-    fn check(&self, options: &Options, _: &FrontendConfig) -> Result<()> {
+    fn check(&self, options: &SourceOptions, _: &FrontendConfig) -> Result<()> {
         // A FIFO waits for its writer.
         if self.is_pipe(options) { Ok(()) } else { open(&self.path, options).map(drop) }
     }
@@ -86,7 +86,7 @@ impl fmt::Display for FileSpec {
 }
 
 /// Opens the file at `path`, of which some channels are heard.
-fn open(path: &Path, options: &Options) -> Result<(AudioReader, Arc<Balance>)> {
+fn open(path: &Path, options: &SourceOptions) -> Result<(AudioReader, Arc<Balance>)> {
     let mut reader = AudioReader::open(path)?;
     let balance = reader.choose(&options.channels)?;
     Ok((reader, balance))
@@ -167,7 +167,7 @@ mod tests {
         let spec = SourceSpec::File(FileSpec { path });
         let mut source = start(
             &spec,
-            &Options { fast, ..Options::default() },
+            &SourceOptions { fast, ..SourceOptions::default() },
             &FrontendConfig::student(),
             &Arc::new(Status::default()),
             &Arc::new(Hearing::of("file")),

@@ -27,7 +27,7 @@ use super::hearing::{Hearing, fault};
 use super::kind::Setup;
 use super::pace::{Pace, Unpaced};
 use super::supervise::{Failure, Live, Look, Opened, Watch};
-use super::{Content, Options, Session, Source, ring_len};
+use super::{Content, Session, Source, SourceOptions, ring_len};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, FaultLog};
 use crate::mono::{Balance, Mono};
@@ -57,7 +57,7 @@ static N_ABANDONED: AtomicU64 = AtomicU64::new(0);
 pub(super) struct Microphone {
     /// Its id, its name, or a part of its name; `None` for the default device.
     wanted: Option<String>,
-    options: Options,
+    options: SourceOptions,
     status: Arc<Status>,
     hearing: Arc<Hearing>,
     /// Which of [`BLOCKS_MS`] to ask for, and whether samples went missing with it.
@@ -326,7 +326,7 @@ mod tests {
     fn microphone() -> Microphone {
         Microphone {
             wanted: None,
-            options: Options::default(),
+            options: SourceOptions::default(),
             status: Arc::default(),
             hearing: Arc::new(Hearing::of("ear")),
             block: 0,

@@ -68,7 +68,7 @@ pub use hearing::{Condition, Hearing, HearingSnapshot};
 pub(crate) use hints::SampleInfo;
 pub use microphone::MicSpec;
 pub use network::StreamSpec;
-pub use options::{Options, SourceOption};
+pub use options::{SourceOption, SourceOptions};
 pub use pipe::StdinSpec;
 pub(crate) use raw::MAX_CHANNELS;
 pub use raw::{Layout, RawFormat};
@@ -177,7 +177,7 @@ impl Content {
 /// could compute the features, or this machine lacks what the source needs.
 pub fn start(
     spec: &SourceSpec,
-    options: &Options,
+    options: &SourceOptions,
     frontend: &FrontendConfig,
     status: &Arc<Status>,
     hearing: &Arc<Hearing>,

@@ -18,7 +18,7 @@ use super::flow::{First, Flow, Motion, first};
 use super::hearing::fault;
 use super::kind::{Kind, Setup};
 use super::supervise::{Failure, Live, Look, Opened, Watch};
-use super::{Hearing, Options, Session, Source, SourceOption};
+use super::{Hearing, Session, Source, SourceOption, SourceOptions};
 use crate::error::{Error, Result};
 use crate::status::Status;
 
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct StdinSpec;
 
 impl Kind for StdinSpec {
-    fn is_live(&self, options: &Options) -> Option<bool> {
+    fn is_live(&self, options: &SourceOptions) -> Option<bool> {
         options.live.or_else(|| stdin_is_file().then_some(false))
     }
 
@@ -38,7 +38,7 @@ impl Kind for StdinSpec {
         option != SourceOption::Device
     }
 
-    fn describe(&self, options: &Options) -> String {
+    fn describe(&self, options: &SourceOptions) -> String {
         format!("standard input: {}, unless its header says otherwise", options.layout)
     }
 
@@ -106,7 +106,7 @@ pub(super) fn start(origin: Origin, is_live: Option<bool>, setup: &Setup<'_>) ->
 /// A pipe that can be opened.
 struct Pipe {
     origin: Origin,
-    options: Options,
+    options: SourceOptions,
     is_live: Arc<AtomicBool>,
     watches_pace: bool,
     status: Arc<Status>,

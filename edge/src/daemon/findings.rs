@@ -226,7 +226,7 @@ mod tests {
     fn a_connection_that_loses_events_is_not_well_and_neither_is_a_webhook_that_refused_some() {
         let (hearing, status) = (Hearing::of("ear"), Status::default());
         hearing.listening();
-        let link = crate::publish::mqtt::Link::default().snapshot();
+        let link = crate::publish::mqtt::MqttLink::default().snapshot();
         let fault = Fault::new("status-not-back", "the broker acknowledges messages but they do not come back");
         let webhook = crate::publish::webhook::WebhookSnapshot {
             url: "https://ntfy.sh/..".into(),
@@ -236,7 +236,7 @@ mod tests {
             fault: None,
         };
         let found = findings(&Report {
-            mqtt: Some(crate::publish::mqtt::LinkSnapshot { connected: true, fault: Some(fault), ..link }),
+            mqtt: Some(crate::publish::mqtt::MqttSnapshot { connected: true, fault: Some(fault), ..link }),
             webhooks: vec![webhook],
             ..report(&hearing, &status)
         });

@@ -44,7 +44,7 @@ pub(super) struct Report {
     /// Temperature of the board, if it is known.
     pub(super) board_celsius: Option<f64>,
     #[cfg(feature = "mqtt")]
-    pub(super) mqtt: Option<crate::publish::mqtt::LinkSnapshot>,
+    pub(super) mqtt: Option<crate::publish::mqtt::MqttSnapshot>,
     #[cfg(feature = "webhook")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) webhooks: Vec<crate::publish::webhook::WebhookSnapshot>,

@@ -166,7 +166,7 @@ mod tests {
             hearing,
             board_celsius: None,
             #[cfg(feature = "mqtt")]
-            mqtt: Some(crate::publish::mqtt::Link::default().snapshot()),
+            mqtt: Some(crate::publish::mqtt::MqttLink::default().snapshot()),
             #[cfg(feature = "webhook")]
             webhooks: vec![crate::publish::webhook::WebhookSnapshot {
                 url: "https://ntfy.sh/..".into(),

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::capture::{Hearing, Source};
-use crate::clips::Recent;
+use crate::clips::RecentSound;
 use crate::clock::Clock;
 use crate::decide::{Rules, Transition};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ pub struct WorkerShared {
     /// Rules that are to hold from now on; the worker takes them between two pulses.
     pub new_rules: Arc<Mutex<Option<Rules>>>,
     /// The last seconds, where clips are kept.
-    pub recent: Option<Arc<Recent>>,
+    pub recent: Option<Arc<RecentSound>>,
 }
 
 impl WorkerShared {

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::pump::MAX_MAGNITUDE;
 use super::*;
-use crate::capture::{Content, FileSpec, Options, Session, SourceSpec, start};
+use crate::capture::{Content, FileSpec, Session, SourceOptions, SourceSpec, start};
 use crate::decide::Rules;
 use crate::engine::{Engine, Precision};
 use crate::event::Phase;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, download, error};
-use super::site::MAX_EVENTS;
+use super::site::MAX_ANSWER_EVENTS;
 use super::{PageShared, clips};
 use crate::clips::Mark;
 use crate::event::Event;
@@ -68,7 +68,7 @@ impl Wanted {
     fn find(&self, shared: &PageShared) -> Vec<Event> {
         let events = self.records(shared).into_iter().filter(|event| self.holds(event));
         let mut sounds = history::sounds(events, &self.span);
-        sounds.split_off(sounds.len().saturating_sub(MAX_EVENTS))
+        sounds.split_off(sounds.len().saturating_sub(MAX_ANSWER_EVENTS))
     }
 
     /// Onsets and offsets of about that time, as they were written down.
@@ -78,7 +78,7 @@ impl Wanted {
             return shared.recent.events();
         }
         let (label, source) = (self.label.clone(), self.source.clone());
-        let query = Query { label, source, limit: Some(2 * MAX_EVENTS), ..self.span.query() };
+        let query = Query { label, source, limit: Some(2 * MAX_ANSWER_EVENTS), ..self.span.query() };
         let records = match &site.journal_settings.place {
             JournalPlace::File { file, .. } if site.journal.fault().is_none() => journal::read(file, &query).ok(),
             _ => None,

@@ -4,7 +4,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | `site` | what there is on the page |
-//! | `recent` | the last events, in memory, and the sink that brings them |
+//! | `recent_events` | the last events, in memory, and the sink that brings them |
 //! | `live` | pulses of all sources as server-sent events |
 //! | `events` | events by day, as JSON and CSV |
 //! | `clips` | sound of events, and marks of it |
@@ -30,14 +30,14 @@ mod files;
 mod guard;
 mod live;
 mod range;
-mod recent;
+mod recent_events;
 mod routes;
 mod server;
 mod site;
 mod stall;
 mod thresholds;
 
-pub use recent::PageSink;
+pub use recent_events::PageSink;
 pub use server::check;
 pub use site::{Site, Writable};
 
@@ -47,7 +47,7 @@ use crate::config::WebSettings;
 use crate::error::Result;
 
 use self::live::Live;
-use self::recent::Recent;
+use self::recent_events::RecentEvents;
 
 /// The running page.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ pub struct Page {
 /// What every request is answered from.
 struct PageShared {
     site: Site,
-    recent: Recent,
+    recent: RecentEvents,
     live: Live,
 }
 
@@ -70,7 +70,7 @@ impl Page {
     ///
     /// When the address cannot be listened on for another reason.
     pub fn start(settings: &WebSettings, site: Site) -> Result<Self> {
-        let shared = Arc::new(PageShared { site, recent: Recent::default(), live: Live::new() });
+        let shared = Arc::new(PageShared { site, recent: RecentEvents::default(), live: Live::new() });
         server::start(settings, Arc::clone(&shared))?;
         Ok(Page { shared })
     }

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::journal::{Journal, JournalPlace, JournalSettings};
 
 /// Events of one answer, at most; the newest.
-pub(super) const MAX_EVENTS: usize = 20_000;
+pub(super) const MAX_ANSWER_EVENTS: usize = 20_000;
 
 /// A configuration file that the page may change.
 pub struct Writable {
@@ -52,7 +52,7 @@ struct About {
     clips: bool,
     /// How long events are kept.
     keep_days: Option<u64>,
-    /// See [`MAX_EVENTS`].
+    /// See [`MAX_ANSWER_EVENTS`].
     max_events: usize,
 }
 
@@ -69,7 +69,7 @@ impl Site {
             writable: self.writable.as_ref().map(|writable| writable.path.display().to_string()),
             clips: self.clips.is_some(),
             keep_days: self.is_kept().then_some(self.journal_settings.keep.as_secs() / 86_400),
-            max_events: MAX_EVENTS,
+            max_events: MAX_ANSWER_EVENTS,
         })
     }
 }

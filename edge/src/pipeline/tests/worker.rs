@@ -26,7 +26,7 @@ fn listen(
 ) -> (Worker, Receiver<Transition>) {
     let source = start(
         &SourceSpec::File(FileSpec { path: path.to_path_buf() }),
-        &Options { fast, ..Options::default() },
+        &SourceOptions { fast, ..SourceOptions::default() },
         &FrontendConfig::student(),
         &shared.status,
         &shared.hearing,

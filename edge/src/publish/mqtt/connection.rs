@@ -9,8 +9,8 @@ use rumqttc::{Client, Connection, Event as Packet, Incoming, Outgoing, Publish, 
 use super::attempts::{Attempts, CLIENT_ID_TAKEN, client_id_taken};
 use super::faults;
 use super::leftovers::Leftovers;
-use super::link::{LEFT_OUT, Link};
-use super::options::Options;
+use super::link::{LEFT_OUT, MqttLink};
+use super::options::ConnectOptions;
 use super::outbox::{Item, Outbox, Value};
 use super::refusal::{Aside, Kind};
 use super::topics::Topics;
@@ -31,7 +31,7 @@ pub(super) struct ConnectionShared {
     pub(super) url: BrokerUrl,
     pub(super) client_id: String,
     pub(super) topics: Topics,
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<MqttLink>,
     pub(super) state: Mutex<ConnectionState>,
     pub(super) changed: Condvar,
 }
@@ -80,7 +80,7 @@ impl ConnectionShared {
     }
 
     /// The thread: receives until the farewell is sent, reconnects until then.
-    pub(super) fn run(&self, mut connection: Connection, options: &Options) {
+    pub(super) fn run(&self, mut connection: Connection, options: &ConnectOptions) {
         let mut attempts = Attempts::new(&self.url, &self.client_id);
         loop {
             match connection.recv() {

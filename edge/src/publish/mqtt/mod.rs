@@ -40,8 +40,8 @@ use rumqttc::{Client, QoS};
 
 use self::connection::{ConnectionShared, ConnectionState, Echo, Ending};
 use self::leftovers::Leftovers;
-pub use self::link::{Link, LinkSnapshot};
-use self::options::Options;
+pub use self::link::{MqttLink, MqttSnapshot};
+use self::options::ConnectOptions;
 use self::outbox::Outbox;
 pub use self::probe::{CertificateEnd, Probe, certificate_ends, probe};
 use self::topics::Topics;
@@ -76,7 +76,7 @@ pub struct Device {
 ///
 /// For certificates and keys that cannot be used.
 pub fn check(settings: &MqttSettings) -> Result<()> {
-    Options::new(settings, String::new(), OFFLINE).map(drop)
+    ConnectOptions::new(settings, String::new(), OFFLINE).map(drop)
 }
 
 /// The connection to a broker.
@@ -103,7 +103,7 @@ impl MqttSink {
     ) -> Result<Self> {
         let topics = Topics::new(settings, name, devices, labels);
         let values = topics.first_values(labels);
-        let options = Options::new(settings, topics.daemon_status().to_string(), OFFLINE)?;
+        let options = ConnectOptions::new(settings, topics.daemon_status().to_string(), OFFLINE)?;
         let leftovers = Leftovers::new(journal, &topics);
         // Room for everything that the outbox hands over at once, the subscriptions, the health
         // messages and the farewell.
@@ -111,7 +111,7 @@ impl MqttSink {
         let (client, connection) = Client::new(options.to(&settings.url.host.bare(), true), n_requests);
         let mut outbox = Outbox::new(journal.reader(MQTT, Start::Kept), values.clone());
         leftovers.kinds().into_iter().for_each(|kind| outbox.clear(kind));
-        let link = Arc::new(Link::default());
+        let link = Arc::new(MqttLink::default());
         let state = ConnectionState {
             outbox,
             client,
@@ -147,7 +147,7 @@ impl MqttSink {
     }
 
     /// The state of the connection and of what waits for it, for the health message.
-    pub fn link(&self) -> Arc<Link> {
+    pub fn link(&self) -> Arc<MqttLink> {
         Arc::clone(&self.shared.link)
     }
 }
