@@ -36,7 +36,7 @@ pub(super) struct Reporter {
 
 /// What is reported of a source.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct HealthReport {
     #[serde(flatten)]
     pub(super) stream: Snapshot,
     #[serde(flatten)]
@@ -85,8 +85,8 @@ impl Reporter {
     }
 
     /// What is to be reported now about a source.
-    pub(super) fn report(&self, source: &WorkerShared) -> Report {
-        Report {
+    pub(super) fn report(&self, source: &WorkerShared) -> HealthReport {
+        HealthReport {
             stream: source.status.snapshot(),
             hearing: source.hearing.snapshot(),
             board_celsius: board_celsius(),

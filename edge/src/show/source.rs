@@ -3,7 +3,7 @@
 use crate::pipeline::WorkerShared;
 
 /// A source and what its worker shares.
-pub struct Source {
+pub struct ShownSource {
     /// Its name in events.
     pub name: String,
     /// What is listened to, in words.

@@ -39,7 +39,7 @@ mod thresholds;
 
 pub use recent_events::PageSink;
 pub use server::check;
-pub use site::{Site, Writable};
+pub use site::{PageSite, Writable};
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ pub struct Page {
 
 /// What every request is answered from.
 struct PageShared {
-    site: Site,
+    site: PageSite,
     recent: RecentEvents,
     live: Live,
 }
@@ -69,7 +69,7 @@ impl Page {
     /// # Errors
     ///
     /// When the address cannot be listened on for another reason.
-    pub fn start(settings: &WebSettings, site: Site) -> Result<Self> {
+    pub fn start(settings: &WebSettings, site: PageSite) -> Result<Self> {
         let shared = Arc::new(PageShared { site, recent: RecentEvents::default(), live: Live::new() });
         server::start(settings, Arc::clone(&shared))?;
         Ok(Page { shared })

@@ -28,7 +28,7 @@ pub struct Writable {
 }
 
 /// What the page shows.
-pub struct Site {
+pub struct PageSite {
     /// What every viewer is shown.
     pub shown: Arc<crate::show::Site>,
     /// Where events are.
@@ -56,7 +56,7 @@ struct About {
     max_events: usize,
 }
 
-impl Site {
+impl PageSite {
     /// Whether the journal itself is the page's history: it is on a disk and kept.
     pub(super) fn is_kept(&self) -> bool {
         matches!(self.journal_settings.place, JournalPlace::File { .. }) && !self.journal_settings.keep.is_zero()

@@ -25,7 +25,7 @@ use self::node::Node;
 use self::port::Port;
 use super::hearing::fault;
 use super::kind::Setup;
-use super::report::Report;
+use super::report::NodeReport;
 use super::supervise::{Failure, Live, Look, Opened, Watch};
 use super::{Content, NodeEncoding, NodeSpec, RING_S, Session, Source};
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ struct SerialNode {
     spec: NodeSpec,
     frontend: FrontendConfig,
     lamps: Lamps,
-    report: Arc<Report>,
+    report: Arc<NodeReport>,
     status: Arc<Status>,
 }
 

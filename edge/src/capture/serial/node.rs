@@ -18,7 +18,7 @@ use super::port::Port;
 use super::sound::Sound;
 use super::wish;
 use crate::capture::hearing::fault;
-use crate::capture::report::Report;
+use crate::capture::report::NodeReport;
 use crate::capture::supervise::Failure;
 use crate::capture::{Content, NodeSpec};
 use crate::decide::Phase;
@@ -41,7 +41,7 @@ pub(super) struct Node {
     spec: NodeSpec,
     frontend: FrontendConfig,
     lamps: Lamps,
-    report: Arc<Report>,
+    report: Arc<NodeReport>,
     /// What it calls itself.
     name: String,
     begin: Instant,
@@ -76,7 +76,7 @@ impl Node {
         spec: &NodeSpec,
         frontend: &FrontendConfig,
         lamps: Lamps,
-        report: Arc<Report>,
+        report: Arc<NodeReport>,
     ) -> Self {
         Node {
             port,

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::Overrides;
 use crate::capture::{Channels, FileSpec, Layout, MicSpec, SourceOption, SourceOptions, SourceSpec};
 use crate::config::values::is_gain_db;
-use crate::config::{ChannelChoice, Config, Source, SourceSection, at_home};
+use crate::config::{ChannelChoice, Config, ConfigFile, SourceSection, at_home};
 use crate::error::{Error, Result};
 
 /// A source to listen to.
@@ -24,7 +24,7 @@ pub struct SourceSettings {
 pub(super) fn sources(
     name: &str,
     config: &Config,
-    file: &Source,
+    file: &ConfigFile,
     overrides: &Overrides,
 ) -> Result<Vec<SourceSettings>> {
     if config.sources.is_empty() {
@@ -68,7 +68,7 @@ fn settings(
     name: &str,
     section: &SourceSection,
     table: &str,
-    file: &Source,
+    file: &ConfigFile,
     overrides: &Overrides,
 ) -> Result<SourceSettings> {
     let spec = match (&overrides.source, &section.input) {
@@ -163,7 +163,7 @@ fn refuse_idle_options(
     source: &SourceSpec,
     section: &SourceSection,
     table: &str,
-    file: &Source,
+    file: &ConfigFile,
     overrides: &Overrides,
 ) -> Result<()> {
     let misplaced = given(overrides).into_iter().find(|(option, given)| *given && !source.takes(*option));
