@@ -24,7 +24,7 @@ use super::flow::{First, Flow, Motion, first};
 use super::hearing::fault;
 use super::kind::Setup;
 use super::secret::redact;
-use super::supervise::{Failure, Live, Look, Opened, TICK, Watch};
+use super::supervise::{Failure, LiveSource, Look, Opened, TICK, Watch};
 use super::{Hearing, Session, Source, SourceOptions};
 use crate::error::{Error, Result};
 use crate::status::Status;
@@ -74,7 +74,7 @@ struct Listener {
     hearing: Arc<Hearing>,
 }
 
-impl Live for Listener {
+impl LiveSource for Listener {
     type Opened = OpenProgram;
 
     fn open(&mut self, watch: &Watch<'_>) -> Result<(Session, OpenProgram), Failure> {

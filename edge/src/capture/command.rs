@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::child::{self, Program};
 use super::delivery;
-use super::kind::{Kind, Setup};
+use super::kind::{Setup, SourceKind};
 use super::secret::redact;
 use super::{Source, SourceOption, SourceOptions};
 use crate::error::Result;
@@ -29,7 +29,7 @@ impl CommandSpec {
     }
 }
 
-impl Kind for CommandSpec {
+impl SourceKind for CommandSpec {
     fn is_live(&self, _: &SourceOptions) -> Option<bool> {
         Some(true)
     }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use edge_frontend::FrontendConfig;
 
 use super::bytes::{is_fifo, is_missing};
-use super::kind::{Kind, Setup};
-use super::pipe::{self, Origin};
+use super::kind::{Setup, SourceKind};
+use super::pipe::{self, PipeOrigin};
 use super::{Source, SourceOption, SourceOptions};
 use crate::audio::AudioReader;
 use crate::error::Result;
@@ -41,7 +41,7 @@ impl FileSpec {
     }
 }
 
-impl Kind for FileSpec {
+impl SourceKind for FileSpec {
     fn is_live(&self, options: &SourceOptions) -> Option<bool> {
         if self.is_pipe(options) { options.live } else { Some(false) }
     }
@@ -68,7 +68,7 @@ impl Kind for FileSpec {
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
         if self.is_pipe(setup.options) {
-            return pipe::start(Origin::Fifo(self.path.clone()), self.is_live(setup.options), setup);
+            return pipe::start(PipeOrigin::Fifo(self.path.clone()), self.is_live(setup.options), setup);
         }
         start(&self.path, setup)
     }
@@ -109,7 +109,7 @@ fn start(path: &Path, setup: &Setup<'_>) -> Result<Source> {
 fn play(reader: &mut AudioReader, fast: bool, mut writer: Writer, stop: &AtomicBool) -> Result<()> {
     let sample_rate = reader.sample_rate();
     let block_len = (sample_rate / BLOCKS_PER_S).max(1) as usize;
-    let mut pace = (!fast).then(|| Pace { start: Instant::now(), sample_rate, n_samples: 0 });
+    let mut pace = (!fast).then(|| RealTimePace { start: Instant::now(), sample_rate, n_samples: 0 });
     let mut decoded = Vec::new();
     while reader.next_block(&mut decoded)? {
         for block in decoded.chunks(block_len) {
@@ -125,13 +125,13 @@ fn play(reader: &mut AudioReader, fast: bool, mut writer: Writer, stop: &AtomicB
 }
 
 /// When the samples of a stream that began at `start` are due.
-struct Pace {
+struct RealTimePace {
     start: Instant,
     sample_rate: u32,
     n_samples: u64,
 }
 
-impl Pace {
+impl RealTimePace {
     /// Sleeps until a device would deliver the next `n_samples`: when the last of them has been
     /// recorded.
     fn wait_for(&mut self, n_samples: usize) {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::Session;
 use super::bytes::{Bytes, Got};
 use super::delivery::{Delivery, Stream, StreamShared};
-use super::encoded::{self, Encoded, Feed};
+use super::encoded::{self, DecoderInput, Encoded};
 use super::head::{self, Head, head};
 use super::raw::Layout;
 use super::supervise::{TICK, Watch};
@@ -134,7 +134,7 @@ impl Flow {
     ) -> Result<(Session, Flow)> {
         let stream = Stream { pause: stream.pause.max(encoded::PAUSE), ..stream.clone() };
         let shared = StreamShared::new(&stream);
-        let feed = Feed { bytes, start: Cursor::new(start), shared: shared.clone() };
+        let feed = DecoderInput { bytes, start: Cursor::new(start), shared: shared.clone() };
         let (sender, opened) = mpsc::sync_channel(1);
         let name = stream.name.clone();
         // If no one waits for the header any more, the stream is closing.

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::status::Status;
 
 /// What is known about a source before it is opened, and how it is opened.
-pub(super) trait Kind: fmt::Display {
+pub(super) trait SourceKind: fmt::Display {
     /// Whether its sound comes as it happens; `None` if only its pace can show it.
     fn is_live(&self, options: &SourceOptions) -> Option<bool>;
 

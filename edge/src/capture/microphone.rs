@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::kind::{Kind, Setup};
+use super::kind::{Setup, SourceKind};
 use super::{Source, SourceOption, SourceOptions};
 use crate::error::Result;
 
@@ -14,7 +14,7 @@ pub struct MicSpec {
     pub device: Option<String>,
 }
 
-impl Kind for MicSpec {
+impl SourceKind for MicSpec {
     fn is_live(&self, _: &SourceOptions) -> Option<bool> {
         Some(true)
     }

@@ -264,7 +264,7 @@ impl Source {
 
     /// A source that is kept open on a thread of its own; `is_live` says whether it is live.
     fn supervised(
-        live: impl supervise::Live + Send + 'static,
+        live: impl supervise::LiveSource + Send + 'static,
         is_live: Arc<AtomicBool>,
         setup: &Setup<'_>,
     ) -> Result<Source> {

@@ -11,7 +11,7 @@ use edge_frontend::FrontendConfig;
 
 use super::child::{self, Program, is_installed};
 use super::delivery;
-use super::kind::{Kind, Setup};
+use super::kind::{Setup, SourceKind};
 use super::secret::redact_address;
 use super::{Source, SourceOption, SourceOptions};
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ impl StreamSpec {
     }
 }
 
-impl Kind for StreamSpec {
+impl SourceKind for StreamSpec {
     fn is_live(&self, _: &SourceOptions) -> Option<bool> {
         Some(true)
     }

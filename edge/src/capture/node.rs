@@ -3,11 +3,11 @@
 
 use edge_frontend::FrontendConfig;
 
-use super::kind::{Kind, Setup};
+use super::kind::{Setup, SourceKind};
 use super::{NodeSpec, Source, SourceOption, SourceOptions};
 use crate::error::Result;
 
-impl Kind for NodeSpec {
+impl SourceKind for NodeSpec {
     fn is_live(&self, _: &SourceOptions) -> Option<bool> {
         Some(true)
     }

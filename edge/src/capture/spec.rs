@@ -1,8 +1,8 @@
 //! What to listen to, as written on the command line or in the configuration.
 //!
-//! Every kind of source describes itself ([`Kind`]), in the file that opens it or beside the text
-//! that names it. A new one is a file, a variant of [`SourceSpec`] and a line in each of its two
-//! functions.
+//! Every kind of source describes itself ([`SourceKind`]), in the file that opens it or beside the
+//! text that names it. A new one is a file, a variant of [`SourceSpec`] and a line in each of its
+//! two functions.
 
 use std::fmt;
 use std::os::unix::fs::FileTypeExt;
@@ -12,7 +12,7 @@ use edge_frontend::FrontendConfig;
 
 use super::command::CommandSpec;
 use super::file::FileSpec;
-use super::kind::{Kind, Setup};
+use super::kind::{Setup, SourceKind};
 use super::microphone::MicSpec;
 use super::network::StreamSpec;
 use super::options::{SourceOption, SourceOptions};
@@ -46,7 +46,7 @@ const FORMS: &str = "mic, file:PATH, stdin, rtsp://HOST/.., http(s)://HOST/.., e
 const OF_FFMPEG: [&str; 7] = ["srt", "rtmp", "rtmps", "rtp", "udp", "tcp", "mms"];
 
 impl SourceSpec {
-    fn kind(&self) -> &dyn Kind {
+    fn kind(&self) -> &dyn SourceKind {
         match self {
             SourceSpec::Mic(spec) => spec,
             SourceSpec::Serial(spec) => spec,

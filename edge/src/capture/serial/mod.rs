@@ -9,7 +9,7 @@
 mod lamps;
 mod node;
 mod port;
-mod sound;
+mod session_writer;
 mod wish;
 
 pub use lamps::Lamps;
@@ -26,7 +26,7 @@ use self::port::Port;
 use super::hearing::fault;
 use super::kind::Setup;
 use super::report::NodeReport;
-use super::supervise::{Failure, Live, Look, Opened, Watch};
+use super::supervise::{Failure, LiveSource, Look, Opened, Watch};
 use super::{Content, NodeEncoding, NodeSpec, RING_S, Session, Source};
 use crate::error::{Error, Result};
 use crate::rate;
@@ -76,7 +76,7 @@ struct SerialNode {
     status: Arc<Status>,
 }
 
-impl Live for SerialNode {
+impl LiveSource for SerialNode {
     type Opened = Listening;
 
     fn open(&mut self, watch: &Watch<'_>) -> Result<(Session, Listening), Failure> {

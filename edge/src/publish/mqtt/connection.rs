@@ -12,7 +12,7 @@ use super::leftovers::Leftovers;
 use super::link::{LEFT_OUT, MqttLink};
 use super::options::ConnectOptions;
 use super::outbox::{Item, Outbox, Value};
-use super::refusal::{Aside, Kind};
+use super::refusal::{Aside, MessageKind};
 use super::topics::Topics;
 use super::{OFFLINE, ONLINE};
 use crate::fault::{Fault, FaultLog};
@@ -42,7 +42,7 @@ pub(super) struct ConnectionState {
     pub(super) ending: Ending,
     /// The first values of the retained topics, or those for the labels that are reported since a
     /// reload.
-    pub(super) first_values: Vec<(Value, Kind)>,
+    pub(super) first_values: Vec<(Value, MessageKind)>,
     pub(super) leftovers: Leftovers,
     pub(super) faults: FaultLog,
     pub(super) echo: Echo,
@@ -344,9 +344,9 @@ impl ConnectionShared {
         };
         let what = match (aside.all, aside.key.kind()) {
             (false, _) => "it is",
-            (true, Kind::Events) => "all events are",
-            (true, Kind::States) => "all statuses and states are",
-            (true, Kind::Discovery) => "everything for Home Assistant's discovery is",
+            (true, MessageKind::Events) => "all events are",
+            (true, MessageKind::States) => "all statuses and states are",
+            (true, MessageKind::Discovery) => "everything for Home Assistant's discovery is",
         };
         let how = if matches!(item, Item::Event(_)) { "an event" } else { "a retained message" };
         let text = format!(
