@@ -23,6 +23,7 @@
 
 mod cursor;
 mod database;
+mod dispatch;
 mod files;
 mod limits;
 mod lookup;
