@@ -168,7 +168,7 @@ fn only_the_commands_of_edge_draw_on_a_terminal() {
 #[test]
 fn only_kernels_of_8_bit_networks_have_unsafe_code() {
     for (src, name) in CRATES.iter().filter(|(src, _)| *src != "edge/int8/src" && !src.starts_with("trainer")) {
-        let root = fs::read_to_string(workspace().join(src).join("lib.rs")).unwrap();
+        let root = fs::read_to_string(workspace().join(src).join("lib.rs")).expect("the root of a crate");
         assert!(root.contains("#![forbid(unsafe_code)]"), "{name}");
     }
     let mut n_unsafe = 0;

@@ -140,7 +140,7 @@ fn a_tap_that_nobody_looks_at_does_not_allocate_neither_before_nor_after_a_viewe
     let n_allocations = count_allocations(|| drop(viewer));
     assert_eq!(n_allocations, 0);
     from_samples_to_transitions(Some(&tap));
-    assert!(tap.scale().is_some() && tap.history().is_none());
+    assert!(tap.scale().is_some() && tap.recent_outputs().is_none());
 }
 
 fn from_samples_to_transitions(tap: Option<&Tap>) {

@@ -96,7 +96,7 @@ class Folds:
 
 def loud_outputs(model: Model, frames: np.ndarray) -> np.ndarray:
     """Which outputs over a clip's log-mel frames count for what the clip is: those whose receptive field is at most 30 dB quieter than
-    the loudest, as `edge::clip` has it."""
+    the loudest, as `edge::classify` has it."""
     config = model.frontend
     levels = np.exp(frames.astype(np.float64) * config["std"] + config["mean"]).sum(axis=1)
     fields = np.lib.stride_tricks.sliding_window_view(levels, model.receptive_field_frames)[:: model.pulse_frames].sum(axis=1)

@@ -21,8 +21,8 @@
 //! | `show` | one per terminal | what there is to see | lines of JSON for `earwitness top --attach` |
 //! | `web` | one of its own | what there is to see | the local page, over HTTP |
 //!
-//! [`audition`] tries a source out. [`pipeline`] joins the worker's stages, [`clip`] runs them over
-//! a whole recording, and [`heard`] keeps what they put out for one whose sounds are known;
+//! [`audition`] tries a source out. [`pipeline`] joins the worker's stages, [`classify`] runs them
+//! over a whole recording, and [`heard`] keeps what they put out for one whose sounds are known;
 //! [`status`] and [`clock`] are read by any thread; [`model`] and [`config`] are what the daemon
 //! reads before it starts, and [`error`] says why it cannot start or go on; [`fault`] is for what
 //! may pass. [`daemon`] joins all of them, [`logging`] is what it logs by, [`port`] is where it
@@ -76,7 +76,7 @@
 pub mod audio;
 pub mod audition;
 pub mod capture;
-pub mod clip;
+pub mod classify;
 pub mod clips;
 pub mod clock;
 pub mod config;

@@ -8,7 +8,7 @@
 mod common;
 
 use common::write_wav;
-use edge::clip::surrounded;
+use edge::classify::surrounded;
 use edge::decide::{Average, clip_posteriors};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;

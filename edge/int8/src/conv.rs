@@ -7,8 +7,8 @@ use crate::kernel::{Kernel, Sums};
 use crate::layout::{BLOCK, Layout};
 
 /// The numbers of a layer. An output is `round(multiplier * (bias + sum)) + output_zero`, limited
-/// to what an `i8` holds, where the sum is of `weight * (input - input_zero)` and halves are rounded
-/// to the even number: ONNX's definition of `QLinearConv`, whose scales are
+/// to what an `i8` holds, where the sum is of `weight * (input - input_zero)` and halves are
+/// rounded to the even number: ONNX's definition of `QLinearConv`, whose scales are
 /// `multiplier = scale_of_input * scale_of_weights / scale_of_output`.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameters<'a> {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use edge_frontend::FrontendConfig;
 
 use self::hum::HumMeter;
-use crate::capture::{self, Condition, Content, Heard, Hearing, Session, Source, Vitals};
+use crate::capture::{self, Condition, Content, Hearing, SampleInfo, Session, Source, Vitals};
 use crate::config::SourceSettings;
 use crate::error::Result;
 use crate::pipeline::repair;
@@ -43,14 +43,14 @@ pub struct Audition {
     hum: Option<HumMeter>,
     gain: f32,
     buffer: Vec<f32>,
-    level: Level,
-    heard: Sound,
+    level: MeterReading,
+    heard: SoundSummary,
     ended: bool,
 }
 
 /// How loud sound is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Level {
+pub struct MeterReading {
     /// Root mean square, dB of full scale.
     pub rms_dbfs: f32,
     /// Largest magnitude, dB of full scale.
@@ -59,7 +59,7 @@ pub struct Level {
 
 /// What was heard so far.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sound {
+pub struct SoundSummary {
     /// How the source was opened; `None` before that.
     pub description: Option<String>,
     /// Seconds of sound.
@@ -97,8 +97,8 @@ impl Audition {
             vitals: Vitals::of_trial(),
             hum: None,
             buffer: vec![0.0; BLOCK_LEN],
-            level: Level::of(0.0, 0.0),
-            heard: Sound {
+            level: MeterReading::of(0.0, 0.0),
+            heard: SoundSummary {
                 description: None,
                 seconds: 0.0,
                 peak_dbfs: LEVEL_FLOOR_DBFS,
@@ -115,7 +115,7 @@ impl Audition {
 
     /// Takes the sound of the next tenth of a second, or less at the end. Waits no longer than
     /// twice that, and not when `stop` is set.
-    pub fn listen(&mut self, stop: &AtomicBool) -> Level {
+    pub fn listen(&mut self, stop: &AtomicBool) -> MeterReading {
         let until = Instant::now() + LEVEL * 2;
         let (mut energy, mut peak, mut n) = (0.0, 0.0_f32, 0_u64);
         let mut wanted = BLOCK_LEN as u64;
@@ -134,7 +134,7 @@ impl Audition {
             n += samples.len() as u64;
         }
         if n > 0 {
-            self.level = Level::of((energy / n as f64) as f32, peak);
+            self.level = MeterReading::of((energy / n as f64) as f32, peak);
             let heard = &mut self.heard;
             heard.peak_dbfs = heard.peak_dbfs.max(self.level.peak_dbfs);
             heard.loudest_dbfs = heard.loudest_dbfs.max(self.level.rms_dbfs);
@@ -149,7 +149,7 @@ impl Audition {
     /// # Errors
     ///
     /// Those of `show`.
-    pub fn hear(&mut self, seconds: f64, mut show: impl FnMut(Level) -> Result<()>) -> Result<()> {
+    pub fn hear(&mut self, seconds: f64, mut show: impl FnMut(MeterReading) -> Result<()>) -> Result<()> {
         let (begin, never) = (Instant::now(), AtomicBool::new(false));
         let patience = OPENING + 2 * Duration::from_secs_f64(seconds);
         loop {
@@ -185,8 +185,8 @@ impl Audition {
                 let samples = &mut self.buffer[..n];
                 let n_non_finite = repair(samples);
                 let (sample_rate, gain) = (session.sample_rate, self.gain);
-                let heard = Heard { n_non_finite, sample_rate, gain, is_live: self.source.is_live() };
-                self.vitals.push(samples, heard, session.balance.as_deref(), &self.hearing);
+                let info = SampleInfo { n_non_finite, sample_rate, gain, is_live: self.source.is_live() };
+                self.vitals.push(samples, info, session.balance.as_deref(), &self.hearing);
                 self.heard.n_clipped += samples.iter().filter(|x| x.abs() >= CLIPPED).count() as u64;
                 samples.iter_mut().for_each(|sample| *sample *= gain);
                 if let Some(hum) = &mut self.hum {
@@ -211,7 +211,7 @@ impl Audition {
     }
 
     /// What was heard so far.
-    pub fn sound(&self) -> Sound {
+    pub fn sound(&self) -> SoundSummary {
         let mut sound = self.heard.clone();
         sound.clipped = sound.n_clipped as f64 / sound.n_samples.max(1) as f64;
         sound.hum = self.hum.as_ref().and_then(HumMeter::hum);
@@ -240,14 +240,14 @@ impl Audition {
     }
 }
 
-impl Level {
+impl MeterReading {
     fn of(mean_square: f32, peak: f32) -> Self {
         let dbfs = |amplitude: f32| (20.0 * amplitude.log10()).max(LEVEL_FLOOR_DBFS);
-        Level { rms_dbfs: dbfs(mean_square.sqrt()), peak_dbfs: dbfs(peak) }
+        MeterReading { rms_dbfs: dbfs(mean_square.sqrt()), peak_dbfs: dbfs(peak) }
     }
 }
 
-impl Sound {
+impl SoundSummary {
     /// How much louder the source should be made, dB, if it is so faint that it matters: then a
     /// usual loud sound has its peak at -12 dBFS.
     pub fn advised_gain_db(&self) -> Option<f32> {

@@ -24,8 +24,8 @@ use super::flow::{First, Flow, Motion, first};
 use super::hearing::fault;
 use super::kind::Setup;
 use super::secret::redact;
-use super::supervise::{Failure, Live, Look, Opened, TICK, Watch};
-use super::{Hearing, Options, Session, Source};
+use super::supervise::{Failure, LiveSource, Look, Opened, TICK, Watch};
+use super::{Hearing, Session, Source, SourceOptions};
 use crate::error::{Error, Result};
 use crate::status::Status;
 
@@ -68,13 +68,13 @@ pub(super) fn start(program: Program, setup: &Setup<'_>) -> Result<Source> {
 /// A program that can be started.
 struct Listener {
     program: Program,
-    options: Options,
+    options: SourceOptions,
     is_live: Arc<AtomicBool>,
     status: Arc<Status>,
     hearing: Arc<Hearing>,
 }
 
-impl Live for Listener {
+impl LiveSource for Listener {
     type Opened = OpenProgram;
 
     fn open(&mut self, watch: &Watch<'_>) -> Result<(Session, OpenProgram), Failure> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::child::{self, Program};
 use super::delivery;
-use super::kind::{Kind, Setup};
+use super::kind::{Setup, SourceKind};
 use super::secret::redact;
-use super::{Options, Source, SourceOption};
+use super::{Source, SourceOption, SourceOptions};
 use crate::error::Result;
 
 /// How long nothing may come from a command.
@@ -29,8 +29,8 @@ impl CommandSpec {
     }
 }
 
-impl Kind for CommandSpec {
-    fn is_live(&self, _: &Options) -> Option<bool> {
+impl SourceKind for CommandSpec {
+    fn is_live(&self, _: &SourceOptions) -> Option<bool> {
         Some(true)
     }
 
@@ -38,7 +38,7 @@ impl Kind for CommandSpec {
         matches!(option, SourceOption::Layout | SourceOption::Channels | SourceOption::Gain)
     }
 
-    fn describe(&self, options: &Options) -> String {
+    fn describe(&self, options: &SourceOptions) -> String {
         let command = redact(&self.0);
         format!("the output of the command {command:?}: {}, unless its header says otherwise", options.layout)
     }

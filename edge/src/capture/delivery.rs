@@ -43,7 +43,7 @@ pub(super) struct Stream {
 
 /// What the reading thread and the one that looks after it have in common.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct StreamShared {
     pub(super) closing: AtomicBool,
     pub(super) n_samples: AtomicU64,
     pub(super) is_live: Arc<AtomicBool>,
@@ -52,9 +52,9 @@ pub(super) struct Shared {
     begin: Instant,
 }
 
-impl Shared {
+impl StreamShared {
     pub(super) fn new(stream: &Stream) -> Arc<Self> {
-        Arc::new(Shared {
+        Arc::new(StreamShared {
             closing: AtomicBool::new(false),
             n_samples: AtomicU64::new(0),
             is_live: stream.is_live.clone(),
@@ -89,7 +89,7 @@ pub(super) struct Delivery {
     rate: u32,
     pause: Duration,
     writer: Writer,
-    shared: Arc<Shared>,
+    shared: Arc<StreamShared>,
     tempo: Option<Tempo>,
     hearing: Arc<Hearing>,
     last: Instant,
@@ -101,7 +101,7 @@ impl Delivery {
         stream: &Stream,
         (rate, what): (u32, &str),
         balance: Arc<Balance>,
-        shared: &Arc<Shared>,
+        shared: &Arc<StreamShared>,
     ) -> (Self, Session) {
         let (writer, reader): (Writer, Reader) = ring::ring(ring_len(rate), stream.status.clone());
         let delivery = Delivery {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Session;
 use super::bytes::{Bytes, Got};
-use super::delivery::{Delivery, Shared, Stream};
+use super::delivery::{Delivery, Stream, StreamShared};
 use super::supervise::TICK;
 use crate::audio::AudioReader;
 use crate::error::{Error, Result};
@@ -20,14 +20,14 @@ use crate::error::{Error, Result};
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
 
 /// Bytes that the decoder can read. It has to wait for them, until the stream is closed.
-pub(super) struct Feed {
+pub(super) struct DecoderInput {
     pub(super) bytes: Bytes,
     /// Those that were read before.
     pub(super) start: Cursor<Vec<u8>>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<StreamShared>,
 }
 
-impl Read for Feed {
+impl Read for DecoderInput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.start.read(buffer)? {
             0 => {}
@@ -51,7 +51,7 @@ impl Read for Feed {
 pub(super) struct Encoded {
     reader: AudioReader,
     delivery: Delivery,
-    shared: Arc<Shared>,
+    shared: Arc<StreamShared>,
 }
 
 impl Encoded {
@@ -60,7 +60,7 @@ impl Encoded {
     /// # Errors
     ///
     /// Where the decoder refuses it, or there is no such channel.
-    pub(super) fn open(stream: &Stream, feed: Feed) -> Result<(Self, Session)> {
+    pub(super) fn open(stream: &Stream, feed: DecoderInput) -> Result<(Self, Session)> {
         let shared = feed.shared.clone();
         let refused = |error| match error {
             Error::AudioFile { reason, .. } => Error::source(stream.name.clone(), reason),

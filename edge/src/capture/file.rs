@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use edge_frontend::FrontendConfig;
 
 use super::bytes::{is_fifo, is_missing};
-use super::kind::{Kind, Setup};
-use super::pipe::{self, Origin};
-use super::{Options, Source, SourceOption};
+use super::kind::{Setup, SourceKind};
+use super::pipe::{self, PipeOrigin};
+use super::{Source, SourceOption, SourceOptions};
 use crate::audio::AudioReader;
 use crate::error::Result;
 use crate::mono::Balance;
@@ -36,13 +36,13 @@ pub struct FileSpec {
 
 impl FileSpec {
     /// Whether it is read as a pipe.
-    fn is_pipe(&self, options: &Options) -> bool {
+    fn is_pipe(&self, options: &SourceOptions) -> bool {
         is_fifo(&self.path) || options.live == Some(true) && is_missing(&self.path)
     }
 }
 
-impl Kind for FileSpec {
-    fn is_live(&self, options: &Options) -> Option<bool> {
+impl SourceKind for FileSpec {
+    fn is_live(&self, options: &SourceOptions) -> Option<bool> {
         if self.is_pipe(options) { options.live } else { Some(false) }
     }
 
@@ -54,7 +54,7 @@ impl Kind for FileSpec {
         }
     }
 
-    fn describe(&self, options: &Options) -> String {
+    fn describe(&self, options: &SourceOptions) -> String {
         let path = self.path.display();
         match (self.is_pipe(options), options.fast) {
             (true, _) => {
@@ -68,12 +68,12 @@ impl Kind for FileSpec {
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
         if self.is_pipe(setup.options) {
-            return pipe::start(Origin::Fifo(self.path.clone()), self.is_live(setup.options), setup);
+            return pipe::start(PipeOrigin::Fifo(self.path.clone()), self.is_live(setup.options), setup);
         }
         start(&self.path, setup)
     }
 
-    fn check(&self, options: &Options, _: &FrontendConfig) -> Result<()> {
+    fn check(&self, options: &SourceOptions, _: &FrontendConfig) -> Result<()> {
         // A FIFO waits for its writer.
         if self.is_pipe(options) { Ok(()) } else { open(&self.path, options).map(drop) }
     }
@@ -86,7 +86,7 @@ impl fmt::Display for FileSpec {
 }
 
 /// Opens the file at `path`, of which some channels are heard.
-fn open(path: &Path, options: &Options) -> Result<(AudioReader, Arc<Balance>)> {
+fn open(path: &Path, options: &SourceOptions) -> Result<(AudioReader, Arc<Balance>)> {
     let mut reader = AudioReader::open(path)?;
     let balance = reader.choose(&options.channels)?;
     Ok((reader, balance))
@@ -109,7 +109,7 @@ fn start(path: &Path, setup: &Setup<'_>) -> Result<Source> {
 fn play(reader: &mut AudioReader, fast: bool, mut writer: Writer, stop: &AtomicBool) -> Result<()> {
     let sample_rate = reader.sample_rate();
     let block_len = (sample_rate / BLOCKS_PER_S).max(1) as usize;
-    let mut pace = (!fast).then(|| Pace { start: Instant::now(), sample_rate, n_samples: 0 });
+    let mut pace = (!fast).then(|| RealTimePace { start: Instant::now(), sample_rate, n_samples: 0 });
     let mut decoded = Vec::new();
     while reader.next_block(&mut decoded)? {
         for block in decoded.chunks(block_len) {
@@ -125,13 +125,13 @@ fn play(reader: &mut AudioReader, fast: bool, mut writer: Writer, stop: &AtomicB
 }
 
 /// When the samples of a stream that began at `start` are due.
-struct Pace {
+struct RealTimePace {
     start: Instant,
     sample_rate: u32,
     n_samples: u64,
 }
 
-impl Pace {
+impl RealTimePace {
     /// Sleeps until a device would deliver the next `n_samples`: when the last of them has been
     /// recorded.
     fn wait_for(&mut self, n_samples: usize) {
@@ -167,7 +167,7 @@ mod tests {
         let spec = SourceSpec::File(FileSpec { path });
         let mut source = start(
             &spec,
-            &Options { fast, ..Options::default() },
+            &SourceOptions { fast, ..SourceOptions::default() },
             &FrontendConfig::student(),
             &Arc::new(Status::default()),
             &Arc::new(Hearing::of("file")),

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::bytes::{Bytes, Got};
-use super::delivery::{Delivery, Shared, Stream};
-use super::encoded::{self, Encoded, Feed};
+use super::delivery::{Delivery, Stream, StreamShared};
+use super::encoded::{self, DecoderInput, Encoded};
 use super::head::{self, Head, head};
 use super::raw::Layout;
 use super::supervise::{TICK, Watch};
@@ -87,7 +87,7 @@ pub(super) fn first(
 
 /// A stream that is being read.
 pub(super) struct Flow {
-    shared: Arc<Shared>,
+    shared: Arc<StreamShared>,
     n_seen: u64,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -112,7 +112,7 @@ impl Flow {
         let n_channels = usize::from(layout.n_channels);
         stream.channels.check(n_channels).map_err(|reason| Error::source(stream.name.clone(), reason))?;
         let mono = Mono::of(n_channels, &stream.channels, layout.rate);
-        let shared = Shared::new(stream);
+        let shared = StreamShared::new(stream);
         let (delivery, session) = Delivery::new(stream, (layout.rate, &layout.to_string()), mono.balance(), &shared);
         let name = stream.name.clone();
         let samples = Samples { name, bytes, layout, mono, delivery, shared: shared.clone() };
@@ -133,8 +133,8 @@ impl Flow {
         watch: &Watch<'_>,
     ) -> Result<(Session, Flow)> {
         let stream = Stream { pause: stream.pause.max(encoded::PAUSE), ..stream.clone() };
-        let shared = Shared::new(&stream);
-        let feed = Feed { bytes, start: Cursor::new(start), shared: shared.clone() };
+        let shared = StreamShared::new(&stream);
+        let feed = DecoderInput { bytes, start: Cursor::new(start), shared: shared.clone() };
         let (sender, opened) = mpsc::sync_channel(1);
         let name = stream.name.clone();
         // If no one waits for the header any more, the stream is closing.
@@ -158,7 +158,7 @@ impl Flow {
         }
     }
 
-    fn begin(shared: Arc<Shared>, body: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<Flow> {
+    fn begin(shared: Arc<StreamShared>, body: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<Flow> {
         let thread = thread::Builder::new().name("pipe".to_string()).spawn(body);
         let thread = thread.map_err(Error::io("cannot start the thread that reads the pipe"))?;
         Ok(Flow { shared, n_seen: 0, thread: Some(thread) })
@@ -206,7 +206,7 @@ struct Samples {
     layout: Layout,
     mono: Mono,
     delivery: Delivery,
-    shared: Arc<Shared>,
+    shared: Arc<StreamShared>,
 }
 
 impl Samples {

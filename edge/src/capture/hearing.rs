@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 #[cfg(feature = "serial")]
-use super::report::{NodeSnapshot, Report};
+use super::report::{NodeReport, NodeSnapshot};
 use crate::error::Error;
 use crate::fault::{Fault, FaultLog, N_CAUSES};
 
@@ -112,7 +112,7 @@ pub struct Hearing {
     reopen: AtomicBool,
     restart: AtomicBool,
     #[cfg(feature = "serial")]
-    node: Arc<Report>,
+    node: Arc<NodeReport>,
 }
 
 #[derive(Debug)]
@@ -315,7 +315,7 @@ impl Hearing {
 
     /// Where the report of a microcontroller is kept.
     #[cfg(feature = "serial")]
-    pub(super) fn node(&self) -> Arc<Report> {
+    pub(super) fn node(&self) -> Arc<NodeReport> {
         self.node.clone()
     }
 

@@ -54,7 +54,7 @@ impl Patience {
 
 /// What is known of samples besides their values.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heard {
+pub(crate) struct SampleInfo {
     /// How many of them were no numbers, and are 0 now.
     pub(crate) n_non_finite: u64,
     /// Samples per second.
@@ -113,20 +113,20 @@ impl Hints {
     }
 
     /// A second has ended: tells `hearing` what could be better.
-    pub(super) fn end_second(&mut self, heard: Heard, balance: Option<&Balance>, hearing: &Hearing) {
+    pub(super) fn end_second(&mut self, info: SampleInfo, balance: Option<&Balance>, hearing: &Hearing) {
         let peak = self.peak;
         let mean_square = self.energy / self.n_samples.max(1) as f32;
         // All zeros are another matter, which is reported as such.
         let count = |n: u32, holds: bool| if holds { n + 1 } else { 0 };
         self.n_muted = count(self.n_muted, peak > 0.0 && peak <= MUTED);
-        self.n_low = count(self.n_low, peak > MUTED && peak * heard.gain < LOW);
+        self.n_low = count(self.n_low, peak > MUTED && peak * info.gain < LOW);
         self.low_peak = if self.n_low > 1 { self.low_peak.max(peak) } else { peak };
         let news = |hint, holds: bool, fault: &dyn Fn() -> Fault| hearing.hint(hint, holds.then(fault));
         news(Hint::Muted, self.n_muted >= self.patience.muted, &|| {
             Fault::new("looks-muted", "there is nothing but the noise of the last bit: is the source muted?")
         });
         news(Hint::Quiet, self.n_low >= self.patience.low, &|| {
-            let dbfs = 20.0 * (self.low_peak * heard.gain).log10();
+            let dbfs = 20.0 * (self.low_peak * info.gain).log10();
             let text = match self.patience.low {
                 60 => format!(
                     "nothing has been louder than {dbfs:.0} dBFS for a minute; unless the room was quiet, turn the \
@@ -157,7 +157,7 @@ impl Hints {
         if mean_square > LOUD && self.head.len() == N_FFT {
             self.add_spectrum();
             if self.n_loud >= self.patience.loud {
-                self.end_spectrum(heard.sample_rate, hearing);
+                self.end_spectrum(info.sample_rate, hearing);
             }
         }
         (self.peak, self.energy, self.n_samples) = (0.0, 0.0, 0);
@@ -216,11 +216,11 @@ mod tests {
     fn hints(n_seconds: usize, gain: f32, sample: impl Fn(usize) -> f32) -> Vec<String> {
         let rate = 16_000;
         let (mut hints, hearing) = (Hints::new(Patience::DAEMON), Hearing::of("ear"));
-        let heard = Heard { n_non_finite: 0, sample_rate: rate as u32, gain, is_live: true };
+        let info = SampleInfo { n_non_finite: 0, sample_rate: rate as u32, gain, is_live: true };
         for second in 0..n_seconds {
             let samples: Vec<f32> = (second * rate..(second + 1) * rate).map(&sample).collect();
             samples.chunks(1000).for_each(|block| hints.add(block));
-            hints.end_second(heard, None, &hearing);
+            hints.end_second(info, None, &hearing);
         }
         hearing.snapshot().capture_hints
     }
@@ -260,8 +260,8 @@ mod tests {
         let mut mono = Mono::of(2, &Channels::Mean, 1_000);
         frames.chunks(500).for_each(|block| mono.mix(block, |_| {}));
         let hearing = Hearing::of("ear");
-        let heard = Heard { n_non_finite: 0, sample_rate: 1_000, gain: 1.0, is_live: true };
-        Hints::new(Patience::DAEMON).end_second(heard, Some(&mono.balance()), &hearing);
+        let info = SampleInfo { n_non_finite: 0, sample_rate: 1_000, gain: 1.0, is_live: true };
+        Hints::new(Patience::DAEMON).end_second(info, Some(&mono.balance()), &hearing);
         assert!(hearing.snapshot().capture_hints[0].contains("cancel each other"));
     }
 }

@@ -26,8 +26,8 @@ use super::device::{self, Format};
 use super::hearing::{Hearing, fault};
 use super::kind::Setup;
 use super::pace::{Pace, Unpaced};
-use super::supervise::{Failure, Live, Look, Opened, Watch};
-use super::{Content, Options, Session, Source, ring_len};
+use super::supervise::{Failure, LiveSource, Look, Opened, Watch};
+use super::{Content, Session, Source, SourceOptions, ring_len};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, FaultLog};
 use crate::mono::{Balance, Mono};
@@ -57,7 +57,7 @@ static N_ABANDONED: AtomicU64 = AtomicU64::new(0);
 pub(super) struct Microphone {
     /// Its id, its name, or a part of its name; `None` for the default device.
     wanted: Option<String>,
-    options: Options,
+    options: SourceOptions,
     status: Arc<Status>,
     hearing: Arc<Hearing>,
     /// Which of [`BLOCKS_MS`] to ask for, and whether samples went missing with it.
@@ -78,10 +78,10 @@ pub(super) fn start(wanted: Option<&str>, setup: &Setup<'_>) -> Result<Source> {
     Source::supervised(microphone, Arc::new(AtomicBool::new(true)), setup)
 }
 
-impl Live for Microphone {
-    type Opened = Device;
+impl LiveSource for Microphone {
+    type Opened = OpenMicrophone;
 
-    fn open(&mut self, _: &Watch<'_>) -> Result<(Session, Device), Failure> {
+    fn open(&mut self, _: &Watch<'_>) -> Result<(Session, OpenMicrophone), Failure> {
         self.choose_block();
         let n_abandoned = N_ABANDONED.load(Ordering::Relaxed);
         if n_abandoned >= MAX_ABANDONED {
@@ -95,7 +95,7 @@ impl Live for Microphone {
 }
 
 /// A device that delivers.
-pub(super) struct Device {
+pub(super) struct OpenMicrophone {
     name: String,
     stream: cpal::Stream,
     n_delivered: Arc<AtomicU64>,
@@ -122,7 +122,7 @@ impl Microphone {
     }
 
     /// Opens the device and sets it going. Belongs on the thread that keeps the stream.
-    fn open_device(&self) -> Result<(Session, Device)> {
+    fn open_device(&self) -> Result<(Session, OpenMicrophone)> {
         #[cfg(target_os = "linux")]
         let messages = super::alsa_messages::AlsaMessages::keep();
         let result = self.open_quietly();
@@ -134,7 +134,7 @@ impl Microphone {
         result
     }
 
-    fn open_quietly(&self) -> Result<(Session, Device)> {
+    fn open_quietly(&self) -> Result<(Session, OpenMicrophone)> {
         let (wanted, status) = (self.wanted.as_deref(), &self.status);
         let name = wanted.unwrap_or("default");
         let failed = |error: cpal::Error| match (wanted, error.kind()) {
@@ -159,7 +159,7 @@ impl Microphone {
         // Streams are built paused.
         stream.play().map_err(failed)?;
         let description = format!("{} ({}), {format}", device::name_of(&device), device::id_of(&device));
-        let opened = Device {
+        let opened = OpenMicrophone {
             name: name.to_string(),
             stream,
             n_delivered,
@@ -258,7 +258,7 @@ fn of_i24(sample: I24) -> f32 {
     (sample.inner() << 8) as f32 / 2_147_483_648.0
 }
 
-impl Opened for Device {
+impl Opened for OpenMicrophone {
     fn look(&mut self) -> Result<Look, Failure> {
         let failed = |kind, reason: String| Failure::new(kind, Error::device(&self.name, reason));
         while let Some(fault) = self.faults.try_pop() {
@@ -298,7 +298,7 @@ impl Opened for Device {
     /// Closes the device, or abandons it if it hangs: libpulse, for one, locks itself up when its
     /// server dies, and that must not keep the next one from being opened.
     fn close(self) {
-        let Device { stream, closer, name, hearing, .. } = self;
+        let OpenMicrophone { stream, closer, name, hearing, .. } = self;
         closer.close();
         let (closed, is_closed) = mpsc::channel();
         let spawned = thread::Builder::new().name("close".to_string()).spawn(move || {
@@ -326,7 +326,7 @@ mod tests {
     fn microphone() -> Microphone {
         Microphone {
             wanted: None,
-            options: Options::default(),
+            options: SourceOptions::default(),
             status: Arc::default(),
             hearing: Arc::new(Hearing::of("ear")),
             block: 0,

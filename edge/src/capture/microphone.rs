@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::kind::{Kind, Setup};
-use super::{Options, Source, SourceOption};
+use super::kind::{Setup, SourceKind};
+use super::{Source, SourceOption, SourceOptions};
 use crate::error::Result;
 
 /// A capture device of this machine.
@@ -14,8 +14,8 @@ pub struct MicSpec {
     pub device: Option<String>,
 }
 
-impl Kind for MicSpec {
-    fn is_live(&self, _: &Options) -> Option<bool> {
+impl SourceKind for MicSpec {
+    fn is_live(&self, _: &SourceOptions) -> Option<bool> {
         Some(true)
     }
 
@@ -23,7 +23,7 @@ impl Kind for MicSpec {
         matches!(option, SourceOption::Device | SourceOption::Channels | SourceOption::Gain)
     }
 
-    fn describe(&self, _: &Options) -> String {
+    fn describe(&self, _: &SourceOptions) -> String {
         match &self.device {
             None => "the default microphone".into(),
             Some(device) => format!("the microphone {device:?}"),
@@ -31,7 +31,7 @@ impl Kind for MicSpec {
     }
 
     #[cfg(not(feature = "mic"))]
-    fn check(&self, _: &Options, _: &edge_frontend::FrontendConfig) -> Result<()> {
+    fn check(&self, _: &SourceOptions, _: &edge_frontend::FrontendConfig) -> Result<()> {
         Err(unsupported())
     }
 

@@ -65,10 +65,10 @@ pub use command::CommandSpec;
 pub use device::{DeviceInfo, devices};
 pub use file::FileSpec;
 pub use hearing::{Condition, Hearing, HearingSnapshot};
-pub(crate) use hints::Heard;
+pub(crate) use hints::SampleInfo;
 pub use microphone::MicSpec;
 pub use network::StreamSpec;
-pub use options::{Options, SourceOption};
+pub use options::{SourceOption, SourceOptions};
 pub use pipe::StdinSpec;
 pub(crate) use raw::MAX_CHANNELS;
 pub use raw::{Layout, RawFormat};
@@ -177,7 +177,7 @@ impl Content {
 /// could compute the features, or this machine lacks what the source needs.
 pub fn start(
     spec: &SourceSpec,
-    options: &Options,
+    options: &SourceOptions,
     frontend: &FrontendConfig,
     status: &Arc<Status>,
     hearing: &Arc<Hearing>,
@@ -264,7 +264,7 @@ impl Source {
 
     /// A source that is kept open on a thread of its own; `is_live` says whether it is live.
     fn supervised(
-        live: impl supervise::Live + Send + 'static,
+        live: impl supervise::LiveSource + Send + 'static,
         is_live: Arc<AtomicBool>,
         setup: &Setup<'_>,
     ) -> Result<Source> {

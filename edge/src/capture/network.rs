@@ -11,9 +11,9 @@ use edge_frontend::FrontendConfig;
 
 use super::child::{self, Program, is_installed};
 use super::delivery;
-use super::kind::{Kind, Setup};
+use super::kind::{Setup, SourceKind};
 use super::secret::redact_address;
-use super::{Options, Source, SourceOption};
+use super::{Source, SourceOption, SourceOptions};
 use crate::error::{Error, Result};
 use crate::port::has_valid_port;
 
@@ -72,8 +72,8 @@ impl StreamSpec {
     }
 }
 
-impl Kind for StreamSpec {
-    fn is_live(&self, _: &Options) -> Option<bool> {
+impl SourceKind for StreamSpec {
+    fn is_live(&self, _: &SourceOptions) -> Option<bool> {
         Some(true)
     }
 
@@ -81,11 +81,11 @@ impl Kind for StreamSpec {
         matches!(option, SourceOption::Channels | SourceOption::Gain)
     }
 
-    fn describe(&self, _: &Options) -> String {
+    fn describe(&self, _: &SourceOptions) -> String {
         format!("the stream {self}, through ffmpeg")
     }
 
-    fn check(&self, _: &Options, _: &FrontendConfig) -> Result<()> {
+    fn check(&self, _: &SourceOptions, _: &FrontendConfig) -> Result<()> {
         if is_installed(FFMPEG) {
             return Ok(());
         }

@@ -3,12 +3,12 @@
 
 use edge_frontend::FrontendConfig;
 
-use super::kind::{Kind, Setup};
-use super::{NodeSpec, Options, Source, SourceOption};
+use super::kind::{Setup, SourceKind};
+use super::{NodeSpec, Source, SourceOption, SourceOptions};
 use crate::error::Result;
 
-impl Kind for NodeSpec {
-    fn is_live(&self, _: &Options) -> Option<bool> {
+impl SourceKind for NodeSpec {
+    fn is_live(&self, _: &SourceOptions) -> Option<bool> {
         Some(true)
     }
 
@@ -16,7 +16,7 @@ impl Kind for NodeSpec {
         option == SourceOption::Gain
     }
 
-    fn describe(&self, _: &Options) -> String {
+    fn describe(&self, _: &SourceOptions) -> String {
         let encoding = self.encoding.map_or(String::new(), |encoding| format!(", as {}", encoding.name()));
         let gate = match self.gate_db {
             0 => String::new(),
@@ -26,12 +26,12 @@ impl Kind for NodeSpec {
     }
 
     #[cfg(feature = "serial")]
-    fn check(&self, _: &Options, frontend: &FrontendConfig) -> Result<()> {
+    fn check(&self, _: &SourceOptions, frontend: &FrontendConfig) -> Result<()> {
         super::serial::check(self, frontend)
     }
 
     #[cfg(not(feature = "serial"))]
-    fn check(&self, _: &Options, _: &FrontendConfig) -> Result<()> {
+    fn check(&self, _: &SourceOptions, _: &FrontendConfig) -> Result<()> {
         Err(unsupported())
     }
 

@@ -6,7 +6,7 @@ use crate::mono::Channels;
 
 /// How a source is to be heard.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Options {
+pub struct SourceOptions {
     /// Whether a recording is read as fast as the machine can instead of in real time.
     pub fast: bool,
     /// What is in a raw stream.
@@ -19,7 +19,7 @@ pub struct Options {
     pub live: Option<bool>,
 }
 
-impl Options {
+impl SourceOptions {
     /// What the samples are multiplied by.
     pub fn gain(&self) -> f32 {
         10.0_f32.powf(self.gain_db / 20.0)
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn gain_is_in_decibels() {
-        let gain = |gain_db| Options { gain_db, ..Options::default() }.gain();
+        let gain = |gain_db| SourceOptions { gain_db, ..SourceOptions::default() }.gain();
         assert_eq!((gain(0.0), gain(20.0)), (1.0, 10.0));
         assert!((gain(-6.0206) - 0.5).abs() < 1e-5);
     }

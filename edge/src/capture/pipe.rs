@@ -16,9 +16,9 @@ use super::bytes::{Bytes, stdin_is_file};
 use super::delivery::{self, Stream};
 use super::flow::{First, Flow, Motion, first};
 use super::hearing::fault;
-use super::kind::{Kind, Setup};
-use super::supervise::{Failure, Live, Look, Opened, Watch};
-use super::{Hearing, Options, Session, Source, SourceOption};
+use super::kind::{Setup, SourceKind};
+use super::supervise::{Failure, LiveSource, Look, Opened, Watch};
+use super::{Hearing, Session, Source, SourceOption, SourceOptions};
 use crate::error::{Error, Result};
 use crate::status::Status;
 
@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StdinSpec;
 
-impl Kind for StdinSpec {
-    fn is_live(&self, options: &Options) -> Option<bool> {
+impl SourceKind for StdinSpec {
+    fn is_live(&self, options: &SourceOptions) -> Option<bool> {
         options.live.or_else(|| stdin_is_file().then_some(false))
     }
 
@@ -38,12 +38,12 @@ impl Kind for StdinSpec {
         option != SourceOption::Device
     }
 
-    fn describe(&self, options: &Options) -> String {
+    fn describe(&self, options: &SourceOptions) -> String {
         format!("standard input: {}, unless its header says otherwise", options.layout)
     }
 
     fn start(&self, setup: &Setup<'_>) -> Result<Source> {
-        start(Origin::Stdin, self.is_live(setup.options), setup)
+        start(PipeOrigin::Stdin, self.is_live(setup.options), setup)
     }
 }
 
@@ -55,24 +55,24 @@ impl fmt::Display for StdinSpec {
 
 /// Where the bytes come from.
 #[derive(Debug, Clone)]
-pub(super) enum Origin {
+pub(super) enum PipeOrigin {
     Stdin,
     Fifo(PathBuf),
 }
 
-impl Origin {
+impl PipeOrigin {
     /// Whether there is no use in opening it again after its writer has closed it.
     fn ends_with_its_writer(&self, is_live: bool) -> bool {
-        matches!(self, Origin::Stdin) || !is_live
+        matches!(self, PipeOrigin::Stdin) || !is_live
     }
 
     /// How to let another program decode what comes.
     fn remedy(&self) -> String {
         match self {
-            Origin::Stdin => {
+            PipeOrigin::Stdin => {
                 "let ffmpeg decode it, as in: ffmpeg -i FILE -f wav - | earwitness run --source stdin".into()
             }
-            Origin::Fifo(path) => {
+            PipeOrigin::Fifo(path) => {
                 let path = path.display();
                 format!("let ffmpeg decode it, as in: --source 'exec:ffmpeg -loglevel error -i \"{path}\" -f wav -'")
             }
@@ -80,17 +80,17 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for PipeOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Stdin => f.write_str("standard input"),
-            Origin::Fifo(path) => write!(f, "the FIFO {}", path.display()),
+            PipeOrigin::Stdin => f.write_str("standard input"),
+            PipeOrigin::Fifo(path) => write!(f, "the FIFO {}", path.display()),
         }
     }
 }
 
 /// Begins to listen to a pipe that is live, or not, or whose pace will show it.
-pub(super) fn start(origin: Origin, is_live: Option<bool>, setup: &Setup<'_>) -> Result<Source> {
+pub(super) fn start(origin: PipeOrigin, is_live: Option<bool>, setup: &Setup<'_>) -> Result<Source> {
     let live = Arc::new(AtomicBool::new(is_live == Some(true)));
     let pipe = Pipe {
         origin,
@@ -105,8 +105,8 @@ pub(super) fn start(origin: Origin, is_live: Option<bool>, setup: &Setup<'_>) ->
 
 /// A pipe that can be opened.
 struct Pipe {
-    origin: Origin,
-    options: Options,
+    origin: PipeOrigin,
+    options: SourceOptions,
     is_live: Arc<AtomicBool>,
     watches_pace: bool,
     status: Arc<Status>,
@@ -117,22 +117,22 @@ impl Pipe {
     /// A failure, after which there is no use in opening standard input again.
     fn failure(&self, kind: &'static str, reason: impl fmt::Display) -> Failure {
         let error = Error::source(self.origin.to_string(), reason);
-        Failure { kind, error: Some(error), is_final: matches!(self.origin, Origin::Stdin) }
+        Failure { kind, error: Some(error), is_final: matches!(self.origin, PipeOrigin::Stdin) }
     }
 
     fn bytes(&self) -> std::io::Result<Bytes> {
         match &self.origin {
-            Origin::Stdin => Bytes::stdin(),
-            Origin::Fifo(path) => Bytes::fifo(path),
+            PipeOrigin::Stdin => Bytes::stdin(),
+            PipeOrigin::Fifo(path) => Bytes::fifo(path),
         }
     }
 }
 
-impl Live for Pipe {
+impl LiveSource for Pipe {
     type Opened = OpenPipe;
 
     fn open(&mut self, watch: &Watch<'_>) -> Result<(Session, OpenPipe), Failure> {
-        if matches!(self.origin, Origin::Stdin) && std::io::stdin().is_terminal() {
+        if matches!(self.origin, PipeOrigin::Stdin) && std::io::stdin().is_terminal() {
             let how = "is a terminal: pipe sound into it, as in arecord -t wav -f S16_LE -r 48000 | earwitness run --source stdin";
             return Err(self.failure(fault::UNOPENED, how));
         }
@@ -174,14 +174,14 @@ impl Live for Pipe {
 
 /// A pipe that is being read.
 struct OpenPipe {
-    origin: Origin,
+    origin: PipeOrigin,
     flow: Flow,
 }
 
 impl Opened for OpenPipe {
     fn look(&mut self) -> Result<Look, Failure> {
         let name = self.origin.to_string();
-        let is_stdin = matches!(self.origin, Origin::Stdin);
+        let is_stdin = matches!(self.origin, PipeOrigin::Stdin);
         let failure = |kind, reason: &str| Failure::new(kind, Error::source(name.clone(), reason));
         match self.flow.look() {
             Motion::Flows => Ok(Look::Delivers),

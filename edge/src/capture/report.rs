@@ -30,9 +30,9 @@ pub struct NodeSnapshot {
 
 /// The last that is known.
 #[derive(Debug, Default)]
-pub(crate) struct Report(Mutex<Option<NodeSnapshot>>);
+pub(crate) struct NodeReport(Mutex<Option<NodeSnapshot>>);
 
-impl Report {
+impl NodeReport {
     /// Takes note of a node's report and of the line's state.
     pub(super) fn set(&self, name: &str, stats: &Stats, counts: &Counts, n_lost: u64, n_unknown: u32) {
         let snapshot = NodeSnapshot {

@@ -1,8 +1,8 @@
 //! What to listen to, as written on the command line or in the configuration.
 //!
-//! Every kind of source describes itself ([`Kind`]), in the file that opens it or beside the text
-//! that names it. A new one is a file, a variant of [`SourceSpec`] and a line in each of its two
-//! functions.
+//! Every kind of source describes itself ([`SourceKind`]), in the file that opens it or beside the
+//! text that names it. A new one is a file, a variant of [`SourceSpec`] and a line in each of its
+//! two functions.
 
 use std::fmt;
 use std::os::unix::fs::FileTypeExt;
@@ -12,10 +12,10 @@ use edge_frontend::FrontendConfig;
 
 use super::command::CommandSpec;
 use super::file::FileSpec;
-use super::kind::{Kind, Setup};
+use super::kind::{Setup, SourceKind};
 use super::microphone::MicSpec;
 use super::network::StreamSpec;
-use super::options::{Options, SourceOption};
+use super::options::{SourceOption, SourceOptions};
 use super::pipe::StdinSpec;
 use super::secret::redact_address;
 use super::{NodeSpec, Source};
@@ -46,7 +46,7 @@ const FORMS: &str = "mic, file:PATH, stdin, rtsp://HOST/.., http(s)://HOST/.., e
 const OF_FFMPEG: [&str; 7] = ["srt", "rtmp", "rtmps", "rtp", "udp", "tcp", "mms"];
 
 impl SourceSpec {
-    fn kind(&self) -> &dyn Kind {
+    fn kind(&self) -> &dyn SourceKind {
         match self {
             SourceSpec::Mic(spec) => spec,
             SourceSpec::Serial(spec) => spec,
@@ -59,7 +59,7 @@ impl SourceSpec {
 
     /// Whether its sound comes as it happens, so that its time is the world's; `None` for a pipe,
     /// where only its pace can show it.
-    pub fn is_live(&self, options: &Options) -> Option<bool> {
+    pub fn is_live(&self, options: &SourceOptions) -> Option<bool> {
         self.kind().is_live(options)
     }
 
@@ -69,7 +69,7 @@ impl SourceSpec {
     }
 
     /// What it is, for a person, without secrets.
-    pub fn describe(&self, options: &Options) -> String {
+    pub fn describe(&self, options: &SourceOptions) -> String {
         let mut text = self.kind().describe(options);
         if options.channels != Default::default() {
             text.push_str(&format!(", channels: {}", options.channels));
@@ -87,7 +87,7 @@ impl SourceSpec {
     /// # Errors
     ///
     /// What is missing or wrong, and what to do about it.
-    pub fn check(&self, options: &Options, frontend: &FrontendConfig) -> Result<()> {
+    pub fn check(&self, options: &SourceOptions, frontend: &FrontendConfig) -> Result<()> {
         self.kind().check(options, frontend)
     }
 
@@ -194,17 +194,17 @@ mod tests {
         ];
         for (text, is_live, heeded) in cases {
             let spec: SourceSpec = text.parse().unwrap();
-            assert_eq!(spec.is_live(&Options::default()), is_live, "{text}");
+            assert_eq!(spec.is_live(&SourceOptions::default()), is_live, "{text}");
             for option in [Device, Fast, Layout, Channels, Gain, Live] {
                 assert_eq!(spec.takes(option), heeded.contains(&option), "{text}, {option:?}");
             }
         }
         let stdin: SourceSpec = "stdin".parse().unwrap();
-        let live = Options { live: Some(true), ..Options::default() };
+        let live = SourceOptions { live: Some(true), ..SourceOptions::default() };
         assert_eq!(stdin.is_live(&live), Some(true));
         // It may be a FIFO that another service makes later.
         let missing: SourceSpec = "file:/nowhere/fifo".parse().unwrap();
-        assert_eq!((missing.is_live(&live), missing.is_live(&Options::default())), (Some(true), Some(false)));
+        assert_eq!((missing.is_live(&live), missing.is_live(&SourceOptions::default())), (Some(true), Some(false)));
         assert!(missing.takes(Live) && missing.takes(Layout));
         assert!(missing.describe(&live).contains("the FIFO /nowhere/fifo, which does not exist yet"));
     }
@@ -220,7 +220,7 @@ mod tests {
             ("exec:ffmpeg -i \"rtsp://a:it's-secret@cam/\" -", "rtsp://***@cam/"),
         ] {
             let spec: SourceSpec = text.parse().unwrap();
-            let options = Options { gain_db: 6.0, ..Options::default() };
+            let options = SourceOptions { gain_db: 6.0, ..SourceOptions::default() };
             let shown = format!("{spec} {spec:?} {}", spec.describe(&options));
             assert!(!shown.contains("secret") && shown.contains(host) && shown.contains("+6 dB"), "{shown}");
         }

@@ -31,7 +31,7 @@ pub(super) const TICK: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_millis(100);
 
 /// A source that can be opened again and again.
-pub(super) trait Live {
+pub(super) trait LiveSource {
     /// What is opened.
     type Opened: Opened;
 
@@ -131,7 +131,7 @@ impl<'a> Watch<'a> {
 ///
 /// What ended it.
 pub(super) fn supervise(
-    mut live: impl Live,
+    mut live: impl LiveSource,
     hearing: &Arc<Hearing>,
     stop: &AtomicBool,
     sessions: &Sender<Session>,
@@ -181,7 +181,7 @@ pub(super) fn supervise(
 }
 
 /// Opens a source. A panic of a library in it is a failure like others.
-fn open<L: Live>(live: &mut L, watch: &Watch<'_>) -> Result<(Session, L::Opened), Failure> {
+fn open<L: LiveSource>(live: &mut L, watch: &Watch<'_>) -> Result<(Session, L::Opened), Failure> {
     catch_unwind(AssertUnwindSafe(|| live.open(watch))).unwrap_or_else(|_| {
         Err(Error::Thread { thread: "capture", reason: "panicked while it opened the source".into() }.into())
     })

@@ -19,7 +19,7 @@
 use std::time::Duration;
 
 use super::hearing::Hint;
-use super::hints::{Heard, Hints, Patience};
+use super::hints::{Hints, Patience, SampleInfo};
 use super::{Condition, Hearing};
 use crate::fault::Fault;
 use crate::mono::Balance;
@@ -101,9 +101,9 @@ impl Vitals {
 
     /// Takes the next samples, which must be numbers, and reports to `hearing` what they and the
     /// `balance` of their channels show.
-    pub(crate) fn push(&mut self, samples: &[f32], heard: Heard, balance: Option<&Balance>, hearing: &Hearing) {
-        let window_len = u64::from(heard.sample_rate).max(1);
-        self.window.n_garbage += heard.n_non_finite;
+    pub(crate) fn push(&mut self, samples: &[f32], info: SampleInfo, balance: Option<&Balance>, hearing: &Hearing) {
+        let window_len = u64::from(info.sample_rate).max(1);
+        self.window.n_garbage += info.n_non_finite;
         let mut rest = samples;
         while !rest.is_empty() {
             let n = rest.len().min(window_len.saturating_sub(self.window.n_samples).max(1) as usize);
@@ -111,8 +111,8 @@ impl Vitals {
             self.hints.add(&rest[..n]);
             rest = &rest[n..];
             if self.window.n_samples >= window_len {
-                self.end_window(heard.is_live, hearing);
-                self.hints.end_second(heard, balance, hearing);
+                self.end_window(info.is_live, hearing);
+                self.hints.end_second(info, balance, hearing);
             }
         }
     }
@@ -214,9 +214,9 @@ mod tests {
 
     fn feed(vitals: &mut Vitals, hearing: &Hearing, seconds: f64, sample: impl Fn(usize) -> f32) -> Condition {
         let samples: Vec<f32> = (0..(seconds * f64::from(RATE)) as usize).map(sample).collect();
-        let heard = Heard { n_non_finite: 0, sample_rate: RATE, gain: 1.0, is_live: true };
+        let info = SampleInfo { n_non_finite: 0, sample_rate: RATE, gain: 1.0, is_live: true };
         // Blocks that do not divide a second.
-        samples.chunks(77).for_each(|block| vitals.push(block, heard, None, hearing));
+        samples.chunks(77).for_each(|block| vitals.push(block, info, None, hearing));
         hearing.condition()
     }
 
@@ -258,7 +258,7 @@ mod tests {
             assert_eq!(hints.len(), usize::from((10..60).contains(&second)), "{second}: {hints:?}");
             assert_eq!(hearing.is_asked_to_reopen(), second == 69, "{second}");
         }
-        // Opened again, it is dead from the beginning, until it is heard.
+        // Opened again, it is dead from the beginning, until it is info.
         vitals.opened();
         assert_eq!(feed(&mut vitals, &hearing, 5.0, |_| 0.0), Condition::Dead);
         assert_eq!(feed(&mut vitals, &hearing, 1.0, sine), Condition::Listening);
@@ -304,22 +304,22 @@ mod tests {
     #[test]
     fn samples_that_are_no_numbers_are_no_sound() {
         let (mut vitals, hearing) = listening();
-        let heard = Heard { n_non_finite: 100, sample_rate: RATE, gain: 1.0, is_live: true };
+        let info = SampleInfo { n_non_finite: 100, sample_rate: RATE, gain: 1.0, is_live: true };
         let second: Vec<f32> = (0..RATE as usize).map(sine).collect();
-        (0..2).for_each(|_| vitals.push(&second, heard, None, &hearing));
+        (0..2).for_each(|_| vitals.push(&second, info, None, &hearing));
         assert_eq!(hearing.condition(), Condition::Garbage);
     }
 
     #[test]
     fn silence_in_a_recording_is_a_hint_after_a_while() {
         let (mut vitals, hearing) = listening();
-        let heard = Heard { n_non_finite: 0, sample_rate: RATE, gain: 1.0, is_live: false };
+        let info = SampleInfo { n_non_finite: 0, sample_rate: RATE, gain: 1.0, is_live: false };
         for second in 1..=12 {
-            vitals.push(&[0.0; RATE as usize], heard, None, &hearing);
+            vitals.push(&[0.0; RATE as usize], info, None, &hearing);
             assert_eq!(hearing.condition(), Condition::Listening);
             assert_eq!(hearing.snapshot().capture_hints.len(), usize::from(second >= 10), "{second}");
         }
-        vitals.push(&(0..RATE as usize).map(sine).collect::<Vec<_>>(), heard, None, &hearing);
+        vitals.push(&(0..RATE as usize).map(sine).collect::<Vec<_>>(), info, None, &hearing);
         assert!(hearing.snapshot().capture_hints.is_empty());
     }
 }

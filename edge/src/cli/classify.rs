@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use edge::Result;
-use edge::clip::ClipClassifier;
+use edge::classify::RecordingClassifier;
 use serde::Serialize;
 
 use super::args::ClassifyArgs;
@@ -28,7 +28,7 @@ struct Guess<'a> {
 pub(super) fn classify(args: &ClassifyArgs) -> Result<ExitCode> {
     edge::logging::start("warn")?;
     let (model, engine) = super::load(args.model.as_deref(), args.precision, super::with_hop(args.hop_ms))?;
-    let mut classifier = ClipClassifier::new(model, engine)?;
+    let mut classifier = RecordingClassifier::new(model, engine)?;
     let mut out = std::io::stdout().lock();
     let mut code = ExitCode::SUCCESS;
     for file in &args.files {

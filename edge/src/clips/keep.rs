@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::files::{make_folder, remove, write};
 use super::folder::Facts;
 use super::name::{FACTS, SOUND, Stem};
-use super::recent::Cut;
+use super::recent_sound::Cut;
 use super::{ClipFolder, ClipSettings};
 use crate::audio::write_flac;
 use crate::clock::clock_is_set;

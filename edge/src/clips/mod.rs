@@ -1,12 +1,12 @@
 //! Clips: the sound of each event, with what was heard just before and after it, as FLAC files in a
 //! folder. Off unless the configuration names that folder.
 //!
-//! The worker leaves each sample in [`Recent`], the last seconds of its source; the main thread
-//! says there which events were reported; and the thread `clips` cuts out what belongs to them and
-//! writes it to the [`ClipFolder`]. Neither of the first two ever waits for the disk: a clip that
-//! cannot be written is lost and counted, and recognition and events go on. Only a recording waits,
-//! as it does for its other readers, so that each of its events has its clip however fast it is
-//! read.
+//! The worker leaves each sample in [`RecentSound`], the last seconds of its source; the main
+//! thread says there which events were reported; and the thread `clips` cuts out what belongs to
+//! them and writes it to the [`ClipFolder`]. Neither of the first two ever waits for the disk: a
+//! clip that cannot be written is lost and counted, and recognition and events go on. Only a
+//! recording waits, as it does for its other readers, so that each of its events has its clip
+//! however fast it is read.
 //!
 //! A clip holds what the recogniser hears: the mono sum of the chosen channels, with the gain, at
 //! the rate of the source, in 16 bits. Where samples were lost it is silent.
@@ -22,7 +22,7 @@ mod folder;
 mod keep;
 mod mark;
 mod name;
-mod recent;
+mod recent_sound;
 mod settings;
 mod stretch;
 mod trouble;
@@ -31,7 +31,7 @@ mod writer;
 pub use export::Exported;
 pub use folder::{Clip, ClipFolder, ClipQuery, Facts};
 pub use mark::Mark;
-pub use recent::Recent;
+pub use recent_sound::RecentSound;
 pub use settings::ClipSettings;
 pub use trouble::ClipError;
 pub use writer::{Clips, ClipsGauge, ClipsSnapshot};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::recent::Cut;
+use super::recent_sound::Cut;
 use super::*;
 use crate::audio::decode_file;
 use crate::event::{Event, Phase};
@@ -29,8 +29,8 @@ fn settings(folder: &Path) -> ClipSettings {
     }
 }
 
-fn recent() -> Arc<Recent> {
-    Recent::new("ear", &settings(Path::new("")), thread::current())
+fn recent() -> Arc<RecentSound> {
+    RecentSound::new("ear", &settings(Path::new("")), thread::current())
 }
 
 /// Sample number `n`, which is like no other near it.

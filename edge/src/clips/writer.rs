@@ -1,5 +1,5 @@
-//! The thread `clips`: what is complete in the [`Recent`] seconds of each source enters, files of
-//! the [`ClipFolder`] leave.
+//! The thread `clips`: what is complete in the [`RecentSound`] of each source enters, files of the
+//! [`ClipFolder`] leave.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver};
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::recent::Cut;
+use super::recent_sound::Cut;
 use super::trouble::fault;
-use super::{ClipFolder, ClipSettings, Recent};
+use super::{ClipFolder, ClipSettings, RecentSound};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, FaultLog};
 
@@ -32,7 +32,7 @@ pub struct Clips {
 struct Shared {
     settings: ClipSettings,
     folder: ClipFolder,
-    sources: Mutex<Vec<Arc<Recent>>>,
+    sources: Mutex<Vec<Arc<RecentSound>>>,
     gauge: ClipsGauge,
     is_ending: AtomicBool,
     deadline: Mutex<Option<Instant>>,
@@ -90,8 +90,8 @@ impl Clips {
     }
 
     /// Clips of the source `name`, too, whose sound comes to what is returned.
-    pub fn listen_to(&self, name: &str) -> Arc<Recent> {
-        let recent = Recent::new(name, &self.shared.settings, self.thread.clone());
+    pub fn listen_to(&self, name: &str) -> Arc<RecentSound> {
+        let recent = RecentSound::new(name, &self.shared.settings, self.thread.clone());
         lock(&self.shared.sources).push(Arc::clone(&recent));
         recent
     }

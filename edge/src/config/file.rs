@@ -14,12 +14,12 @@ use crate::wording::plain;
 
 /// A configuration file that was read, or the absence of one.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Source {
+pub struct ConfigFile {
     file: Option<PathBuf>,
     text: String,
 }
 
-impl Source {
+impl ConfigFile {
     /// Reads `path`.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| Error::Config {
@@ -32,12 +32,12 @@ impl Source {
                 _ => error.to_string(),
             },
         })?;
-        Ok(Source { file: Some(path.to_path_buf()), text })
+        Ok(ConfigFile { file: Some(path.to_path_buf()), text })
     }
 
     /// A text that is in no file.
     pub(super) fn of_text(text: &str) -> Self {
-        Source { file: None, text: text.to_string() }
+        ConfigFile { file: None, text: text.to_string() }
     }
 
     /// The text as `T`.
@@ -196,22 +196,22 @@ mod tests {
 
     #[test]
     fn keys_are_found_with_their_lines() {
-        let source = Source { file: Some("c.toml".into()), text: TEXT.into() };
-        let line = |key: &str| source.find(key).map(|(line, _)| line);
+        let file = ConfigFile { file: Some("c.toml".into()), text: TEXT.into() };
+        let line = |key: &str| file.find(key).map(|(line, _)| line);
         assert_eq!(line("name"), Some(1));
         assert_eq!(line("mqtt.url"), Some(4));
         assert_eq!(line("decide.classes.bell"), Some(6));
         assert_eq!(line("mqtt.user"), None);
-        assert_eq!(source.error("mqtt.url", "no").to_string(), "c.toml:4: mqtt.url: no");
-        assert_eq!(source.error("mqtt.user", "no").to_string(), "mqtt.user: no");
+        assert_eq!(file.error("mqtt.url", "no").to_string(), "c.toml:4: mqtt.url: no");
+        assert_eq!(file.error("mqtt.user", "no").to_string(), "mqtt.user: no");
     }
 
     #[test]
     fn one_of_several_sources_is_found() {
         let text = "[[sources]]\nname = \"a\"\n[[sources]]\nname = \"b\"\nrate = 5\n";
-        let source = Source { file: Some("c.toml".into()), text: text.into() };
-        assert_eq!(source.error("sources.1.rate", "no").to_string(), "c.toml:5: sources.rate: no");
-        assert_eq!(source.error("sources.0.rate", "no").to_string(), "sources.0.rate: no");
+        let file = ConfigFile { file: Some("c.toml".into()), text: text.into() };
+        assert_eq!(file.error("sources.1.rate", "no").to_string(), "c.toml:5: sources.rate: no");
+        assert_eq!(file.error("sources.0.rate", "no").to_string(), "sources.0.rate: no");
     }
 
     #[test]
@@ -226,11 +226,11 @@ mod tests {
             "[web]\npassword = 087654321\n",
             "[web]\npassword = 87654321x\n",
         ] {
-            let error = Source::of_text(text).parse::<crate::config::Config>().unwrap_err().to_string();
+            let error = ConfigFile::of_text(text).parse::<crate::config::Config>().unwrap_err().to_string();
             assert!(!error.contains("87654321"), "{error}");
         }
         let text = "[mqtt]\npassword = 87654321\n";
-        let error = Source::of_text(text).parse::<crate::config::Config>().unwrap_err().to_string();
+        let error = ConfigFile::of_text(text).parse::<crate::config::Config>().unwrap_err().to_string();
         assert_eq!(error, "mqtt.password: invalid type: integer, expected text in quotes");
     }
 
@@ -247,9 +247,9 @@ mod tests {
 
     #[test]
     fn a_path_is_seen_from_the_folder_of_the_file() {
-        let source = Source { file: Some("/etc/ear/c.toml".into()), text: String::new() };
-        assert_eq!(source.resolve(Path::new("a~/b")), Path::new("/etc/ear/a~/b"));
-        assert_eq!(source.resolve(Path::new("/a")), Path::new("/a"));
+        let file = ConfigFile { file: Some("/etc/ear/c.toml".into()), text: String::new() };
+        assert_eq!(file.resolve(Path::new("a~/b")), Path::new("/etc/ear/a~/b"));
+        assert_eq!(file.resolve(Path::new("/a")), Path::new("/a"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod labels;
 mod settings;
 mod values;
 
-pub use file::{Source, at_home};
+pub use file::{ConfigFile, at_home};
 pub use labels::nearest;
 pub use values::MAX_KEEP_DAYS;
 
@@ -397,8 +397,8 @@ impl Config {
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) with file, line and key.
-    pub fn read(path: &Path) -> Result<(Self, Source)> {
-        let source = Source::read(path)?;
-        Ok((source.parse()?, source))
+    pub fn read(path: &Path) -> Result<(Self, ConfigFile)> {
+        let file = ConfigFile::read(path)?;
+        Ok((file.parse()?, file))
     }
 }

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use self::reporting::Selection;
 use super::values::{TOPIC_LEVEL, is_topic_level};
-use super::{ChannelChoice, Config, MetricsSection, Source};
+use super::{ChannelChoice, Config, ConfigFile, MetricsSection};
 use crate::capture::{RawFormat, SourceSpec};
 use crate::clips::ClipSettings;
 use crate::engine::PrecisionChoice;
@@ -111,7 +111,7 @@ pub struct Settings {
     model_is_typed: bool,
     selection: Option<Selection>,
     config: Config,
-    file: Source,
+    file: ConfigFile,
 }
 
 impl Settings {
@@ -134,11 +134,11 @@ impl Settings {
     ///
     /// As [`load`](Self::load).
     pub fn from_text(text: &str, overrides: &Overrides) -> Result<Self> {
-        let file = Source::of_text(text);
+        let file = ConfigFile::of_text(text);
         Self::new(file.parse()?, file, overrides)
     }
 
-    fn new(config: Config, file: Source, overrides: &Overrides) -> Result<Self> {
+    fn new(config: Config, file: ConfigFile, overrides: &Overrides) -> Result<Self> {
         let name = match &config.name {
             Some(name) => name.clone(),
             None => host_name()?,
@@ -259,7 +259,7 @@ impl Settings {
     }
 }
 
-fn metrics(section: &MetricsSection, file: &Source) -> Result<Option<SocketAddr>> {
+fn metrics(section: &MetricsSection, file: &ConfigFile) -> Result<Option<SocketAddr>> {
     if section.address.is_some() && section.port.is_none() {
         return Err(file.error("metrics.address", "an address needs a port: set metrics.port"));
     }

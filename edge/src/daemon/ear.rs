@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, EventBuilder};
 use crate::live::Feed;
 use crate::model::Model;
-use crate::pipeline::{Chain, Shared, Worker};
+use crate::pipeline::{Chain, Worker, WorkerShared};
 use crate::quiet::{QuietFilter, QuietHours};
 
 /// A source that is being listened to.
@@ -22,7 +22,7 @@ pub(super) struct Ear {
     /// Its name in events and topics.
     pub(super) name: String,
     /// What its worker shares.
-    pub(super) shared: Shared,
+    pub(super) shared: WorkerShared,
     /// Log-mel frames and pulses when the service was last told that they advance.
     pub(super) progress: (u64, u64),
     /// Words for its lamps, if it is a microcontroller.
@@ -59,7 +59,7 @@ impl Ear {
     ) -> Result<Self> {
         let &Common { model, rules, quiet_hours, remembers, stop, clips } = common;
         let recent = clips.map(|clips| clips.listen_to(&settings.name));
-        let shared = Shared { recent: recent.clone(), ..Shared::of(&settings.name) };
+        let shared = WorkerShared { recent: recent.clone(), ..WorkerShared::of(&settings.name) };
         if remembers {
             shared.tap.remember();
         }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::health::Report;
+use super::health::HealthReport;
 use crate::capture::Condition;
 
 /// A share of the time above which computing may not keep up.
@@ -29,7 +29,7 @@ pub(super) enum Weight {
 
 /// One thing that the report shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Finding {
+pub(super) struct HealthFinding {
     weight: Weight,
     /// What there is.
     words: String,
@@ -38,21 +38,22 @@ pub(super) struct Finding {
 }
 
 /// What `report` shows, the worst first.
-pub(super) fn findings(report: &Report) -> Vec<Finding> {
+pub(super) fn findings(report: &HealthReport) -> Vec<HealthFinding> {
     let mut found = Vec::new();
-    let mut add = |weight, words: String, advice: &str| found.push(Finding { weight, words, advice: advice.into() });
+    let mut add =
+        |weight, words: String, advice: &str| found.push(HealthFinding { weight, words, advice: advice.into() });
     of_source(report, &mut add);
     of_stream(report, &mut add);
     of_sinks(report, &mut add);
     if found.iter().all(|finding| finding.weight == Weight::Good) && report.hearing.capture == Condition::Listening {
         let words = "Listening, and everything works.".into();
-        found.insert(0, Finding { weight: Weight::Good, words, advice: String::new() });
+        found.insert(0, HealthFinding { weight: Weight::Good, words, advice: String::new() });
     }
     found.sort_by_key(|finding| std::cmp::Reverse(finding.weight as u8));
     found
 }
 
-fn of_source(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
+fn of_source(report: &HealthReport, add: &mut impl FnMut(Weight, String, &str)) {
     let hearing = &report.hearing;
     let reason = hearing.capture_reason.as_deref().unwrap_or("the reason is not known");
     let advice = match hearing.capture {
@@ -100,7 +101,7 @@ fn of_source(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
     }
 }
 
-fn of_stream(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
+fn of_stream(report: &HealthReport, add: &mut impl FnMut(Weight, String, &str)) {
     let stream = &report.stream;
     if stream.load > HIGH_LOAD {
         let words = format!("Recognition takes {:.0} % of the time.", stream.load * 100.0);
@@ -133,7 +134,7 @@ fn of_stream(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
     }
 }
 
-fn of_sinks(report: &Report, add: &mut impl FnMut(Weight, String, &str)) {
+fn of_sinks(report: &HealthReport, add: &mut impl FnMut(Weight, String, &str)) {
     if let Some(fault) = &report.journal_fault {
         let advice = "Events are kept in memory meanwhile, and would be lost if the power failed. Make sure that the \
                       disk has room and can be written.";
@@ -198,8 +199,8 @@ mod tests {
     use crate::fault::Fault;
     use crate::status::Status;
 
-    fn report(hearing: &Hearing, status: &Status) -> Report {
-        Report {
+    fn report(hearing: &Hearing, status: &Status) -> HealthReport {
+        HealthReport {
             stream: status.snapshot(),
             hearing: hearing.snapshot(),
             board_celsius: Some(50.0),
@@ -226,7 +227,7 @@ mod tests {
     fn a_connection_that_loses_events_is_not_well_and_neither_is_a_webhook_that_refused_some() {
         let (hearing, status) = (Hearing::of("ear"), Status::default());
         hearing.listening();
-        let link = crate::publish::mqtt::Link::default().snapshot();
+        let link = crate::publish::mqtt::MqttLink::default().snapshot();
         let fault = Fault::new("status-not-back", "the broker acknowledges messages but they do not come back");
         let webhook = crate::publish::webhook::WebhookSnapshot {
             url: "https://ntfy.sh/..".into(),
@@ -235,8 +236,8 @@ mod tests {
             waiting_events: 0,
             fault: None,
         };
-        let found = findings(&Report {
-            mqtt: Some(crate::publish::mqtt::LinkSnapshot { connected: true, fault: Some(fault), ..link }),
+        let found = findings(&HealthReport {
+            mqtt: Some(crate::publish::mqtt::MqttSnapshot { connected: true, fault: Some(fault), ..link }),
             webhooks: vec![webhook],
             ..report(&hearing, &status)
         });
@@ -256,7 +257,7 @@ mod tests {
         status.add_suppressed();
         status.add_xrun();
         hearing.lost(Fault::new("does-not-open", "no such device"));
-        let report = Report {
+        let report = HealthReport {
             journal_fault: Some(Fault::new("full", "the disk is full")),
             board_celsius: Some(85.0),
             ..report(&hearing, &status)

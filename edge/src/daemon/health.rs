@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::fault::Fault;
 #[cfg(feature = "web")]
 use crate::journal::Journal;
-use crate::pipeline::Shared;
+use crate::pipeline::WorkerShared;
 use crate::publish::Publisher;
 use crate::status::Snapshot;
 use serde::Serialize;
@@ -36,7 +36,7 @@ pub(super) struct Reporter {
 
 /// What is reported of a source.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct HealthReport {
     #[serde(flatten)]
     pub(super) stream: Snapshot,
     #[serde(flatten)]
@@ -44,7 +44,7 @@ pub(super) struct Report {
     /// Temperature of the board, if it is known.
     pub(super) board_celsius: Option<f64>,
     #[cfg(feature = "mqtt")]
-    pub(super) mqtt: Option<crate::publish::mqtt::LinkSnapshot>,
+    pub(super) mqtt: Option<crate::publish::mqtt::MqttSnapshot>,
     #[cfg(feature = "webhook")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) webhooks: Vec<crate::publish::webhook::WebhookSnapshot>,
@@ -85,8 +85,8 @@ impl Reporter {
     }
 
     /// What is to be reported now about a source.
-    pub(super) fn report(&self, source: &Shared) -> Report {
-        Report {
+    pub(super) fn report(&self, source: &WorkerShared) -> HealthReport {
+        HealthReport {
             stream: source.status.snapshot(),
             hearing: source.hearing.snapshot(),
             board_celsius: board_celsius(),

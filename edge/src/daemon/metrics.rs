@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::health::Report;
+use super::health::HealthReport;
 use crate::error::{Error, Result};
 use crate::port;
 
@@ -33,7 +33,10 @@ const MAX_REQUEST: usize = 8192;
 /// # Errors
 ///
 /// When no thread can be started.
-pub(super) fn serve(address: SocketAddr, reports: impl Fn() -> Vec<(String, Report)> + Send + 'static) -> Result<()> {
+pub(super) fn serve(
+    address: SocketAddr,
+    reports: impl Fn() -> Vec<(String, HealthReport)> + Send + 'static,
+) -> Result<()> {
     let body = move || {
         let listener = port::listen(address, "metrics", TcpListener::bind);
         let address = listener.local_addr().unwrap_or(address);
@@ -53,14 +56,14 @@ pub(super) fn check(address: SocketAddr) -> Result<()> {
     port::check("metrics.port", address)
 }
 
-fn answer_all(listener: &TcpListener, reports: &impl Fn() -> Vec<(String, Report)>) {
+fn answer_all(listener: &TcpListener, reports: &impl Fn() -> Vec<(String, HealthReport)>) {
     for client in listener.incoming() {
         // A client that went away needs no answer.
         let _ = client.and_then(|client| answer(client, reports));
     }
 }
 
-fn answer(mut client: TcpStream, reports: &impl Fn() -> Vec<(String, Report)>) -> io::Result<()> {
+fn answer(mut client: TcpStream, reports: &impl Fn() -> Vec<(String, HealthReport)>) -> io::Result<()> {
     client.set_write_timeout(Some(PATIENCE))?;
     let deadline = Instant::now() + PATIENCE;
     let mut request = Vec::new();
@@ -86,7 +89,7 @@ fn answer(mut client: TcpStream, reports: &impl Fn() -> Vec<(String, Report)>) -
 }
 
 /// All figures, those of the same name together.
-fn text(reports: &[(String, Report)]) -> String {
+fn text(reports: &[(String, HealthReport)]) -> String {
     let mut families: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (device, report) in reports {
         let mut add = |name: &str, labels: &str, value: f64| {
@@ -148,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    fn report() -> Report {
+    fn report() -> HealthReport {
         let status = Status::default();
         status.add_gap(480);
         let hearing = HearingSnapshot {
@@ -161,12 +164,12 @@ mod tests {
             #[cfg(feature = "serial")]
             node: None,
         };
-        Report {
+        HealthReport {
             stream: status.snapshot(),
             hearing,
             board_celsius: None,
             #[cfg(feature = "mqtt")]
-            mqtt: Some(crate::publish::mqtt::Link::default().snapshot()),
+            mqtt: Some(crate::publish::mqtt::MqttLink::default().snapshot()),
             #[cfg(feature = "webhook")]
             webhooks: vec![crate::publish::webhook::WebhookSnapshot {
                 url: "https://ntfy.sh/..".into(),

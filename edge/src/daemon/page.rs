@@ -9,7 +9,7 @@ use crate::clips::ClipFolder;
 use crate::config::{Overrides, Settings};
 use crate::error::Result;
 use crate::journal::Journal;
-use crate::web::{Page, Site, Writable};
+use crate::web::{Page, PageSite, Writable};
 
 /// What is read again when the page asks for it.
 pub(super) struct Reread<'a> {
@@ -31,7 +31,7 @@ pub(super) fn start(
         overrides: reread.overrides.clone(),
         reload: reread.flag,
     });
-    let site = Site {
+    let site = PageSite {
         shown: Arc::clone(shown),
         journal,
         journal_settings: settings.journal.clone(),

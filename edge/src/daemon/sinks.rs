@@ -11,18 +11,18 @@ use crate::journal::Journal;
 use crate::model::Model;
 #[cfg(feature = "serial")]
 use crate::publish::LampSink;
-use crate::publish::stdout::{Lines, WhenBehind};
+use crate::publish::stdout::{StdoutSink, WhenBehind};
 use crate::publish::{Label, Publisher};
 
 #[cfg(feature = "serial")]
 use super::ear::Ear;
 
 #[cfg(feature = "mqtt")]
-pub(super) use crate::publish::mqtt::Link;
+pub(super) use crate::publish::mqtt::MqttLink;
 
 /// Without MQTT there is no connection to report.
 #[cfg(not(feature = "mqtt"))]
-pub(super) enum Link {}
+pub(super) enum MqttLink {}
 
 #[cfg(feature = "webhook")]
 pub(super) use crate::publish::webhook::WebhookLink;
@@ -37,7 +37,7 @@ pub(super) struct Links {
     pub(super) journal: Journal,
     /// The connection to the broker, if there is one.
     #[cfg_attr(not(feature = "mqtt"), allow(dead_code))]
-    pub(super) mqtt: Option<Arc<Link>>,
+    pub(super) mqtt: Option<Arc<MqttLink>>,
     #[cfg_attr(not(feature = "webhook"), allow(dead_code))]
     pub(super) webhooks: Vec<Arc<WebhookLink>>,
     /// The clips, if they are kept.
@@ -67,7 +67,7 @@ pub(super) fn start(settings: &Settings, rules: &Rules, model: &Model) -> Result
     add_webhooks(&mut sinks, &journal, settings, &webhooks)?;
     // Sound that is being made does not wait for a slow reader; sound that was recorded does.
     let live = settings.sources.iter().any(|source| source.spec.is_live(&source.options) != Some(false));
-    sinks.publisher.add(Lines::stdout(&journal, if live { WhenBehind::GoOn } else { WhenBehind::Wait })?);
+    sinks.publisher.add(StdoutSink::stdout(&journal, if live { WhenBehind::GoOn } else { WhenBehind::Wait })?);
     Ok(sinks)
 }
 

@@ -8,11 +8,11 @@ use crate::config::{Settings, SourceSettings};
 use crate::decide::Rules;
 use crate::error::Result;
 use crate::publish::Publisher;
-use crate::show::{Site, Source};
+use crate::show::{ShownSource, Site};
 
 use super::ear::{Common, Ear};
 use super::findings::findings;
-use super::health::{Report, Reporter};
+use super::health::{HealthReport, Reporter};
 
 /// What is shown, and to whom.
 pub(super) struct Viewers {
@@ -26,7 +26,7 @@ pub(super) struct Viewers {
 impl Viewers {
     /// Of a daemon that listens to `ears`. Nobody looks yet.
     pub(super) fn new(settings: &Settings, common: &Common<'_>, ears: &[Ear], reporter: &Reporter) -> Self {
-        let source = |(ear, source): (&Ear, &SourceSettings)| Source {
+        let source = |(ear, source): (&Ear, &SourceSettings)| ShownSource {
             name: ear.name.clone(),
             description: source.spec.describe(&source.options),
             shared: ear.shared.clone(),
@@ -86,7 +86,7 @@ impl Viewers {
 }
 
 /// A source's health message and what it means.
-fn spoken(name: &str, report: &Report) -> Value {
+fn spoken(name: &str, report: &HealthReport) -> Value {
     let hears = report.hearing.capture.hears();
     json!({ "source": name, "hears": hears, "report": report, "findings": findings(report) })
 }

@@ -24,14 +24,14 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 /// A span of time, with an end on neither side if need be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Span {
+pub struct TimeSpan {
     /// Its beginning.
     pub since: Option<Timestamp>,
     /// Its end, which is not part of it.
     pub until: Option<Timestamp>,
 }
 
-impl Span {
+impl TimeSpan {
     /// What to ask the journal for, so that [`sounds`] of this span are found: their onsets may
     /// have been written down before it.
     pub fn query(&self) -> Query {
@@ -54,7 +54,7 @@ pub fn events(records: &[Record]) -> impl Iterator<Item = Event> {
 
 /// The sounds of `span` in the order of their onsets. A sound whose offset is not among `recorded`,
 /// or not yet, is an onset.
-pub fn sounds(recorded: impl IntoIterator<Item = Event>, span: &Span) -> Vec<Event> {
+pub fn sounds(recorded: impl IntoIterator<Item = Event>, span: &TimeSpan) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     let mut places = HashMap::new();
     for event in recorded {
@@ -112,8 +112,8 @@ pub(crate) mod tests {
         let [dog, dog_end] = sound("dog", "2026-01-31T11:59:59Z", 30.0);
         let mut all = records(&[bell.clone(), dog.clone(), bell_end.clone(), bell.clone()]);
         all.push(Record { seq: 9, device: "ear".into(), label: "dog".into(), payload: "no event".into() });
-        assert_eq!(sounds(super::events(&all), &Span::default()), [dog, bell_end.clone()]);
-        assert_eq!(sounds([dog_end.clone()], &Span::default()), [dog_end]);
+        assert_eq!(sounds(super::events(&all), &TimeSpan::default()), [dog, bell_end.clone()]);
+        assert_eq!(sounds([dog_end.clone()], &TimeSpan::default()), [dog_end]);
     }
 
     #[test]
@@ -121,7 +121,7 @@ pub(crate) mod tests {
         let [onset, offset] = sound("bell", "2026-01-31T12:00:00Z", 60.0);
         let found = |events: &[Event], since: Option<&str>, until: Option<&str>| {
             let time = |text: Option<&str>| text.map(|text| format!("2026-01-31T{text}Z").parse().unwrap());
-            !sounds(events.to_vec(), &Span { since: time(since), until: time(until) }).is_empty()
+            !sounds(events.to_vec(), &TimeSpan { since: time(since), until: time(until) }).is_empty()
         };
         let ended = [onset.clone(), offset];
         assert!(found(&ended, Some("12:00:30"), None) && found(&ended, None, Some("12:00:01")));

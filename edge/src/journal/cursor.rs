@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Depth, Record, Shared, Start};
+use super::{Depth, JournalShared, Record, Start};
 
 /// How far one sink is. Part of the journal's state.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl Progress {
 /// [kept](Start::Kept).
 #[derive(Debug)]
 pub struct Cursor {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<JournalShared>,
     pub(super) sink: usize,
 }
 
@@ -239,7 +239,7 @@ impl Drop for Cursor {
 /// Tells how far a sink is.
 #[derive(Debug, Clone)]
 pub struct Gauge {
-    shared: Arc<Shared>,
+    shared: Arc<JournalShared>,
     sink: usize,
 }
 

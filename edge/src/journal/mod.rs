@@ -23,9 +23,10 @@
 
 mod cursor;
 mod database;
+mod dispatch;
 mod files;
-mod history;
 mod limits;
+mod lookup;
 mod moment;
 mod query;
 mod rescue;
@@ -118,11 +119,11 @@ pub struct Depth {
 /// The journal of a daemon.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    shared: Arc<Shared>,
+    shared: Arc<JournalShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct JournalShared {
     store: Mutex<Store>,
     changed: Condvar,
     n_wakes: AtomicU64,
@@ -130,7 +131,7 @@ struct Shared {
 
 /// Wakes the sinks that wait for records.
 #[derive(Debug, Clone)]
-pub struct Waker(Arc<Shared>);
+pub struct Waker(Arc<JournalShared>);
 
 impl Depth {
     /// Events that the next process will find on the disk.
@@ -146,7 +147,7 @@ impl Journal {
     /// and it is tried again.
     pub fn open(settings: JournalSettings, sinks: &[&str]) -> Self {
         let store = Mutex::new(Store::open(settings, sinks));
-        Journal { shared: Arc::new(Shared { store, changed: Condvar::new(), n_wakes: AtomicU64::new(0) }) }
+        Journal { shared: Arc::new(JournalShared { store, changed: Condvar::new(), n_wakes: AtomicU64::new(0) }) }
     }
 
     /// The view of the sink `name`, which takes part from now on.
@@ -263,7 +264,7 @@ fn began_before(until: Timestamp, record: &Record) -> bool {
     Event::from_json(&record.payload).is_ok_and(|event| event.onset < until)
 }
 
-impl Shared {
+impl JournalShared {
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use edge_frontend::Manifest;
 
-use super::{History, Level, Pulse, Scale, Shared, Tap};
+use super::{Level, Pulse, RecentOutputs, Scale, Tap, TapShared};
 use crate::decide::Output;
 use crate::status::{CLIPPED, LEVEL_FLOOR_DBFS};
 
 /// Writes to a [`Tap`].
 #[derive(Debug)]
 pub struct Feed {
-    shared: Arc<Shared>,
+    shared: Arc<TapShared>,
     scale: Scale,
     seq: u64,
     sum: Sum,
@@ -35,8 +35,8 @@ impl Feed {
         let shared = Arc::clone(&tap.shared);
         // The same if it was set before: a source has one model.
         let _ = shared.scale.set(scale.clone());
-        if shared.wants_history.get().is_some() {
-            let _ = shared.history.set(History::new(manifest.labels.len(), scale.pulse_s));
+        if shared.wants_outputs.get().is_some() {
+            let _ = shared.recent_outputs.set(RecentOutputs::new(manifest.labels.len(), scale.pulse_s));
         }
         let silence = Level { rms_dbfs: LEVEL_FLOOR_DBFS, peak_dbfs: None, n_clipped: 0 };
         Feed { shared, scale, seq: 0, sum: Sum::default(), level: silence }
@@ -86,8 +86,8 @@ impl Feed {
 
     /// Takes what the network put out, if that is kept.
     pub fn output(&mut self, output: &Output) {
-        if let Some(history) = self.shared.history.get() {
-            history.push(output);
+        if let Some(outputs) = self.shared.recent_outputs.get() {
+            outputs.push(output);
         }
     }
 }

@@ -22,14 +22,14 @@
 //! lost for all.
 //!
 //! What the network put out is kept for an hour only if that was requested ([`Tap::remember`]); see
-//! [`History`].
+//! [`RecentOutputs`].
 
 mod feed;
-mod history;
+mod recent_outputs;
 mod scale;
 
 pub use feed::Feed;
-pub use history::{Detection, History};
+pub use recent_outputs::{Detection, RecentOutputs};
 pub use scale::Scale;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -43,17 +43,17 @@ const QUEUE_PULSES: usize = 64;
 /// Where the pulses of one source can be seen.
 #[derive(Debug, Clone, Default)]
 pub struct Tap {
-    shared: Arc<Shared>,
+    shared: Arc<TapShared>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct TapShared {
     n_viewers: AtomicUsize,
     next_id: AtomicU64,
     viewers: Mutex<Vec<(u64, SyncSender<Arc<Pulse>>)>>,
     scale: OnceLock<Scale>,
-    wants_history: OnceLock<()>,
-    history: OnceLock<History>,
+    wants_outputs: OnceLock<()>,
+    recent_outputs: OnceLock<RecentOutputs>,
 }
 
 /// What was heard in one pulse, 80 ms for a streaming network.
@@ -90,7 +90,7 @@ pub struct Level {
 pub struct Viewer {
     id: u64,
     pulses: Receiver<Arc<Pulse>>,
-    shared: Arc<Shared>,
+    shared: Arc<TapShared>,
 }
 
 impl Tap {
@@ -116,12 +116,12 @@ impl Tap {
     /// Has the network's outputs of the last hour kept. To be called before the chain is built.
     pub fn remember(&self) {
         // That it was asked for before is as good.
-        let _ = self.shared.wants_history.set(());
+        let _ = self.shared.wants_outputs.set(());
     }
 
     /// What the network put out in the last hour, if it is kept.
-    pub fn history(&self) -> Option<&History> {
-        self.shared.history.get()
+    pub fn recent_outputs(&self) -> Option<&RecentOutputs> {
+        self.shared.recent_outputs.get()
     }
 }
 
@@ -144,7 +144,7 @@ impl Drop for Viewer {
     }
 }
 
-impl Shared {
+impl TapShared {
     fn is_watched(&self) -> bool {
         self.n_viewers.load(Relaxed) > 0
     }

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::capture::{Hearing, Source};
-use crate::clips::Recent;
+use crate::clips::RecentSound;
 use crate::clock::Clock;
 use crate::decide::{Rules, Transition};
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ use pump::Pump;
 
 /// What the worker shares with the other threads.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub struct WorkerShared {
     /// From stream time to the wall clock's.
     pub clock: Arc<Clock>,
     /// Figures.
@@ -45,13 +45,13 @@ pub struct Shared {
     /// Rules that are to hold from now on; the worker takes them between two pulses.
     pub new_rules: Arc<Mutex<Option<Rules>>>,
     /// The last seconds, where clips are kept.
-    pub recent: Option<Arc<Recent>>,
+    pub recent: Option<Arc<RecentSound>>,
 }
 
-impl Shared {
+impl WorkerShared {
     /// For a source called `name`, whose stream begins now.
     pub fn of(name: &str) -> Self {
-        Shared {
+        WorkerShared {
             clock: Arc::new(Clock::starting_now()),
             status: Arc::default(),
             hearing: Arc::new(Hearing::of(name)),
@@ -87,7 +87,7 @@ impl Worker {
     pub fn spawn(
         source: Source,
         chain: Chain,
-        shared: Shared,
+        shared: WorkerShared,
         stop: Arc<AtomicBool>,
         mut on_transition: impl FnMut(Transition) + Send + 'static,
     ) -> Result<Self> {
@@ -124,7 +124,7 @@ impl Worker {
 pub fn run(
     mut source: Source,
     chain: Chain,
-    shared: &Shared,
+    shared: &WorkerShared,
     stop: &AtomicBool,
     on_transition: &mut dyn FnMut(Transition),
 ) -> Result<()> {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Shared;
+use super::WorkerShared;
 use super::chain::Chain;
 use super::track::{Tracker, Uptime};
-use crate::capture::{Content, Heard, Session, Source, Vitals};
+use crate::capture::{Content, SampleInfo, Session, Source, Vitals};
 use crate::decide::Transition;
 use crate::error::Result;
 use crate::fault::{Fault, FaultLog};
@@ -36,7 +36,7 @@ const ANCHOR: Duration = Duration::from_secs(1);
 /// From the sessions of a source into a chain.
 pub(super) struct Pump<'a> {
     pub(super) chain: Chain,
-    shared: &'a Shared,
+    shared: &'a WorkerShared,
     /// What samples are multiplied by.
     gain: f32,
     /// The time of a live stream; a recording's is its own.
@@ -57,7 +57,7 @@ struct Live {
 }
 
 impl<'a> Pump<'a> {
-    pub(super) fn new(chain: Chain, shared: &'a Shared, gain: f32) -> Self {
+    pub(super) fn new(chain: Chain, shared: &'a WorkerShared, gain: f32) -> Self {
         Pump {
             chain,
             shared,
@@ -123,8 +123,8 @@ impl<'a> Pump<'a> {
                         self.shared.status.add_non_finite(n_non_finite);
                     }
                     let (hearing, is_live) = (&self.shared.hearing, self.live.is_some());
-                    let heard = Heard { n_non_finite, sample_rate, gain: self.gain, is_live };
-                    self.vitals.push(samples, heard, balance.as_deref(), hearing);
+                    let info = SampleInfo { n_non_finite, sample_rate, gain: self.gain, is_live };
+                    self.vitals.push(samples, info, balance.as_deref(), hearing);
                     samples.iter_mut().for_each(|sample| *sample *= self.gain);
                     self.shared.status.add_block(samples, n_queued as u64);
                     if let Some(recent) = &self.shared.recent {
@@ -177,7 +177,7 @@ impl<'a> Pump<'a> {
     /// Keeps the clock right. The stream's newest sample is `ahead_s` behind what the chain has
     /// had.
     fn follow(&mut self, ahead_s: f64) -> Result<()> {
-        let Shared { clock, status, .. } = self.shared;
+        let WorkerShared { clock, status, .. } = self.shared;
         let newest_s = self.chain.position_s() + ahead_s;
         let Some(live) = &mut self.live else {
             if !self.anchored {
@@ -208,7 +208,7 @@ impl<'a> Pump<'a> {
 }
 
 /// Passes `n_samples` that are missing from the stream.
-fn gap(chain: &mut Chain, shared: &Shared, n_samples: u64) -> Result<()> {
+fn gap(chain: &mut Chain, shared: &WorkerShared, n_samples: u64) -> Result<()> {
     if let Some(recent) = &shared.recent {
         recent.gap(n_samples);
     }

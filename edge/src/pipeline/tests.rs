@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::pump::MAX_MAGNITUDE;
 use super::*;
-use crate::capture::{Content, FileSpec, Options, Session, SourceSpec, start};
+use crate::capture::{Content, FileSpec, Session, SourceOptions, SourceSpec, start};
 use crate::decide::Rules;
 use crate::engine::{Engine, Precision};
 use crate::event::Phase;
@@ -137,8 +137,8 @@ fn gated_chain(sample_rate: u32, level_gate_dbfs: Option<f32>) -> (Chain, Arc<St
 }
 
 /// What a worker shares, with this status.
-fn of(status: &Arc<Status>) -> Shared {
-    Shared { status: status.clone(), ..Shared::of("ear") }
+fn of(status: &Arc<Status>) -> WorkerShared {
+    WorkerShared { status: status.clone(), ..WorkerShared::of("ear") }
 }
 
 /// Deterministic noise in [-0.5, 0.5].

@@ -34,7 +34,7 @@ pub enum WhenBehind {
 }
 
 /// A writer of JSON lines.
-pub struct Lines {
+pub struct StdoutSink {
     shared: Arc<Shared>,
     waker: Waker,
     when_behind: WhenBehind,
@@ -48,7 +48,7 @@ struct Shared {
     failure: Mutex<Option<io::Error>>,
 }
 
-impl Lines {
+impl StdoutSink {
     /// Lines on standard output.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl Lines {
                 }
             })
             .map_err(Error::io("cannot start the thread that writes lines"))?;
-        Ok(Lines { shared, waker: journal.waker(), when_behind, thread: Some(thread) })
+        Ok(StdoutSink { shared, waker: journal.waker(), when_behind, thread: Some(thread) })
     }
 }
 
@@ -92,7 +92,7 @@ impl Shared {
     }
 }
 
-impl Sink for Lines {
+impl Sink for StdoutSink {
     fn name(&self) -> &str {
         "lines"
     }
@@ -172,14 +172,14 @@ mod tests {
         }
     }
 
-    fn finish(lines: &mut Lines) -> Result<()> {
+    fn finish(lines: &mut StdoutSink) -> Result<()> {
         lines.finish(Instant::now() + FINISH_TIMEOUT)
     }
 
     #[test]
     fn everything_that_waits_is_written_before_the_end() {
         let (out, journal) = (Kept::default(), journal());
-        let mut lines = Lines::new(out.clone(), &journal, WhenBehind::Wait).unwrap();
+        let mut lines = StdoutSink::new(out.clone(), &journal, WhenBehind::Wait).unwrap();
         let event = event("bell");
         for _ in 0..10 {
             journal.append(&vec![event.clone(); 10]);
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_closed_pipe_closes_the_sink_and_holds_nothing_back() {
         let journal = journal();
-        let mut lines = Lines::new(Failing(ErrorKind::BrokenPipe), &journal, WhenBehind::Wait).unwrap();
+        let mut lines = StdoutSink::new(Failing(ErrorKind::BrokenPipe), &journal, WhenBehind::Wait).unwrap();
         assert!(lines.is_open());
         journal.append(&[event("bell")]);
         finish(&mut lines).unwrap();
@@ -218,7 +218,7 @@ mod tests {
     fn a_recording_waits_for_a_reader_that_is_behind_and_a_live_source_does_not() {
         for (when_behind, waits) in [(WhenBehind::Wait, true), (WhenBehind::GoOn, false)] {
             let (journal, (_let_go, held)) = (journal(), std::sync::mpsc::channel());
-            let lines = Lines::new(Stuck(held), &journal, when_behind).unwrap();
+            let lines = StdoutSink::new(Stuck(held), &journal, when_behind).unwrap();
             let batch = vec![event("bell"); QUEUE_EVENTS / 2];
             assert!(!lines.is_behind());
             journal.append(&batch);
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error() {
         let journal = journal();
-        let mut lines = Lines::new(Failing(ErrorKind::StorageFull), &journal, WhenBehind::Wait).unwrap();
+        let mut lines = StdoutSink::new(Failing(ErrorKind::StorageFull), &journal, WhenBehind::Wait).unwrap();
         journal.append(&[event("bell")]);
         let error = finish(&mut lines).unwrap_err();
         assert!(error.to_string().starts_with("standard output: "), "{error}");

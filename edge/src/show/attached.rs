@@ -25,7 +25,7 @@ const MAX_LINE: u64 = 4 << 20;
 
 /// What comes from the daemon.
 #[derive(Debug)]
-pub enum News {
+pub enum DaemonNews {
     /// Something that it sends.
     Message(Message),
     /// It is not there any more, for this reason, and is being looked for.
@@ -35,7 +35,7 @@ pub enum News {
 /// A terminal's end of the socket.
 #[derive(Debug)]
 pub struct Attached {
-    news: Receiver<News>,
+    news: Receiver<DaemonNews>,
 }
 
 impl Attached {
@@ -62,25 +62,25 @@ impl Attached {
     }
 
     /// What has come since the last time.
-    pub fn news(&self) -> impl Iterator<Item = News> {
+    pub fn news(&self) -> impl Iterator<Item = DaemonNews> {
         self.news.try_iter()
     }
 }
 
 /// Hands on what arrives until it is no longer taken.
-fn read(mut lines: Lines, path: &Path, sender: &SyncSender<News>) {
+fn read(mut lines: Lines, path: &Path, sender: &SyncSender<DaemonNews>) {
     loop {
         let reason = loop {
             match lines.next() {
                 Ok(message) => {
-                    if sender.send(News::Message(message)).is_err() {
+                    if sender.send(DaemonNews::Message(message)).is_err() {
                         return;
                     }
                 }
                 Err(reason) => break reason,
             }
         };
-        if sender.send(News::Lost(reason)).is_err() {
+        if sender.send(DaemonNews::Lost(reason)).is_err() {
             return;
         }
         lines = loop {
@@ -88,7 +88,7 @@ fn read(mut lines: Lines, path: &Path, sender: &SyncSender<News>) {
             match Lines::connect(path) {
                 Ok(lines) => break lines,
                 Err(reason) => {
-                    if sender.send(News::Lost(reason)).is_err() {
+                    if sender.send(DaemonNews::Lost(reason)).is_err() {
                         return;
                     }
                 }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::source::Source;
+use super::source::ShownSource;
 use crate::event::Event;
 use crate::live::{Level, Scale, Viewer};
 
@@ -23,11 +23,11 @@ pub enum Message {
     /// The first one, and again when other rules hold.
     About(About),
     /// What was heard since the last time.
-    Pulses(Vec<Pulse>),
+    Pulses(Vec<PulseMessage>),
     /// An onset or an offset.
     Event(Event),
     /// How the daemon is doing, by source.
-    Health(Vec<Health>),
+    Health(Vec<SourceHealth>),
     /// Nobody else may attach, for this reason.
     Refused(String),
 }
@@ -42,14 +42,14 @@ pub struct About {
     /// Name and version of the model.
     pub model: String,
     /// In the order of the network's outputs.
-    pub labels: Vec<Label>,
+    pub labels: Vec<LabelAbout>,
     /// What is listened to.
     pub sources: Vec<SourceAbout>,
 }
 
 /// A label and its thresholds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Label {
+pub struct LabelAbout {
     /// Its name.
     pub label: String,
     /// Whether its events are reported.
@@ -92,7 +92,7 @@ pub struct Bands {
 
 /// A [pulse](crate::live::Pulse) as it is sent.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Pulse {
+pub struct PulseMessage {
     /// Index of the source.
     pub source: usize,
     /// Counts the source's pulses; a leap is what a viewer has missed.
@@ -110,13 +110,13 @@ pub struct Pulse {
 
 /// A source's part of the health message, as far as a viewer reads it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub struct Health {
+pub struct SourceHealth {
     /// Its name in events.
     pub source: String,
     /// Figures.
     pub report: Figures,
     /// What they mean, the worst first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<HealthFinding>,
 }
 
 /// Figures of a [`Snapshot`](crate::status::Snapshot).
@@ -136,7 +136,7 @@ pub struct Figures {
 
 /// What the health message means.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub struct Finding {
+pub struct HealthFinding {
     /// `good`, `note` or `problem`.
     pub weight: String,
     /// What there is.
@@ -169,15 +169,15 @@ impl From<&Scale> for Bands {
     }
 }
 
-impl Pulse {
-    fn new(index: usize, source: &Source, pulse: &crate::live::Pulse) -> Self {
+impl PulseMessage {
+    fn new(index: usize, source: &ShownSource, pulse: &crate::live::Pulse) -> Self {
         let tenths = |db: f32| (db * 10.0).round() / 10.0;
         let thousandths = |score: f32| (score * 1e3).round() / 1e3;
         let mut likely: Vec<(usize, f32)> =
             pulse.scores.iter().copied().enumerate().filter(|(_, score)| *score >= MIN_SCORE).collect();
         likely.sort_by(|a, b| b.1.total_cmp(&a.1));
         likely.truncate(MAX_LIKELY);
-        Pulse {
+        PulseMessage {
             source: index,
             seq: pulse.seq,
             at_ms: source.shared.clock.wall_time(pulse.t_s).as_millisecond(),
@@ -190,11 +190,11 @@ impl Pulse {
     }
 
     /// Those that have come to `viewers`, one per source, since the last time.
-    pub(crate) fn new_ones(sources: &[Source], viewers: &[Viewer]) -> Vec<Pulse> {
+    pub(crate) fn new_ones(sources: &[ShownSource], viewers: &[Viewer]) -> Vec<PulseMessage> {
         let mut pulses = Vec::new();
         for (index, (viewer, source)) in viewers.iter().zip(sources).enumerate() {
             let waiting = std::iter::from_fn(|| viewer.try_next());
-            pulses.extend(waiting.map(|pulse| Pulse::new(index, source, &pulse)));
+            pulses.extend(waiting.map(|pulse| PulseMessage::new(index, source, &pulse)));
         }
         pulses
     }
@@ -218,15 +218,15 @@ pub fn rounded(threshold: f32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::Shared;
+    use crate::pipeline::WorkerShared;
 
     #[test]
     fn a_pulse_is_read_as_it_was_written() {
-        let source = Source { name: "ear".into(), description: "a test".into(), shared: Shared::of("ear") };
+        let source = ShownSource { name: "ear".into(), description: "a test".into(), shared: WorkerShared::of("ear") };
         let level = Level { rms_dbfs: -20.04, peak_dbfs: Some(-3.0), n_clipped: 2 };
         let scores = [0.01, 0.5, 0.0, 0.9].into();
         let heard = crate::live::Pulse { seq: 7, t_s: 0.56, columns: [0, 1, 255].into(), level, scores };
-        let line = serde_json::to_string(&Message::Pulses(vec![Pulse::new(0, &source, &heard)])).unwrap();
+        let line = serde_json::to_string(&Message::Pulses(vec![PulseMessage::new(0, &source, &heard)])).unwrap();
         assert!(line.starts_with("{\"pulses\":[{\"source\":0,\"seq\":7,"), "{line}");
         let Ok(Message::Pulses(pulses)) = Message::read(&line) else { panic!("{line}") };
         let [pulse] = pulses.as_slice() else { panic!("{line}") };

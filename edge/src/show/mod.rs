@@ -25,12 +25,14 @@ mod source;
 mod terminals;
 
 #[cfg(feature = "top")]
-pub use attached::{Attached, News};
+pub use attached::{Attached, DaemonNews};
 #[cfg(feature = "top")]
 pub use listener::{Socket, check, why_not_now};
-pub use message::{About, Bands, Figures, Finding, Health, Label, Message, Pulse, SourceAbout, rounded};
+pub use message::{
+    About, Bands, Figures, HealthFinding, LabelAbout, Message, PulseMessage, SourceAbout, SourceHealth, rounded,
+};
 pub use site::Site;
-pub use source::Source;
+pub use source::ShownSource;
 #[cfg(feature = "top")]
 pub use terminals::{TerminalSink, Terminals};
 

@@ -5,8 +5,8 @@ use std::sync::{PoisonError, RwLock};
 use edge_frontend::Manifest;
 use serde_json::Value;
 
-use super::message::{About, Label, SourceAbout, rounded};
-use super::source::Source;
+use super::message::{About, LabelAbout, SourceAbout, rounded};
+use super::source::ShownSource;
 use crate::decide::Rules;
 use crate::live::Viewer;
 
@@ -17,7 +17,7 @@ pub struct Site {
     /// The model that is run.
     pub manifest: Manifest,
     /// What is listened to.
-    pub sources: Vec<Source>,
+    pub sources: Vec<ShownSource>,
     /// How the daemon is doing now: by source, the health message and findings in words.
     pub health: Box<dyn Fn() -> Value + Send + Sync>,
     /// The rules that hold.
@@ -45,7 +45,7 @@ impl Site {
         let rules = self.rules();
         let label = |(class_id, label): (usize, &String)| {
             let class = rules.classes[class_id];
-            Label {
+            LabelAbout {
                 label: label.clone(),
                 reported: class.is_some(),
                 background: Some(class_id) == rules.background,
@@ -53,7 +53,7 @@ impl Site {
                 off: class.map(|class| rounded(class.threshold_off)),
             }
         };
-        let source = |source: &Source| SourceAbout {
+        let source = |source: &ShownSource| SourceAbout {
             name: source.name.clone(),
             description: source.description.clone(),
             scale: source.shared.tap.scale().map(Into::into),

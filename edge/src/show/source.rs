@@ -1,13 +1,13 @@
 //! A source as it is shown.
 
-use crate::pipeline::Shared;
+use crate::pipeline::WorkerShared;
 
 /// A source and what its worker shares.
-pub struct Source {
+pub struct ShownSource {
     /// Its name in events.
     pub name: String,
     /// What is listened to, in words.
     pub description: String,
     /// Tap, clock and status.
-    pub shared: Shared,
+    pub shared: WorkerShared,
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::listener::{Socket, SocketFile};
-use super::message::{Message, Pulse};
+use super::message::{Message, PulseMessage};
 use super::site::Site;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -184,7 +184,7 @@ impl Terminal {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            let pulses = Pulse::new_ones(&site.sources, &viewers);
+            let pulses = PulseMessage::new_ones(&site.sources, &viewers);
             if !pulses.is_empty() {
                 write(line(&Message::Pulses(pulses)))?;
             }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::answer::{Answer, error, json};
 use super::range;
-use super::site::Site;
+use super::site::PageSite;
 use crate::clips::{ClipError, ClipFolder, Mark};
 use crate::event::Event;
 
@@ -32,7 +32,7 @@ struct Gone {
 }
 
 /// Those of `events` that have a clip, and its mark.
-pub(super) fn marks(site: &Site, events: &[Event]) -> HashMap<Uuid, Option<Mark>> {
+pub(super) fn marks(site: &PageSite, events: &[Event]) -> HashMap<Uuid, Option<Mark>> {
     let Some(folder) = &site.clips else { return HashMap::new() };
     // A folder that cannot be read is one of the findings of the health.
     folder.marks(&events.iter().map(|event| event.id).collect()).unwrap_or_default()
@@ -40,7 +40,7 @@ pub(super) fn marks(site: &Site, events: &[Event]) -> HashMap<Uuid, Option<Mark>
 
 /// The sound of the clip whose file is asked for as `name`, `ID.flac`, or the part of it that the
 /// `headers` of the request ask for.
-pub(super) fn sound(name: &str, headers: &HeaderMap, site: &Site) -> Answer {
+pub(super) fn sound(name: &str, headers: &HeaderMap, site: &PageSite) -> Answer {
     let id = name.strip_suffix(".flac").and_then(|id| Uuid::try_parse(id).ok());
     let (Some(id), Some(folder)) = (id, &site.clips) else {
         return error(StatusCode::NOT_FOUND, "there is no such clip");
@@ -54,7 +54,7 @@ pub(super) fn sound(name: &str, headers: &HeaderMap, site: &Site) -> Answer {
 }
 
 /// Stores a listener's mark of a clip.
-pub(super) fn mark(request: &[u8], site: &Site) -> Answer {
+pub(super) fn mark(request: &[u8], site: &PageSite) -> Answer {
     let change = |folder: &ClipFolder, said: Said| {
         Uuid::try_parse(&said.id).map(|id| folder.mark(id, said.mark).map(drop)).map_err(|error| error.to_string())
     };
@@ -62,7 +62,7 @@ pub(super) fn mark(request: &[u8], site: &Site) -> Answer {
 }
 
 /// Removes a clip.
-pub(super) fn delete(request: &[u8], site: &Site) -> Answer {
+pub(super) fn delete(request: &[u8], site: &PageSite) -> Answer {
     let change = |folder: &ClipFolder, gone: Gone| {
         Uuid::try_parse(&gone.id).map(|id| folder.delete(id)).map_err(|error| error.to_string())
     };
@@ -72,7 +72,7 @@ pub(super) fn delete(request: &[u8], site: &Site) -> Answer {
 /// Makes a change to the folder, where the page may.
 fn changed<T: for<'de> Deserialize<'de>>(
     request: &[u8],
-    site: &Site,
+    site: &PageSite,
     change: impl FnOnce(&ClipFolder, T) -> Result<Result<(), ClipError>, String>,
 ) -> Answer {
     let (Some(folder), Some(_)) = (&site.clips, &site.writable) else {

@@ -13,8 +13,8 @@ use hyper::body::Bytes;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::Shared;
-use crate::show::Pulse;
+use super::PageShared;
+use crate::show::PulseMessage;
 
 /// Messages that wait for a browser, at most.
 const QUEUE: usize = 64;
@@ -60,7 +60,7 @@ impl Live {
 }
 
 /// Takes pulses from the taps while anybody looks.
-pub(super) async fn collect(shared: Arc<Shared>) {
+pub(super) async fn collect(shared: Arc<PageShared>) {
     let live = &shared.live;
     loop {
         live.wanted.notified().await;
@@ -70,7 +70,7 @@ pub(super) async fn collect(shared: Arc<Shared>) {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while live.messages.receiver_count() > 0 {
             tick.tick().await;
-            let pulses = Pulse::new_ones(&site.sources, &viewers);
+            let pulses = PulseMessage::new_ones(&site.sources, &viewers);
             if let (false, Ok(json)) = (pulses.is_empty(), serde_json::to_string(&pulses)) {
                 live.send("pulses", &json);
             }

@@ -4,9 +4,9 @@
 //! | module | purpose |
 //! |---|---|
 //! | `site` | what there is on the page |
-//! | `recent` | the last events, in memory, and the sink that brings them |
+//! | `recent_events` | the last events, in memory, and the sink that brings them |
 //! | `live` | pulses of all sources as server-sent events |
-//! | `history` | events by day, as JSON and CSV |
+//! | `events` | events by day, as JSON and CSV |
 //! | `clips` | sound of events, and marks of it |
 //! | `thresholds` | what other thresholds would have reported, and writing them down |
 //! | `files` | HTML, CSS and scripts, part of the program |
@@ -25,21 +25,21 @@
 
 mod answer;
 mod clips;
+mod events;
 mod files;
 mod guard;
-mod history;
 mod live;
 mod range;
-mod recent;
+mod recent_events;
 mod routes;
 mod server;
 mod site;
 mod stall;
 mod thresholds;
 
-pub use recent::PageSink;
+pub use recent_events::PageSink;
 pub use server::check;
-pub use site::{Site, Writable};
+pub use site::{PageSite, Writable};
 
 use std::sync::Arc;
 
@@ -47,18 +47,18 @@ use crate::config::WebSettings;
 use crate::error::Result;
 
 use self::live::Live;
-use self::recent::Recent;
+use self::recent_events::RecentEvents;
 
 /// The running page.
 #[derive(Clone)]
 pub struct Page {
-    shared: Arc<Shared>,
+    shared: Arc<PageShared>,
 }
 
 /// What every request is answered from.
-struct Shared {
-    site: Site,
-    recent: Recent,
+struct PageShared {
+    site: PageSite,
+    recent: RecentEvents,
     live: Live,
 }
 
@@ -69,8 +69,8 @@ impl Page {
     /// # Errors
     ///
     /// When the address cannot be listened on for another reason.
-    pub fn start(settings: &WebSettings, site: Site) -> Result<Self> {
-        let shared = Arc::new(Shared { site, recent: Recent::default(), live: Live::new() });
+    pub fn start(settings: &WebSettings, site: PageSite) -> Result<Self> {
+        let shared = Arc::new(PageShared { site, recent: RecentEvents::default(), live: Live::new() });
         server::start(settings, Arc::clone(&shared))?;
         Ok(Page { shared })
     }

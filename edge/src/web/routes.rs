@@ -8,7 +8,7 @@ use hyper::{Method, Request, StatusCode, Uri, header};
 
 use super::answer::{Answer, error, json, messages, text};
 use super::guard::Guard;
-use super::{Shared, clips, files, history, thresholds};
+use super::{PageShared, clips, events, files, thresholds};
 
 /// Longest body of a request, bytes.
 const MAX_BODY: usize = 4096;
@@ -17,7 +17,7 @@ const MAX_BODY: usize = 4096;
 const BODY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Answers `request`, unless it may not be answered.
-pub(super) async fn answer(request: Request<Incoming>, guard: &Guard, shared: Arc<Shared>) -> Answer {
+pub(super) async fn answer(request: Request<Incoming>, guard: &Guard, shared: Arc<PageShared>) -> Answer {
     if let Err(refusal) = guard.check(&request).await {
         return refusal;
     }
@@ -39,7 +39,7 @@ fn is_changed(path: &str) -> bool {
     matches!(path, "/api/thresholds" | "/api/clips/mark" | "/api/clips/delete")
 }
 
-async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Shared>) -> Answer {
+async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<PageShared>) -> Answer {
     match path {
         "/api/about" => json(&shared.site.about()),
         "/api/health" => aside(move || json(&(shared.site.shown.health)())).await,
@@ -51,7 +51,7 @@ async fn get(path: &str, uri: &Uri, request: &Request<Incoming>, shared: Arc<Sha
         },
         "/api/events" | "/api/events.csv" | "/api/events.json" => {
             let (path, query) = (path.to_string(), uri.query().unwrap_or_default().to_string());
-            aside(move || history::answer(&path, &query, &shared)).await
+            aside(move || events::answer(&path, &query, &shared)).await
         }
         "/api/preview" => {
             let query = uri.query().unwrap_or_default().to_string();
@@ -71,7 +71,7 @@ async fn aside(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed())
 }
 
-async fn change(path: &str, request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
+async fn change(path: &str, request: Request<Incoming>, shared: Arc<PageShared>) -> Answer {
     let body = tokio::time::timeout(BODY_PATIENCE, Limited::new(request.into_body(), MAX_BODY).collect()).await;
     let bytes = match body {
         Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in full"),

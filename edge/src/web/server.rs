@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::guard::Guard;
 use super::stall::Stall;
-use super::{Shared, live, routes};
+use super::{PageShared, live, routes};
 use crate::config::WebSettings;
 use crate::error::{Error, Result};
 use crate::port;
@@ -50,7 +50,7 @@ pub fn check(settings: &WebSettings) -> Result<()> {
 }
 
 /// Starts the thread that serves the page.
-pub(super) fn start(settings: &WebSettings, shared: Arc<Shared>) -> Result<()> {
+pub(super) fn start(settings: &WebSettings, shared: Arc<PageShared>) -> Result<()> {
     check(settings)?;
     let guard = Arc::new(Guard::new(settings));
     let listen = settings.listen;
@@ -73,7 +73,7 @@ pub(super) fn start(settings: &WebSettings, shared: Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
-async fn serve(listener: TcpListener, guard: Arc<Guard>, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, guard: Arc<Guard>, shared: Arc<PageShared>) {
     tokio::spawn(live::collect(Arc::clone(&shared)));
     let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -91,7 +91,7 @@ async fn serve(listener: TcpListener, guard: Arc<Guard>, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(stream: TcpStream, permit: OwnedSemaphorePermit, guard: Arc<Guard>, shared: Arc<Shared>) {
+async fn answer(stream: TcpStream, permit: OwnedSemaphorePermit, guard: Arc<Guard>, shared: Arc<PageShared>) {
     let service = service_fn(|request| {
         let (guard, shared) = (Arc::clone(&guard), Arc::clone(&shared));
         async move { Ok::<_, Infallible>(routes::answer(request, &guard, shared).await) }

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::journal::{Journal, JournalPlace, JournalSettings};
 
 /// Events of one answer, at most; the newest.
-pub(super) const MAX_EVENTS: usize = 20_000;
+pub(super) const MAX_ANSWER_EVENTS: usize = 20_000;
 
 /// A configuration file that the page may change.
 pub struct Writable {
@@ -28,7 +28,7 @@ pub struct Writable {
 }
 
 /// What the page shows.
-pub struct Site {
+pub struct PageSite {
     /// What every viewer is shown.
     pub shown: Arc<crate::show::Site>,
     /// Where events are.
@@ -52,11 +52,11 @@ struct About {
     clips: bool,
     /// How long events are kept.
     keep_days: Option<u64>,
-    /// See [`MAX_EVENTS`].
+    /// See [`MAX_ANSWER_EVENTS`].
     max_events: usize,
 }
 
-impl Site {
+impl PageSite {
     /// Whether the journal itself is the page's history: it is on a disk and kept.
     pub(super) fn is_kept(&self) -> bool {
         matches!(self.journal_settings.place, JournalPlace::File { .. }) && !self.journal_settings.keep.is_zero()
@@ -69,7 +69,7 @@ impl Site {
             writable: self.writable.as_ref().map(|writable| writable.path.display().to_string()),
             clips: self.clips.is_some(),
             keep_days: self.is_kept().then_some(self.journal_settings.keep.as_secs() / 86_400),
-            max_events: MAX_EVENTS,
+            max_events: MAX_ANSWER_EVENTS,
         })
     }
 }

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use super::answer::{Answer, error, json};
-use super::site::{Site, Writable};
+use super::site::{PageSite, Writable};
 use crate::decide::Rules;
-use crate::live::History;
-use crate::show::{Source, rounded};
+use crate::live::RecentOutputs;
+use crate::show::{ShownSource, rounded};
 
 /// Points of the curve of scores: four to five seconds each, represented by their highest score.
 const N_POINTS: usize = 800;
@@ -35,7 +35,7 @@ struct Thresholds {
 
 /// What the thresholds of `query` would have reported of one source, beside what the present ones
 /// did.
-pub(super) fn preview(query: &str, site: &Site) -> Answer {
+pub(super) fn preview(query: &str, site: &PageSite) -> Answer {
     let (mut source, mut label, mut on, mut off) = (0, String::new(), None, None);
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         match key.as_ref() {
@@ -53,15 +53,15 @@ pub(super) fn preview(query: &str, site: &Site) -> Answer {
     match (found, site.shown.sources.get(source)) {
         (Err(reason), _) => error(StatusCode::BAD_REQUEST, reason),
         (Ok(_), None) => error(StatusCode::BAD_REQUEST, "there is no such source"),
-        (Ok((class_id, rules, wanted)), Some(source)) => match source.shared.tap.history() {
+        (Ok((class_id, rules, wanted)), Some(source)) => match source.shared.tap.recent_outputs() {
             None => error(StatusCode::SERVICE_UNAVAILABLE, "the source has not started yet"),
-            Some(history) => json(&compared(class_id, &rules, &wanted, source, history)),
+            Some(outputs) => json(&compared(class_id, &rules, &wanted, source, outputs)),
         },
     }
 }
 
 /// The class of the label, the rules that hold for it alone, and those that are asked for.
-fn class_of(site: &Site, wanted: &Thresholds) -> Result<(usize, Rules, Rules), String> {
+fn class_of(site: &PageSite, wanted: &Thresholds) -> Result<(usize, Rules, Rules), String> {
     let Thresholds { label, on, off } = wanted;
     let class_id = site.shown.manifest.class_of(label).ok_or_else(|| format!("the model has no label {label:?}"))?;
     let mut rules = site.shown.rules();
@@ -77,11 +77,11 @@ fn class_of(site: &Site, wanted: &Thresholds) -> Result<(usize, Rules, Rules), S
 }
 
 /// Spans under both rules, and the curve of the scores.
-fn compared(class_id: usize, rules: &Rules, wanted: &Rules, source: &Source, history: &History) -> Value {
+fn compared(class_id: usize, rules: &Rules, wanted: &Rules, source: &ShownSource, outputs: &RecentOutputs) -> Value {
     let wall_ms = |t_s: f64| source.shared.clock.wall_time(t_s).as_millisecond();
     let mut scores = Vec::new();
-    let now = history.replay(rules, |t_s, all| scores.push((t_s, all[class_id])));
-    let then = history.replay(wanted, |_, _| {});
+    let now = outputs.replay(rules, |t_s, all| scores.push((t_s, all[class_id])));
+    let then = outputs.replay(wanted, |_, _| {});
     let spans = |found: &[crate::live::Detection]| -> Vec<Value> {
         found.iter().map(|d| json!([wall_ms(d.t_onset_s), wall_ms(d.t_offset_s), rounded(d.peak_score)])).collect()
     };
@@ -94,7 +94,7 @@ fn compared(class_id: usize, rules: &Rules, wanted: &Rules, source: &Source, his
 }
 
 /// Writes thresholds to the configuration file and has the daemon read it again.
-pub(super) fn write(request: &[u8], site: &Site) -> Answer {
+pub(super) fn write(request: &[u8], site: &PageSite) -> Answer {
     let Some(writable) = &site.writable else {
         let reason = "the page may not change the configuration: it was started without web.write or --web-write";
         return error(StatusCode::FORBIDDEN, reason);
@@ -124,7 +124,7 @@ pub(super) fn write(request: &[u8], site: &Site) -> Answer {
 
 /// Puts a file with other thresholds in the place of the configuration: a complete one, no matter
 /// what happens meanwhile, and only if it is valid.
-fn save(wanted: &Thresholds, writable: &Writable, site: &Site) -> Result<(), String> {
+fn save(wanted: &Thresholds, writable: &Writable, site: &PageSite) -> Result<(), String> {
     let said = |error: std::io::Error| error.to_string();
     // What a link leads to, and not the link, is written.
     let path = fs::canonicalize(&writable.path).map_err(said)?;

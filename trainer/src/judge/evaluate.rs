@@ -12,7 +12,7 @@ use crate::judge::scores::Predictions;
 use crate::judge::scores::predictions::Recording;
 use crate::nets::student::Student;
 use crate::train::student::{input, whole_clip};
-use edge::clip::loud_outputs;
+use edge::classify::loud_outputs;
 use edge::decide::{Average, clip_posteriors};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;

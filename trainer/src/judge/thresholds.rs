@@ -8,7 +8,7 @@
 use crate::common::json;
 use crate::data::Clip;
 use crate::error::{Error, Result};
-use edge::clip::surrounded;
+use edge::classify::surrounded;
 use edge::decide::{Average, clip_posteriors};
 use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;

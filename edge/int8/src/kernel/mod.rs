@@ -89,8 +89,8 @@ impl Kernel {
         }
     }
 
-    /// Whether the kernel uses the vector unit of its processor, so that 8 bits cost less than single
-    /// precision.
+    /// Whether the kernel uses the vector unit of its processor, so that 8 bits cost less than
+    /// single precision.
     pub fn is_vectorised(self) -> bool {
         self.0 != Isa::Plain
     }

@@ -1,5 +1,5 @@
-//! Kernels with the vector instructions of aarch64. Every such processor has those of [`multiply_add`],
-//! most since 2017 also those of [`dot_product`].
+//! Kernels with the vector instructions of aarch64. Every such processor has those of
+//! [`multiply_add`], most since 2017 also those of [`dot_product`].
 
 #![allow(unsafe_code)]
 // Registers are indexed like the rows and columns of the tile that they are.

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 fn listen(path: &Path, live: Option<bool>) -> (Source, Arc<Hearing>) {
     let spec: SourceSpec = format!("file:{}", path.display()).parse().unwrap();
-    let options = Options { live, ..Options::default() };
+    let options = SourceOptions { live, ..SourceOptions::default() };
     let hearing = Arc::new(Hearing::of("fifo"));
     let source = start(&spec, &options, &FrontendConfig::student(), &Arc::new(Status::default()), &hearing).unwrap();
     (source, hearing)

@@ -9,7 +9,7 @@
 mod lamps;
 mod node;
 mod port;
-mod sound;
+mod session_writer;
 mod wish;
 
 pub use lamps::Lamps;
@@ -25,8 +25,8 @@ use self::node::Node;
 use self::port::Port;
 use super::hearing::fault;
 use super::kind::Setup;
-use super::report::Report;
-use super::supervise::{Failure, Live, Look, Opened, Watch};
+use super::report::NodeReport;
+use super::supervise::{Failure, LiveSource, Look, Opened, Watch};
 use super::{Content, NodeEncoding, NodeSpec, RING_S, Session, Source};
 use crate::error::{Error, Result};
 use crate::rate;
@@ -72,11 +72,11 @@ struct SerialNode {
     spec: NodeSpec,
     frontend: FrontendConfig,
     lamps: Lamps,
-    report: Arc<Report>,
+    report: Arc<NodeReport>,
     status: Arc<Status>,
 }
 
-impl Live for SerialNode {
+impl LiveSource for SerialNode {
     type Opened = Listening;
 
     fn open(&mut self, watch: &Watch<'_>) -> Result<(Session, Listening), Failure> {

@@ -15,10 +15,10 @@ use firmware_bridge::msg::{self, Encoding, Event};
 
 use super::lamps::Lamps;
 use super::port::Port;
-use super::sound::Sound;
+use super::session_writer::SessionWriter;
 use super::wish;
 use crate::capture::hearing::fault;
-use crate::capture::report::Report;
+use crate::capture::report::NodeReport;
 use crate::capture::supervise::Failure;
 use crate::capture::{Content, NodeSpec};
 use crate::decide::Phase;
@@ -41,7 +41,7 @@ pub(super) struct Node {
     spec: NodeSpec,
     frontend: FrontendConfig,
     lamps: Lamps,
-    report: Arc<Report>,
+    report: Arc<NodeReport>,
     /// What it calls itself.
     name: String,
     begin: Instant,
@@ -76,7 +76,7 @@ impl Node {
         spec: &NodeSpec,
         frontend: &FrontendConfig,
         lamps: Lamps,
-        report: Arc<Report>,
+        report: Arc<NodeReport>,
     ) -> Self {
         Node {
             port,
@@ -160,7 +160,7 @@ impl Node {
         n_heard: &AtomicU64,
     ) -> Result<(), String> {
         let (rate_hz, content) = (introduction.rate_hz, introduction.content);
-        let mut sound = Sound::new(writer, content, &self.frontend);
+        let mut session = SessionWriter::new(writer, content, &self.frontend);
         let frontend = self.frontend.clone();
         while !closing.load(Ordering::Relaxed) {
             for word in self.lamps.take(Instant::now()) {
@@ -175,10 +175,10 @@ impl Node {
             self.exchange(|heard| {
                 n_heard.fetch_add(1, Ordering::Relaxed);
                 match heard {
-                    Heard::Samples(samples) => sound.write(samples),
-                    Heard::LogMel { frames, .. } => sound.write_frames(frames),
-                    Heard::Gap { n_samples, .. } => sound.gap(n_samples),
-                    Heard::Quiet { n_samples } => sound.quiet(n_samples),
+                    Heard::Samples(samples) => session.write(samples),
+                    Heard::LogMel { frames, .. } => session.write_frames(frames),
+                    Heard::Gap { n_samples, .. } => session.gap(n_samples),
+                    Heard::Quiet { n_samples } => session.quiet(n_samples),
                     Heard::Stats(now) => stats = Some(now),
                     Heard::Started { start, .. } => {
                         began_anew = true;

@@ -10,7 +10,7 @@ use firmware_bridge::node::{Abilities, Notice, State, Timing};
 use firmware_bridge::pace::Pace;
 
 use super::*;
-use crate::capture::{Condition, Hearing, Options, Source, SourceSpec};
+use crate::capture::{Condition, Hearing, Source, SourceOptions, SourceSpec};
 use crate::decide::Phase;
 use crate::ring::Chunk;
 
@@ -123,7 +123,7 @@ fn listen(options: &str) -> (TcpListener, Source, Arc<Hearing>) {
     let hearing = Arc::new(Hearing::of("serial"));
     let source = crate::capture::start(
         &SourceSpec::Serial(spec),
-        &Options::default(),
+        &SourceOptions::default(),
         &frontend(),
         &Arc::new(Status::default()),
         &hearing,

@@ -33,7 +33,7 @@ struct Delivering {
     writer: ring::Writer,
 }
 
-impl Live for Script {
+impl LiveSource for Script {
     type Opened = Delivering;
 
     fn open(&mut self, _: &Watch<'_>) -> Result<(Session, Delivering), Failure> {

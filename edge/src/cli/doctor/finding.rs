@@ -10,7 +10,7 @@ pub(super) const CORRECT: &str = "correct it in the configuration; `earwitness c
 /// How it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(super) enum CheckState {
     /// As it should be, or of no concern.
     Ok,
     /// It works, but could be better, or will stop working one day.
@@ -23,37 +23,37 @@ pub(super) enum State {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Finding {
     pub(super) check: &'static str,
-    pub(super) state: State,
+    pub(super) state: CheckState,
     pub(super) text: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) advice: Vec<String>,
 }
 
-impl State {
+impl CheckState {
     fn name(self) -> &'static str {
         match self {
-            State::Ok => "ok",
-            State::Warning => "warning",
-            State::Problem => "problem",
+            CheckState::Ok => "ok",
+            CheckState::Warning => "warning",
+            CheckState::Problem => "problem",
         }
     }
 }
 
 impl Finding {
     pub(super) fn ok(check: &'static str, text: impl Display) -> Self {
-        Self::new(check, State::Ok, text)
+        Self::new(check, CheckState::Ok, text)
     }
 
     pub(super) fn warning(check: &'static str, text: impl Display) -> Self {
-        Self::new(check, State::Warning, text)
+        Self::new(check, CheckState::Warning, text)
     }
 
     pub(super) fn problem(check: &'static str, text: impl Display) -> Self {
-        Self::new(check, State::Problem, text)
+        Self::new(check, CheckState::Problem, text)
     }
 
-    fn new(check: &'static str, state: State, text: impl Display) -> Self {
+    fn new(check: &'static str, state: CheckState, text: impl Display) -> Self {
         Finding { check, state, text: text.to_string(), advice: Vec::new() }
     }
 

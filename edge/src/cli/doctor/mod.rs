@@ -20,7 +20,7 @@ use edge::model::Model;
 use edge::{Error, Result};
 use serde_json::json;
 
-use self::finding::{Finding, State};
+use self::finding::{CheckState, Finding};
 use super::args::DoctorArgs;
 use super::{SERVICE_CONFIG, stdout_error};
 
@@ -115,8 +115,8 @@ impl Report {
     }
 
     fn finish(self) -> Result<ExitCode> {
-        let n = |state: State| self.findings.iter().filter(|finding| finding.state == state).count();
-        let (n_problems, n_warnings) = (n(State::Problem), n(State::Warning));
+        let n = |state: CheckState| self.findings.iter().filter(|finding| finding.state == state).count();
+        let (n_problems, n_warnings) = (n(CheckState::Problem), n(CheckState::Warning));
         let text = if self.json {
             json!({ "problems": n_problems, "warnings": n_warnings, "checks": self.findings }).to_string()
         } else {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use edge::config::nearest;
 use edge::event::Event;
-use edge::history::{self, Span};
+use edge::history::{self, TimeSpan};
 use edge::journal::{self, Query};
 use edge::model::{self, Model};
 use edge::{Error, Result};
@@ -44,7 +44,7 @@ pub(super) fn events(args: &EventsArgs) -> Result<()> {
     std::io::stdout().write_all(text.as_bytes()).map_err(stdout_error)
 }
 
-fn span(args: &EventsArgs, now: Timestamp, zone: &TimeZone) -> Result<Span> {
+fn span(args: &EventsArgs, now: Timestamp, zone: &TimeZone) -> Result<TimeSpan> {
     let time =
         |option: &str, text: &str| history::parse_time(text, now, zone).map_err(|reason| Error::usage(option, reason));
     let since = time("--since", &args.since)?;
@@ -54,7 +54,7 @@ fn span(args: &EventsArgs, now: Timestamp, zone: &TimeZone) -> Result<Span> {
             let (since, until) = (table::local(since, zone), table::local(until, zone));
             Err(Error::usage("--until", format!("{until} is not after --since, {since}")))
         }
-        _ => Ok(Span { since, until }),
+        _ => Ok(TimeSpan { since, until }),
     }
 }
 
@@ -89,7 +89,7 @@ fn model_labels() -> Vec<String> {
     model.map(|model| model.manifest.labels).unwrap_or_default()
 }
 
-fn document(journal: &Path, span: &Span, sounds: &[Event], zone: &TimeZone) -> String {
+fn document(journal: &Path, span: &TimeSpan, sounds: &[Event], zone: &TimeZone) -> String {
     let document = json!({
         "journal": journal.display().to_string(),
         "since": span.since.map(|time| time.to_string()),
@@ -101,7 +101,7 @@ fn document(journal: &Path, span: &Span, sounds: &[Event], zone: &TimeZone) -> S
 }
 
 /// One sentence where there is nothing to show.
-fn nothing(journal: &Path, span: &Span, is_empty: bool, zone: &TimeZone) -> String {
+fn nothing(journal: &Path, span: &TimeSpan, is_empty: bool, zone: &TimeZone) -> String {
     let journal = journal.display();
     if is_empty {
         return format!(

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use edge::event::Event;
-use edge::history::{self, OfDay, Span};
+use edge::history::{self, OfDay, TimeSpan};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -13,7 +13,7 @@ use crate::cli::screen;
 /// Hours from one mark of the chart's axis to the next.
 const MARKS: usize = 3;
 
-pub(super) fn table(journal: &Path, span: &Span, sounds: &[Event], zone: &TimeZone) -> String {
+pub(super) fn table(journal: &Path, span: &TimeSpan, sounds: &[Event], zone: &TimeZone) -> String {
     let mut rows = vec![["time", "label", "source", "lasted", "peak"].map(str::to_string)];
     rows.extend(sounds.iter().map(|sound| cells(sound, zone)));
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
@@ -42,7 +42,7 @@ pub(super) fn local(time: Timestamp, zone: &TimeZone) -> String {
 }
 
 /// A span in words.
-pub(super) fn of_span(span: &Span, zone: &TimeZone) -> String {
+pub(super) fn of_span(span: &TimeSpan, zone: &TimeZone) -> String {
     match (span.since, span.until) {
         (None, None) => "in all".into(),
         (Some(since), None) => format!("since {}", local(since, zone)),

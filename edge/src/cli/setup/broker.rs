@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use edge::Result;
 
 use super::ask::Asker;
-use super::template::Template;
+use super::template::ConfigTemplate;
 use crate::cli::args::SetupArgs;
 
 /// Name of the file with the password, beside the configuration.
@@ -16,7 +16,13 @@ const PASSWORD_FILE: &str = "mqtt.password";
 pub(super) type Secrets = Vec<(PathBuf, String)>;
 
 #[cfg(not(feature = "mqtt"))]
-pub(super) fn choose(args: &SetupArgs, asker: &mut Asker, _: &mut Template, _: &str, _: &Path) -> Result<Secrets> {
+pub(super) fn choose(
+    args: &SetupArgs,
+    asker: &mut Asker,
+    _: &mut ConfigTemplate,
+    _: &str,
+    _: &Path,
+) -> Result<Secrets> {
     if args.mqtt.is_some() {
         return Err(edge::Error::usage("--mqtt", "this build has no MQTT support (cargo feature `mqtt`)"));
     }
@@ -30,7 +36,7 @@ pub(super) fn choose(args: &SetupArgs, asker: &mut Asker, _: &mut Template, _: &
 pub(super) fn choose(
     args: &SetupArgs,
     asker: &mut Asker,
-    template: &mut Template,
+    template: &mut ConfigTemplate,
     name: &str,
     folder: &Path,
 ) -> Result<Secrets> {
@@ -121,7 +127,7 @@ impl Answers {
     /// As the daemon would have them: through a configuration, which has the one validation.
     fn settings(&self, name: &str) -> Result<edge::publish::MqttSettings> {
         use edge::config::{Overrides, Settings};
-        let mut template = Template::new();
+        let mut template = ConfigTemplate::new();
         template.set("", "name", name);
         template.set("mqtt", "url", self.url.as_str());
         if !self.user.is_empty() {

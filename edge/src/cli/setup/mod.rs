@@ -20,7 +20,7 @@ use edge::config::{MAX_KEEP_DAYS, Overrides, Settings, at_home};
 use edge::{Error, Result};
 
 use self::ask::Asker;
-use self::template::Template;
+use self::template::ConfigTemplate;
 use super::SERVICE_CONFIG;
 use super::args::SetupArgs;
 
@@ -32,7 +32,7 @@ pub(super) fn setup(args: &SetupArgs) -> Result<()> {
     let mut asker = Asker::new(args.yes)?;
     let out = out(args)?;
     let is_new = refuse_to_overwrite(args, &mut asker, &out)?;
-    let mut template = Template::new();
+    let mut template = ConfigTemplate::new();
 
     let default = Settings::load(None, &Overrides::default())?;
     let name = match &args.name {
@@ -115,7 +115,13 @@ fn refuse_to_overwrite(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Resul
 }
 
 /// Writes everything, but only if the daemon would take it.
-fn write(out: &Path, folder: &Path, template: &Template, secrets: &[(PathBuf, String)], is_new: bool) -> Result<()> {
+fn write(
+    out: &Path,
+    folder: &Path,
+    template: &ConfigTemplate,
+    secrets: &[(PathBuf, String)],
+    is_new: bool,
+) -> Result<()> {
     let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
     fs::create_dir_all(folder).map_err(failed(folder))?;
     for (file, secret) in secrets {

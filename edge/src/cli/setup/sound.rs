@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
-use edge::audition::{Audition, Level, Sound};
+use edge::audition::{Audition, MeterReading, SoundSummary};
 use edge::capture::SourceSpec;
 use edge::config::{Overrides, Settings};
 use edge::model::{self, Model};
@@ -12,7 +12,7 @@ use edge::{Error, Result};
 use edge_frontend::FrontendConfig;
 
 use super::ask::Asker;
-use super::template::Template;
+use super::template::ConfigTemplate;
 use crate::cli::args::{self, SetupArgs};
 use crate::cli::{HUM_ADVICE, screen, stdout_error};
 
@@ -29,7 +29,7 @@ struct Choice {
 }
 
 /// Asks for the source and listens to it, until it is as it should be or is kept as it is.
-pub(super) fn choose(args: &SetupArgs, asker: &mut Asker, template: &mut Template, name: &str) -> Result<()> {
+pub(super) fn choose(args: &SetupArgs, asker: &mut Asker, template: &mut ConfigTemplate, name: &str) -> Result<()> {
     let typed = args.source.as_deref().map(|source| source.to_string_lossy().into_owned());
     let mut choice = Choice { input: typed, device: args.device.clone(), gain_db: args.gain_db };
     let mut is_given = choice.input.is_some() || choice.device.is_some();
@@ -143,7 +143,7 @@ fn devices(asker: &mut Asker) -> Result<Vec<(String, String)>> {
 }
 
 /// Listens to the source for a while, and reports what it sounds like.
-fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<Option<Sound>> {
+fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<Option<SoundSummary>> {
     let Some(source) = settings.sources.first().filter(|_| args.listen > 0) else { return Ok(None) };
     let described = source.spec.describe(&source.options);
     if matches!(source.spec, SourceSpec::Stdin(_)) {
@@ -178,7 +178,7 @@ fn try_out(args: &SetupArgs, asker: &mut Asker, settings: &Settings) -> Result<O
     Ok((sound.seconds > 0.0).then_some(sound))
 }
 
-fn report(asker: &mut Asker, sound: &Sound, fault: Option<String>, hints: Vec<String>) -> Result<()> {
+fn report(asker: &mut Asker, sound: &SoundSummary, fault: Option<String>, hints: Vec<String>) -> Result<()> {
     if let Some(description) = &sound.description {
         asker.say(format_args!("opened      {description}"))?;
     }
@@ -189,7 +189,7 @@ fn report(asker: &mut Asker, sound: &Sound, fault: Option<String>, hints: Vec<St
     if sound.seconds == 0.0 {
         return asker.say(format_args!("level       nothing was heard"));
     }
-    let Sound { peak_dbfs, loudest_dbfs, faintest_dbfs, clipped, .. } = sound;
+    let SoundSummary { peak_dbfs, loudest_dbfs, faintest_dbfs, clipped, .. } = sound;
     asker.say(format_args!("level       {faintest_dbfs:.0} to {loudest_dbfs:.0} dBFS, peak {peak_dbfs:.0} dBFS"))?;
     match clipped * 100.0 {
         0.0 => asker.say(format_args!("clipping    none"))?,
@@ -210,7 +210,7 @@ fn report(asker: &mut Asker, sound: &Sound, fault: Option<String>, hints: Vec<St
 }
 
 /// The level, over the one before.
-fn show(level: Level) -> Result<()> {
+fn show(level: MeterReading) -> Result<()> {
     let places = |dbfs: f32| {
         let share = (1.0 - dbfs / METER_FLOOR_DBFS).clamp(0.0, 1.0);
         (share * METER_WIDTH as f32).round() as usize

@@ -6,14 +6,14 @@ use toml::Value;
 const EXAMPLE: &str = include_str!("../../../earwitness.example.toml");
 
 /// The example, with what was set.
-pub(super) struct Template {
+pub(super) struct ConfigTemplate {
     lines: Vec<String>,
 }
 
-impl Template {
+impl ConfigTemplate {
     pub(super) fn new() -> Self {
         let example = EXAMPLE.lines().map(str::to_string).collect();
-        Template { lines: example }
+        ConfigTemplate { lines: example }
     }
 
     /// Gives `key` of `section`, which is empty for the keys before all sections, a value.
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn keys_get_values_in_their_sections_and_comments_stay() {
-        let mut template = Template::new();
+        let mut template = ConfigTemplate::new();
         template.set("", "name", "kitchen \"pi\"");
         template.set("source", "input", "exec:arecord");
         template.set("source", "device", "usb:@1-1.3");

@@ -3,11 +3,11 @@
 use edge::Result;
 
 use super::ask::Asker;
-use super::template::Template;
+use super::template::ConfigTemplate;
 use crate::cli::args::SetupArgs;
 
 #[cfg(not(feature = "webhook"))]
-pub(super) fn choose(args: &SetupArgs, _: &mut Asker, _: &mut Template) -> Result<()> {
+pub(super) fn choose(args: &SetupArgs, _: &mut Asker, _: &mut ConfigTemplate) -> Result<()> {
     match args.webhook {
         Some(_) => Err(edge::Error::usage("--webhook", "this build has no webhooks (cargo feature `webhook`)")),
         None => Ok(()),
@@ -16,7 +16,7 @@ pub(super) fn choose(args: &SetupArgs, _: &mut Asker, _: &mut Template) -> Resul
 
 /// Asks for the address until its server answers as it should, or is kept although it does not.
 #[cfg(feature = "webhook")]
-pub(super) fn choose(args: &SetupArgs, asker: &mut Asker, template: &mut Template) -> Result<()> {
+pub(super) fn choose(args: &SetupArgs, asker: &mut Asker, template: &mut ConfigTemplate) -> Result<()> {
     let mut url = args.webhook.clone().unwrap_or_default();
     loop {
         if args.webhook.is_none() {
@@ -47,7 +47,7 @@ fn settings(url: &str) -> Result<edge::publish::webhook::WebhookSettings> {
     use edge::Error;
     use edge::config::{Overrides, Settings};
 
-    let mut template = Template::new();
+    let mut template = ConfigTemplate::new();
     template.set("webhook", "url", url);
     let named = |error| match error {
         Error::Usage { reason, .. } => Error::usage("--webhook", reason),

@@ -15,7 +15,7 @@ const RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '%', '#', '@'];
 
 /// What the terminal can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(super) enum ColourDepth {
     Truecolor,
     Indexed,
     None,
@@ -24,7 +24,7 @@ pub(super) enum Depth {
 /// Colours and characters of a terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Colours {
-    pub(super) depth: Depth,
+    pub(super) depth: ColourDepth,
     /// Whether there are more characters than those of ASCII.
     pub(super) has_blocks: bool,
 }
@@ -33,9 +33,9 @@ impl Colours {
     pub(super) fn of_terminal(choice: ColorChoice, has_blocks: bool) -> Self {
         let depth = match choice {
             ColorChoice::Auto => depth(|name| env::var(name).ok()),
-            ColorChoice::Truecolor => Depth::Truecolor,
-            ColorChoice::Indexed => Depth::Indexed,
-            ColorChoice::Never => Depth::None,
+            ColorChoice::Truecolor => ColourDepth::Truecolor,
+            ColorChoice::Indexed => ColourDepth::Indexed,
+            ColorChoice::Never => ColourDepth::None,
         };
         Colours { depth, has_blocks }
     }
@@ -44,9 +44,9 @@ impl Colours {
     pub(super) fn of(self, loudness: f32) -> Color {
         let (r, g, b) = blend(loudness);
         match self.depth {
-            Depth::Truecolor => Color::Rgb(r, g, b),
-            Depth::Indexed => Color::Indexed(indexed(r, g, b)),
-            Depth::None => Color::Reset,
+            ColourDepth::Truecolor => Color::Rgb(r, g, b),
+            ColourDepth::Indexed => Color::Indexed(indexed(r, g, b)),
+            ColourDepth::None => Color::Reset,
         }
     }
 
@@ -57,15 +57,15 @@ impl Colours {
 }
 
 /// From the environment variables that terminals set. NO_COLOR: <https://no-color.org>
-fn depth(variable: impl Fn(&str) -> Option<String>) -> Depth {
+fn depth(variable: impl Fn(&str) -> Option<String>) -> ColourDepth {
     let value = |name: &str| variable(name).unwrap_or_default();
     let (term, color_term) = (value("TERM"), value("COLORTERM"));
     if !value("NO_COLOR").is_empty() || term.is_empty() || ["dumb", "vt100", "vt220"].contains(&term.as_str()) {
-        Depth::None
+        ColourDepth::None
     } else if color_term == "truecolor" || color_term == "24bit" || term.ends_with("-direct") {
-        Depth::Truecolor
+        ColourDepth::Truecolor
     } else {
-        Depth::Indexed
+        ColourDepth::Indexed
     }
 }
 
@@ -97,10 +97,10 @@ mod tests {
         let of = |variables: &[(&str, &str)]| {
             depth(|name| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| value.to_string()))
         };
-        assert_eq!(of(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]), Depth::Truecolor);
-        assert_eq!(of(&[("TERM", "xterm-256color")]), Depth::Indexed);
-        assert_eq!(of(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")]), Depth::None);
-        assert_eq!((of(&[("TERM", "dumb")]), of(&[])), (Depth::None, Depth::None));
+        assert_eq!(of(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]), ColourDepth::Truecolor);
+        assert_eq!(of(&[("TERM", "xterm-256color")]), ColourDepth::Indexed);
+        assert_eq!(of(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")]), ColourDepth::None);
+        assert_eq!((of(&[("TERM", "dumb")]), of(&[])), (ColourDepth::None, ColourDepth::None));
     }
 
     #[test]

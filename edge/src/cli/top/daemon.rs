@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use edge::config::top_socket;
-use edge::show::{About, Attached, DEFAULT_SOCKET, Health, Message, News, Pulse};
+use edge::show::{About, Attached, DEFAULT_SOCKET, DaemonNews, Message, PulseMessage, SourceHealth};
 use edge::{Error, Result};
 
 use super::origin::{Info, Origin, figures};
@@ -15,7 +15,7 @@ use crate::cli::SERVICE_CONFIG;
 pub(super) struct Daemon {
     attached: Attached,
     about: About,
-    health: Vec<Health>,
+    health: Vec<SourceHealth>,
     /// Which source is looked at.
     at: usize,
     /// Why nothing comes at the moment.
@@ -53,7 +53,7 @@ impl Daemon {
         Ok(Daemon { attached, about, health: Vec::new(), at: 0, lost: None })
     }
 
-    fn show(&self, pulse: &Pulse, view: &mut View) {
+    fn show(&self, pulse: &PulseMessage, view: &mut View) {
         let bands = self.about.sources.get(pulse.source).and_then(|source| source.scale.as_ref());
         let (Some(bands), Some(columns)) = (bands, pulse.columns()) else { return };
         // What is not sent is not likely.
@@ -69,11 +69,11 @@ impl Origin for Daemon {
     fn collect(&mut self, view: &mut View) {
         for news in self.attached.news().collect::<Vec<_>>() {
             match news {
-                News::Lost(reason) => {
+                DaemonNews::Lost(reason) => {
                     self.lost = Some(reason);
                     self.health.clear();
                 }
-                News::Message(message) => {
+                DaemonNews::Message(message) => {
                     self.lost = None;
                     match message {
                         Message::About(about) => {
@@ -134,7 +134,7 @@ impl Origin for Daemon {
 }
 
 fn labels(about: &About) -> Vec<Label> {
-    let label = |label: &edge::show::Label| Label {
+    let label = |label: &edge::show::LabelAbout| Label {
         name: label.label.clone(),
         is_background: label.background,
         configured: label.on.zip(label.off).map(|(on, off)| Thresholds { on: on as f32, off: off as f32 }),

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::widgets::{Paragraph, Wrap};
 
-use super::colours::{Colours, Depth};
+use super::colours::{ColourDepth, Colours};
 use super::origin::Info;
 use super::view::{Row, View};
 
@@ -104,7 +104,7 @@ fn show_spectrogram(buffer: &mut Buffer, area: Rect, view: &View, colours: &Colo
     if view.centres_hz.is_empty() {
         return;
     }
-    let two_a_row = colours.has_blocks && colours.depth != Depth::None;
+    let two_a_row = colours.has_blocks && colours.depth != ColourDepth::None;
     let n_pixels = usize::from(area.height) * if two_a_row { 2 } else { 1 };
     let n_mels = view.centres_hz.len();
     for (row, y) in (area.y..area.y + area.height).enumerate() {
@@ -129,7 +129,7 @@ fn show_spectrogram(buffer: &mut Buffer, area: Rect, view: &View, colours: &Colo
         for (row, y) in (area.y..area.y + area.height).enumerate() {
             let Some(cell) = buffer.cell_mut((x, y)) else { continue };
             match (colours.depth, two_a_row) {
-                (Depth::None, _) => {
+                (ColourDepth::None, _) => {
                     cell.set_char(Colours::character(loudness(column, row)));
                 }
                 (_, true) => {

@@ -12,7 +12,7 @@ use edge::engine::{Engine, engines};
 use edge::event::EventBuilder;
 use edge::live::{Feed, Viewer};
 use edge::model::Model;
-use edge::pipeline::{Chain, Shared, Worker};
+use edge::pipeline::{Chain, Worker, WorkerShared};
 
 use super::origin::{Info, Origin, figures};
 use super::view::{Label, Thresholds, View};
@@ -32,7 +32,7 @@ pub(super) struct Ears {
 struct Ear {
     name: String,
     description: String,
-    shared: Shared,
+    shared: WorkerShared,
     builder: EventBuilder,
     worker: Worker,
 }
@@ -54,7 +54,7 @@ impl Ears {
         let (sender, transitions) = mpsc::channel();
         let mut ears = Vec::new();
         for (index, (source, engine)) in sources.iter().zip(engines(engine, sources.len())?).enumerate() {
-            let shared = Shared::of(&source.name);
+            let shared = WorkerShared::of(&source.name);
             let (manifest, options) = (&model.manifest, &source.options);
             let opened = capture::start(&source.spec, options, &manifest.frontend, &shared.status, &shared.hearing)?;
             let rate = manifest.frontend.sample_rate;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clips::ClipSettings;
-use crate::config::{ClipsSection, Source};
+use crate::config::{ClipsSection, ConfigFile};
 use crate::error::Result;
 
 const PRE_ROLL_S: f64 = 2.0;
@@ -13,7 +13,7 @@ const MAX_MB: u32 = 500;
 const MAX_AGE_DAYS: u32 = 14;
 
 /// The settings; `None` where no folder is named.
-pub(super) fn clips(section: &ClipsSection, file: &Source) -> Result<Option<ClipSettings>> {
+pub(super) fn clips(section: &ClipsSection, file: &ConfigFile) -> Result<Option<ClipSettings>> {
     let Some(folder) = &section.folder else {
         return match without_folder(section) {
             Some(key) => {

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{Config, JournalSection, Source};
+use crate::config::{Config, ConfigFile, JournalSection};
 use crate::error::Result;
 use crate::journal::{JournalPlace, JournalSettings};
 
@@ -24,7 +24,7 @@ pub(super) fn journal(
     name: &str,
     client_id: Option<&str>,
     is_needed: bool,
-    file: &Source,
+    file: &ConfigFile,
 ) -> Result<(JournalSettings, Option<String>)> {
     let (section, key) = match &config.mqtt.spool {
         Some(_) if config.journal != JournalSection::default() => {
@@ -51,7 +51,7 @@ fn place(
     name: &str,
     client_id: Option<&str>,
     is_needed: bool,
-    file: &Source,
+    file: &ConfigFile,
 ) -> JournalPlace {
     let is_wanted = is_needed || *section != JournalSection::default();
     if section.max_mb == Some(0) || !is_wanted {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn nothing_is_stored_unless_it_is_configured_or_a_sink_may_be_away() {
         let place = |section: &JournalSection, is_needed| {
-            place(section, "ear", Some("earwitness-ear"), is_needed, &Source::default())
+            place(section, "ear", Some("earwitness-ear"), is_needed, &ConfigFile::default())
         };
         let none = JournalSection::default();
         assert_eq!(place(&none, false), JournalPlace::Memory);

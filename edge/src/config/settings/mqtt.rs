@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use super::secret;
-use crate::config::{MqttSection, Source};
+use crate::config::{ConfigFile, MqttSection};
 use crate::error::Result;
 use crate::publish::MqttSettings;
 
 const HOME_ASSISTANT: &str = "homeassistant";
 
 /// The settings of the daemon `name`; `None` where there is no broker.
-pub(super) fn broker(section: MqttSection, name: &str, file: &Source) -> Result<Option<MqttSettings>> {
+pub(super) fn broker(section: MqttSection, name: &str, file: &ConfigFile) -> Result<Option<MqttSettings>> {
     let Some(url) = section.url else {
         return match without_broker(&section) {
             Some(key) => Err(file.error(key, "has no effect without mqtt.url: name the broker, or leave this key out")),

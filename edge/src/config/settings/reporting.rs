@@ -7,7 +7,7 @@ use edge_frontend::{Decision, Manifest};
 use jiff::tz::TimeZone;
 
 use super::{Overrides, Settings};
-use crate::config::{ClassSection, DecideSection, QuietHoursSection, Source, labels};
+use crate::config::{ClassSection, ConfigFile, DecideSection, QuietHoursSection, labels};
 use crate::decide::Rules;
 use crate::error::{Error, Result};
 use crate::model::MANIFEST_FILE;
@@ -25,7 +25,7 @@ pub(super) struct Selection {
 
 impl Selection {
     /// What the command line says, or else the file; `None` for all labels.
-    pub(super) fn new(section: &DecideSection, file: &Source, overrides: &Overrides) -> Result<Option<Self>> {
+    pub(super) fn new(section: &DecideSection, file: &ConfigFile, overrides: &Overrides) -> Result<Option<Self>> {
         let typed = select(["--allow", "--deny"], &overrides.allow, &overrides.deny, file)?;
         let written = select(["decide.allow", "decide.deny"], &section.allow, &section.deny, file)?;
         Ok(typed.or(written))
@@ -36,7 +36,7 @@ fn select(
     keys: [&'static str; 2],
     allow: &Option<Vec<String>>,
     deny: &Option<Vec<String>>,
-    file: &Source,
+    file: &ConfigFile,
 ) -> Result<Option<Selection>> {
     match (allow, deny) {
         (Some(_), Some(_)) => Err(file.error(
@@ -50,7 +50,7 @@ fn select(
 }
 
 /// Refuses what makes no sense for any model.
-pub(super) fn refuse_contradictions(section: &QuietHoursSection, file: &Source) -> Result<()> {
+pub(super) fn refuse_contradictions(section: &QuietHoursSection, file: &ConfigFile) -> Result<()> {
     let (labels, except) = (section.labels.is_some(), section.except.is_some());
     if labels && except {
         let reason = "quiet_hours.labels is given as well: list either the labels that are quiet or those that are not";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::Source;
+use crate::config::ConfigFile;
 use crate::error::Result;
 
 /// The first line of the file at `path`, which the configuration names under `key`.
@@ -11,7 +11,7 @@ use crate::error::Result;
 /// # Errors
 ///
 /// With file, line and key of the configuration.
-pub(super) fn first_line(path: &Path, key: &str, file: &Source) -> Result<String> {
+pub(super) fn first_line(path: &Path, key: &str, file: &ConfigFile) -> Result<String> {
     let path = file.resolve(path);
     let refused = |reason: &str| file.error(key, format!("{}: {reason}", path.display()));
     let bytes = fs::read(&path).map_err(|error| refused(&error.to_string()))?;

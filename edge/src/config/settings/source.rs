@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 
 use super::Overrides;
-use crate::capture::{Channels, FileSpec, Layout, MicSpec, Options, SourceOption, SourceSpec};
+use crate::capture::{Channels, FileSpec, Layout, MicSpec, SourceOption, SourceOptions, SourceSpec};
 use crate::config::values::is_gain_db;
-use crate::config::{ChannelChoice, Config, Source, SourceSection, at_home};
+use crate::config::{ChannelChoice, Config, ConfigFile, SourceSection, at_home};
 use crate::error::{Error, Result};
 
 /// A source to listen to.
@@ -17,14 +17,14 @@ pub struct SourceSettings {
     /// What it is.
     pub spec: SourceSpec,
     /// How it is heard.
-    pub options: Options,
+    pub options: SourceOptions,
 }
 
 /// All sources of the daemon `name`. One that is named on the command line is the only one.
 pub(super) fn sources(
     name: &str,
     config: &Config,
-    file: &Source,
+    file: &ConfigFile,
     overrides: &Overrides,
 ) -> Result<Vec<SourceSettings>> {
     if config.sources.is_empty() {
@@ -68,7 +68,7 @@ fn settings(
     name: &str,
     section: &SourceSection,
     table: &str,
-    file: &Source,
+    file: &ConfigFile,
     overrides: &Overrides,
 ) -> Result<SourceSettings> {
     let spec = match (&overrides.source, &section.input) {
@@ -93,7 +93,7 @@ fn settings(
     Ok(SourceSettings { name, spec, options })
 }
 
-fn options(spec: &SourceSpec, section: &SourceSection, overrides: &Overrides) -> Result<Options> {
+fn options(spec: &SourceSpec, section: &SourceSection, overrides: &Overrides) -> Result<SourceOptions> {
     let default = Layout::default();
     let raw_channels = overrides.raw_channels.or(section.raw_channels);
     let choice = overrides.channels.as_ref().or(section.channels.as_ref());
@@ -121,7 +121,7 @@ fn options(spec: &SourceSpec, section: &SourceSection, overrides: &Overrides) ->
     if !is_gain_db(gain_db) {
         return Err(Error::usage("--gain-db", format!("{gain_db} is not from -60 to 60 dB")));
     }
-    Ok(Options {
+    Ok(SourceOptions {
         fast: overrides.fast || section.fast.unwrap_or(false),
         layout,
         channels,
@@ -163,7 +163,7 @@ fn refuse_idle_options(
     source: &SourceSpec,
     section: &SourceSection,
     table: &str,
-    file: &Source,
+    file: &ConfigFile,
     overrides: &Overrides,
 ) -> Result<()> {
     let misplaced = given(overrides).into_iter().find(|(option, given)| *given && !source.takes(*option));

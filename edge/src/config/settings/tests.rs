@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::capture::{Channels, FileSpec, Layout, Options};
+use crate::capture::{Channels, FileSpec, Layout, SourceOptions};
 
 const EXAMPLE: &str = include_str!("../../../earwitness.example.toml");
 
@@ -36,8 +36,11 @@ fn known_keys(header: &str) -> BTreeSet<String> {
 fn an_empty_file_and_the_untouched_example_are_the_defaults() {
     for text in ["", EXAMPLE] {
         let settings = settings(text, &Overrides::default()).unwrap();
-        let source =
-            SourceSettings { name: settings.name.clone(), spec: "mic".parse().unwrap(), options: Options::default() };
+        let source = SourceSettings {
+            name: settings.name.clone(),
+            spec: "mic".parse().unwrap(),
+            options: SourceOptions::default(),
+        };
         assert_eq!(settings.sources, [source]);
         assert_eq!((settings.precision, settings.log.as_str()), (PrecisionChoice::Auto, "info"));
         assert_eq!((settings.model_dir, settings.mqtt), (None, None));

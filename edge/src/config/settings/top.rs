@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::config::{Config, Source, TopSection};
+use crate::config::{Config, ConfigFile, TopSection};
 use crate::error::Result;
 
 /// Where terminals attach to the daemon.
@@ -50,7 +50,7 @@ impl FromStr for FileMode {
 }
 
 /// The settings; `None` where no socket is named.
-pub(super) fn socket(section: &TopSection, file: &Source) -> Result<Option<TopSettings>> {
+pub(super) fn socket(section: &TopSection, file: &ConfigFile) -> Result<Option<TopSettings>> {
     match (&section.socket, section.mode) {
         (Some(socket), mode) => Ok(Some(TopSettings { socket: file.resolve(socket), mode: mode.unwrap_or_default() })),
         (None, Some(_)) => {

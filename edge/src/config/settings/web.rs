@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{Overrides, secret};
 use crate::config::values::listen_address;
-use crate::config::{Source, WebSection};
+use crate::config::{ConfigFile, WebSection};
 use crate::error::{Error, Result};
 
 /// Where the page is unless configured otherwise.
@@ -27,7 +27,7 @@ pub struct WebSettings {
 }
 
 /// The settings of the page; `None` where there is none.
-pub(super) fn page(section: &WebSection, file: &Source, overrides: &Overrides) -> Result<Option<WebSettings>> {
+pub(super) fn page(section: &WebSection, file: &ConfigFile, overrides: &Overrides) -> Result<Option<WebSettings>> {
     let typed = match overrides.web.as_deref() {
         None => None,
         Some("") => Some(section.listen.unwrap_or(DEFAULT_LISTEN)),

@@ -1,12 +1,12 @@
 //! Where events are posted: the sections `[[webhook]]` enter, complete settings leave.
 
-use crate::config::{Source, WebhookSection};
+use crate::config::{ConfigFile, WebhookSection};
 use crate::decide::Phase;
 use crate::error::Result;
 use crate::publish::webhook::WebhookSettings;
 
 /// The settings of all webhooks.
-pub(super) fn webhooks(sections: &[WebhookSection], file: &Source) -> Result<Vec<WebhookSettings>> {
+pub(super) fn webhooks(sections: &[WebhookSection], file: &ConfigFile) -> Result<Vec<WebhookSettings>> {
     let settings = |(index, section): (usize, &WebhookSection)| {
         let Some(url) = section.url.clone() else { return Err(file.error("webhook", "each [[webhook]] needs a url")) };
         let phases = section.phases.clone().unwrap_or_else(|| vec![Phase::Onset, Phase::Offset]);

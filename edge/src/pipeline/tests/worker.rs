@@ -21,12 +21,12 @@ fn listen(
     path: &std::path::Path,
     fast: bool,
     chain: Chain,
-    shared: &Shared,
+    shared: &WorkerShared,
     stop: &Arc<AtomicBool>,
 ) -> (Worker, Receiver<Transition>) {
     let source = start(
         &SourceSpec::File(FileSpec { path: path.to_path_buf() }),
-        &Options { fast, ..Options::default() },
+        &SourceOptions { fast, ..SourceOptions::default() },
         &FrontendConfig::student(),
         &shared.status,
         &shared.hearing,
@@ -49,7 +49,7 @@ fn the_worker_hears_a_file_from_end_to_end() {
     write_wav(&path, 48_000, &samples);
 
     let (chain, status) = chain(48_000);
-    let shared = Shared { clock: Arc::new(Clock::starting_at(Timestamp::UNIX_EPOCH)), ..of(&status) };
+    let shared = WorkerShared { clock: Arc::new(Clock::starting_at(Timestamp::UNIX_EPOCH)), ..of(&status) };
     let (worker, heard) = listen(&path, true, chain, &shared, &Arc::default());
     let transitions: Vec<_> = heard.iter().collect();
     worker.join().unwrap();

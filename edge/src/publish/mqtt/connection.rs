@@ -9,10 +9,10 @@ use rumqttc::{Client, Connection, Event as Packet, Incoming, Outgoing, Publish, 
 use super::attempts::{Attempts, CLIENT_ID_TAKEN, client_id_taken};
 use super::faults;
 use super::leftovers::Leftovers;
-use super::link::{LEFT_OUT, Link};
-use super::options::Options;
+use super::link::{LEFT_OUT, MqttLink};
+use super::options::ConnectOptions;
 use super::outbox::{Item, Outbox, Value};
-use super::refusal::{Aside, Kind};
+use super::refusal::{Aside, MessageKind};
 use super::topics::Topics;
 use super::{OFFLINE, ONLINE};
 use crate::fault::{Fault, FaultLog};
@@ -25,24 +25,24 @@ const ECHO: Duration = Duration::from_secs(5);
 const NOT_BACK: &str = "status-not-back";
 
 /// What the thread and the sink share.
-pub(super) struct Shared {
+pub(super) struct ConnectionShared {
     /// For logs: `mqtt broker 10.0.0.2:1883`.
     pub(super) peer: String,
     pub(super) url: BrokerUrl,
     pub(super) client_id: String,
     pub(super) topics: Topics,
-    pub(super) link: Arc<Link>,
-    pub(super) state: Mutex<State>,
+    pub(super) link: Arc<MqttLink>,
+    pub(super) state: Mutex<ConnectionState>,
     pub(super) changed: Condvar,
 }
 
-pub(super) struct State {
+pub(super) struct ConnectionState {
     pub(super) outbox: Outbox,
     pub(super) client: Client,
     pub(super) ending: Ending,
     /// The first values of the retained topics, or those for the labels that are reported since a
     /// reload.
-    pub(super) first_values: Vec<(Value, Kind)>,
+    pub(super) first_values: Vec<(Value, MessageKind)>,
     pub(super) leftovers: Leftovers,
     pub(super) faults: FaultLog,
     pub(super) echo: Echo,
@@ -74,13 +74,13 @@ pub(super) enum Ending {
     Done,
 }
 
-impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+impl ConnectionShared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The thread: receives until the farewell is sent, reconnects until then.
-    pub(super) fn run(&self, mut connection: Connection, options: &Options) {
+    pub(super) fn run(&self, mut connection: Connection, options: &ConnectOptions) {
         let mut attempts = Attempts::new(&self.url, &self.client_id);
         loop {
             match connection.recv() {
@@ -148,7 +148,7 @@ impl Shared {
     }
 
     /// The connection is there.
-    fn greet(&self, state: &mut State) {
+    fn greet(&self, state: &mut ConnectionState) {
         state.outbox.connected();
         state.echo = Echo { n_denied: state.echo.n_denied, ..Echo::default() };
         // What cannot be asked for now is with the next connection. First the status, which is
@@ -163,7 +163,7 @@ impl Shared {
         state.leftovers.asked();
     }
 
-    fn hear(&self, state: &mut State, message: &Publish) {
+    fn hear(&self, state: &mut ConnectionState, message: &Publish) {
         let topic = message.topic.as_str();
         if topic == self.topics.daemon_status() {
             if message.retain {
@@ -194,7 +194,7 @@ impl Shared {
         }
     }
 
-    fn subscribed(&self, state: &mut State, ack: &SubAck) {
+    fn subscribed(&self, state: &mut ConnectionState, ack: &SubAck) {
         if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
             let text = "the broker does not let this device subscribe, so restarts of Home Assistant and retained \
                         messages of an earlier configuration go unnoticed; allow the device to read its own topics";
@@ -203,7 +203,7 @@ impl Shared {
     }
 
     /// Looks after what takes its time. Called every few seconds.
-    pub(super) fn look_after(&self, state: &mut State) {
+    pub(super) fn look_after(&self, state: &mut ConnectionState) {
         if !state.outbox.is_connected() {
             return;
         }
@@ -228,12 +228,12 @@ impl Shared {
 
     /// Hands over what may be handed over, and takes the next step towards the end if that was
     /// requested.
-    pub(super) fn pump(&self, state: &mut State) {
+    pub(super) fn pump(&self, state: &mut ConnectionState) {
         self.hand_over(state);
         self.link.set_depth(&state.outbox.depth());
     }
 
-    fn hand_over(&self, state: &mut State) {
+    fn hand_over(&self, state: &mut ConnectionState) {
         loop {
             while let Some(item) = state.outbox.next() {
                 let (topic, payload, retain) = match &item {
@@ -268,7 +268,7 @@ impl Shared {
 
     /// Ends a connection that lacks a last will that is retained, now that the broker has retained
     /// the status and has everything: only a new connection may have one.
-    fn ask_for_will(&self, state: &mut State) {
+    fn ask_for_will(&self, state: &mut ConnectionState) {
         if state.lacks_will && state.echo.acknowledged.is_some() && state.client.try_disconnect().is_ok() {
             state.lacks_will = false;
             tracing::info!(
@@ -279,7 +279,7 @@ impl Shared {
         }
     }
 
-    fn retained_topic(&self, state: &State, index: usize) -> String {
+    fn retained_topic(&self, state: &ConnectionState, index: usize) -> String {
         self.topics.retained(index).map_or_else(|| state.leftovers.topic(index), str::to_string)
     }
 
@@ -344,9 +344,9 @@ impl Shared {
         };
         let what = match (aside.all, aside.key.kind()) {
             (false, _) => "it is",
-            (true, Kind::Events) => "all events are",
-            (true, Kind::States) => "all statuses and states are",
-            (true, Kind::Discovery) => "everything for Home Assistant's discovery is",
+            (true, MessageKind::Events) => "all events are",
+            (true, MessageKind::States) => "all statuses and states are",
+            (true, MessageKind::Discovery) => "everything for Home Assistant's discovery is",
         };
         let how = if matches!(item, Item::Event(_)) { "an event" } else { "a retained message" };
         let text = format!(
@@ -361,7 +361,7 @@ impl Shared {
     /// Waits, unless the end was requested.
     fn pause(&self, wait: Duration) {
         let state = self.lock();
-        let running = |state: &mut State| state.ending == Ending::Running;
+        let running = |state: &mut ConnectionState| state.ending == Ending::Running;
         drop(self.changed.wait_timeout_while(state, wait, running).unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::refusal::Kind;
+use super::refusal::MessageKind;
 use super::topics::Topics;
 use crate::journal::Journal;
 
@@ -52,7 +52,7 @@ impl Leftovers {
     }
 
     /// The kind of the topic, where it is a new one.
-    pub(super) fn found(&mut self, topic: &str) -> Option<Kind> {
+    pub(super) fn found(&mut self, topic: &str) -> Option<MessageKind> {
         if self.topics.len() >= MAX || self.topics.iter().any(|known| known == topic) {
             return None;
         }
@@ -62,12 +62,12 @@ impl Leftovers {
         Some(Self::kind(topic))
     }
 
-    pub(super) fn kind(topic: &str) -> Kind {
-        if topic.ends_with("/config") { Kind::Discovery } else { Kind::States }
+    pub(super) fn kind(topic: &str) -> MessageKind {
+        if topic.ends_with("/config") { MessageKind::Discovery } else { MessageKind::States }
     }
 
     /// The kinds of all topics, in the order of their indices.
-    pub(super) fn kinds(&self) -> Vec<Kind> {
+    pub(super) fn kinds(&self) -> Vec<MessageKind> {
         self.topics.iter().map(|topic| Self::kind(topic)).collect()
     }
 

@@ -15,7 +15,7 @@ pub(super) const LEFT_OUT: &str = "message-left-out";
 
 /// Figures of one connection.
 #[derive(Debug, Default)]
-pub struct Link {
+pub struct MqttLink {
     connected: AtomicBool,
     n_connections: AtomicU64,
     n_events: AtomicU64,
@@ -26,9 +26,9 @@ pub struct Link {
     faults: Mutex<Vec<Fault>>,
 }
 
-/// The figures of a [`Link`] at one moment.
+/// The figures of an [`MqttLink`] at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LinkSnapshot {
+pub struct MqttSnapshot {
     /// Whether there is a connection.
     pub connected: bool,
     /// Connections lost and made again.
@@ -45,7 +45,7 @@ pub struct LinkSnapshot {
     pub fault: Option<Fault>,
 }
 
-impl Link {
+impl MqttLink {
     pub(super) fn connected(&self) {
         self.connected.store(true, Relaxed);
         self.faults().retain(|fault| fault.kind() == LEFT_OUT);
@@ -79,8 +79,8 @@ impl Link {
     }
 
     /// All figures now.
-    pub fn snapshot(&self) -> LinkSnapshot {
-        LinkSnapshot {
+    pub fn snapshot(&self) -> MqttSnapshot {
+        MqttSnapshot {
             connected: self.connected.load(Relaxed),
             n_reconnects: self.n_connections.load(Relaxed).saturating_sub(1),
             spool_events: self.n_events.load(Relaxed),
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_stays_until_it_has_passed() {
-        let link = Link::default();
+        let link = MqttLink::default();
         let fault = || link.snapshot().fault.map(|fault| fault.kind());
         link.set_fault(&Fault::new("broker-refused", "nothing listens"));
         assert_eq!(fault(), Some("broker-refused"));

@@ -38,10 +38,10 @@ use std::time::Instant;
 use jiff::Timestamp;
 use rumqttc::{Client, QoS};
 
-use self::connection::{Echo, Ending, Shared, State};
+use self::connection::{ConnectionShared, ConnectionState, Echo, Ending};
 use self::leftovers::Leftovers;
-pub use self::link::{Link, LinkSnapshot};
-use self::options::Options;
+pub use self::link::{MqttLink, MqttSnapshot};
+use self::options::ConnectOptions;
 use self::outbox::Outbox;
 pub use self::probe::{CertificateEnd, Probe, certificate_ends, probe};
 use self::topics::Topics;
@@ -76,12 +76,12 @@ pub struct Device {
 ///
 /// For certificates and keys that cannot be used.
 pub fn check(settings: &MqttSettings) -> Result<()> {
-    Options::new(settings, String::new(), OFFLINE).map(drop)
+    ConnectOptions::new(settings, String::new(), OFFLINE).map(drop)
 }
 
 /// The connection to a broker.
 pub struct MqttSink {
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -103,7 +103,7 @@ impl MqttSink {
     ) -> Result<Self> {
         let topics = Topics::new(settings, name, devices, labels);
         let values = topics.first_values(labels);
-        let options = Options::new(settings, topics.daemon_status().to_string(), OFFLINE)?;
+        let options = ConnectOptions::new(settings, topics.daemon_status().to_string(), OFFLINE)?;
         let leftovers = Leftovers::new(journal, &topics);
         // Room for everything that the outbox hands over at once, the subscriptions, the health
         // messages and the farewell.
@@ -111,8 +111,8 @@ impl MqttSink {
         let (client, connection) = Client::new(options.to(&settings.url.host.bare(), true), n_requests);
         let mut outbox = Outbox::new(journal.reader(MQTT, Start::Kept), values.clone());
         leftovers.kinds().into_iter().for_each(|kind| outbox.clear(kind));
-        let link = Arc::new(Link::default());
-        let state = State {
+        let link = Arc::new(MqttLink::default());
+        let state = ConnectionState {
             outbox,
             client,
             ending: Ending::Running,
@@ -122,7 +122,7 @@ impl MqttSink {
             echo: Echo::default(),
             lacks_will: false,
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ConnectionShared {
             peer: format!("mqtt broker {}:{}", settings.url.host, settings.url.port),
             url: settings.url.clone(),
             client_id: settings.client_id.clone(),
@@ -147,7 +147,7 @@ impl MqttSink {
     }
 
     /// The state of the connection and of what waits for it, for the health message.
-    pub fn link(&self) -> Arc<Link> {
+    pub fn link(&self) -> Arc<MqttLink> {
         Arc::clone(&self.shared.link)
     }
 }
@@ -158,7 +158,7 @@ impl Sink for MqttSink {
     }
 
     fn notify(&mut self, events: &[Event]) {
-        let Shared { topics, .. } = &*self.shared;
+        let ConnectionShared { topics, .. } = &*self.shared;
         let mut state = self.shared.lock();
         for event in events {
             // What an earlier daemon left to be ended may have a label that is not reported any

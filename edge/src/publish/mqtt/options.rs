@@ -15,14 +15,14 @@ use crate::publish::tls::{self, Peer};
 const MAX_PACKET: usize = 256 * 1024;
 
 /// What every attempt to connect has in common.
-pub(super) struct Options {
+pub(super) struct ConnectOptions {
     settings: MqttSettings,
     tls: Option<Arc<ClientConfig>>,
     will_topic: String,
     will: &'static str,
 }
 
-impl Options {
+impl ConnectOptions {
     /// For `settings`, with `will` on the status topic as the last will.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl Options {
     /// For certificates that cannot be read.
     pub(super) fn new(settings: &MqttSettings, will_topic: String, will: &'static str) -> Result<Self> {
         let tls = if settings.url.tls { Some(Arc::new(tls::config(&peer(settings), &Arc::default())?)) } else { None };
-        Ok(Options { settings: settings.clone(), tls, will_topic, will })
+        Ok(ConnectOptions { settings: settings.clone(), tls, will_topic, will })
     }
 
     /// The library's options for a connection to `target`, a name or an address without brackets. A

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::NONE;
-use super::refusal::{Aside, Key, Kind, Refusal};
+use super::refusal::{Aside, Key, MessageKind, Refusal};
 use crate::journal::{Cursor, Depth, Record};
 
 /// Messages handed over and not yet acknowledged. Well below the library's own limit (100), above
@@ -53,7 +53,7 @@ pub(super) struct Outbox {
 #[derive(Debug)]
 struct Retained {
     value: Value,
-    kind: Kind,
+    kind: MessageKind,
     /// Not handed over since it changed, or since the connection was made.
     due: bool,
 }
@@ -68,7 +68,7 @@ struct InFlight {
 
 impl Outbox {
     /// An outbox with the events of `journal` and these retained values, addressed by their index.
-    pub(super) fn new(journal: Cursor, values: impl IntoIterator<Item = (Value, Kind)>) -> Self {
+    pub(super) fn new(journal: Cursor, values: impl IntoIterator<Item = (Value, MessageKind)>) -> Self {
         Outbox {
             connected: false,
             journal,
@@ -91,7 +91,7 @@ impl Outbox {
     }
 
     /// One more topic whose retained message is to be taken away.
-    pub(super) fn clear(&mut self, kind: Kind) {
+    pub(super) fn clear(&mut self, kind: MessageKind) {
         self.retained.push(Retained { value: NONE.into(), kind, due: true });
     }
 
@@ -163,7 +163,7 @@ impl Outbox {
 
     fn next_event(&mut self) -> Option<Item> {
         let now = Instant::now();
-        if self.refusal.is_kind_aside(Kind::Events, now) {
+        if self.refusal.is_kind_aside(MessageKind::Events, now) {
             return None;
         }
         let is_back = |record: &Arc<Record>| !self.refusal.is_aside(Key::Event(record.seq), now);
@@ -226,8 +226,8 @@ impl Outbox {
         let is_due = |(index, retained): (usize, &Retained)| {
             retained.due && !self.refusal.is_aside(Key::Retained(index, retained.kind), now)
         };
-        let events =
-            self.refusal.is_kind_aside(Kind::Events, now) || (self.events.is_empty() && !self.journal.has_more());
+        let events = self.refusal.is_kind_aside(MessageKind::Events, now)
+            || (self.events.is_empty() && !self.journal.has_more());
         self.in_flight.is_empty() && events && !self.retained.iter().enumerate().any(is_due)
     }
 
@@ -255,7 +255,7 @@ mod tests {
 
     fn outbox<const N: usize>(values: [&'static str; N]) -> (Outbox, Journal) {
         let journal = journal();
-        let values = values.map(|value| (Value::from(value), Kind::States));
+        let values = values.map(|value| (Value::from(value), MessageKind::States));
         (Outbox::new(journal.reader(MQTT, Start::Kept), values), journal)
     }
 
@@ -351,7 +351,7 @@ mod tests {
         assert!(arrived.contains(&"2=OFF".to_string()) && outbox.is_empty(), "{arrived:?}");
         assert!(outbox.leaves_out());
         let (aside, item) = aside.unwrap();
-        assert_eq!((aside.key, label(&item)), (Key::Retained(1, Kind::States), "1=too long".to_string()));
+        assert_eq!((aside.key, label(&item)), (Key::Retained(1, MessageKind::States), "1=too long".to_string()));
     }
 
     #[test]

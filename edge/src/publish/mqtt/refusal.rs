@@ -31,12 +31,12 @@ pub(super) enum Key {
     /// An event, by its number in the journal.
     Event(i64),
     /// A retained value, by its index.
-    Retained(usize, Kind),
+    Retained(usize, MessageKind),
 }
 
 /// Kinds of items, which a broker treats alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum MessageKind {
     Events,
     /// Statuses and states of labels.
     States,
@@ -59,14 +59,14 @@ pub(super) struct Refusal {
     careful: bool,
     suspect: Option<(Key, u32)>,
     items: HashMap<Key, Instant>,
-    kinds: HashMap<Kind, Instant>,
-    culprits: HashMap<Kind, u32>,
+    kinds: HashMap<MessageKind, Instant>,
+    culprits: HashMap<MessageKind, u32>,
 }
 
 impl Key {
-    pub(super) fn kind(self) -> Kind {
+    pub(super) fn kind(self) -> MessageKind {
         match self {
-            Key::Event(_) => Kind::Events,
+            Key::Event(_) => MessageKind::Events,
             Key::Retained(_, kind) => kind,
         }
     }
@@ -89,7 +89,7 @@ impl Refusal {
     }
 
     /// Whether everything of the kind is left out.
-    pub(super) fn is_kind_aside(&self, kind: Kind, now: Instant) -> bool {
+    pub(super) fn is_kind_aside(&self, kind: MessageKind, now: Instant) -> bool {
         self.kinds.get(&kind).is_some_and(|until| now < *until)
     }
 
@@ -139,10 +139,10 @@ impl Refusal {
 mod tests {
     use super::*;
 
-    const A: Key = Key::Retained(0, Kind::States);
-    const B: Key = Key::Retained(1, Kind::Discovery);
-    const C: Key = Key::Retained(2, Kind::Discovery);
-    const D: Key = Key::Retained(3, Kind::Discovery);
+    const A: Key = Key::Retained(0, MessageKind::States);
+    const B: Key = Key::Retained(1, MessageKind::Discovery);
+    const C: Key = Key::Retained(2, MessageKind::Discovery);
+    const D: Key = Key::Retained(3, MessageKind::Discovery);
 
     fn soon(keys: &[Key]) -> Vec<(Key, Duration)> {
         keys.iter().map(|key| (*key, Duration::from_millis(10))).collect()
@@ -163,7 +163,9 @@ mod tests {
         // The second one of its kind speaks for all.
         refusal.hung_up(&soon(&[C]), now);
         assert_eq!(refusal.hung_up(&soon(&[C]), now), Some(Aside { key: C, all: true }));
-        assert!(refusal.is_aside(D, now) && refusal.is_kind_aside(Kind::Discovery, now) && !refusal.is_aside(A, now));
+        assert!(
+            refusal.is_aside(D, now) && refusal.is_kind_aside(MessageKind::Discovery, now) && !refusal.is_aside(A, now)
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::ids::Ids;
 use super::outbox::Value;
-use super::refusal::Kind;
+use super::refusal::MessageKind;
 use super::{Device, NONE, OFF, ONLINE, discovery};
 use crate::publish::{Label, MqttSettings};
 
@@ -22,7 +22,7 @@ pub(super) struct Topics {
     /// First part of Home Assistant's topics.
     home_assistant: Option<String>,
     /// In the order of the outbox's retained values; the daemon's status is the first.
-    retained: Vec<(String, Kind)>,
+    retained: Vec<(String, MessageKind)>,
     owned: HashSet<String>,
     /// Index of each device's status.
     statuses: HashMap<String, usize>,
@@ -48,23 +48,23 @@ impl Topics {
         for device in std::iter::once(name).chain(names) {
             if !topics.statuses.contains_key(device) {
                 topics.statuses.insert(device.to_string(), topics.retained.len());
-                topics.retained.push((format!("{}/{device}/status", settings.topic), Kind::States));
+                topics.retained.push((format!("{}/{device}/status", settings.topic), MessageKind::States));
             }
         }
         for Device { name: device, .. } in devices {
             for Label { name: label, .. } in labels {
                 topics.states.insert((device.clone(), label.clone()), topics.retained.len());
-                topics.retained.push((format!("{}/{device}/state/{label}", settings.topic), Kind::States));
+                topics.retained.push((format!("{}/{device}/state/{label}", settings.topic), MessageKind::States));
             }
         }
-        let discovery = topics.discovery(labels).map(|(topic, _)| (topic, Kind::Discovery)).collect::<Vec<_>>();
+        let discovery = topics.discovery(labels).map(|(topic, _)| (topic, MessageKind::Discovery)).collect::<Vec<_>>();
         topics.retained.extend(discovery);
         topics.owned = topics.retained.iter().map(|(topic, _)| topic.clone()).collect();
         topics
     }
 
     /// The first values of the retained topics, in their order.
-    pub(super) fn first_values(&self, labels: &[Label]) -> Vec<(Value, Kind)> {
+    pub(super) fn first_values(&self, labels: &[Label]) -> Vec<(Value, MessageKind)> {
         let statuses = self.statuses.iter().map(|_| ONLINE.into());
         let states =
             self.devices.iter().flat_map(|_| labels).map(|label| if label.is_reported { OFF } else { NONE }.into());

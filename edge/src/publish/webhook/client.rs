@@ -1,4 +1,4 @@
-//! One request: an event enters, the server's verdict leaves.
+//! One request: an event enters, its outcome leaves.
 
 use std::io;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const LAST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// What became of a request.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum Outcome {
     /// The server has the event.
     Taken,
     /// The server refuses this event.
@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// Posts the event whose JSON object this is.
-    pub(super) fn post(&self, payload: &str) -> Verdict {
+    pub(super) fn post(&self, payload: &str) -> Outcome {
         let event: Value = serde_json::from_str(payload).unwrap_or_default();
         let body =
             self.settings.template.as_ref().map_or_else(|| payload.to_string(), |template| template.fill(&event));
@@ -86,8 +86,8 @@ impl Client {
             request = request.header(name, value);
         }
         match request.send(body) {
-            Ok(response) => self.verdict(&response),
-            Err(error) => Verdict::Failed { fault: self.fault(&error), retry_after: None },
+            Ok(response) => self.outcome(&response),
+            Err(error) => Outcome::Failed { fault: self.fault(&error), retry_after: None },
         }
     }
 
@@ -120,18 +120,18 @@ impl Client {
         })
     }
 
-    fn verdict<T>(&self, response: &Response<T>) -> Verdict {
+    fn outcome<T>(&self, response: &Response<T>) -> Outcome {
         match response.status().as_u16() {
-            200..=299 => Verdict::Taken,
+            200..=299 => Outcome::Taken,
             // Bad request, too large, not understood: another event may be better.
             400 | 413 | 422 => {
                 let text = format!("{} answers {}", self.settings.url, response.status());
-                Verdict::Refused(Fault::new("webhook-refused", text))
+                Outcome::Refused(Fault::new("webhook-refused", text))
             }
             _ => {
                 let seconds = header(response, "retry-after").and_then(|text| text.trim().parse::<u64>().ok());
                 let retry_after = seconds.map(|seconds| Duration::from_secs(seconds).min(LAST_RETRY_AFTER));
-                Verdict::Failed { fault: self.objection(response), retry_after }
+                Outcome::Failed { fault: self.objection(response), retry_after }
             }
         }
     }

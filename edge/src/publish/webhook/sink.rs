@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::client::{Client, Verdict};
+use super::client::{Client, Outcome};
 use super::{WebhookSettings, WebhookUrl};
 use crate::decide::Phase;
 use crate::error::{Error, Result};
@@ -215,19 +215,19 @@ impl Worker {
         let mut n_refused = 0;
         while self.cursor.is_kept(record.seq) {
             let (fault, retry_after) = match self.client.post(&record.payload) {
-                Verdict::Taken => {
+                Outcome::Taken => {
                     self.taken();
                     return true;
                 }
-                Verdict::Refused(fault) if n_refused + 1 >= N_ATTEMPTS => {
+                Outcome::Refused(fault) if n_refused + 1 >= N_ATTEMPTS => {
                     self.refused(record, &fault);
                     return true;
                 }
-                Verdict::Refused(fault) => {
+                Outcome::Refused(fault) => {
                     n_refused += 1;
                     (fault, None)
                 }
-                Verdict::Failed { fault, retry_after } => (fault, retry_after),
+                Outcome::Failed { fault, retry_after } => (fault, retry_after),
             };
             if let Some(news) = self.faults.occurred(&fault) {
                 let kind = fault.kind();

@@ -14,7 +14,7 @@ use crate::common::random::{Purpose, rng_for};
 use crate::error::Result;
 use crate::nets::Precision;
 use crate::train::student::{input, whole_clip};
-use edge::clip::frames_of_output;
+use edge::classify::frames_of_output;
 use edge_frontend::FrontendConfig;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};

@@ -28,7 +28,7 @@ use crate::common::random::{Purpose, rng_for};
 use crate::error::Result;
 use crate::nets::student::Student;
 use batcher::{Batch, Batcher};
-use edge::clip::surrounded;
+use edge::classify::surrounded;
 use edge_frontend::{FrontendConfig, Network};
 use serde_json::Value;
 use std::borrow::Cow;

@@ -2,7 +2,7 @@ use super::*;
 use crate::common::random::{Purpose, rng_for, uniform};
 use crate::nets::slowfast::{Role, SlowFastConfig};
 use edge::audio::Audio;
-use edge::clip::ClipClassifier;
+use edge::classify::RecordingClassifier;
 use edge::engine::{PrecisionChoice, load_engine};
 use edge::model::Model;
 use tch::{Device, Tensor};
@@ -114,7 +114,7 @@ fn classifying_a_clip_is_the_weighted_sum_of_the_networks_views() {
     let model = Model::load(folder.path()).unwrap();
     let frontend = model.manifest.frontend.clone();
     let engine = load_engine(&model, PrecisionChoice::F32).unwrap();
-    let mut classifier = ClipClassifier::new(model, engine).unwrap();
+    let mut classifier = RecordingClassifier::new(model, engine).unwrap();
     // A clip of half a second, and a view as the recipe cuts it.
     for n_samples in [12_000, 47_975] {
         let samples: Vec<f32> = (0..n_samples).map(|n| (n as f32 * 0.11).sin() * (n % 977) as f32 / 977.0).collect();

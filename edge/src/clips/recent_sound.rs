@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The last seconds of one source.
 #[derive(Debug)]
-pub struct Recent {
+pub struct RecentSound {
     name: String,
     lengths: Lengths,
     state: Mutex<State>,
@@ -79,7 +79,7 @@ pub(super) struct Cut {
     pub(super) onset_at_s: f64,
 }
 
-impl Recent {
+impl RecentSound {
     /// Of the source `name`; `writer` takes the clips.
     pub(super) fn new(name: &str, settings: &ClipSettings, writer: Thread) -> Arc<Self> {
         let lengths = Lengths {
@@ -88,7 +88,7 @@ impl Recent {
             most: settings.max_length.as_secs_f64(),
         };
         let (name, state) = (name.to_string(), Mutex::default());
-        Arc::new(Recent { name, lengths, state, changed: Condvar::new(), writer })
+        Arc::new(RecentSound { name, lengths, state, changed: Condvar::new(), writer })
     }
 
     /// A session begins, whose first sample is number `position` of stream time at `sample_rate`.
@@ -156,7 +156,7 @@ impl Recent {
     }
 
     /// An onset or offset is on its way to whoever decides whether it is reported, and
-    /// [`settle`](Recent::settle)s it.
+    /// [`settle`](RecentSound::settle)s it.
     pub fn expect(&self) {
         self.lock().n_unsettled += 1;
     }

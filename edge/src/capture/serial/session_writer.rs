@@ -11,7 +11,7 @@ use crate::ring::Writer;
 const BLOCK_LEN: usize = 256;
 
 /// Writes a session's content.
-pub(super) struct Sound {
+pub(super) struct SessionWriter {
     writer: Writer,
     content: Content,
     /// A frame of silence, or samples of next to nothing.
@@ -21,7 +21,7 @@ pub(super) struct Sound {
     block: Vec<f32>,
 }
 
-impl Sound {
+impl SessionWriter {
     /// For a ring of `content`; log-mel frames are of `frontend`.
     pub(super) fn new(writer: Writer, content: Content, frontend: &FrontendConfig) -> Self {
         let (quiet, block_len) = match content {
@@ -29,7 +29,7 @@ impl Sound {
             Content::Samples => ([0.0, 1.0, 0.0, -1.0].map(|sample| sample / 32_768.0).to_vec(), BLOCK_LEN),
             Content::Frames { n_mels, .. } => (vec![(frontend.log_offset as f32).ln(); n_mels], n_mels),
         };
-        Sound { writer, content, quiet, n_rest: 0, block: vec![0.0; block_len] }
+        SessionWriter { writer, content, quiet, n_rest: 0, block: vec![0.0; block_len] }
     }
 
     /// The next samples.

@@ -23,13 +23,13 @@ use crate::pipeline::repair;
 const BLOCK: usize = 65_536;
 
 /// A network that names recordings.
-pub struct ClipClassifier {
+pub struct RecordingClassifier {
     model: Model,
     engine: Box<dyn Engine>,
     log_mel: LogMel,
 }
 
-impl ClipClassifier {
+impl RecordingClassifier {
     /// A classifier that runs `engine`, which was loaded from `model`.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl ClipClassifier {
     /// When the front end cannot be set up.
     pub fn new(model: Model, engine: Box<dyn Engine>) -> Result<Self> {
         let log_mel = LogMel::new(&model.manifest.frontend).map_err(|error| Error::model_file(&model.dir, error))?;
-        Ok(ClipClassifier { model, engine, log_mel })
+        Ok(RecordingClassifier { model, engine, log_mel })
     }
 
     /// The labels in the order of the posteriors.

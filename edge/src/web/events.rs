@@ -9,23 +9,23 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, download, error};
-use super::site::MAX_EVENTS;
-use super::{Shared, clips};
+use super::site::MAX_ANSWER_EVENTS;
+use super::{PageShared, clips};
 use crate::clips::Mark;
 use crate::event::Event;
-use crate::history::{self, Span};
+use crate::history::{self, TimeSpan};
 use crate::journal::{self, JournalPlace, Query};
 
 /// Which events are asked for.
 #[derive(Debug, Default, PartialEq)]
 struct Wanted {
-    span: Span,
+    span: TimeSpan,
     label: Option<String>,
     source: Option<String>,
 }
 
 /// The events that `query` asks for, in the form that `path` asks for.
-pub(super) fn answer(path: &str, query: &str, shared: &Shared) -> Answer {
+pub(super) fn answer(path: &str, query: &str, shared: &PageShared) -> Answer {
     let wanted = match Wanted::parse(query) {
         Ok(wanted) => wanted,
         Err(reason) => return error(StatusCode::BAD_REQUEST, reason),
@@ -65,20 +65,20 @@ impl Wanted {
     }
 
     /// The newest sounds that are asked for, in the order of their onsets.
-    fn find(&self, shared: &Shared) -> Vec<Event> {
+    fn find(&self, shared: &PageShared) -> Vec<Event> {
         let events = self.records(shared).into_iter().filter(|event| self.holds(event));
         let mut sounds = history::sounds(events, &self.span);
-        sounds.split_off(sounds.len().saturating_sub(MAX_EVENTS))
+        sounds.split_off(sounds.len().saturating_sub(MAX_ANSWER_EVENTS))
     }
 
     /// Onsets and offsets of about that time, as they were written down.
-    fn records(&self, shared: &Shared) -> Vec<Event> {
+    fn records(&self, shared: &PageShared) -> Vec<Event> {
         let site = &shared.site;
         if !site.is_kept() {
             return shared.recent.events();
         }
         let (label, source) = (self.label.clone(), self.source.clone());
-        let query = Query { label, source, limit: Some(2 * MAX_EVENTS), ..self.span.query() };
+        let query = Query { label, source, limit: Some(2 * MAX_ANSWER_EVENTS), ..self.span.query() };
         let records = match &site.journal_settings.place {
             JournalPlace::File { file, .. } if site.journal.fault().is_none() => journal::read(file, &query).ok(),
             _ => None,
@@ -115,7 +115,7 @@ mod tests {
     fn a_query_is_read_or_refused_with_a_word() {
         let wanted = Wanted::parse("from=2026-01-31T12%3A00%3A00Z&label=a%20b&source=").unwrap();
         let from = "2026-01-31T12:00:00Z".parse().ok();
-        let span = Span { since: from, until: None };
+        let span = TimeSpan { since: from, until: None };
         assert_eq!(wanted, Wanted { span, label: Some("a b".into()), source: None });
         assert_eq!(Wanted::parse("to=noon").unwrap_err(), "to: \"noon\" is not a time (RFC 3339)");
         assert_eq!(Wanted::parse("x=1").unwrap_err(), "\"x\" is not one of from, to, label, source");

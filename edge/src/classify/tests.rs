@@ -19,10 +19,10 @@ fn tiny_window() -> Model {
     fixture("tiny_window")
 }
 
-fn classifier() -> ClipClassifier {
+fn classifier() -> RecordingClassifier {
     let model = tiny();
     let engine = load_engine(&model, PrecisionChoice::F32).unwrap();
-    ClipClassifier::new(model, engine).unwrap()
+    RecordingClassifier::new(model, engine).unwrap()
 }
 
 fn tone(sample_rate: u32, n_samples: usize) -> Vec<f32> {
@@ -139,7 +139,7 @@ fn a_clip_of_a_network_with_look_ahead_is_the_mean_of_its_pulses() {
     assert_eq!(logits.len() / 3, (frames.len() / 64 + 4) / 8);
     let posteriors = clip_posteriors(Activation::Softmax, Average::Logits, 1.0, 3, &logits);
     let engine = load_engine(&model, PrecisionChoice::F32).unwrap();
-    let mut classifier = ClipClassifier::new(model, engine).unwrap();
+    let mut classifier = RecordingClassifier::new(model, engine).unwrap();
     assert_eq!(classifier.classify(&audio(24_000, samples)).unwrap(), posteriors);
     assert!(posteriors[2] > 0.9, "{posteriors:?}");
     // Nothing at all is silence.
@@ -153,7 +153,7 @@ fn patches_of_a_short_clip_end_in_its_last_frame_and_the_last_patch_of_a_long_on
     let (n_mels, field, hop) = (frontend.n_mels, network.receptive_field_frames, network.pulse_frames);
     let batch = BatchEngine::load(&model, Precision::F32).unwrap();
     let engine = load_engine(&model, PrecisionChoice::F32).unwrap();
-    let mut classifier = ClipClassifier::new(model, engine).unwrap();
+    let mut classifier = RecordingClassifier::new(model, engine).unwrap();
     let frames_of = |n_frames: usize| {
         let samples = tone(24_000, frontend.win_length + (n_frames - 1) * frontend.hop_length + 7);
         let frames = log_mel(&frontend, &samples).unwrap();
@@ -221,7 +221,7 @@ fn a_long_recording_is_what_the_whole_of_it_is_and_takes_no_memory_for_its_lengt
         let temperature = model.manifest.decision.temperature;
         let expected = clip_posteriors(activation, average, temperature, 3, &logits);
         let engine = load_engine(&model, PrecisionChoice::F32).unwrap();
-        let mut classifier = ClipClassifier::new(model, engine).unwrap();
+        let mut classifier = RecordingClassifier::new(model, engine).unwrap();
         assert_eq!(classifier.classify_file(&path).unwrap(), expected, "{name} {lookahead_ms:?}");
         assert_eq!(classifier.classify(&audio(24_000, samples.clone())).unwrap(), expected, "{name}");
     }

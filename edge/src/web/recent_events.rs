@@ -12,16 +12,16 @@ use crate::publish::Sink;
 use super::Page;
 
 /// Onsets and offsets that are kept: a day of a busy room, some 2 MB.
-const MAX_EVENTS: usize = 5_000;
+const MAX_RECENT_EVENTS: usize = 5_000;
 
 /// The last events, oldest first.
 #[derive(Default)]
-pub(super) struct Recent(Mutex<VecDeque<Event>>);
+pub(super) struct RecentEvents(Mutex<VecDeque<Event>>);
 
-impl Recent {
+impl RecentEvents {
     fn push(&self, event: Event) {
         let mut events = self.lock();
-        if events.len() == MAX_EVENTS {
+        if events.len() == MAX_RECENT_EVENTS {
             events.pop_front();
         }
         events.push_back(event);

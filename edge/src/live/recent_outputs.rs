@@ -24,7 +24,7 @@ const N_CHUNKS: usize = 60;
 
 /// The outputs of one source.
 #[derive(Debug)]
-pub struct History {
+pub struct RecentOutputs {
     n_classes: usize,
     period_s: f64,
     n_chunk: usize,
@@ -58,12 +58,12 @@ pub struct Detection {
     pub peak_score: f32,
 }
 
-impl History {
+impl RecentOutputs {
     /// For outputs of `n_classes` every `period_s` seconds.
     pub(super) fn new(n_classes: usize, period_s: f64) -> Self {
         let n_bytes = n_classes * size_of::<u16>() + size_of::<f64>() + size_of::<f32>();
         let n_outputs = ((KEPT_S / period_s) as usize).min(MAX_BYTES / n_bytes);
-        History { n_classes, period_s, n_chunk: (n_outputs / N_CHUNKS).max(1), kept: Mutex::default() }
+        RecentOutputs { n_classes, period_s, n_chunk: (n_outputs / N_CHUNKS).max(1), kept: Mutex::default() }
     }
 
     /// Keeps an output. The lock is held by others for no longer than it takes to copy a minute of
@@ -152,8 +152,8 @@ mod tests {
 
     const PERIOD_S: f64 = 0.08;
 
-    fn history() -> History {
-        History::new(2, PERIOD_S)
+    fn empty() -> RecentOutputs {
+        RecentOutputs::new(2, PERIOD_S)
     }
 
     /// Logits of two classes by time: the second sounds from 10 to 20 s and from 30 to 31 s.
@@ -162,21 +162,21 @@ mod tests {
         [-8.0, if sounds { 1.0 } else { -4.0 }]
     }
 
-    fn push(history: &History, from_s: f64, n: usize) {
+    fn push(outputs: &RecentOutputs, from_s: f64, n: usize) {
         for at in 0..n {
             let t_start_s = from_s + at as f64 * PERIOD_S;
-            history.push(&Output { t_start_s, level_dbfs: -20.0, logits: &logits(t_start_s) });
+            outputs.push(&Output { t_start_s, level_dbfs: -20.0, logits: &logits(t_start_s) });
         }
     }
 
     #[test]
     fn replay_says_what_other_rules_would_have_reported() {
-        let history = history();
-        push(&history, 0.0, 500);
+        let outputs = empty();
+        push(&outputs, 0.0, 500);
         // A score of 0.73: the sigmoid of 1.
         let spans = |on: f32| {
             let rules = rules(1, vec![Some(class(on, on / 2.0)); 2]);
-            let found = history.replay(&rules, |_, _| {});
+            let found = outputs.replay(&rules, |_, _| {});
             found.iter().map(|d| (d.class_id, d.t_onset_s.round(), d.t_offset_s.round())).collect::<Vec<_>>()
         };
         assert_eq!(spans(0.7), [(1, 10.0, 20.0), (1, 30.0, 31.0)]);
@@ -185,12 +185,12 @@ mod tests {
 
     #[test]
     fn replay_hands_out_the_scores_that_the_decide_stage_had() {
-        let history = history();
-        push(&history, 0.0, 500);
+        let outputs = empty();
+        push(&outputs, 0.0, 500);
         let rules = rules(1, vec![Some(class(0.5, 0.5)); 2]);
         let mut decider = Decider::new(rules.clone());
         let mut at = 0;
-        history.replay(&rules, |_, scores| {
+        outputs.replay(&rules, |_, scores| {
             let t_start_s = f64::from(at) * PERIOD_S;
             decider.push(&Output { t_start_s, level_dbfs: -20.0, logits: &logits(t_start_s) }, |_| {});
             assert!(scores.iter().zip(decider.scores()).all(|(a, b)| (a - b).abs() < 0.01), "{scores:?}");
@@ -201,22 +201,22 @@ mod tests {
 
     #[test]
     fn an_event_does_not_reach_over_missing_samples() {
-        let history = history();
-        push(&history, 12.0, 20);
-        push(&history, 17.0, 20);
-        let found = history.replay(&rules(1, vec![Some(class(0.5, 0.5)); 2]), |_, _| {});
+        let outputs = empty();
+        push(&outputs, 12.0, 20);
+        push(&outputs, 17.0, 20);
+        let found = outputs.replay(&rules(1, vec![Some(class(0.5, 0.5)); 2]), |_, _| {});
         assert_eq!(found.len(), 2, "{found:?}");
     }
 
     #[test]
     fn no_more_than_an_hour_is_kept_and_no_more_than_its_bytes() {
-        let history = history();
-        push(&history, 0.0, 2 * 45_000);
+        let outputs = empty();
+        push(&outputs, 0.0, 2 * 45_000);
         let mut times = Vec::new();
-        history.replay(&rules(1, vec![None; 2]), |t_s, _| times.push(t_s));
+        outputs.replay(&rules(1, vec![None; 2]), |t_s, _| times.push(t_s));
         let kept_s = times[times.len() - 1] - times[0];
         assert!((3540.0..3700.0).contains(&kept_s), "{kept_s}");
-        let wide = History::new(5_000, PERIOD_S);
+        let wide = RecentOutputs::new(5_000, PERIOD_S);
         wide.push(&Output { t_start_s: 0.0, level_dbfs: 0.0, logits: &[0.0; 5_000] });
         assert!((N_CHUNKS + 1) * wide.n_chunk * 10_012 <= MAX_BYTES * 11 / 10);
     }
