@@ -20,7 +20,7 @@ use std::time::Instant;
 use benches::microphone::{self, BLOCK_LEN, RATE_HZ, block_time};
 use benches::{home, scene};
 use edge::decide::{Phase, Rules};
-use edge::engine::{Precision, StreamEngine};
+use edge::engine::{PrecisionChoice, load_engine};
 use edge::pipeline::Chain;
 use edge::status::Status;
 use serde_json::Value;
@@ -93,9 +93,10 @@ fn run() -> Outcome<()> {
 fn expected(raw: &[u8], n_blocks: u32) -> Outcome<Vec<Expected>> {
     let model = home();
     let manifest = &model.manifest;
-    let engine = StreamEngine::load(&model, Precision::F32)?;
+    // The daemon's own choice, so that both confirm at the same sample.
+    let engine = load_engine(&model, PrecisionChoice::Auto)?;
     let rules = Rules::new(manifest, &manifest.decision);
-    let mut chain = Chain::new(manifest, rules, Box::new(engine), RATE_HZ, Arc::new(Status::default()))?;
+    let mut chain = Chain::new(manifest, rules, engine, RATE_HZ, Arc::new(Status::default()))?;
     let mut expected = Vec::new();
     for (n, block) in (1..=n_blocks).zip(raw.chunks_exact(2 * BLOCK_LEN).cycle()) {
         let samples: Vec<f32> =
