@@ -48,7 +48,7 @@ impl Conv {
     /// it asks for.
     pub fn new(geometry: Geometry, parameters: &Parameters<'_>, kernel: Kernel) -> Result<Self> {
         let &Parameters { weight, bias, multiplier, input_zero, output_zero } = parameters;
-        check("sizes of at least 1", 1, usize::from(geometry.is_valid()))?;
+        check("smallest size", 1, geometry.smallest_size().min(1))?;
         let channels = geometry.channels[1];
         check("weights", channels * geometry.n_weights(), weight.len())?;
         check("biases", channels, bias.len())?;

@@ -42,8 +42,9 @@ impl Geometry {
         self.channels[0] * self.kernel[0] * self.kernel[1]
     }
 
-    /// Whether all sizes are at least 1.
-    pub(crate) fn is_valid(&self) -> bool {
-        [self.channels, self.kernel, self.stride, self.dilation].as_flattened().iter().all(|&size| size > 0)
+    /// The smallest of all sizes that have to be 1 at least.
+    pub(crate) fn smallest_size(&self) -> usize {
+        let sizes = [self.channels, self.kernel, self.stride, self.dilation];
+        sizes.as_flattened().iter().copied().min().unwrap_or(0)
     }
 }

@@ -92,14 +92,13 @@ impl Layout {
     /// of each output channel of the block for as many values of the input. Enter: weights of shape
     /// `(out, in, rows, columns)`.
     pub(crate) fn pack(&self, weight: &[i8], interleaved: usize) -> Vec<i8> {
-        let [channels_in, channels_out] = self.geometry.channels;
+        let channels_out = self.geometry.channels[1];
         let [kernel_rows, kernel_columns] = self.geometry.kernel;
         let per_output = kernel_rows * kernel_columns * self.cell;
         let mut packed = vec![0; channels_out.div_ceil(BLOCK) * BLOCK * per_output];
         for (out, weights) in weight.chunks_exact(self.geometry.n_weights()).enumerate() {
             let block = &mut packed[out / BLOCK * BLOCK * per_output..];
             for (channel, weights) in weights.chunks_exact(kernel_rows * kernel_columns).enumerate() {
-                debug_assert!(channel < channels_in);
                 for (place, &weight) in weights.iter().enumerate() {
                     let at = place * self.cell + channel;
                     block[at / interleaved * interleaved * BLOCK + out % BLOCK * interleaved + at % interleaved] =

@@ -106,7 +106,7 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(refused(11, 8), "values of the input: expected 12, actual 11");
     assert_eq!(refused(12, 9), "values of the output: expected 8, actual 9");
     let other = |geometry, parameters: &Parameters| Conv::new(geometry, parameters, Kernel::best()).unwrap_err().what;
-    assert_eq!(other(Geometry { stride: [0, 1], ..geometry }, &parameters), "sizes of at least 1");
+    assert_eq!(other(Geometry { stride: [0, 1], ..geometry }, &parameters), "smallest size");
     assert_eq!(other(geometry, &Parameters { weight: &[1; 5], ..parameters }), "weights");
     assert_eq!(other(geometry, &Parameters { bias: &[1], ..parameters }), "biases");
     assert_eq!(other(geometry, &Parameters { multiplier: &[1.0], ..parameters }), "multipliers");
