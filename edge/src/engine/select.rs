@@ -66,8 +66,8 @@ impl FromStr for PrecisionChoice {
 
 /// Loads the engine of a model: the one that the manifest's `network.kind` asks for.
 ///
-/// `Auto` takes the faster file. Where this program's own 8-bit convolutions run on the vector unit
-/// of the processor, that is the 8-bit file of a streaming network, and the other file is not read,
+/// `Auto` takes the faster file. Where this program's own 8-bit convolutions are known to beat
+/// single precision, that is the 8-bit file of a streaming network, and the other file is not read,
 /// which shortens the start. Elsewhere both are timed and the choice is logged. A patch that takes
 /// longer than its hop is logged, too.
 ///
@@ -96,7 +96,7 @@ pub fn load_engine(model: &Model, choice: PrecisionChoice) -> Result<Box<dyn Eng
 
 /// The 8-bit network, if it is known to be faster than the other one.
 fn fast_int8(model: &Model) -> Result<Option<StreamEngine>> {
-    if model.manifest.network.kind != NetworkKind::Stream || !edge_int8::Kernel::best().is_vectorised() {
+    if model.manifest.network.kind != NetworkKind::Stream || !edge_int8::Kernel::best().beats_single_precision() {
         return Ok(None);
     }
     let engine = StreamEngine::load(model, Precision::Int8)?;

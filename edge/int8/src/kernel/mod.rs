@@ -89,10 +89,19 @@ impl Kernel {
         }
     }
 
-    /// Whether the kernel uses the vector unit of its processor, so that 8 bits cost less than
-    /// single precision.
-    pub fn is_vectorised(self) -> bool {
-        self.0 != Isa::Plain
+    /// Whether 8 bits are known to take less time than single precision on the processors that have
+    /// this kernel. With `neon` both execute about as many instructions, so it depends on the
+    /// processor.
+    pub fn beats_single_precision(self) -> bool {
+        match self.0 {
+            Isa::Plain => false,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni => true,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => false,
+            #[cfg(target_arch = "aarch64")]
+            Isa::DotProduct => true,
+        }
     }
 
     /// How activations and weights lie for this kernel.
