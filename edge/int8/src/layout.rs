@@ -66,9 +66,10 @@ impl Layout {
         let [rows, columns] = shape;
         let [(before, _), (left, right)] = self.geometry.padding;
         let (padded_rows, row_len, cell) = (self.geometry.padded(shape)[0], self.row_len(columns), self.cell);
+        let output_rows = self.geometry.output(shape)[0];
         let mut places = vec![T::default(); padded_rows * row_len];
         for (at, row) in places.chunks_exact_mut(row_len).enumerate() {
-            if !self.needs(at, self.geometry.output(shape)[0]) {
+            if !self.needs(at, output_rows) {
                 continue;
             }
             let Some(source) = at.checked_sub(before).filter(|&source| source < rows) else {

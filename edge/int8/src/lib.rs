@@ -8,7 +8,7 @@
 //! | module | enters | leaves |
 //! |---|---|---|
 //! | [`geometry`] | kernel, stride, dilation, padding | the shape of the output |
-//! | `layout` | activations, one plane per channel | the same, padded, the channels of a place together |
+//! | `layout` | activations, channel after channel | the same, padded, place after place |
 //! | `kernel` | those and the packed weights | sums of 32 bits |
 //! | `finish` | sums | the next layer's activations |
 //! | `conv` | the numbers of a layer, activations | the next layer's activations |
@@ -34,8 +34,13 @@
 //! use edge_int8::{Conv, Geometry, Kernel, Parameters};
 //!
 //! let geometry = Geometry { channels: [1, 1], kernel: [1, 1], ..Geometry::default() };
-//! let parameters =
-//!     Parameters { weight: &[2], bias: &[0], multiplier: &[0.5], input_zero: 10, output_zero: -5 };
+//! let parameters = Parameters {
+//!     weight: &[2],
+//!     bias: &[0],
+//!     multiplier: &[0.5],
+//!     input_zero: 10,
+//!     output_zero: -5,
+//! };
 //! let conv = Conv::new(geometry, &parameters, Kernel::best())?;
 //!
 //! let mut output = vec![0; 3];

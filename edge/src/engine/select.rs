@@ -83,24 +83,12 @@ pub fn load_engine(model: &Model, choice: PrecisionChoice) -> Result<Box<dyn Eng
             tracing::debug!(model = %model.id(), "{} has no int8 file, using f32", model.id());
             load(model, Precision::F32)?
         }
-        PrecisionChoice::Auto => match fast_int8(model)? {
-            Some(engine) => Box::new(engine),
-            None => faster(model)?,
-        },
+        PrecisionChoice::Auto => faster(model)?,
     };
     if model.manifest.network.kind == NetworkKind::Window {
         warn_if_slow(model, engine.as_mut())?;
     }
     Ok(engine)
-}
-
-/// The 8-bit network, if it is known to be faster than the other one.
-fn fast_int8(model: &Model) -> Result<Option<StreamEngine>> {
-    if model.manifest.network.kind != NetworkKind::Stream || !edge_int8::Kernel::best().beats_single_precision() {
-        return Ok(None);
-    }
-    let engine = StreamEngine::load(model, Precision::Int8)?;
-    Ok(engine.has_own_convolutions().then_some(engine))
 }
 
 fn load(model: &Model, precision: Precision) -> Result<Box<dyn Engine>> {
@@ -111,8 +99,17 @@ fn load(model: &Model, precision: Precision) -> Result<Box<dyn Engine>> {
 }
 
 fn faster(model: &Model) -> Result<Box<dyn Engine>> {
+    let mut int8: Box<dyn Engine> = match model.manifest.network.kind {
+        NetworkKind::Stream => {
+            let engine = StreamEngine::load(model, Precision::Int8)?;
+            if engine.has_own_convolutions() && edge_int8::Kernel::best().beats_single_precision() {
+                return Ok(Box::new(engine));
+            }
+            Box::new(engine)
+        }
+        NetworkKind::Window => load(model, Precision::Int8)?,
+    };
     let mut f32 = load(model, Precision::F32)?;
-    let mut int8 = load(model, Precision::Int8)?;
     let f32_us = us_per_output(f32.as_mut())?;
     let int8_us = us_per_output(int8.as_mut())?;
     let chosen = if int8_us < f32_us { int8 } else { f32 };

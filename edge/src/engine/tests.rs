@@ -2,7 +2,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use edge_frontend::{Activation, Manifest, NetworkKind};
+use edge_int8::Kernel;
+use tract_onnx::prelude::{Tensor, TypedModel, tvec};
+use tract_onnx::tract_core::internal::IntoRunnable;
 
+use super::network::Network;
 use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::model::Model;
@@ -141,6 +145,32 @@ fn int8_is_close_to_f32() {
     assert!(worst > 0.0 && worst < 0.05 * largest, "{worst} of {largest}");
 }
 
+/// Logits of the shipped network, run over a whole clip, `[1, n_classes, T', 1]`.
+fn home_logits(network: TypedModel) -> Vec<f32> {
+    let n_frames = 344;
+    let input = Tensor::from_shape(&[1, 1, n_frames, 64], &frames(n_frames, 64)).unwrap();
+    let outputs = network.into_optimized().unwrap().into_runnable().unwrap().run(tvec!(input.into())).unwrap();
+    outputs[0].to_plain_array_view::<f32>().unwrap().iter().copied().collect()
+}
+
+#[test]
+fn the_shipped_8_bit_network_is_convolved_here_as_by_the_library() {
+    let model = Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/home")).unwrap();
+    let network = Network::read(&model, Precision::Int8).unwrap();
+    let library = home_logits(network.typed.clone());
+    for kernel in Kernel::available() {
+        let (own, is_convolved) = int8::convolve(network.typed.clone(), kernel).unwrap();
+        assert!(is_convolved);
+        let own = home_logits(own);
+        assert_eq!(own.len(), library.len());
+        let differences = own.iter().zip(&library).filter(|(own, library)| own != library).count();
+        assert_eq!(differences, 0, "{}, of {}", kernel.as_str(), own.len());
+    }
+    // In single precision there is nothing to replace.
+    let network = Network::read(&model, Precision::F32).unwrap();
+    assert!(!int8::convolve(network.typed, Kernel::best()).unwrap().1);
+}
+
 #[test]
 fn auto_takes_one_of_the_files_and_int8_has_to_exist_when_asked_for() {
     for (mut model, field) in [(tiny(), 15), (tiny_window(), 40)] {
@@ -148,7 +178,7 @@ fn auto_takes_one_of_the_files_and_int8_has_to_exist_when_asked_for() {
         assert_eq!(auto.receptive_field_frames(), field);
         // Not a matter of time where the 8-bit convolutions are known to be faster.
         let is_stream = model.manifest.network.kind == NetworkKind::Stream;
-        let is_known = is_stream && edge_int8::Kernel::best().beats_single_precision();
+        let is_known = is_stream && Kernel::best().beats_single_precision();
         assert!(!is_known || auto.precision() == Precision::Int8);
         assert_eq!(load_engine(&model, PrecisionChoice::Int8).unwrap().precision(), Precision::Int8);
         model.manifest.files.int8 = None;
