@@ -11,7 +11,7 @@ use std::thread;
 pub struct Proxy {
     /// Where it listens.
     pub port: u16,
-    swallows: Arc<AtomicBool>,
+    swallows: [Arc<AtomicBool>; 2],
     n_closed: Arc<AtomicUsize>,
     connections: Arc<Mutex<Vec<TcpStream>>>,
 }
@@ -25,8 +25,8 @@ impl Proxy {
     pub fn start(target: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("a listener has an address").port();
-        let swallows = Arc::new(AtomicBool::new(false));
-        let shared = Arc::clone(&swallows);
+        let swallows: [Arc<AtomicBool>; 2] = Default::default();
+        let shared = swallows.clone();
         let n_closed = Arc::new(AtomicUsize::new(0));
         let n_to_close = Arc::clone(&n_closed);
         let connections: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
@@ -39,9 +39,9 @@ impl Proxy {
                 }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else { continue };
                 kept.lock().expect("no reader panics").extend(near.try_clone());
-                for (from, to) in [(&near, &far), (&far, &near)] {
+                for ((from, to), swallows) in [(&near, &far), (&far, &near)].into_iter().zip(&shared) {
                     let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { continue };
-                    let swallows = Arc::clone(&shared);
+                    let swallows = Arc::clone(swallows);
                     thread::spawn(move || pass(from, to, &swallows));
                 }
             }
@@ -68,7 +68,13 @@ impl Proxy {
     /// From now on all bytes vanish, in both directions, or none any more. What has vanished stays
     /// so: connections of that time are of no use afterwards.
     pub fn swallow(&self, swallows: bool) {
-        self.swallows.store(swallows, Ordering::Relaxed);
+        self.swallows.iter().for_each(|each| each.store(swallows, Ordering::Relaxed));
+    }
+
+    /// From now on all bytes to the target vanish. What the target has to say still arrives, such
+    /// as its acknowledgements of earlier bytes.
+    pub fn swallow_sent(&self) {
+        self.swallows[0].store(true, Ordering::Relaxed);
     }
 }
 
