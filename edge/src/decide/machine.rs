@@ -148,8 +148,8 @@ impl ClassState {
 }
 
 impl Span {
-    /// The run of dominating frames that ends nearest to `frame`, within the window and not before
-    /// `earliest`.
+    /// From the last dominating frame of the window back to the first, over pauses that would not
+    /// end an event, and not before `earliest`.
     fn begin(rules: &ClassRules, frame: &Frame, window: &Window, earliest: u64) -> Self {
         let dominates = |index: &u64| window.posterior(*index, frame.class_id) > rules.threshold_off;
         let recent = window.newest_frames(rules.window_frames).start.max(earliest);
@@ -157,7 +157,13 @@ impl Span {
         let oldest = window.newest_frames(frame.lookback).start.max(earliest);
         // No longer than an event may be.
         let oldest = oldest.max((last + 1).saturating_sub(rules.max_duration_frames));
-        let first = (oldest..last).rev().take_while(dominates).last().unwrap_or(last);
+        let mut first = last;
+        for index in (oldest..last).rev().filter(dominates) {
+            if first - index > rules.min_gap_frames {
+                break;
+            }
+            first = index;
+        }
         Span {
             first,
             t_first_s: window.t_slot_s(first),

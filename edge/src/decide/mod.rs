@@ -15,11 +15,12 @@
 //!
 //! A frame of logits stands for a slot one frame period long (80 ms) around the centre of its
 //! receptive field. (Where patches of two seconds are evaluated every 200 ms, it is the middle 200
-//! ms.) An event's onset is the start of the slot of the earliest frame of the run of dominating
-//! frames that ends nearest the frame at which the score reached `threshold_on`; the run is
-//! followed back no further than a second or the window, whichever is longer, and never into the
-//! previous event of the class or its cooldown; where no frame of the window dominates it is the
-//! frame that crossed. The offset is the end of the slot of the last dominating frame before the
+//! ms.) To find an event's onset, the dominating frames are followed back from the frame at which
+//! the score reached `threshold_on`, across pauses too short to end an event (`min_gap_ms`). The
+//! onset is the start of the slot of the earliest of them. They are followed back no further than
+//! five seconds or the window, whichever is longer, and never into the previous event of the class
+//! or its cooldown. Where no frame of the window dominates, the onset is the frame that crossed.
+//! The offset is the end of the slot of the last dominating frame before the
 //! score fell below `threshold_off`, or of the oldest frame of the last window before that,
 //! whichever is later; and never later than `max_duration_ms` after the onset.
 //!

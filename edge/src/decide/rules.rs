@@ -4,8 +4,9 @@
 
 use edge_frontend::{Activation, Decision, Manifest, NetworkKind};
 
-/// An onset is looked for at least this far back from where the score crossed, seconds.
-const LOOKBACK_S: f64 = 1.0;
+/// An onset is looked for at least this far back from where the score crossed, seconds. Networks
+/// are often sure of a sound only some seconds after its beginning.
+const LOOKBACK_S: f64 = 5.0;
 
 /// The rules of all classes and the geometry of the frames they apply to.
 #[derive(Debug, Clone, PartialEq)]

@@ -78,6 +78,15 @@ fn onset_and_offset_fall_on_the_first_and_last_dominating_frame() {
 }
 
 #[test]
+fn an_onset_is_followed_back_across_pauses_that_would_not_end_an_event() {
+    let between = 0.0; // posterior 0.5
+    let logits = [LOW, between, between, LOW, between, LOW, between, HIGH, LOW, LOW];
+    let events = |min_gap_frames| decide_one(ClassRules { min_gap_frames, ..class(0.9, 0.4) }, 1, &logits);
+    assert_eq!(events(1), [(7, Phase::Onset, 6), (8, Phase::Offset, 7)]);
+    assert_eq!(events(2), [(7, Phase::Onset, 4), (9, Phase::Offset, 7)], "no further than four frames");
+}
+
+#[test]
 fn nothing_begins_before_the_window_is_full() {
     let events = decide_one(class(0.5, 0.3), 4, &[HIGH; 6]);
     assert_eq!(events, [(3, Phase::Onset, 0), (6, Phase::Offset, 5)]);
@@ -219,9 +228,10 @@ fn reference(
         let run_end = (recent..=crossing).rev().find(dominates).unwrap_or(crossing);
         let oldest = (crossing + 1).saturating_sub(lookback.max(window)).max(earliest);
         let oldest = oldest.max((run_end + 1).saturating_sub(max_duration));
-        let is_start = |&at: &usize| at == oldest || !dominates(&(at - 1)) || at == run_end && !dominates(&run_end);
-        let run_start = (oldest..=run_end).rev().find(is_start).unwrap();
-        let first = if run_start < run_end && !dominates(&(run_end - 1)) { run_end } else { run_start };
+        let mut first = run_end;
+        while let Some(at) = (oldest..first).rev().take(min_gap).find(dominates) {
+            first = at;
+        }
         let held = (crossing..n).take_while(holds).count();
         let last_at = |now: usize| {
             let held = (crossing + 1..=now).filter(holds);
