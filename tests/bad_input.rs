@@ -6,12 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use edge_frontend::{Activation, Manifest, NetworkKind};
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::binary::{Process, earwitness_bin};
+use tests::binary::{PATIENCE, Process, earwitness_bin};
 use tests::commands::{contains, copy, earwitness, edit_manifest, model, refusal, write_wav};
 use tests::tiny::{self, Sound};
 
@@ -287,7 +286,7 @@ fn a_device_that_does_not_exist() {
     let mut command = Command::new(earwitness_bin());
     let mut daemon =
         Process::start(command.args(["run", "--model", model.to_str().unwrap(), "--device", "no-such-device"]));
-    daemon.wait_until("the complaint", Duration::from_secs(20), |daemon| {
+    daemon.wait_until("the complaint", PATIENCE, |daemon| {
         daemon.stderr().iter().any(|line| line.contains("WARN") && line.contains("capture device no-such-device: "))
     });
 }
@@ -343,7 +342,7 @@ fn samples_that_are_not_numbers_are_taken_as_silence_and_counted() {
     let model = tiny::model();
     let mut command = Command::new(earwitness_bin());
     command.args(["classify", "--json", "--top", "1", "--model"]).arg(&model).arg(&path);
-    let output = Process::start(&mut command).finish(Duration::from_secs(20));
+    let output = Process::start(&mut command).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     let record: Value = serde_json::from_str(&output.stdout[0]).unwrap();
     assert_eq!(record["top"][0]["label"], "background", "{record}");

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use rumqttc::{Client, MqttOptions, QoS};
-use tests::binary::Process;
+use rumqttc::{Client, Event, Incoming, MqttOptions, QoS};
+use tests::binary::{PATIENCE, Process};
 use tests::broker::{self, Broker, Received, Subscriber, free_port};
 use tests::daemon;
 use tests::proxy::Proxy;
@@ -20,9 +20,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const ANYBODY: &str = "allow_anonymous true\nmax_queued_messages 0";
 const EVENT: &str = "earwitness/ear/event";
 
-/// Two sounds, and a minute in which nothing happens.
+/// Two sounds, and minutes in which nothing happens.
 const SOUNDS: &[(Sound, f64)] =
-    &[(Sound::Silence, 0.6), (Sound::Tone, 0.6), (Sound::Silence, 0.6), (Sound::Noise, 0.6), (Sound::Silence, 90.0)];
+    &[(Sound::Silence, 0.6), (Sound::Tone, 0.6), (Sound::Silence, 0.6), (Sound::Noise, 0.6), (Sound::Silence, 200.0)];
 
 /// `earwitness run` on `sounds` with lines for the section `[mqtt]`.
 fn run(dir: &Path, name: &str, sounds: &[(Sound, f64)], mqtt: &str) -> Command {
@@ -38,16 +38,15 @@ fn lines_with(daemon: &Process, words: &str) -> usize {
 }
 
 fn wait_for_log(daemon: &mut Process, words: &str) {
-    daemon.wait_until(words, 40 * SECOND, |daemon| lines_with(daemon, words) > 0);
+    daemon.wait_until(words, PATIENCE, |daemon| lines_with(daemon, words) > 0);
 }
 
 /// Waits for the four events of [`SOUNDS`].
 fn wait_for_events(daemon: &mut Process, subscriber: &Subscriber) {
-    daemon.wait_until("the sounds", 20 * SECOND, |daemon| daemon.stdout().len() == 4);
-    subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT).len() >= 4);
-    let mut arrived = subscriber.payloads(EVENT);
-    arrived.dedup();
-    assert_eq!(arrived, daemon.stdout());
+    daemon.wait_until("the sounds", PATIENCE, |daemon| daemon.stdout().len() == 4);
+    // At least once, the first time in order.
+    subscriber.wait_until("the events", |subscriber| subscriber.distinct(EVENT).len() >= 4);
+    assert_eq!(subscriber.distinct(EVENT), daemon.stdout());
 }
 
 fn openssl(dir: &Path, args: &str) {
@@ -93,7 +92,7 @@ fn a_certificate_that_is_pinned_is_trusted_whatever_else_it_says() {
         let (_broker, port) = tls_broker(dir.path(), certificate);
         let mqtt = format!("url = \"mqtts://127.0.0.1:{port}\"\nca_file = \"{ca_file}\"");
         let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &mqtt));
-        daemon.wait_until("the connection", 15 * SECOND, |daemon| lines_with(daemon, ": connected to ") > 0);
+        daemon.wait_until("the connection", PATIENCE, |daemon| lines_with(daemon, ": connected to ") > 0);
         assert_eq!(lines_with(&daemon, "WARN"), 0, "{ca_file}: {:#?}", daemon.stderr());
         let trusted = daemon.stderr().into_iter().find(|line| line.contains("and is trusted, although "));
         assert!(trusted.as_ref().is_some_and(|line| !line.contains('(') || line.contains("(CA:TRUE)")), "{trusted:?}");
@@ -121,7 +120,7 @@ fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
         let mqtt = format!("url = \"mqtts://127.0.0.1:{port}\"\nca_file = \"{ca_file}\"");
         let mut command = run(dir.path(), "ear", SOUNDS, &mqtt);
         let mut daemon = Process::start(command.env("EARWITNESS_LOG", "warn,edge=debug"));
-        daemon.wait_until("three attempts", 20 * SECOND, |daemon| lines_with(daemon, "still not connected") >= 2);
+        daemon.wait_until("three attempts", PATIENCE, |daemon| lines_with(daemon, "still not connected") >= 2);
         assert_eq!(lines_with(&daemon, "WARN"), 1, "{:#?}", daemon.stderr());
         assert!(lines_with(&daemon, words) >= 3, "{certificate}: {:#?}", daemon.stderr());
     }
@@ -133,7 +132,7 @@ fn a_certificate_that_is_not_trusted_is_one_sentence_with_the_remedy_once() {
     ] {
         fs::write(dir.path().join("bad.pem"), text).unwrap();
         let mqtt = "url = \"mqtts://127.0.0.1:1\"\nca_file = \"bad.pem\"";
-        let output = Process::start(&mut run(dir.path(), "ear", SOUNDS, mqtt)).finish(20 * SECOND);
+        let output = Process::start(&mut run(dir.path(), "ear", SOUNDS, mqtt)).finish(PATIENCE);
         let text = output.stderr.join("\n");
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.contains("mqtt.ca_file") && text.contains("bad.pem") && text.contains(words), "{text}");
@@ -160,7 +159,7 @@ fn a_port_for_the_other_kind_of_connection_and_a_client_id_that_is_refused_are_n
     let mut daemon = Process::start(&mut run(dir.path(), "ear", SOUNDS, &url(port)));
     wait_for_log(&mut daemon, "client id");
     let keys = "url = \"mqtts://127.0.0.1:1\"\ncert_file = \"usual.pem\"\nkey_file = \"name.key\"";
-    let output = Process::start(&mut run(dir.path(), "ear", SOUNDS, keys)).finish(20 * SECOND);
+    let output = Process::start(&mut run(dir.path(), "ear", SOUNDS, keys)).finish(PATIENCE);
     let text = output.stderr.join("\n");
     assert!(text.contains("mqtt.cert_file") && text.contains("name.key does not belong to this certificate"), "{text}");
 }
@@ -183,7 +182,7 @@ fn a_broker_that_takes_no_long_messages_gets_the_events_and_the_long_one_is_name
     });
     assert!(lines_with(&daemon, "WARN") <= 4, "{:#?}", daemon.stderr());
     daemon.signal("TERM");
-    assert!(daemon.finish(10 * SECOND).status.success());
+    assert!(daemon.finish(PATIENCE).status.success());
     subscriber.wait_until("the farewell", |subscriber| {
         subscriber.payloads("earwitness/ear/status").last().is_some_and(|last| last == "offline")
     });
@@ -242,15 +241,19 @@ fn a_network_that_flaps_leaves_the_log_quiet_and_two_clients_with_one_id_are_nam
     let online = |subscriber: &Subscriber| {
         subscriber.payloads("earwitness/ear/status").iter().filter(|status| *status == "online").count()
     };
-    let mut n_seen = 0;
-    for _ in 0..5 {
+    let named = "another client seems to use the id \"earwitness-ear\"";
+    let (mut n_seen, mut n_cuts) = (0, 0);
+    // An end counts for that where nothing is on its way, which on a busy machine is not sure.
+    while n_cuts < 5 || n_cuts < 10 && lines_with(&daemon, named) == 0 {
         subscriber.wait_until("the connection", |subscriber| online(subscriber) > n_seen);
         n_seen = online(&subscriber);
         thread::sleep(SECOND / 4);
         proxy.cut();
+        n_cuts += 1;
     }
-    wait_for_log(&mut daemon, "another client seems to use the id \"earwitness-ear\"");
-    // Five ends of two kinds: what was reported is not reported again before a minute is over.
+    wait_for_log(&mut daemon, named);
+    // Five ends or more, of two kinds: what was reported is not reported again before a minute is
+    // over.
     assert!(lines_with(&daemon, "WARN") <= 2, "{:#?}", daemon.stderr());
     assert!(lines_with(&daemon, "INFO edge::publish::mqtt") <= 4, "{:#?}", daemon.stderr());
     wait_for_events(&mut daemon, &subscriber);
@@ -291,14 +294,15 @@ fn retain(port: u16, messages: &[(&str, &str)]) {
     for (topic, payload) in messages {
         client.publish(*topic, QoS::AtLeastOnce, true, *payload).unwrap();
     }
-    client.disconnect().unwrap();
-    connection.iter().take_while(Result::is_ok).for_each(drop);
+    let is_acknowledged = |event: &Event| matches!(event, Event::Incoming(Incoming::PubAck(_)));
+    let acknowledged = connection.iter().map(Result::unwrap).filter(is_acknowledged);
+    assert_eq!(acknowledged.take(messages.len()).count(), messages.len());
 }
 
 /// What the broker has retained.
 fn retained(port: u16) -> Vec<Received> {
     let late = Subscriber::start(port, Some("late"));
-    thread::sleep(SECOND / 2);
+    late.catch_up();
     late.received().into_iter().filter(|message| message.retained).collect()
 }
 
@@ -318,7 +322,7 @@ fn what_an_earlier_configuration_has_retained_is_taken_away() {
     retain(broker.port, &left);
     let mqtt = format!("{}\nhome_assistant = true", url(broker.port));
     let subscriber = Subscriber::start(broker.port, None);
-    let daemon = Process::start(&mut run(dir.path(), "ear", &[(Sound::Silence, 0.6), (Sound::Tone, 60.0)], &mqtt));
+    let daemon = Process::start(&mut run(dir.path(), "ear", &[(Sound::Silence, 0.6), (Sound::Tone, 300.0)], &mqtt));
     let is_cleared = |topic: &'static str| {
         move |subscriber: &Subscriber| subscriber.payloads(topic).last().is_some_and(|last| last.is_empty())
     };
@@ -331,11 +335,11 @@ fn what_an_earlier_configuration_has_retained_is_taken_away() {
     drop(daemon);
 
     // The daemon has another name, and announces nothing to Home Assistant any more.
-    let mut daemon = Process::start(&mut run(dir.path(), "nose", &[(Sound::Silence, 60.0)], &url(broker.port)));
+    let mut daemon = Process::start(&mut run(dir.path(), "nose", &[(Sound::Silence, 300.0)], &url(broker.port)));
     wait_for_log(&mut daemon, ": connected to ");
     subscriber.wait_until("the old state", is_cleared("earwitness/ear/state/tone"));
     subscriber.wait_until("the old level", is_cleared("homeassistant/sensor/earwitness_ear/level/config"));
-    daemon.wait_until("quiet", 20 * SECOND, |_| {
+    daemon.wait_until("quiet", PATIENCE, |_| {
         let mut topics: Vec<String> = retained(broker.port).into_iter().map(|message| message.topic).collect();
         topics.sort();
         topics
@@ -355,7 +359,7 @@ fn home_assistant_is_heard_where_it_speaks_whatever_the_prefix() {
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
     let mqtt = format!("{}\nhome_assistant = true\nhome_assistant_prefix = \"ha/discovery\"", url(broker.port));
-    let _daemon = Process::start(&mut run(dir.path(), "ear", &[(Sound::Silence, 60.0)], &mqtt));
+    let _daemon = Process::start(&mut run(dir.path(), "ear", &[(Sound::Silence, 300.0)], &mqtt));
     let topic = "ha/discovery/binary_sensor/earwitness_ear/tone/config";
     for (birth, n) in [("", 1), ("homeassistant/status", 2), ("ha/discovery/status", 3)] {
         if !birth.is_empty() {
@@ -381,7 +385,9 @@ fn a_broker_that_acknowledges_what_it_does_not_pass_on_is_found_out() {
     // Where it may, there is nothing to say.
     let other = tempfile::tempdir().unwrap();
     let broker = Broker::start(other.path(), free_port(), ANYBODY);
-    let daemon = Process::start(&mut run(other.path(), "ear", SOUNDS, &url(broker.port)));
+    let mut daemon = Process::start(&mut run(other.path(), "ear", SOUNDS, &url(broker.port)));
+    wait_for_log(&mut daemon, ": connected to ");
+    // It looks every ten seconds.
     thread::sleep(12 * SECOND);
     assert_eq!(lines_with(&daemon, "WARN"), 0, "{:#?}", daemon.stderr());
 }

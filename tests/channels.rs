@@ -6,12 +6,9 @@
 use std::fs;
 use std::io::Write;
 use std::process::Command;
-use std::time::Duration;
 
-use tests::binary::{Output, Process, earwitness_bin};
+use tests::binary::{Output, PATIENCE, Process, earwitness_bin};
 use tests::tiny::{self, Sound, events, names};
-
-const PATIENCE: Duration = Duration::from_secs(40);
 
 fn daemon(args: &[&str]) -> Command {
     let mut command = Command::new(earwitness_bin());

@@ -13,12 +13,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::binary::{Output, Process, earwitness_bin};
+use tests::binary::{Output, PATIENCE, Process, earwitness_bin};
 use tests::commands::{contains, earwitness, refusal};
 use tests::daemon;
 use tests::tiny::{self, SAMPLE_RATE, Sound, TONE_AND_NOISE, events, tones};
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// Half a second before and a quarter after.
 const CLIPS: &str = "[clips]\nfolder = \"clips\"\npre_roll_s = 0.5\npost_roll_s = 0.25\n";
@@ -29,7 +27,7 @@ fn run(dir: &Path, sounds: &[(Sound, f64)], config: &str) -> Command {
 }
 
 fn finish(command: &mut Command) -> Output {
-    let output = Process::start(command).finish(30 * SECOND);
+    let output = Process::start(command).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     output
 }
@@ -104,9 +102,9 @@ fn live_sound_is_kept_as_it_comes_also_of_an_event_that_the_end_cuts_short() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let folder = dir.path().join("clips");
-    daemon.wait_until("the first clip", 20 * SECOND, |_| folder.exists() && names(&folder).len() >= 2);
+    daemon.wait_until("the first clip", PATIENCE, |_| folder.exists() && names(&folder).len() >= 2);
     drop(pipe);
-    let output = daemon.finish(20 * SECOND);
+    let output = daemon.finish(PATIENCE);
     let clips = listed(&folder, &[]);
     assert_eq!((offsets(&output).len(), clips.len()), (2, 2), "{:#?}", output.stderr);
     for clip in clips {
@@ -274,7 +272,7 @@ fn what_is_wrong_with_the_section_is_said_with_file_and_line() {
         ("folder = \"a\"\nmax_day = 1", "ear.toml:10: clips.max_day: unknown field"),
     ] {
         let mut command = run(dir.path(), TONE_AND_NOISE, &format!("[clips]\n{section}"));
-        let output = Process::start(&mut command).finish(20 * SECOND);
+        let output = Process::start(&mut command).finish(PATIENCE);
         let text = output.stderr.join("\n");
         assert_eq!(output.status.code(), Some(2), "{section}: {text}");
         assert!(text.contains(words), "{section}: {text}");

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use edge_frontend::Power;
 use serde_json::Value;
-use tests::binary::{Process, earwitness_bin};
-use tests::commands::{TIMEOUT, contains, earwitness, edit_manifest, model, refusal, write_wav};
+use tests::binary::{PATIENCE, Process, earwitness_bin};
+use tests::commands::{contains, earwitness, edit_manifest, model, refusal, write_wav};
 use tests::tiny;
 use tests::virtual_mic::AlsaConfig;
 
@@ -89,10 +89,10 @@ fn a_time_zone_that_does_not_exist_is_named() {
     fs::write(&path, text).unwrap();
     let mut command = Command::new(earwitness_bin());
     command.args(["check", "--config", path.to_str().unwrap()]).env("TZ", "Mars/Phobos");
-    let output = Process::start(&mut command).finish(TIMEOUT);
+    let output = Process::start(&mut command).finish(PATIENCE);
     let said = output.stdout.join("\n");
     let mut command = Command::new(earwitness_bin());
-    let output = Process::start(command.args(["check", "--json", "--config", path.to_str().unwrap()])).finish(TIMEOUT);
+    let output = Process::start(command.args(["check", "--json", "--config", path.to_str().unwrap()])).finish(PATIENCE);
     let document: Value = serde_json::from_str(&output.stdout.join("\n")).unwrap();
     assert_eq!((document["model"].is_string(), document["source"].as_array().unwrap().len()), (true, 1), "{document}");
     contains(&said, &["UTC (the environment variable TZ is \"Mars/Phobos\", which is not a time zone)"]);
@@ -134,7 +134,7 @@ fn a_file_may_have_any_name() {
     let model = tiny::model();
     let run = |args: &[&std::ffi::OsStr]| {
         let mut command = Command::new(earwitness_bin());
-        let output = Process::start(command.args(args).arg("--model").arg(&model)).finish(TIMEOUT);
+        let output = Process::start(command.args(args).arg("--model").arg(&model)).finish(PATIENCE);
         assert_eq!(output.status.code(), Some(0), "{output:#?}");
     };
     run(&["run".as_ref(), "--fast".as_ref(), "--source".as_ref(), &source]);
@@ -154,7 +154,7 @@ fn a_device_that_is_missing_is_named_once() {
     let alsa = AlsaConfig::without_devices();
     let mut command = Command::new(earwitness_bin());
     alsa.configure(command.args(["devices", "--listen"]));
-    let output = Process::start(&mut command).finish(TIMEOUT);
+    let output = Process::start(&mut command).finish(PATIENCE);
     assert_eq!((output.status.code(), output.stderr.len()), (Some(1), 1), "{output:#?}");
     contains(&output.stderr[0], &["earwitness: capture device default: no capture device found"]);
 }

@@ -3,10 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;
-use std::time::Duration;
 
 use sounds::TruthEvent;
-use tests::binary::{Process, earwitness_bin, model_dir};
+use tests::binary::{PATIENCE, Process, earwitness_bin, model_dir};
 use tests::tiny::events;
 
 /// Seeds of the scenes; `make demo` plays the first.
@@ -32,7 +31,7 @@ fn the_shipped_model_finds_the_sounds_of_the_demo_scene() {
         scene.write(&wav, &csv).unwrap();
         let mut command = Command::new(earwitness_bin());
         command.args(["run", "--fast", "--source", &format!("file:{}", wav.display()), "--model"]).arg(model_dir());
-        let output = Process::start(&mut command).finish(Duration::from_secs(60));
+        let output = Process::start(&mut command).finish(PATIENCE);
         assert!(output.status.success(), "{output:#?}");
         let events = events(&output.stdout);
         let found: Vec<_> = scene.truth.iter().filter(|truth| is_found(truth, &events)).map(|t| &t.label).collect();

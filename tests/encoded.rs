@@ -8,12 +8,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
-use tests::binary::{Output, Process, earwitness_bin, make_fifo, workspace};
+use tests::binary::{Output, PATIENCE, Process, earwitness_bin, make_fifo, workspace};
 use tests::tiny::{self, Sound, events, names};
-
-const PATIENCE: Duration = Duration::from_secs(40);
 
 fn run(args: &[&str]) -> Command {
     let mut command = Command::new(earwitness_bin());
@@ -135,24 +132,28 @@ fn what_is_not_decoded_is_heard_with_the_command_that_the_message_names() {
 fn encoded_sound_that_comes_at_its_own_pace_is_live() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    let (wav, fifo) = (path("scene.wav"), path("fifo"));
-    tiny::write_wav(&wav, &[(Sound::Noise, 4.5), (Sound::Tone, 1.0), (Sound::Noise, 1.0)]);
+    let (noise, wav, fifo) = (path("noise.wav"), path("scene.wav"), path("fifo"));
+    tiny::write_wav(&noise, &[(Sound::Noise, 120.0)]);
+    tiny::write_wav(&wav, &[(Sound::Noise, 1.0), (Sound::Tone, 1.0), (Sound::Noise, 1.0)]);
     make_fifo(&fifo);
     let source = format!("file:{}", fifo.display());
     let mut process = Process::start(&mut run(&["--source", &source]));
-    for round in 1..=2 {
+    let play = |wav: &Path| {
         let mut ffmpeg = Command::new("ffmpeg");
-        ffmpeg
-            .args(["-loglevel", "error", "-y", "-re", "-i"])
-            .arg(&wav)
-            .args(["-f", "mp3", "-flush_packets", "1"])
-            .arg(&fifo);
-        assert!(Process::start(&mut ffmpeg).finish(PATIENCE).status.success());
+        ffmpeg.args(["-nostdin", "-loglevel", "error", "-y", "-re", "-i"]).arg(wav);
+        Process::start(ffmpeg.args(["-f", "mp3", "-flush_packets", "1"]).arg(&fifo))
+    };
+    // As long as it takes until its pace has shown that it is live.
+    let first = play(&noise);
+    process.wait_until("its pace", PATIENCE, |process| {
+        process.stderr().iter().any(|line| line.contains("samples arrive in real time"))
+    });
+    drop(first);
+    for round in 1..=2 {
+        assert!(play(&wav).finish(PATIENCE).status.success());
         process.wait_until("the tone", PATIENCE, |process| n_onsets(process) == round);
     }
     let output = end(process);
-    for part in ["samples arrive in real time", "its writer has closed it"] {
-        assert!(output.stderr.iter().any(|line| line.contains(part)), "{part}: {output:#?}");
-    }
+    assert!(output.stderr.iter().any(|line| line.contains("its writer has closed it")), "{output:#?}");
     assert!(output.status.success());
 }

@@ -7,14 +7,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::binary::{Output, Process, earwitness_bin, model_dir};
+use tests::binary::{Output, PATIENCE, Process, earwitness_bin, model_dir};
 use tests::tiny::{self, Sound};
-
-const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// With the shipped model, or the one that `args` name.
 fn evaluate(args: &[&str]) -> Output {
@@ -23,7 +20,7 @@ fn evaluate(args: &[&str]) -> Output {
     if !args.contains(&"--model") {
         command.arg("--model").arg(model_dir());
     }
-    Process::start(&mut command).finish(TIMEOUT)
+    Process::start(&mut command).finish(PATIENCE)
 }
 
 fn succeed(args: &[&str]) -> Vec<String> {
@@ -64,7 +61,7 @@ fn scenes() -> TempDir {
 fn events_of_the_daemon(path: &Path) -> usize {
     let mut command = Command::new(earwitness_bin());
     command.args(["run", "--fast", "--precision", "f32", "--source", &format!("file:{}", path.display()), "--model"]);
-    let output = Process::start(command.arg(model_dir())).finish(TIMEOUT);
+    let output = Process::start(command.arg(model_dir())).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     tiny::events(&output.stdout).iter().filter(|event| event["phase"] == "offset").count()
 }
@@ -210,7 +207,7 @@ fn the_configuration_of_the_daemon_holds() {
     fs::write(&config, format!("[model]\ndir = {:?}\n[decide]\ndeny = [\"noise\"]\n", tiny::model())).unwrap();
     let mut command = Command::new(earwitness_bin());
     command.args(["evaluate", "--json", "--audio", text(&wav), "--config", text(&config)]).current_dir("/");
-    let output = Process::start(&mut command).finish(TIMEOUT);
+    let output = Process::start(&mut command).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     let document: Value = serde_json::from_str(&output.stdout[0]).unwrap();
     // What is not to be reported is neither detected nor missed.

@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use tests::binary::{Output, Process, earwitness_bin};
+use tests::binary::{Output, PATIENCE, Process, earwitness_bin};
 use tests::broker::{Broker, free_port, openssl, program};
-use tests::commands::{TIMEOUT, contains, write_wav};
+use tests::commands::{contains, write_wav};
 use tests::http::{Behaviour, Server};
 use tests::terminal::Terminal;
 use tests::tiny;
@@ -30,7 +30,7 @@ fn command(home: &Path, args: &[&str]) -> Command {
 }
 
 fn run(command: &mut Command) -> Output {
-    Process::start(command).finish(2 * TIMEOUT)
+    Process::start(command).finish(PATIENCE)
 }
 
 /// Writes `seconds` of sound.

@@ -8,12 +8,15 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tests::binary::Process;
+use tests::binary::{PATIENCE, Process};
 use tests::broker::{Broker, Subscriber, free_port};
 use tests::daemon;
 use tests::tiny::{self, Sound};
 
 const N_DEVICES: usize = 200;
+
+/// Different recordings.
+const N_SOUNDS: usize = 20;
 
 #[test]
 fn two_hundred_devices_and_a_broker_that_is_restarted() {
@@ -25,15 +28,25 @@ fn two_hundred_devices_and_a_broker_that_is_restarted() {
     let subscriber = Subscriber::start(port, Some("collector"));
 
     // Tones at different times, some before the broker goes, some while it is away, some after.
-    let devices: Vec<Process> = (0..N_DEVICES)
+    // Then silence until all is over.
+    for n in 0..N_SOUNDS {
+        let delay_s = 1.0 + n as f64 * 0.4;
+        let sounds = [
+            (Sound::Silence, delay_s),
+            (Sound::Tone, 1.0),
+            (Sound::Silence, 4.0),
+            (Sound::Tone, 1.0),
+            (Sound::Silence, 120.0),
+        ];
+        tiny::write_wav(&dir.path().join(format!("{n}.wav")), &sounds);
+    }
+    let mut devices: Vec<Process> = (0..N_DEVICES)
         .map(|n| {
-            let delay_s = 1.0 + (n % 20) as f64 * 0.4;
-            let sounds = [(Sound::Silence, delay_s), (Sound::Tone, 1.0), (Sound::Silence, 4.0), (Sound::Tone, 1.0), (Sound::Silence, 9.0)];
             let home = dir.path().join(n.to_string());
             fs::create_dir(&home).unwrap();
-            tiny::write_wav(&home.join("sounds.wav"), &sounds);
+            let sounds = n % N_SOUNDS;
             let text = format!(
-                "name = \"device-{n}\"\n[source]\ninput = \"file:sounds.wav\"\n[model]\ndir = \"{}\"\nprecision = \"f32\"\n\
+                "name = \"device-{n}\"\n[source]\ninput = \"file:../{sounds}.wav\"\n[model]\ndir = \"{}\"\nprecision = \"f32\"\n\
                  [mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\nspool.file = \"spool\"\n",
                 tiny::model().display()
             );
@@ -44,6 +57,7 @@ fn two_hundred_devices_and_a_broker_that_is_restarted() {
 
     subscriber.wait_until("the first events", |subscriber| events(subscriber).len() > N_DEVICES / 4);
     broker.stop();
+    subscriber.wait_for_end();
     let mut arrived = events(&subscriber);
     drop(subscriber);
     thread::sleep(Duration::from_secs(3));
@@ -51,17 +65,21 @@ fn two_hundred_devices_and_a_broker_that_is_restarted() {
     let subscriber = Subscriber::start(port, Some("collector"));
 
     let mut reported = HashSet::new();
-    for device in devices {
-        let output = device.finish(Duration::from_secs(120));
-        assert!(output.status.success(), "{output:#?}");
-        assert_eq!(output.stdout.len(), 4, "{output:#?}");
-        reported.extend(output.stdout);
+    for device in &mut devices {
+        device.wait_until("two tones", PATIENCE, |device| device.stdout().len() == 4);
+        reported.extend(device.stdout());
     }
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     while arrived.len() < reported.len() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(50));
         arrived.extend(events(&subscriber));
     }
+    devices.iter().for_each(|device| device.signal("TERM"));
+    for device in devices {
+        let output = device.finish(PATIENCE);
+        assert!(output.status.success() && output.stdout.len() == 4, "{output:#?}");
+    }
+    arrived.extend(events(&subscriber));
     assert_eq!(arrived.len(), 4 * N_DEVICES);
     assert!(arrived == reported, "some are lost, or invented");
     let offline = |n: usize| {

@@ -15,8 +15,8 @@ use edge::event::{Event, EventBuilder};
 use edge::journal::{Journal, JournalPlace, JournalSettings};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tests::binary::{Output, Process, earwitness_bin};
-use tests::commands::{TIMEOUT, contains};
+use tests::binary::{Output, PATIENCE, Process, earwitness_bin};
+use tests::commands::contains;
 
 /// A journal of a daemon that keeps what it has reported.
 fn journal(file: &Path) -> Journal {
@@ -37,12 +37,15 @@ fn sound(source: &str, label: &str, minutes_ago: i64, seconds: f64) -> [Event; 2
 }
 
 /// A bell an hour ago, water ten minutes ago that still runs, a dog in the cellar three days ago.
-fn fill(journal: &Journal) {
+/// Returns when the bell began.
+fn fill(journal: &Journal) -> Timestamp {
     let [bell, bell_end] = sound("kitchen", "bell", 60, 2.5);
     let [water, _] = sound("kitchen", "water, hot", 10, 0.0);
     let [dog, dog_end] = sound("cellar", "dog", 3 * 1440, 65.0);
+    let onset = bell.onset;
     journal.append(&[dog, dog_end]);
     journal.append(&[bell, bell_end, water]);
+    onset
 }
 
 /// A home of its own, so that no journal is found by chance.
@@ -54,7 +57,7 @@ fn command(home: &Path, args: &[&str]) -> Command {
 }
 
 fn run(home: &Path, args: &[&str]) -> Output {
-    Process::start(&mut command(home, args)).finish(TIMEOUT)
+    Process::start(&mut command(home, args)).finish(PATIENCE)
 }
 
 fn shown(home: &Path, args: &[&str]) -> String {
@@ -81,7 +84,7 @@ fn what_was_heard_is_shown_while_the_daemon_writes_and_after_it() {
     let (dir, file) = in_folder();
     let path = file.to_str().unwrap();
     let journal = journal(&file);
-    fill(&journal);
+    let bell = fill(&journal);
     let table = shown(dir.path(), &["--journal", path]);
     let lines: Vec<&str> = table.lines().collect();
     contains(lines[0], &["time", "label", "source", "lasted", "peak"]);
@@ -93,7 +96,6 @@ fn what_was_heard_is_shown_while_the_daemon_writes_and_after_it() {
     let column = |line: &str| line.find("kitchen");
     assert!(column(lines[1]).is_some() && column(lines[1]) == column(lines[2]), "{table}");
 
-    let bell = Timestamp::now() - SignedDuration::from_mins(60);
     let local = bell.in_tz("Europe/Berlin").unwrap().strftime("%Y-%m-%d %H:").to_string();
     contains(lines[1], &[&local]);
 
@@ -151,7 +153,7 @@ fn a_time_zone_that_does_not_exist_is_named() {
     let (dir, file) = in_folder();
     fill(&journal(&file));
     let mut command = command(dir.path(), &["--journal", file.to_str().unwrap()]);
-    let output = Process::start(command.env("TZ", "Mars/Phobos")).finish(TIMEOUT);
+    let output = Process::start(command.env("TZ", "Mars/Phobos")).finish(PATIENCE);
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 1), "{output:#?}");
     contains(&output.stderr[0], &["TZ is \"Mars/Phobos\", which is not a time zone: times are in UTC"]);
 }
@@ -238,7 +240,7 @@ fn a_journal_that_may_only_be_read_is_read() {
             other.uid(65_534).gid(65_534).current_dir("/");
             command = other;
         }
-        Process::start(&mut command).finish(TIMEOUT)
+        Process::start(&mut command).finish(PATIENCE)
     };
     let path = file.to_str().unwrap();
     mode(dir.path(), 0o755);

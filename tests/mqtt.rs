@@ -6,27 +6,31 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use tests::binary::Process;
+use tests::binary::{PATIENCE, Process};
 use tests::broker::{Broker, Received, Subscriber, free_port, openssl, program};
 use tests::daemon;
 use tests::tiny::{Sound, TONE_AND_NOISE};
 
-const SECOND: Duration = Duration::from_secs(1);
 const EVENT: &str = "earwitness/ear/event";
 const STATUS: &str = "earwitness/ear/status";
 const TONE: &str = "earwitness/ear/state/tone";
 const ANYBODY: &str = "allow_anonymous true";
 
-/// A tone, time to take the broker away and bring it back, another tone, and a minute in which
-/// nothing ends.
-const LONG: &[(Sound, f64)] =
-    &[(Sound::Silence, 0.6), (Sound::Tone, 0.6), (Sound::Silence, 1.5), (Sound::Tone, 0.6), (Sound::Silence, 60.0)];
+/// A tone, and minutes in which nothing ends.
+const LONG: &[(Sound, f64)] = &[(Sound::Silence, 0.6), (Sound::Tone, 0.6), (Sound::Silence, 300.0)];
 
 /// `earwitness run` on `sounds` with lines for the section `[mqtt]`.
 fn run(dir: &Path, sounds: &[(Sound, f64)], mqtt: &str) -> Command {
-    daemon::hear(dir, "ear", sounds, false, &format!("[mqtt]\n{mqtt}\n[journal]\nfile = \"ear.journal\""))
+    daemon::hear(dir, "ear", sounds, false, &sections(mqtt))
+}
+
+fn sections(mqtt: &str) -> String {
+    format!("[mqtt]\n{mqtt}\n[journal]\nfile = \"ear.journal\"")
+}
+
+fn has_said(process: &Process, words: &[&str]) -> bool {
+    process.stderr().iter().any(|line| words.iter().all(|word| line.contains(word)))
 }
 
 fn url(port: u16) -> String {
@@ -38,7 +42,8 @@ fn events_arrive_as_published() {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
-    let output = Process::start(run(dir.path(), TONE_AND_NOISE, &url(broker.port)).arg("--fast")).finish(20 * SECOND);
+    // In real time: the broker has most of it before the end, which waits for two seconds.
+    let output = Process::start(&mut run(dir.path(), TONE_AND_NOISE, &url(broker.port))).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     assert_eq!(output.stdout.len(), 4, "{output:#?}");
 
@@ -67,8 +72,8 @@ fn states_follow_the_events_and_the_last_will_speaks_for_the_dead() {
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
     let mut process =
-        Process::start(&mut run(dir.path(), &[(Sound::Silence, 1.5), (Sound::Tone, 60.0)], &url(broker.port)));
-    process.wait_until("the onset", 15 * SECOND, |process| !process.stdout().is_empty());
+        Process::start(&mut run(dir.path(), &[(Sound::Silence, 3.0), (Sound::Tone, 300.0)], &url(broker.port)));
+    process.wait_until("the onset", PATIENCE, |process| !process.stdout().is_empty());
     subscriber.wait_until("the state", |subscriber| subscriber.payloads(TONE).last().is_some_and(|last| last == "ON"));
     assert_eq!(subscriber.payloads(TONE), ["OFF", "ON"]);
     assert_eq!(subscriber.payloads(STATUS), ["online"]);
@@ -82,11 +87,11 @@ fn a_terminated_daemon_ends_its_events_before_it_says_goodbye() {
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
     let mut process =
-        Process::start(&mut run(dir.path(), &[(Sound::Silence, 1.0), (Sound::Tone, 60.0)], &url(broker.port)));
-    process.wait_until("the onset", 15 * SECOND, |process| !process.stdout().is_empty());
+        Process::start(&mut run(dir.path(), &[(Sound::Silence, 1.0), (Sound::Tone, 300.0)], &url(broker.port)));
+    process.wait_until("the onset", PATIENCE, |process| !process.stdout().is_empty());
     subscriber.wait_until("the onset", |subscriber| subscriber.payloads(EVENT).len() == 1);
     process.signal("TERM");
-    let output = process.finish(5 * SECOND);
+    let output = process.finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     subscriber.wait_until("the farewell", |subscriber| subscriber.payloads(STATUS) == ["online", "offline"]);
     assert_eq!(subscriber.payloads(EVENT), output.stdout);
@@ -104,24 +109,29 @@ fn a_broker_that_is_away_gets_the_events_of_the_meantime() {
     drop(Subscriber::start(port, Some("listener")));
     broker.stop();
 
-    let mut process = Process::start(&mut run(dir.path(), LONG, &url(port)));
-    process.wait_until("the first tone", 15 * SECOND, |process| process.stdout().len() == 2);
-    let log = process.stderr().join("\n");
-    assert!(log.contains("WARN") && log.contains("not connected") && log.contains("refused"), "{log}");
+    let mut command = daemon::listen(dir.path(), "ear", &sections(&url(port)));
+    let (mut process, mut input) = Process::start_with_input(&mut command);
+    let tone = [(Sound::Silence, 1.0), (Sound::Tone, 0.6), (Sound::Silence, 2.0)];
+    daemon::tell(&mut input, &tone);
+    process.wait_until("the first tone and the refusal", PATIENCE, |process| {
+        process.stdout().len() == 2 && has_said(process, &["WARN", "not connected", "refused"])
+    });
 
     let broker = Broker::start(dir.path(), port, ANYBODY);
     let subscriber = Subscriber::start(port, Some("listener"));
-    subscriber.wait_until("the events of the meantime", |subscriber| subscriber.payloads(EVENT).len() >= 2);
+    subscriber.wait_until("the events of the meantime", |subscriber| subscriber.distinct(EVENT).len() == 2);
 
     // What the subscriber gets until the broker is gone, the session need not keep.
     broker.stop();
-    let mut delivered = subscriber.payloads(EVENT);
-    process.wait_until("the second tone", 15 * SECOND, |process| process.stdout().len() == 4);
+    subscriber.wait_for_end();
+    let mut delivered = subscriber.distinct(EVENT);
+    daemon::tell(&mut input, &tone);
+    process.wait_until("the second tone", PATIENCE, |process| process.stdout().len() == 4);
     let _broker = Broker::start(dir.path(), port, ANYBODY);
     let subscriber = Subscriber::start(port, Some("listener"));
     subscriber.wait_until("the last event", |subscriber| subscriber.payloads(EVENT).last() == process.stdout().last());
     // At least once, the first time in order.
-    for event in subscriber.payloads(EVENT) {
+    for event in subscriber.distinct(EVENT) {
         if !delivered.contains(&event) {
             delivered.push(event);
         }
@@ -148,21 +158,16 @@ fn a_wrong_password_is_said_and_tried_again() {
     fs::write(dir.path().join("secret"), "right\n").unwrap();
     let login = format!("{}\nuser = \"ear\"\npassword_file = \"secret\"", url(broker.port));
     let mut process = Process::start(&mut run(dir.path(), LONG, &login));
-    process.wait_until("the refusal", 15 * SECOND, |process| {
-        process
-            .stderr()
-            .iter()
-            .any(|line| line.contains("WARN") && line.contains("refuses the user name, the password or the client id"))
+    process.wait_until("the refusal", PATIENCE, |process| {
+        has_said(process, &["WARN", "refuses the user name, the password or the client id"])
     });
-    process.wait_until("the first tone", 15 * SECOND, |process| process.stdout().len() == 2);
+    process.wait_until("the first tone", PATIENCE, |process| process.stdout().len() == 2);
     assert!(process.stderr().iter().all(|line| !line.contains("right")), "the password is in the log");
 
     set_password("right");
     broker.signal("HUP");
     let subscriber = Subscriber::start_as(broker.port, None, Some(("ear", "right")));
-    process.wait_until("the connection", 15 * SECOND, |process| {
-        process.stderr().iter().any(|line| line.contains(": connected to "))
-    });
+    process.wait_until("the connection", PATIENCE, |process| has_said(process, &[": connected to "]));
     // The subscriber may have come too late for the events; the states are kept for it.
     subscriber.wait_until("the state", |subscriber| !subscriber.payloads(TONE).is_empty());
 }
@@ -196,8 +201,7 @@ fn tls_with_a_private_authority_and_a_client_certificate() {
     let subscriber = Subscriber::start(broker.port, None);
     let tls = format!("url = \"mqtts://127.0.0.1:{tls_port}\"\nca_file = \"ca.pem\"\n");
     let client = "cert_file = \"client.pem\"\nkey_file = \"client.key\"\n";
-    let output =
-        Process::start(run(dir.path(), TONE_AND_NOISE, &format!("{tls}{client}")).arg("--fast")).finish(20 * SECOND);
+    let output = Process::start(&mut run(dir.path(), TONE_AND_NOISE, &format!("{tls}{client}"))).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT).len() == 4);
     assert_eq!(subscriber.payloads(EVENT), output.stdout);
@@ -208,8 +212,6 @@ fn tls_with_a_private_authority_and_a_client_certificate() {
     let foreign =
         format!("url = \"mqtts://127.0.0.1:{tls_port}\"\nca_file = \"{}\"", other.path().join("ca.pem").display());
     let mut process = Process::start(&mut run(dir.path(), LONG, &foreign));
-    process.wait_until("the distrust", 15 * SECOND, |process| {
-        process.stderr().iter().any(|line| line.contains("WARN") && line.contains("certificate"))
-    });
-    process.wait_until("the first tone", 15 * SECOND, |process| process.stdout().len() == 2);
+    process.wait_until("the distrust", PATIENCE, |process| has_said(process, &["WARN", "certificate"]));
+    process.wait_until("the first tone", PATIENCE, |process| process.stdout().len() == 2);
 }

@@ -15,12 +15,10 @@ use edge::event::EventBuilder;
 use edge::journal::{Journal, JournalPlace, JournalSettings};
 use jiff::{Timestamp, ToSpan, Zoned};
 use serde_json::json;
-use tests::binary::{Process, model_dir};
+use tests::binary::{PATIENCE, Process, model_dir};
 use tests::broker::free_port;
 use tests::browser::Browser;
 use tests::tiny::{self, Sound};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn pictures() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page-pictures");
@@ -55,7 +53,7 @@ fn what_is_heard_appears_and_can_be_exported_and_tried_and_written() {
          [clips]\nfolder = \"clips\"\npre_roll_s = 0.2\npost_roll_s = 0.2\n"
     );
     let sounds: Vec<_> = tiny::tones(400).into_iter().chain([(Sound::Noise, 3.0)]).collect();
-    let process = start(&mut tests::daemon::hear(dir.path(), "ear", &sounds, false, &web));
+    let mut process = start(&mut tests::daemon::hear(dir.path(), "ear", &sounds, false, &web));
     let url = format!("http://127.0.0.1:{port}/");
     let browser = Browser::start(&downloads);
     // Where midnight is always on the day before, by UTC.
@@ -156,7 +154,8 @@ fn what_is_heard_appears_and_can_be_exported_and_tried_and_written() {
     let config = fs::read_to_string(dir.path().join("ear.toml")).unwrap();
     assert!(config.contains("# the page\n[web]\n") && config.contains(" # here\n"), "{config}");
     assert!(config.contains("[decide.classes.tone]\nthreshold_on = 0.7\nthreshold_off = 0.47\n"), "{config}");
-    assert!(process.stderr().iter().any(|line| line.contains(" read again")), "{:#?}", process.stderr());
+    process
+        .wait_until("the reload", PATIENCE, |process| process.stderr().iter().any(|line| line.contains(" read again")));
 
     browser.click("nav a[href='#/health']");
     browser.wait_until("document.querySelector('#health').textContent.includes('Listening, and everything works.')");

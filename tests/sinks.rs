@@ -7,15 +7,13 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use tests::binary::{Process, earwitness_bin};
+use tests::binary::{PATIENCE, Process, earwitness_bin};
 use tests::broker::{Broker, Subscriber, free_port};
 use tests::daemon;
 use tests::proxy::Proxy;
 use tests::tiny::{self, Sound, TONE_AND_NOISE, tones};
 
-const SECOND: Duration = Duration::from_secs(1);
 const ANYBODY: &str = "allow_anonymous true\nmax_queued_messages 0\n";
 const EVENT: &str = "earwitness/ear/event";
 
@@ -41,7 +39,7 @@ fn a_full_standard_output_is_an_error_and_the_broker_gets_everything_all_the_sam
     let subscriber = Subscriber::start(broker.port, None);
     // And nowhere to say it.
     let status =
-        run(dir.path(), TONE_AND_NOISE, true, &mqtt(broker.port)).stdout(full()).stderr(full()).status().unwrap();
+        run(dir.path(), TONE_AND_NOISE, false, &mqtt(broker.port)).stdout(full()).stderr(full()).status().unwrap();
     assert_eq!(status.code(), Some(1));
     subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT).len() == 4);
 }
@@ -73,10 +71,13 @@ fn a_reader_that_is_stuck_holds_up_neither_the_broker_nor_the_end() {
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
     let n_events = 1_600;
-    let mut command = run(dir.path(), &tones(n_events / 2), true, &mqtt(broker.port));
+    let mut command = daemon::listen(dir.path(), "ear", &mqtt(broker.port));
     // Nobody reads the pipe, which holds some hundred lines.
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    daemon::tell(&mut input, &[&tones(n_events / 2)[..], &[(Sound::Silence, 2.0)]].concat());
     subscriber.wait_until("all events", |subscriber| subscriber.payloads(EVENT).len() >= n_events);
+    drop(input);
     let status = child.wait().unwrap();
     let mut text = String::new();
     child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
@@ -110,14 +111,14 @@ fn a_broker_that_acknowledges_nothing_at_the_end_takes_no_time_from_the_others()
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let proxy = Proxy::start(broker.port);
     let subscriber = Subscriber::start(broker.port, None);
-    let sounds = [(Sound::Silence, 1.0), (Sound::Tone, 60.0)];
+    let sounds = [(Sound::Silence, 1.0), (Sound::Tone, 300.0)];
     let mut daemon = Process::start(&mut run(dir.path(), &sounds, false, &mqtt(proxy.port)));
-    daemon.wait_until("the onset", 15 * SECOND, |daemon| daemon.stdout().len() == 1);
+    daemon.wait_until("the onset", PATIENCE, |daemon| daemon.stdout().len() == 1);
     subscriber.wait_until("the onset", |subscriber| subscriber.payloads(EVENT).len() == 1);
     // The acknowledgement of the onset may still be on its way back.
     proxy.swallow_sent();
     daemon.signal("TERM");
-    let output = daemon.finish(10 * SECOND);
+    let output = daemon.finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     assert_eq!(output.stdout.len(), 2, "{output:#?}");
     let said = |words: &str| output.stderr.iter().any(|line| line.contains(words));
@@ -129,13 +130,13 @@ fn a_second_daemon_on_one_journal_listens_and_says_why_it_keeps_events_in_memory
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(dir.path(), free_port(), ANYBODY);
     let subscriber = Subscriber::start(broker.port, None);
-    let mut first = Process::start(&mut run(dir.path(), &[(Sound::Silence, 60.0)], false, &mqtt(broker.port)));
-    first.wait_until("the first", 15 * SECOND, |first| first.stderr().iter().any(|line| line.contains("listening")));
+    let mut first = Process::start(&mut run(dir.path(), &[(Sound::Silence, 300.0)], false, &mqtt(broker.port)));
+    first.wait_until("the first", PATIENCE, |first| first.stderr().iter().any(|line| line.contains("listening")));
     let other = tempfile::tempdir().unwrap();
     let journal = dir.path().join("ear.journal");
     let config = mqtt(broker.port).replace("ear.journal", journal.to_str().unwrap());
     let config = config.replace("health_s", "client_id = \"second\"\nhealth_s");
-    let output = Process::start(&mut run(other.path(), TONE_AND_NOISE, true, &config)).finish(20 * SECOND);
+    let output = Process::start(&mut run(other.path(), TONE_AND_NOISE, false, &config)).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     assert_eq!(output.stdout.len(), 4);
     subscriber.wait_until("the events", |subscriber| subscriber.payloads(EVENT) == output.stdout);
@@ -153,7 +154,7 @@ fn without_a_place_for_the_journal_the_daemon_listens_and_says_so_once() {
     let folder = format!("{url}[journal]\nfile = \"ear.journal\"");
     for (config, words) in [(folder, "is a folder where the journal's file belongs"), (url, "has no home folder")] {
         let n_before = subscriber.payloads(EVENT).len();
-        let output = Process::start(run(dir.path(), TONE_AND_NOISE, true, &config).env_clear()).finish(20 * SECOND);
+        let output = Process::start(run(dir.path(), TONE_AND_NOISE, false, &config).env_clear()).finish(PATIENCE);
         assert!(output.status.success(), "{output:#?}");
         let faults: Vec<_> = output.stderr.iter().filter(|line| line.contains("ERROR")).collect();
         assert!(faults.len() == 1 && faults[0].contains(words), "{output:#?}");

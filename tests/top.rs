@@ -14,14 +14,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tests::binary::{Process, earwitness_bin};
+use tests::binary::{PATIENCE, Process, earwitness_bin};
 use tests::commands::{contains, refusal};
 use tests::terminal::{COLUMNS, Terminal};
 use tests::tiny::{self, Sound};
 
 /// Longer than any test.
 fn sounds() -> Vec<(Sound, f64)> {
-    [(Sound::Silence, 1.0), (Sound::Tone, 2.0), (Sound::Noise, 2.0)].repeat(20)
+    [(Sound::Silence, 1.0), (Sound::Tone, 2.0), (Sound::Noise, 2.0)].repeat(60)
 }
 
 /// `program` at a terminal of 256 colours and UTF-8.
@@ -68,7 +68,7 @@ fn it_ends_with_its_terminal() {
     let id = fs::read_to_string(id).unwrap();
     assert!(is_running(id.trim()));
     drop(terminal);
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while is_running(id.trim()) {
         assert!(Instant::now() < deadline, "process {id} goes on without its terminal");
         std::thread::sleep(Duration::from_millis(50));
@@ -88,11 +88,10 @@ fn eighty_by_twenty_four_places_show_everything_there_is_to_see() {
     terminal.wait_until("an event that has ended, and one that goes on", |screen| {
         screen.contains("tone 2.") || screen.contains("tone 1.")
     });
-    terminal.wait_until("the noise is likely", |screen| {
+    let screen = terminal.wait_until("the noise is likely", |screen| {
         let likely = screen.lines().find(|line| line.contains("] ") && line.contains("noise"));
         likely.is_some_and(|line| line.contains("] 0.9") || line.contains("] 1.0"))
     });
-    let screen = terminal.screen();
     let lines: Vec<&str> = screen.lines().collect();
     assert_eq!(lines.len(), 24, "{screen}");
     assert!(lines.iter().all(|line| line.chars().count() <= usize::from(COLUMNS)), "{screen}");
@@ -178,8 +177,6 @@ fn without_a_terminal_it_says_so() {
     contains(&refusal(2, &["top"]), &["top: it needs a terminal", "earwitness run"]);
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A daemon in `dir` that listens to `sounds` and lets terminals attach through `top.sock` there.
 fn daemon(dir: &Path, sounds: &[(Sound, f64)]) -> Process {
     let top = "[top]\nsocket = \"top.sock\"\n";
@@ -218,11 +215,10 @@ fn attached_it_shows_what_the_daemon_hears_until_the_daemon_ends_and_again_after
     assert_eq!(n_fed(&process), 0);
     let mut terminal = attach(dir.path());
     terminal.wait_until("an event that has ended", |screen| screen.contains("tone 2.") || screen.contains("tone 1."));
-    terminal.wait_until("the noise is likely", |screen| {
+    let screen = terminal.wait_until("the noise is likely", |screen| {
         let likely = screen.lines().find(|line| line.contains("] ") && line.contains("noise"));
         likely.is_some_and(|line| line.contains("] 0.9") || line.contains("] 1.0"))
     });
-    let screen = terminal.screen();
     let lines: Vec<&str> = screen.lines().collect();
     contains(lines[0], &["attached to kitchen: the recording "]);
     contains(lines[1], &["level [", "dBFS, peak "]);
@@ -331,7 +327,8 @@ fn who_cannot_attach_is_told_why() {
     let is_root = fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t"));
     let said = if is_root {
         let program = dir.path().join("earwitness");
-        fs::copy(earwitness_bin(), &program).unwrap();
+        // By another process: this one's threads would hand an open file on to their children.
+        assert!(Command::new("cp").arg(earwitness_bin()).arg(&program).status().unwrap().success());
         let (program, socket) = (program.to_str().unwrap(), socket.to_str().unwrap());
         let args = ["--reuid=65534", "--regid=65534", "--clear-groups", program, "top", "--attach", socket];
         refused(at_terminal("setpriv", &args, &[]))

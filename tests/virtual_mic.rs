@@ -9,13 +9,17 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::binary::{Process, earwitness_bin, model_dir};
+use tests::binary::{PATIENCE, Process, earwitness_bin, model_dir};
 use tests::heard::{Event, PULSE_S, alike, events, relative};
 use tests::tiny::{self, Sound};
 use tests::virtual_mic::{AlsaConfig, Room};
 
 /// So much of the demonstration is played: half of its events.
 const SCENE_S: usize = 32;
+
+/// The recording is played until it was heard whole, because a busy machine may lose samples of its
+/// own, but not every time.
+const MAX_PLAYINGS: usize = 4;
 
 /// The daemon with `model`, listening to `source`. It says on standard error what the tests read
 /// there.
@@ -46,7 +50,7 @@ impl Recording {
 /// What the daemon finds in the file `wav`.
 fn found_in_file(model: &Path, wav: &Path) -> Vec<Event> {
     let source = format!("file:{}", wav.display());
-    let output = Process::start(run(model, &source).arg("--fast")).finish(Duration::from_secs(60));
+    let output = Process::start(run(model, &source).arg("--fast")).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     relative(events(&output.stdout))
 }
@@ -57,15 +61,16 @@ fn heard_in_room(model: &Path, wav: &Path) -> (Vec<Event>, Vec<String>) {
     let mut command = run(model, "mic");
     room.configure(command.args(["--device", "pulsemic"]));
     let mut daemon = Process::start(&mut command);
-    daemon.wait_until("the daemon listens to the room", Duration::from_secs(60), |_| room.is_heard());
+    daemon.wait_until("the daemon listens to the room", PATIENCE, |_| room.is_heard());
     thread::sleep(Duration::from_secs(1));
     room.play(wav);
     // The sound server holds up to two seconds; then the last sounds pass through the network's
     // context and the sliding mean.
     thread::sleep(Duration::from_secs(5));
+    daemon.wait_until("open events end", PATIENCE, |daemon| daemon.stdout().len().is_multiple_of(2));
     assert!(daemon.is_running(), "the daemon ended by itself: {:#?}", daemon.stderr());
     daemon.signal("TERM");
-    let output = daemon.finish(Duration::from_secs(20));
+    let output = daemon.finish(PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{output:#?}");
     (relative(events(&output.stdout)), output.stderr)
 }
@@ -78,20 +83,23 @@ fn heard_in_room(model: &Path, wav: &Path) -> (Vec<Event>, Vec<String>) {
 /// and the microphone must agree with one of the delays in every event.
 fn assert_heard_alike(model: &Path, recording: &Recording, n_events: usize) {
     let dir = tempfile::tempdir().unwrap();
-    let wav = dir.path().join("recording.wav");
+    let (wav, delayed) = (dir.path().join("recording.wav"), dir.path().join("delayed.wav"));
     recording.write(&wav, 0.0);
-    let (heard, log) = heard_in_room(model, &wav);
-    assert!(heard.len() >= n_events, "too few events to compare: {heard:#?}\n{log:#?}");
-    let mut nearest = Vec::new();
-    for delay_s in delays_s() {
-        recording.write(&wav, delay_s);
-        let found = found_in_file(model, &wav);
-        if alike(&heard, &found) {
-            return;
+    let mut said = String::new();
+    for _ in 0..MAX_PLAYINGS {
+        let (heard, log) = heard_in_room(model, &wav);
+        let mut nearest = Vec::new();
+        for delay_s in delays_s().take_while(|_| heard.len() >= n_events) {
+            recording.write(&delayed, delay_s);
+            let found = found_in_file(model, &delayed);
+            if alike(&heard, &found) {
+                return;
+            }
+            nearest = found;
         }
-        nearest = found;
+        said = format!("microphone: {heard:#?}\nfile, at one of the delays: {nearest:#?}\n{log:#?}");
     }
-    panic!("microphone: {heard:#?}\nfile, at one of the delays: {nearest:#?}\n{log:#?}");
+    panic!("{n_events} events or more were to be heard: {said}");
 }
 
 /// Delays below a pulse in seconds, a quarter of a millisecond apart, in an order that makes the
@@ -134,13 +142,13 @@ fn overruns_are_counted_marked_and_survived() {
     let mut command = run(&tiny::model(), "mic");
     config.configure(command.args(["--device", "virtmic"]));
     let mut daemon = Process::start(&mut command);
-    daemon.wait_until("missing samples are reported", Duration::from_secs(60), |daemon| {
+    daemon.wait_until("missing samples are reported", PATIENCE, |daemon| {
         daemon.stderr().iter().any(|line| line.contains("samples missing"))
     });
     thread::sleep(Duration::from_secs(1));
     assert!(daemon.is_running(), "the daemon survives: {:#?}", daemon.stderr());
     daemon.signal("TERM");
-    let output = daemon.finish(Duration::from_secs(20));
+    let output = daemon.finish(PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{output:#?}");
 
     let status = final_status(&output.stderr);
@@ -164,24 +172,24 @@ fn a_microphone_that_dies_ends_its_events_and_is_opened_again_with_its_time_inta
     let mut command = run(&tiny::model(), "mic");
     room.configure(command.args(["--device", "pulsemic"]));
     let mut daemon = Process::start(&mut command);
-    daemon.wait_until("the daemon listens to the room", Duration::from_secs(60), |_| room.is_heard());
+    daemon.wait_until("the daemon listens to the room", PATIENCE, |_| room.is_heard());
     let player = room.start_playing(&wav);
-    daemon.wait_until("the tone is heard", Duration::from_secs(30), |daemon| !daemon.stdout().is_empty());
+    daemon.wait_until("the tone is heard", PATIENCE, |daemon| !daemon.stdout().is_empty());
     room.collapse();
     drop(player);
-    daemon.wait_until("the open event ends", Duration::from_secs(10), |daemon| daemon.stdout().len() == 2);
-    daemon.wait_until("the loss is said", Duration::from_secs(10), |daemon| {
+    daemon.wait_until("the open event ends", PATIENCE, |daemon| daemon.stdout().len() >= 2);
+    daemon.wait_until("the loss is said", PATIENCE, |daemon| {
         daemon.stderr().iter().any(|line| line.contains("WARN") && line.contains("capture device pulsemic"))
     });
     // Long enough to be tried in vain.
     thread::sleep(Duration::from_secs(2));
     room.reopen();
-    daemon.wait_until("the daemon listens again", Duration::from_secs(30), |_| room.is_heard());
+    daemon.wait_until("the daemon listens again", PATIENCE, |_| room.is_heard());
     thread::sleep(Duration::from_secs(1));
     let _player = room.start_playing(&wav);
-    daemon.wait_until("the second tone is heard", Duration::from_secs(30), |daemon| daemon.stdout().len() == 3);
+    daemon.wait_until("the second tone is heard", PATIENCE, |daemon| daemon.stdout().len() >= 3);
     daemon.signal("TERM");
-    let output = daemon.finish(Duration::from_secs(20));
+    let output = daemon.finish(PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{output:#?}");
     assert_eq!(events(&output.stdout).len(), 2);
     assert!(output.stderr.iter().any(|line| line.contains("heard again after")), "{output:#?}");
@@ -206,14 +214,14 @@ fn a_microphone_with_a_wrong_rate_is_said_and_opened_again() {
     let mut command = run(&tiny::model(), "mic");
     config.configure(command.args(["--device", "virtmic"]));
     let mut daemon = Process::start(&mut command);
-    daemon.wait_until("the wrong rate is said", Duration::from_secs(60), |daemon| {
+    daemon.wait_until("the wrong rate is said", PATIENCE, |daemon| {
         daemon.stderr().iter().any(|line| line.contains("samples per second instead of 48000"))
     });
-    daemon.wait_until("it is opened again", Duration::from_secs(30), |daemon| {
+    daemon.wait_until("it is opened again", PATIENCE, |daemon| {
         daemon.stderr().iter().any(|line| line.contains("heard again after"))
     });
     daemon.signal("TERM");
-    assert_eq!(daemon.finish(Duration::from_secs(20)).status.code(), Some(0));
+    assert_eq!(daemon.finish(PATIENCE).status.code(), Some(0));
 }
 
 /// The figures that the worker reports at its end.
@@ -236,7 +244,7 @@ fn devices_says_what_a_microphone_brings() {
         let mut command = Command::new(earwitness_bin());
         command.args(["devices", "--json", "--listen", device]);
         config.configure(&mut command);
-        Process::start(&mut command).finish(Duration::from_secs(30))
+        Process::start(&mut command).finish(PATIENCE)
     };
     for (gain, peak_dbfs, hint) in [
         (0.1, -20.0, None),
@@ -269,11 +277,11 @@ fn no_capture_device_is_one_clear_line_and_waited_for() {
         }
         config.configure(command.env("EARWITNESS_LOG", "warn"));
         let mut daemon = Process::start(&mut command);
-        daemon.wait_until("the complaint", Duration::from_secs(60), |daemon| !daemon.stderr().is_empty());
+        daemon.wait_until("the complaint", PATIENCE, |daemon| !daemon.stderr().is_empty());
         thread::sleep(Duration::from_secs(2));
         assert!(daemon.is_running(), "a device may come later: {:#?}", daemon.stderr());
         daemon.signal("TERM");
-        let output = daemon.finish(Duration::from_secs(20));
+        let output = daemon.finish(PATIENCE);
         assert_eq!(output.status.code(), Some(0), "{output:#?}");
         assert!(output.stdout.is_empty(), "{output:#?}");
         assert_eq!(output.stderr.len(), 1, "one line: {output:#?}");

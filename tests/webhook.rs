@@ -10,15 +10,13 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
-use tests::binary::{Output, Process, earwitness_bin};
+use tests::binary::{Output, PATIENCE, Process, earwitness_bin};
 use tests::broker::openssl;
 use tests::daemon;
 use tests::http::{Behaviour, Request, Server};
 use tests::tiny::{Sound, TONE_AND_NOISE, events, names, tones};
 
-const SECOND: Duration = Duration::from_secs(1);
 const OK: Behaviour = Behaviour::Answer(200, "");
 
 /// `earwitness run` on `sounds`, with further lines of configuration.
@@ -27,7 +25,7 @@ fn run(dir: &Path, sounds: &[(Sound, f64)], fast: bool, config: &str) -> Command
 }
 
 fn finish(command: &mut Command) -> Output {
-    let output = Process::start(command).finish(20 * SECOND);
+    let output = Process::start(command).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     output
 }
@@ -91,9 +89,9 @@ fn a_server_that_fails_gets_all_events_in_order_once_it_works() {
         fs::create_dir(&home).unwrap();
         let server = Server::start(behaviour.clone());
         let config = format!("[[webhook]]\nurl = \"{}\"", server.url("/hook"));
-        let sounds: Vec<_> = TONE_AND_NOISE.iter().copied().chain([(Sound::Silence, 60.0)]).collect();
+        let sounds: Vec<_> = TONE_AND_NOISE.iter().copied().chain([(Sound::Silence, 300.0)]).collect();
         let mut daemon = Process::start(&mut run(&home, &sounds, false, &config));
-        daemon.wait_until("all events and the fault", 20 * SECOND, |daemon| {
+        daemon.wait_until("all events and the fault", PATIENCE, |daemon| {
             let faults =
                 daemon.stderr().iter().filter(|line| line.contains("WARN") && line.contains("trying again")).count();
             daemon.stdout().len() == 4 && faults == 1
@@ -102,7 +100,7 @@ fn a_server_that_fails_gets_all_events_in_order_once_it_works() {
         server.set(OK);
         server.wait_until("the events", |server| server.taken().len() >= 4);
         assert_eq!(bodies(&server.taken()), daemon.stdout(), "{behaviour:?}");
-        daemon.wait_until("the recovery", 10 * SECOND, |daemon| {
+        daemon.wait_until("the recovery", PATIENCE, |daemon| {
             daemon.stderr().iter().any(|line| line.contains("accepts events again"))
         });
     }
@@ -128,19 +126,18 @@ fn a_server_that_is_away_or_hangs_holds_up_nobody_and_gets_its_events_from_the_n
 #[test]
 fn an_event_that_is_refused_does_not_keep_the_others_back() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(Behaviour::Answer(400, ""));
+    let server = Server::start(Behaviour::RefuseFirst);
     let config = format!("[[webhook]]\nurl = \"{}\"", server.url("/hook"));
-    let sounds: Vec<_> = TONE_AND_NOISE.iter().copied().chain([(Sound::Silence, 60.0)]).collect();
+    let sounds: Vec<_> = TONE_AND_NOISE.iter().copied().chain([(Sound::Silence, 300.0)]).collect();
     let mut daemon = Process::start(&mut run(dir.path(), &sounds, false, &config));
-    daemon.wait_until("the refusal", 30 * SECOND, |daemon| {
+    daemon.wait_until("the refusal", PATIENCE, |daemon| {
         daemon
             .stderr()
             .iter()
             .any(|line| line.contains("an event of \"tone\" is left out because it was refused, 1 so far"))
     });
-    server.set(OK);
     server.wait_until("the others", |server| server.taken().len() == 3);
-    daemon.wait_until("all events", 10 * SECOND, |daemon| daemon.stdout().len() == 4);
+    daemon.wait_until("all events", PATIENCE, |daemon| daemon.stdout().len() == 4);
     assert_eq!(bodies(&server.taken()), daemon.stdout()[1..]);
 }
 
@@ -152,13 +149,13 @@ fn a_daemon_that_is_killed_posts_everything_that_it_has_printed() {
     let mut printed = Vec::new();
     for round in 0..5 {
         let mut daemon = Process::start(&mut run(dir.path(), &tones(200), true, &config));
-        daemon.wait_until("some events", 20 * SECOND, |daemon| daemon.stdout().len() > 20 * (round + 1));
+        daemon.wait_until("some events", PATIENCE, |daemon| daemon.stdout().len() > 20 * (round + 1));
         daemon.signal("KILL");
-        printed.extend(daemon.finish(5 * SECOND).stdout);
+        printed.extend(daemon.finish(PATIENCE).stdout);
         server.set(if round % 2 == 0 { OK } else { Behaviour::Hang });
     }
     server.set(OK);
-    let daemon = Process::start(&mut run(dir.path(), &[(Sound::Silence, 60.0)], false, &config));
+    let daemon = Process::start(&mut run(dir.path(), &[(Sound::Silence, 300.0)], false, &config));
     let has = |server: &Server| {
         let mut taken = bodies(&server.taken());
         taken.dedup();
@@ -166,7 +163,7 @@ fn a_daemon_that_is_killed_posts_everything_that_it_has_printed() {
     };
     server.wait_until("everything that was printed", has);
     daemon.signal("TERM");
-    assert!(daemon.finish(10 * SECOND).status.success());
+    assert!(daemon.finish(PATIENCE).status.success());
 }
 
 /// A private authority in `ca.pem`, a certificate for 127.0.0.1 that it has signed in
@@ -189,7 +186,7 @@ fn tls_front(dir: &Path, certificate: &str, server: &Server) -> (Process, String
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls_front.py"));
     command.args([dir.join(format!("{certificate}.pem")), dir.join(format!("{certificate}.key"))]);
     let mut front = Process::start(command.arg(server.port.to_string()));
-    front.wait_until("the port", 10 * SECOND, |front| !front.stdout().is_empty());
+    front.wait_until("the port", PATIENCE, |front| !front.stdout().is_empty());
     let port = front.stdout()[0].clone();
     (front, port)
 }
@@ -249,7 +246,7 @@ fn what_is_wrong_with_a_webhook_is_said_with_file_and_line() {
         ("[[webhook]]\nurl = \"http://a\"\nlabels = [\"tune\"]", "tune"),
     ];
     for (config, words) in cases {
-        let output = Process::start(&mut run(dir.path(), TONE_AND_NOISE, true, config)).finish(20 * SECOND);
+        let output = Process::start(&mut run(dir.path(), TONE_AND_NOISE, true, config)).finish(PATIENCE);
         let text = output.stderr.join("\n");
         assert_eq!(output.status.code(), Some(2), "{config}: {text}");
         assert!(text.contains(words), "{config}: {text}");
@@ -293,7 +290,7 @@ fn the_doctor_asks_every_server_posts_nothing_and_says_what_to_do() {
     let _ = run(dir.path(), &[(Sound::Tone, 5.0)], true, &config);
     let file = dir.path().join("ear.toml");
     let mut doctor = Command::new(earwitness_bin());
-    let output = Process::start(doctor.args(["doctor", "--json", "--config"]).arg(file)).finish(90 * SECOND);
+    let output = Process::start(doctor.args(["doctor", "--json", "--config"]).arg(file)).finish(PATIENCE);
     assert_eq!(output.status.code(), Some(1), "{output:#?}");
     let document: serde_json::Value = serde_json::from_str(&output.stdout.join("\n")).unwrap();
     let text = document.to_string();

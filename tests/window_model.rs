@@ -5,7 +5,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use edge::audio::decode_file;
 use edge::decide::{Average, clip_posteriors};
@@ -13,7 +12,7 @@ use edge::engine::{BatchEngine, Precision};
 use edge::model::Model;
 use edge_frontend::{Activation, log_mel};
 use serde_json::Value;
-use tests::binary::{Output, Process, earwitness_bin};
+use tests::binary::{Output, PATIENCE, Process, earwitness_bin};
 use tests::tiny::{self, Sound, events, names};
 
 const SCENE: &[(Sound, f64)] =
@@ -22,7 +21,7 @@ const SCENE: &[(Sound, f64)] =
 fn earwitness(command: &str, args: &[&str]) -> Output {
     let mut process = Command::new(earwitness_bin());
     process.arg(command).args(args).env("EARWITNESS_LOG", "warn");
-    let output = Process::start(&mut process).finish(Duration::from_secs(60));
+    let output = Process::start(&mut process).finish(PATIENCE);
     assert!(output.status.success(), "{output:#?}");
     output
 }

@@ -8,6 +8,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// So long a test waits for what takes a moment on an idle machine. Where it comes, this costs
+/// nothing.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The daemon's binary: `EARWITNESS_BIN` if that is set, else built now if need be, with the
 /// profile and in the target folder of the running test.
 ///
@@ -200,6 +204,10 @@ impl Process {
         let deadline = Instant::now() + timeout;
         while !condition(self) {
             let running = self.is_running();
+            // What it said last may still be on its way.
+            if !running && self.is_taken_down(deadline) && condition(self) {
+                return;
+            }
             let state = if running { "is running" } else { "has ended" };
             let (stdout, stderr) = (self.stdout().join("\n"), self.stderr().join("\n"));
             assert!(
@@ -208,6 +216,17 @@ impl Process {
             );
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Whether everything that it said is taken down before `deadline`.
+    fn is_taken_down(&self, deadline: Instant) -> bool {
+        while !self.readers.iter().all(JoinHandle::is_finished) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        true
     }
 
     /// Waits for its end.

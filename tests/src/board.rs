@@ -11,10 +11,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::binary::workspace;
+use crate::binary::{PATIENCE, workspace};
 use crate::broker::program;
-
-const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A board that is running. Killed when dropped.
 pub struct Board {
@@ -136,7 +134,7 @@ impl Board {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         listener.set_nonblocking(true).expect("a socket can be set");
         let mut board = Self::start(program, &Serial::Connect(listener.local_addr().expect("it is bound")));
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             match listener.accept() {
                 Ok((stream, _)) => {
@@ -170,7 +168,7 @@ impl Board {
     ///
     /// With its log, when it runs on.
     pub fn finish(mut self) -> (ExitStatus, Vec<String>) {
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {
                 break status;

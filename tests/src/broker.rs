@@ -1,17 +1,21 @@
 //! A real mosquitto on a free port, and a client that takes down what it delivers.
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rumqttc::{Client, Event, Incoming, MqttOptions, Publish, QoS};
+use rumqttc::{Client, Connection, Event, Incoming, MqttOptions, Publish, QoS};
 
-const TIMEOUT: Duration = Duration::from_secs(15);
+use crate::binary::PATIENCE;
+
+/// Where subscribers publish for themselves: see [`Subscriber::catch_up`].
+const MARKS: &str = "tests/marks";
 
 /// A mosquitto whose configuration and files lie in a folder of the test's. Killed when dropped.
 pub struct Broker {
@@ -36,7 +40,16 @@ pub struct Received {
 /// A subscriber to everything. Takes down messages until dropped.
 pub struct Subscriber {
     client: Client,
-    received: Arc<Mutex<Vec<Received>>>,
+    taken: Arc<Taken>,
+    thread: JoinHandle<()>,
+}
+
+/// What a subscriber has taken down.
+#[derive(Default)]
+struct Taken {
+    received: Mutex<Vec<Received>>,
+    marks: Mutex<Vec<String>>,
+    is_subscribed: AtomicBool,
 }
 
 /// A port that nobody listens on just now.
@@ -45,7 +58,8 @@ pub fn free_port() -> u16 {
     // twice in a process: a port that the system itself would name may be taken again before the
     // broker gets to it.
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = std::process::id() as u16 % 10_000;
+    // Processes that run at the same time often have ids next to each other.
+    let first = (u64::from(std::process::id()) * 97 % 10_000) as u16;
     loop {
         let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
@@ -79,9 +93,9 @@ pub fn openssl(dir: &Path, args: &[&str]) {
 }
 
 impl Broker {
-    /// Starts mosquitto on `port` with `more` lines of configuration, and waits until it listens.
-    /// What it keeps lies in `dir`, so that a broker started on the same folder continues where
-    /// another ended.
+    /// Starts mosquitto on `port` with `more` lines of configuration, and waits until it listens
+    /// there and where these say. What it keeps lies in `dir`, so that a broker started on the same
+    /// folder continues where another ended.
     ///
     /// # Panics
     ///
@@ -102,8 +116,15 @@ impl Broker {
             .spawn()
             .expect("mosquitto starts");
         let mut broker = Broker { child, port };
-        let deadline = Instant::now() + TIMEOUT;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let listener = |line: &str| {
+            let (port, host) = line.strip_prefix("listener ")?.split_once(' ')?;
+            Some((host.to_string(), port.parse().ok()?))
+        };
+        let listeners: Vec<(String, u16)> =
+            [("127.0.0.1".to_string(), port)].into_iter().chain(more.lines().filter_map(listener)).collect();
+        let is_deaf = |(host, port): &(String, u16)| TcpStream::connect((host.as_str(), *port)).is_err();
+        let deadline = Instant::now() + PATIENCE;
+        while listeners.iter().any(is_deaf) {
             let ended = broker.child.try_wait().expect("a child can be asked");
             let log = || fs::read_to_string(dir.join("mosquitto.log")).unwrap_or_default();
             assert!(ended.is_none() && Instant::now() < deadline, "mosquitto does not listen: {}", log());
@@ -134,7 +155,7 @@ impl Broker {
     /// When it does not end.
     pub fn stop(mut self) {
         self.signal("TERM");
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         while self.child.try_wait().expect("a child can be asked").is_none() {
             assert!(Instant::now() < deadline, "mosquitto does not end");
             thread::sleep(Duration::from_millis(20));
@@ -172,44 +193,35 @@ impl Subscriber {
         if let Some((user, password)) = login {
             options.set_credentials(user, password);
         }
-        let (client, mut connection) = Client::new(options, 16);
+        let (client, connection) = Client::new(options, 16);
         client.subscribe("#", QoS::AtLeastOnce).expect("room in the channel");
-        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
-        let subscribed = Arc::new(Mutex::new(false));
-        thread::spawn({
-            let (received, subscribed) = (Arc::clone(&received), Arc::clone(&subscribed));
-            move || {
-                // Ends when the broker does, or at the disconnection.
-                for event in connection.iter() {
-                    match event {
-                        Ok(Event::Incoming(Incoming::Publish(publish))) => {
-                            received.lock().expect("no reader panics").push(Received::new(&publish));
-                        }
-                        Ok(Event::Incoming(Incoming::SubAck(_))) => {
-                            *subscribed.lock().expect("no reader panics") = true
-                        }
-                        Ok(_) => {}
-                        Err(_) => return,
-                    }
-                }
-            }
+        let taken: Arc<Taken> = Arc::default();
+        let thread = thread::spawn({
+            let taken = Arc::clone(&taken);
+            move || take_down(connection, &taken)
         });
-        let deadline = Instant::now() + TIMEOUT;
-        while !*subscribed.lock().expect("no reader panics") {
+        let deadline = Instant::now() + PATIENCE;
+        while !taken.is_subscribed.load(Ordering::Acquire) {
             assert!(Instant::now() < deadline, "the broker does not acknowledge the subscription");
             thread::sleep(Duration::from_millis(10));
         }
-        Subscriber { client, received }
+        Subscriber { client, taken, thread }
     }
 
     /// What has come so far.
     pub fn received(&self) -> Vec<Received> {
-        self.received.lock().expect("no reader panics").clone()
+        self.taken.received.lock().expect("no reader panics").clone()
     }
 
     /// The payloads that have come on a topic so far.
     pub fn payloads(&self, topic: &str) -> Vec<String> {
         self.received().into_iter().filter(|message| message.topic == topic).map(|message| message.payload).collect()
+    }
+
+    /// The payloads that have come on a topic so far, each once, in the order in which they came
+    /// first.
+    pub fn distinct(&self, topic: &str) -> Vec<String> {
+        distinct(&self.payloads(topic))
     }
 
     /// Waits until `condition` holds.
@@ -218,12 +230,85 @@ impl Subscriber {
     ///
     /// With `what` and everything that came, when it does not come to hold.
     pub fn wait_until(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < deadline, "waited for: {what}; received {:#?}", self.received());
             thread::sleep(Duration::from_millis(20));
         }
     }
+
+    /// Waits until everything has come that the broker had acknowledged before: what it has for a
+    /// subscriber it delivers in order, and last of all comes what is published here.
+    ///
+    /// # Panics
+    ///
+    /// When that does not come.
+    pub fn catch_up(&self) {
+        static N_MARKS: AtomicUsize = AtomicUsize::new(0);
+        let mark = format!("{}-{}", std::process::id(), N_MARKS.fetch_add(1, Ordering::Relaxed));
+        self.client.publish(MARKS, QoS::AtLeastOnce, false, mark.as_str()).expect("the subscriber runs");
+        self.wait_until("its own message", |subscriber| {
+            subscriber.taken.marks.lock().expect("no reader panics").contains(&mark)
+        });
+    }
+
+    /// Waits until nothing more has come on a topic for a second.
+    pub fn wait_for_quiet(&self, topic: &str) {
+        let mut n_before = usize::MAX;
+        loop {
+            let n = self.payloads(topic).len();
+            if n == n_before {
+                return;
+            }
+            n_before = n;
+            thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    /// Waits until a broker that has ended is known to have, and all that it sent is taken down.
+    ///
+    /// # Panics
+    ///
+    /// When the connection lives on.
+    pub fn wait_for_end(&self) {
+        self.wait_until("the end of the connection", |subscriber| subscriber.thread.is_finished());
+    }
+}
+
+/// Takes down what comes until the connection ends. Until there is a subscription it is made again
+/// and again, for a broker that does not yet know the password.
+fn take_down(mut connection: Connection, taken: &Taken) {
+    while let Ok(event) = connection.recv() {
+        match event {
+            Ok(event) => taken.note(event),
+            Err(_) if !taken.is_subscribed.load(Ordering::Acquire) => thread::sleep(Duration::from_millis(50)),
+            Err(_) => break,
+        }
+    }
+    // What came before an acknowledgement that could not be written any more.
+    connection.eventloop.state.events.drain(..).for_each(|event| taken.note(event));
+}
+
+impl Taken {
+    fn note(&self, event: Event) {
+        match event {
+            Event::Incoming(Incoming::Publish(publish)) if publish.topic == MARKS => {
+                let mark = String::from_utf8_lossy(&publish.payload).into_owned();
+                self.marks.lock().expect("no reader panics").push(mark);
+            }
+            Event::Incoming(Incoming::Publish(publish)) => {
+                self.received.lock().expect("no reader panics").push(Received::new(&publish));
+            }
+            Event::Incoming(Incoming::SubAck(_)) => self.is_subscribed.store(true, Ordering::Release),
+            _ => {}
+        }
+    }
+}
+
+/// Each once, in the order in which they came first.
+pub fn distinct(payloads: &[String]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    payloads.iter().filter(|payload| seen.insert(*payload)).cloned().collect()
 }
 
 impl Drop for Subscriber {

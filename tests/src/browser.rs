@@ -9,10 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::binary::fetched;
+use crate::binary::{PATIENCE, fetched};
 use crate::broker::{free_port, program};
-
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What WebDriver calls an element in its answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -38,10 +36,10 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver starts");
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(3 * TIMEOUT));
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(3 * PATIENCE));
         let mut browser =
             Browser { driver, agent: config.build().into(), session: format!("http://127.0.0.1:{port}/session") };
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         while browser.agent.get(format!("http://127.0.0.1:{port}/status")).call().is_err() {
             assert!(Instant::now() < deadline, "chromedriver does not answer");
             thread::sleep(Duration::from_millis(50));
@@ -84,7 +82,7 @@ impl Browser {
     ///
     /// When it does not become so.
     pub fn wait_until(&self, expression: &str) {
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         while self.run(&format!("return Boolean({expression});")) != json!(true) {
             let page = self.run("return document.body.innerText;");
             assert!(Instant::now() < deadline, "waited for: {expression}\nthe console: {:#?}\n{page}", self.console());

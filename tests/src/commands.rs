@@ -5,23 +5,19 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use edge_frontend::Manifest;
 use tempfile::TempDir;
 
-use crate::binary::{Output, Process, earwitness_bin};
+use crate::binary::{Output, PATIENCE, Process, earwitness_bin};
 use crate::tiny;
-
-/// No command takes this long.
-pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs `earwitness` to its end, without its log.
 pub fn earwitness(args: &[&str]) -> Output {
     let mut command = Command::new(earwitness_bin());
     // Away from the repository, so that no model is found by chance.
     command.args(args).env("EARWITNESS_LOG", "off").current_dir("/");
-    Process::start(&mut command).finish(TIMEOUT)
+    Process::start(&mut command).finish(PATIENCE)
 }
 
 /// The only line on standard error, without the program's name; nothing may be on standard output.

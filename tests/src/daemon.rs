@@ -1,6 +1,7 @@
 //! Daemons that run by a configuration file.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -29,4 +30,26 @@ pub fn hear(dir: &Path, name: &str, sounds: &[(Sound, f64)], fast: bool, more: &
     let config = dir.join(format!("{name}.toml"));
     fs::write(&config, text).expect("the folder can be written");
     run(&config)
+}
+
+/// The same for a daemon that hears what is [told](tell) to it through its standard input, as a
+/// recording that goes on until that is closed.
+///
+/// # Panics
+///
+/// As [`hear`].
+pub fn listen(dir: &Path, name: &str, more: &str) -> Command {
+    let mut command = hear(dir, name, &[], false, more);
+    command.args(["--source", "stdin", "--rate", &tiny::SAMPLE_RATE.to_string()]);
+    command
+}
+
+/// Has a daemon that [listens](listen) hear `sounds`, as fast as it can.
+///
+/// # Panics
+///
+/// When it hears no more.
+pub fn tell(input: &mut impl Write, sounds: &[(Sound, f64)]) {
+    let bytes: Vec<u8> = tiny::samples(sounds).iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    input.write_all(&bytes).expect("the daemon reads");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+use crate::binary::PATIENCE;
 
 /// A request as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Request {
 pub enum Behaviour {
     /// Answers with this status and these further headers.
     Answer(u16, &'static str),
+    /// Answers the first event that ever came with 400, and others with 200.
+    RefuseFirst,
     /// Takes the request and says nothing.
     Hang,
     /// Closes the connection in the middle of the request.
@@ -106,7 +108,7 @@ impl Server {
     ///
     /// With `what` and everything that came, when it does not come to hold.
     pub fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < deadline, "waited for: {what}; received {:#?}", self.requests());
             thread::sleep(Duration::from_millis(20));
@@ -121,15 +123,21 @@ fn serve(mut stream: TcpStream, behaviour: &Behaviour, requests: &Mutex<Vec<Requ
     }
     let Ok(near) = stream.try_clone() else { return };
     let Some(request) = read(near) else { return };
-    requests.lock().expect("no reader panics").push(request.clone());
-    match behaviour {
-        Behaviour::Answer(status, headers) => {
-            if *status == 200 {
-                taken.lock().expect("no reader panics").push(request);
-            }
-            let text = format!("HTTP/1.1 {status} Status\r\n{headers}Content-Length: 2\r\n\r\nok");
-            let _ = stream.write_all(text.as_bytes());
+    let is_first = {
+        let mut requests = requests.lock().expect("no reader panics");
+        requests.push(request.clone());
+        requests[0].body == request.body
+    };
+    let mut answer = |status: u16, headers: &str| {
+        if status == 200 {
+            taken.lock().expect("no reader panics").push(request.clone());
         }
+        let text = format!("HTTP/1.1 {status} Status\r\n{headers}Content-Length: 2\r\n\r\nok");
+        let _ = stream.write_all(text.as_bytes());
+    };
+    match behaviour {
+        Behaviour::Answer(status, headers) => answer(*status, headers),
+        Behaviour::RefuseFirst => answer(if is_first { 400 } else { 200 }, ""),
         Behaviour::Hang => thread::sleep(Duration::from_secs(600)),
         Behaviour::Babble => drop(stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n")),
         Behaviour::HangUp => {}

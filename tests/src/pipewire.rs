@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::binary::{Process, fetched};
+use crate::binary::{PATIENCE, Process, fetched};
 use crate::virtual_mic::{PLAYING, environment, missing, tool, write_alsa_conf};
 
 /// The server's only sink, whose monitor is listened to.
@@ -80,7 +80,7 @@ impl PipeWire {
     }
 
     fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < deadline, "PipeWire does not come up: no sign of {what}");
             thread::sleep(Duration::from_millis(50));

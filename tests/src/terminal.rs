@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::binary::PATIENCE;
+
 /// Size of the terminal.
 pub const ROWS: u16 = 24;
 /// See [`ROWS`].
@@ -86,19 +88,22 @@ impl Terminal {
         String::from_utf8_lossy(&self.all.lock().expect("no reader panics")).into_owned()
     }
 
-    /// Waits until `condition` holds of the screen.
+    /// Waits until `condition` holds of the screen, and returns that screen.
     ///
     /// # Panics
     ///
     /// With `what` and the screen, when it does not come to hold.
-    pub fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&str) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !condition(&self.screen()) {
+    pub fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.screen();
+            if condition(&screen) {
+                return screen;
+            }
             let ended = self.child.try_wait().expect("a child can be asked");
             assert!(
                 ended.is_none() && Instant::now() < deadline,
-                "waited for: {what}; ended: {ended:?}; the screen:\n{}\nall of it:\n{}",
-                self.screen(),
+                "waited for: {what}; ended: {ended:?}; the screen:\n{screen}\nall of it:\n{}",
                 self.written()
             );
             thread::sleep(Duration::from_millis(20));
@@ -111,7 +116,7 @@ impl Terminal {
     ///
     /// When it goes on.
     pub fn finish(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {
                 return status;

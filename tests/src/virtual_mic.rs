@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::binary::{Process, make_fifo};
+use crate::binary::{PATIENCE, Process, make_fifo};
 
 /// The system's ALSA configuration, which knows the plugins.
 const ALSA_CONF: &str = "/usr/share/alsa/alsa.conf";
@@ -133,7 +133,7 @@ fn start_server(dir: &Path) -> Child {
     command.args(["-L", "module-null-sink sink_name=room rate=48000"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut server = command.spawn().unwrap_or_else(|error| missing("pulseaudio", "pulseaudio", &error));
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !list(dir, "sources").contains("room.monitor") {
         if let Ok(Some(status)) = server.try_wait() {
             panic!("pulseaudio ended before it answered: {status}");

@@ -6,9 +6,10 @@
 mod common;
 
 use common::{Fixture, RECIPE};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 fn train() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_earwitness-train"));
@@ -183,9 +184,24 @@ fn cross_validation_trains_each_fold_once_and_summarises() {
     let row = first["rows"].as_array().unwrap().iter().find(|r| r["measure"] == "clips top1_own_labels").unwrap();
     assert_eq!(row["by_fold"].as_object().unwrap().len(), 5);
     assert_eq!(row["folds"], "source");
-    let started = Instant::now();
+    let trained = checkpoints(&fixture.path().join("runs"));
+    assert_eq!(trained.len(), 5);
     // Rounded: a parsed decimal may differ in its last bit.
     let nll = |summary: &serde_json::Value| format!("{:.9}", summary["rows"][1]["mean"].as_f64().unwrap());
-    assert_eq!(nll(&run()), nll(&first), "finished folds are not trained again");
-    assert!(started.elapsed() < Duration::from_secs(20));
+    assert_eq!(nll(&run()), nll(&first));
+    assert_eq!(checkpoints(&fixture.path().join("runs")), trained, "finished folds are not trained again");
+}
+
+/// The checkpoints below a folder, and when each was written.
+fn checkpoints(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(checkpoints(&path));
+        } else if path.extension().is_some_and(|extension| extension == "safetensors") {
+            found.insert(path, entry.metadata().unwrap().modified().unwrap());
+        }
+    }
+    found
 }

@@ -15,7 +15,6 @@ use edge::model::Model;
 use sounds::Sound;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use trainer::tools::own::figures::Figures;
 
@@ -109,10 +108,8 @@ fn with_telephone() -> (TempDir, Figures) {
     let negatives = folder.path().join("data/background");
     std::fs::create_dir(&negatives).unwrap();
     write_wav(&negatives.join("room.wav"), RATE, &sounds::render(Sound::RoomNoise, RATE, 12.0, 9));
-    let started = Instant::now();
     let output = fit(folder.path(), "mine", &[]);
     assert!(output.status.success(), "{}", message(&output));
-    assert!(started.elapsed() < Duration::from_secs(300), "{:?}", started.elapsed());
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(table.contains("telephone"), "{table}");
     let figures = std::fs::read(folder.path().join("mine/own.json")).unwrap();

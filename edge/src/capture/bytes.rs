@@ -127,6 +127,8 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[test]
     fn a_fifo_without_a_writer_is_open_at_once_and_waits() {
         let dir = tempfile::tempdir().unwrap();
@@ -139,12 +141,12 @@ mod tests {
         let mut bytes = Bytes::fifo(&path).unwrap();
         let mut buffer = [0; 8];
         assert_eq!(bytes.read(&mut buffer, Duration::from_millis(20)).unwrap(), Got::Nothing);
-        assert!(begin.elapsed() < Duration::from_secs(5));
+        assert!(begin.elapsed() < PATIENCE);
         let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
         writer.write_all(b"abc").unwrap();
-        assert_eq!(bytes.read(&mut buffer, Duration::from_secs(5)).unwrap(), Got::Some(3));
+        assert_eq!(bytes.read(&mut buffer, PATIENCE).unwrap(), Got::Some(3));
         assert_eq!(bytes.read(&mut buffer, Duration::ZERO).unwrap(), Got::Nothing);
         drop(writer);
-        assert_eq!(bytes.read(&mut buffer, Duration::from_secs(5)).unwrap(), Got::End);
+        assert_eq!(bytes.read(&mut buffer, PATIENCE).unwrap(), Got::End);
     }
 }

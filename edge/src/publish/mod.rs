@@ -190,7 +190,7 @@ fn join_until(thread: &mut Option<JoinHandle<()>>, deadline: Instant, name: &str
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, Condvar, Mutex};
 
     use super::*;
     use crate::decide::Transition;
@@ -216,7 +216,10 @@ pub(crate) mod tests {
         Journal::open(JournalSettings::in_memory(), &[])
     }
 
-    struct Recorder(Cursor, Arc<Mutex<Vec<String>>>);
+    /// With all that it sees, and how many of its kind are ending.
+    struct Recorder(Cursor, Arc<Mutex<Vec<String>>>, Arc<(Mutex<usize>, Condvar)>);
+
+    const N_RECORDERS: usize = 3;
 
     impl Sink for Recorder {
         fn name(&self) -> &str {
@@ -235,26 +238,33 @@ pub(crate) mod tests {
         }
 
         fn finish(&mut self, deadline: Instant) -> Result<()> {
-            // A sink that uses up its time takes none from the others.
-            thread::sleep(deadline.saturating_duration_since(Instant::now()) / 4 * 3);
-            self.1.lock().unwrap().push(format!("finished {}", Instant::now() < deadline));
+            // A sink that uses up its time takes none from the others: all of them have it at once.
+            let (n_ending, changed) = &*self.2;
+            let mut n = n_ending.lock().unwrap();
+            *n += 1;
+            changed.notify_all();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (n, _) = changed.wait_timeout_while(n, left, |n| *n < N_RECORDERS).unwrap();
+            self.1.lock().unwrap().push(format!("{} are ending", *n));
             Ok(())
         }
     }
 
     #[test]
     fn every_sink_gets_every_event_from_the_journal_and_its_own_time_to_end() {
-        let seen: Vec<Arc<Mutex<Vec<String>>>> = (0..3).map(|_| Arc::default()).collect();
+        let seen: Vec<Arc<Mutex<Vec<String>>>> = (0..N_RECORDERS).map(|_| Arc::default()).collect();
+        let n_ending: Arc<(Mutex<usize>, Condvar)> = Arc::default();
         let journal = journal();
         let mut publisher = Publisher::new(journal.clone());
         assert!(!publisher.is_open());
         for seen in &seen {
-            publisher.add(Recorder(journal.reader("recorder", Start::Now), Arc::clone(seen)));
+            let cursor = journal.reader("recorder", Start::Now);
+            publisher.add(Recorder(cursor, Arc::clone(seen), Arc::clone(&n_ending)));
         }
         publisher.publish(["bell", "dog"].map(event));
         publisher.finish().unwrap();
         for seen in seen {
-            assert_eq!(*seen.lock().unwrap(), ["bell", "dog", "finished true"]);
+            assert_eq!(*seen.lock().unwrap(), ["bell", "dog", "3 are ending"]);
         }
     }
 

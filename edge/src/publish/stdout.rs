@@ -144,7 +144,6 @@ fn write_lines(mut writer: impl Write, mut cursor: Cursor, ending: &AtomicBool) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::FINISH_TIMEOUT;
     use crate::publish::tests::{event, journal};
 
     #[derive(Clone, Default)]
@@ -173,7 +172,7 @@ mod tests {
     }
 
     fn finish(lines: &mut StdoutSink) -> Result<()> {
-        lines.finish(Instant::now() + FINISH_TIMEOUT)
+        lines.finish(Instant::now() + Duration::from_secs(60))
     }
 
     #[test]

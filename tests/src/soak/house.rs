@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Dice, log, memory_kib, open};
-use crate::binary::{Process, make_fifo};
+use crate::binary::{PATIENCE, Process, make_fifo};
 use crate::broker::{Broker, Subscriber, free_port};
 use crate::daemon;
 use crate::http::{Behaviour, Server};
@@ -259,12 +259,12 @@ impl House {
         }
         let wall_s = self.begun.elapsed().as_secs_f64();
         self.daemon.signal("TERM");
-        let output = self.daemon.finish(Duration::from_secs(60));
+        let output = self.daemon.finish(PATIENCE);
         assert!(output.status.success(), "{:#?}", output.stderr);
         assert!(output.stderr.iter().all(|line| !line.contains("panicked")), "{:#?}", output.stderr);
         let mut reported = output.stdout;
         // What its end did not leave time for waits in the journal, for the next daemon.
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         let (by_broker, by_webhook) = loop {
             let mut arrived: HashSet<String> = HashSet::new();
             for source in SOURCES {
@@ -279,7 +279,7 @@ impl House {
             let next = Process::start(&mut daemon::run(&self.dir.path().join("house.toml")));
             thread::sleep(Duration::from_secs(4));
             next.signal("TERM");
-            reported.extend(next.finish(Duration::from_secs(60)).stdout);
+            reported.extend(next.finish(PATIENCE).stdout);
         };
         let mut n_reported = BTreeMap::new();
         for event in tiny::events(&reported) {

@@ -8,7 +8,7 @@ use std::process::{ChildStdin, Command};
 use std::time::{Duration, Instant};
 
 use super::{Dice, SAMPLE_RATE};
-use crate::binary::{Process, earwitness_bin, model_dir};
+use crate::binary::{PATIENCE, Process, earwitness_bin, model_dir};
 use crate::broker::{Broker, Subscriber, free_port};
 
 const EVENT: &str = "earwitness/ear/event";
@@ -97,6 +97,7 @@ impl World {
                 ("broker restarted", self.return_broker())
             }
             9 => {
+                self.pass_on();
                 self.lose_broker(drop);
                 ("broker killed", self.return_broker())
             }
@@ -120,13 +121,26 @@ impl World {
         heard_s
     }
 
-    /// The broker goes, in the way that `end` says. What it acknowledged it has passed on.
+    /// The broker goes, in the way that `end` says.
     fn lose_broker(&mut self, end: impl FnOnce(Broker)) {
         if let Some(broker) = self.broker.take() {
             end(broker);
         }
-        std::thread::sleep(Duration::from_millis(100));
-        self.arrived.extend(self.subscriber.take().into_iter().flat_map(|subscriber| subscriber.payloads(EVENT)));
+        if let Some(subscriber) = self.subscriber.take() {
+            subscriber.wait_for_end();
+            self.arrived.extend(subscriber.payloads(EVENT));
+        }
+    }
+
+    /// Lets the broker pass on what it has acknowledged, and stop there: what it has in its memory
+    /// alone when it is killed is lost, which is its fault and not looked for here.
+    fn pass_on(&self) {
+        self.daemon.signal("STOP");
+        if let (Some(broker), Some(subscriber)) = (&self.broker, &self.subscriber) {
+            subscriber.wait_for_quiet(EVENT);
+            broker.signal("STOP");
+        }
+        self.daemon.signal("CONT");
     }
 
     /// The broker comes back, after a minute of silence.
@@ -141,13 +155,13 @@ impl World {
     /// wrong.
     pub(super) fn end(self) -> (Vec<String>, Vec<String>, BTreeMap<&'static str, u32>) {
         drop(self.input);
-        let output = self.daemon.finish(Duration::from_secs(120));
+        let output = self.daemon.finish(PATIENCE);
         assert!(output.status.success(), "{:#?}", output.stderr);
         assert!(output.stderr.iter().all(|line| !line.contains("panicked")), "{:#?}", output.stderr);
         // What its end did not leave time for waits in the spool, for the next daemon.
         let silence = self.dir.path().join("silence.raw");
         fs::write(&silence, vec![0_u8; 4 * SAMPLE_RATE as usize]).expect("the folder can be written");
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         let mut reported = output.stdout;
         loop {
             let subscriber = self.subscriber.as_ref().map_or_else(Vec::new, |subscriber| subscriber.payloads(EVENT));
@@ -163,7 +177,7 @@ impl World {
             std::thread::sleep(Duration::from_secs(2));
             input.write_all(&fs::read(&silence).expect("it was written")).expect("the daemon reads");
             drop(input);
-            reported.extend(next.finish(Duration::from_secs(60)).stdout);
+            reported.extend(next.finish(PATIENCE).stdout);
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::ring::Chunk;
 const WAV_HEADER: &[u8] = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0\
     data\xff\xff\xff\xff";
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn listen(path: &Path, live: Option<bool>) -> (Source, Arc<Hearing>) {
     let spec: SourceSpec = format!("file:{}", path.display()).parse().unwrap();

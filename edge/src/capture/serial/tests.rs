@@ -102,12 +102,15 @@ impl Firmware {
             Notice::Event(event) => notices.push(format!("{:?} {}", event.phase, event.label)),
             other => notices.push(format!("{other:?}").split('(').next().unwrap_or_default().to_string()),
         };
-        self.node.poll(now_ms, &mut self.uart, on_notice).unwrap();
+        let polled = self.node.poll(now_ms, &mut self.uart, on_notice);
+        // A daemon that has stopped it may have closed the line before it could answer.
+        let is_stopped = self.notices.last().is_some_and(|notice| notice == "Stopped");
+        assert!(polled.is_ok() || is_stopped, "{polled:?} after {:?}", self.notices);
     }
 
     /// Polls until `condition` holds.
     fn poll_until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !condition(self) {
             assert!(Instant::now() < deadline, "waited for: {what}; noticed {:?}", self.notices);
             self.poll();
@@ -140,7 +143,7 @@ fn next_session(source: &mut Source, firmware: &mut Firmware) -> Session {
 /// What is in the ring until `n_samples` are accounted for, each block as a word.
 fn heard(session: &mut Session, firmware: &mut Firmware, n_samples: u64) -> (Vec<f32>, u64) {
     let (mut samples, mut n_missing, mut buffer) = (Vec::new(), 0, [0.0; 64]);
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while samples.len() as u64 + n_missing < n_samples {
         assert!(Instant::now() < deadline, "{} samples, {n_missing} missing", samples.len());
         match session.reader.read(&mut buffer) {
@@ -224,7 +227,7 @@ fn noise_is_taken_for_a_wrong_rate() {
     let (listener, source, hearing) = listen("");
     let (mut stream, _) = listener.accept().unwrap();
     stream.write_all(&[0, 3, 99, 7, 0, 9, 9, 9, 0]).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let reason = loop {
         if let Some(reason) = hearing.snapshot().capture_reason {
             break reason;

@@ -94,7 +94,7 @@ fn run(steps: impl IntoIterator<Item = Step>) -> (Running, thread::JoinHandle<Re
 fn what_is_busy_or_unplugged_is_opened_again_and_all_of_it_is_told() {
     let steps = [Step::Busy, Step::Panics, Step::Delivers { n_looks: 2 }, Step::Busy, FOR_EVER, FOR_EVER];
     let ((sessions, hearing, stop), _thread) = run(steps);
-    let timeout = Duration::from_secs(20);
+    let timeout = Duration::from_secs(60);
     let first = sessions.recv_timeout(timeout).unwrap();
     let second = sessions.recv_timeout(timeout).unwrap();
     assert!(first.reader.is_closed(), "a session ends before the next one begins");
@@ -126,7 +126,7 @@ fn what_is_busy_or_unplugged_is_opened_again_and_all_of_it_is_told() {
 #[test]
 fn what_can_only_be_waited_for_is_reported_and_stays_open() {
     let ((sessions, hearing, stop), _thread) = run([Step::Waits]);
-    let session = sessions.recv_timeout(Duration::from_secs(20)).unwrap();
+    let session = sessions.recv_timeout(Duration::from_secs(60)).unwrap();
     while hearing.condition() != Condition::Lost {
         thread::sleep(Duration::from_millis(5));
     }
@@ -147,7 +147,7 @@ fn what_fails_when_the_daemon_stops_has_not_failed() {
 #[test]
 fn a_source_that_says_so_ends() {
     let ((sessions, hearing, _stop), thread) = run([Step::Delivers { n_looks: 1 }, Step::Ends]);
-    sessions.recv_timeout(Duration::from_secs(20)).unwrap();
+    sessions.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(thread.join().unwrap().unwrap_err().to_string().contains("over"));
     assert_eq!(hearing.snapshot().capture_fault, Some(fault::FAILED), "the end is the worker's to report");
 }

@@ -68,10 +68,10 @@ fn the_worker_stops_when_told_and_closes_what_is_open() {
     let (chain, status) = chain(16_000);
     let stop = Arc::new(AtomicBool::new(false));
     let (worker, heard) = listen(&path, false, chain, &of(&status), &stop);
-    let onset = heard.recv_timeout(Duration::from_secs(20)).unwrap();
+    let onset = heard.recv_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!(onset.phase, Phase::Onset);
     stop.store(true, Ordering::Relaxed);
-    let offset = heard.recv_timeout(Duration::from_secs(20)).unwrap();
+    let offset = heard.recv_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!((offset.phase, offset.t_onset_s), (Phase::Offset, onset.t_onset_s));
     worker.join().unwrap();
 }
