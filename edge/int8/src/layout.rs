@@ -79,10 +79,8 @@ impl Layout {
             row[(left + columns) * cell..(left + columns + right) * cell].fill(zero);
             let cells = row[left * cell..(left + columns) * cell].chunks_exact_mut(cell);
             for (column, place) in cells.enumerate() {
-                let input = &input[source * columns + column..];
-                for (channel, to) in place[..self.geometry.channels[0]].iter_mut().enumerate() {
-                    *to = convert(input[channel * rows * columns]);
-                }
+                let values = input[source * columns + column..].iter().step_by(rows * columns);
+                place.iter_mut().zip(values).for_each(|(to, &value)| *to = convert(value));
             }
         }
         places
