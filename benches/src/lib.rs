@@ -3,6 +3,7 @@
 //! `allocations` what they take from the heap.
 
 pub mod allocator;
+pub mod arithmetic;
 pub mod cost;
 mod input;
 pub mod microphone;
