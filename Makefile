@@ -3,14 +3,16 @@
 #   make demo                plays a synthetic kitchen to the daemon and prints the events
 #   make demo SOURCE=mic     the same daemon on the default microphone
 #   make test                lints and tests everything, as CI does; fetches 3 GB of PyTorch
-#   make bench               latency of each stage and of the whole chain
+#   make bench               latency of each stage and of the whole chain, and the network beside
+#                            what arithmetic alone would take
+#   make bench-allocations   what each stage takes from the heap, and what a further stream keeps
 #   make bench-instructions  instructions of each stage beside the committed ones, the same on a
 #                            busy machine; WRITE=1 commits them
 #   make bench-arm           the same on emulated ARM processors; TARGET=aarch64 or armv7 for one
 #   make bench-streams       processor time and memory of the daemon for 1, 8 and 32 microphones
 #   make bench-page          the same without the page, with it, and with 1 and 20 viewers
 #   make bench-latency       from the sound at a simulated microphone to the line on standard output
-#   make bench-training      training throughput compared with plain PyTorch;
+#   make bench-training      training throughput compared with plain PyTorch, and of features;
 #                            BENCH_FLAGS="--width 64 --batch 128", --help for more
 #   make bench-peers         the streaming network compared with other engines;
 #                            BENCH_FLAGS="--quick", --help for more
@@ -69,7 +71,7 @@ export EARWITNESS_AXE ?= $(CACHE)/axe.min.js
 # The test of sound servers hears PipeWire through it.
 export EARWITNESS_PIPEWIRE_ALSA ?= $(CACHE)/libasound_module_pcm_pipewire.so
 
-.PHONY: ablation axe book ced demo home-large pipewire-alsa test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-instructions bench-arm bench-streams bench-page bench-latency bench-training bench-peers bench-front-ends reference release system-demo system-test torch
+.PHONY: ablation axe book ced demo home-large pipewire-alsa test lint tests soak fuzz test-firmware test-cross cross deb test-deb test-vm trainer bench bench-allocations bench-instructions bench-arm bench-streams bench-page bench-latency bench-training bench-peers bench-front-ends reference release system-demo system-test torch
 
 demo: system-demo
 	@echo "== building the daemon (the first time takes some minutes: the inference engine is large)" >&2
@@ -165,13 +167,20 @@ fuzz:
 book: system-demo
 	@scripts/book.sh $(BUILD)/book "$(REPOSITORY)"
 
+# Built together with the daemon, so that the inference engine is compiled once.
 bench: system-demo
 	cargo bench -p benches
+	cargo build --release -p edge -p benches
+	$(BUILD)/release/limit
 
 # Repeatable, however busy the machine is. WRITE=1 writes benches/instructions.toml.
 bench-instructions: system-test
 	cargo build --release -p edge -p benches
 	$(BUILD)/release/instructions $(if $(WRITE),--write,)
+
+bench-allocations: system-demo
+	cargo build --release -p edge -p benches
+	$(BUILD)/release/allocations
 
 bench-arm:
 	@for target in $(or $(TARGET),aarch64 armv7); do scripts/bench-arm.sh $$target; done

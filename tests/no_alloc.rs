@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use benches::allocator::{CountingAllocator, count_allocations};
 use edge_frontend::{FrontendConfig, LogMel, Resampler};
-use tests::alloc_counter::{CountingAllocator, count_allocations};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;

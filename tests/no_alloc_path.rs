@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use benches::allocator::{CountingAllocator, count_allocations};
 use edge::Result;
 use edge::capture::Mono;
 use edge::clips::{ClipSettings, Clips};
@@ -17,7 +18,6 @@ use edge::pipeline::Chain;
 use edge::ring::{Chunk, ring};
 use edge::status::Status;
 use edge_frontend::ClassDecision;
-use tests::alloc_counter::{CountingAllocator, count_allocations};
 use tests::tiny;
 
 #[global_allocator]

@@ -1,7 +1,6 @@
 //! Shared parts of the end-to-end tests. The tests themselves are one target per claim, beside this
 //! folder.
 
-pub mod alloc_counter;
 pub mod binary;
 pub mod board;
 pub mod broker;

@@ -6,14 +6,19 @@
 //! while the other waits at a pipe, so that whatever else the machine does slows both. Reading and
 //! augmenting of data is in neither.
 //!
-//! The student of the shipped recipe `home` by itself, without teachers: the time of a step, and of
-//! making its batch, augmentation included, of noise in memory.
+//! The student of the shipped recipe `home-clips` by itself, without teachers: the time of a step,
+//! and of making its batch, augmentation included, of noise in memory.
+//!
+//! Features of recordings in files, on all cores, as a training computes them at its start.
 
 #![allow(clippy::unwrap_used)]
 
 // As the trainer itself does.
 #[path = "../src/allocator.rs"]
 mod allocator;
+
+#[path = "throughput/features.rs"]
+mod features;
 
 use clap::{Parser, ValueEnum};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -40,9 +45,9 @@ use trainer::train::student::teach::Taught;
 use trainer::train::student::teachers::Teachers;
 
 #[derive(Debug, Parser)]
-#[command(about = "Training throughput: of SlowFast beside plain PyTorch's, of the student by itself")]
+#[command(about = "Training throughput: SlowFast beside plain PyTorch's, the student and features by themselves")]
 struct Arguments {
-    /// Networks to train; both unless given.
+    /// What to measure; all unless given.
     #[arg(long, value_delimiter = ',')]
     networks: Vec<Network>,
     /// SlowFast: channels of the slow pathway's stem; 64 as published.
@@ -73,8 +78,12 @@ struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Network {
+    /// Training steps of SlowFast.
     Slowfast,
+    /// Training steps of the student.
     Student,
+    /// No network, but the features that one is trained on.
+    Features,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -102,6 +111,8 @@ impl Setting {
 
 const N_CLASSES: usize = 44;
 const WARM_UP: usize = 2;
+const WAV: hound::WavSpec =
+    hound::WavSpec { channels: 1, sample_rate: 24_000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
 
 fn main() {
     allocator::keep_freed_memory();
@@ -118,9 +129,12 @@ fn main() {
     }
     if wanted(Network::Student) {
         let batch = student_recipe().stages[0].batch;
-        println!("student of home, batch {batch}, {threads} threads; {rounds} turns of {steps} steps");
+        println!("student of home-clips, batch {batch}, {threads} threads; {rounds} turns of {steps} steps");
         println!("milliseconds a step: medians (smallest to largest) of the turns");
         each_setting(&arguments, |setting| measure_student(&arguments, setting));
+    }
+    if wanted(Network::Features) {
+        features::measure(*rounds);
     }
 }
 
@@ -315,14 +329,8 @@ fn measure_student(arguments: &Arguments, setting: Setting) {
 fn segments(n: usize) -> (TempDir, SegmentSet) {
     let folder = tempfile::tempdir().unwrap();
     let mut table = "file,label,fold,source_id\n".to_owned();
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 24_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
     for i in 0..n.max(N_CLASSES) {
-        let mut writer = hound::WavWriter::create(folder.path().join(format!("{i}.wav")), spec).unwrap();
+        let mut writer = hound::WavWriter::create(folder.path().join(format!("{i}.wav")), WAV).unwrap();
         (0..2400).for_each(|_| writer.write_sample(0i16).unwrap());
         writer.finalize().unwrap();
         table += &format!("{i}.wav,class{:02},1,{i}\n", i % N_CLASSES);

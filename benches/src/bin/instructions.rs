@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use benches::{STAGES, Stage};
+use benches::{STAGES, Stage, n_pieces};
 
 /// Counts may differ by this share from the committed ones.
 const TOLERANCE: f64 = 0.03;
@@ -62,15 +62,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// The stages that are counted. The decide stage is left out: what prepares it runs the network,
-/// and its own count is that of a few comparisons.
-fn stages() -> impl Iterator<Item = (&'static str, fn() -> Stage)> {
-    STAGES.into_iter().filter(|(name, _)| !name.starts_with("decide"))
-}
-
 /// Does the work of all stages, one after the other.
 fn work() {
-    for (name, prepare) in stages() {
+    for (name, prepare) in STAGES {
         let mut stage = prepare();
         let (n_first, n) = n_pieces(name);
         (0..n_first).for_each(|_| stage.step());
@@ -82,7 +76,7 @@ fn work() {
 fn stage(name: &str, n: &str) -> Outcome<()> {
     let n = n.parse().map_err(|e| format!("{n:?} is not a number of pieces: {e}"))?;
     let (_, prepare) =
-        stages().find(|(known, _)| *known == name).ok_or_else(|| format!("there is no stage {name:?}"))?;
+        STAGES.into_iter().find(|(known, _)| *known == name).ok_or_else(|| format!("there is no stage {name:?}"))?;
     counted(&mut prepare(), n);
     Ok(())
 }
@@ -134,7 +128,7 @@ fn committed() -> Outcome<Counts> {
 fn emulated(qemu: &str, plugin: &str, program: &str) -> Outcome<()> {
     let committed = committed()?;
     println!("{:<40} {:>12} {:>12} {:>8}", "stage", "x86-64", "emulated", "ratio");
-    for (name, _) in stages() {
+    for (name, _) in STAGES {
         let (n_first, n) = n_pieces(name);
         let run = |n: u64| executed_emulated(qemu, plugin, program, name, n);
         let now = run(n_first + n)?.saturating_sub(run(n_first)?) / n;
@@ -166,24 +160,15 @@ fn count() -> Outcome<Counts> {
     if !output.status.success() {
         return Err(format!("valgrind: {}", String::from_utf8_lossy(&output.stderr)));
     }
-    stages()
+    STAGES
+        .iter()
         .enumerate()
         .map(|(at, (name, _))| {
             // Dumps are numbered from 1 on.
             let n = executed(&folder.path().join(format!("callgrind.{}", at + 1)))?;
-            Ok((name.to_owned(), n / n_pieces(name).1))
+            Ok(((*name).to_owned(), n / n_pieces(name).1))
         })
         .collect()
-}
-
-/// Pieces before the count begins, which fill what has a memory, and pieces that are counted: 10 s
-/// of the scene.
-fn n_pieces(name: &str) -> (u64, u64) {
-    match name {
-        _ if name.ends_with("hop") => (100, 1_000),
-        _ if name.ends_with("pulse") => (25, 125),
-        _ => (2, 10),
-    }
 }
 
 /// All instructions of a dump.

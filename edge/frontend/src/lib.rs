@@ -5,7 +5,9 @@
 //! |---|---|---|
 //! | [`resample`] | samples at the device's rate | samples at the model's rate |
 //! | [`window`] | | the Hann taper |
-//! | [`mel`] | a spectrum (`n_fft / 2 + 1` bins) | mel bands (`n_mels`) |
+//! | [`spectrum`] | the samples of a frame (`win_length`) | a spectrum (`n_fft / 2 + 1` bins) |
+//! | [`mel`] | a spectrum | mel bands (`n_mels`) |
+//! | [`log_scale`] | mel bands | their logarithms, as the network takes them |
 //! | [`log_mel`] | samples, any block size | one frame (`n_mels`) per hop |
 //! | [`config`] | | the validated parameters of all of these |
 //! | [`manifest`] | the text of `manifest.toml` | labels, front end, network and decision parameters |
@@ -51,9 +53,11 @@ pub mod config;
 pub mod decision;
 mod error;
 pub mod log_mel;
+pub mod log_scale;
 pub mod manifest;
 pub mod mel;
 pub mod resample;
+pub mod spectrum;
 pub mod window;
 
 pub use config::{FrontendConfig, Power};

@@ -4,14 +4,10 @@
 //! The frames are those of `librosa.feature.melspectrogram` followed by `ln(x + log_offset)`; see
 //! [`FrontendConfig::centre_padding`] for which samples a frame covers.
 
-use std::sync::Arc;
-
-use realfft::num_complex::Complex32;
-use realfft::{RealFftPlanner, RealToComplex};
-
+use crate::log_scale::LogScale;
 use crate::mel::MelBank;
-use crate::window::hann_periodic;
-use crate::{Error, FrontendConfig, Power};
+use crate::spectrum::Spectrum;
+use crate::{Error, FrontendConfig};
 
 /// Turns a stream of samples into log-mel frames.
 ///
@@ -19,9 +15,9 @@ use crate::{Error, FrontendConfig, Power};
 /// by the same operations, so the results are equal bit for bit.
 pub struct LogMel {
     config: FrontendConfig,
-    window: Vec<f32>,
+    spectrum: Spectrum,
     mel_bank: MelBank,
-    fft: Arc<dyn RealToComplex<f32>>,
+    log_scale: LogScale,
     /// The last samples of the stream, up to one window.
     history: Vec<f32>,
     /// Valid samples in `history`.
@@ -30,10 +26,6 @@ pub struct LogMel {
     n_skip: usize,
     n_samples: usize,
     n_emitted: usize,
-    fft_input: Vec<f32>,
-    fft_output: Vec<Complex32>,
-    fft_scratch: Vec<Complex32>,
-    spectrum: Vec<f32>,
     frame: Vec<f32>,
 }
 
@@ -45,22 +37,17 @@ impl LogMel {
     /// [`Error::Frontend`] as [`FrontendConfig::validate`] has it.
     pub fn new(config: &FrontendConfig) -> Result<Self, Error> {
         config.validate()?;
-        let fft = RealFftPlanner::<f32>::new().plan_fft_forward(config.n_fft);
         let mut log_mel = Self {
             config: config.clone(),
-            window: hann_periodic(config.win_length),
+            spectrum: Spectrum::new(config),
             mel_bank: MelBank::new(config),
+            log_scale: LogScale::new(config),
             history: vec![0.0; config.win_length],
             n_history: 0,
             n_skip: 0,
             n_samples: 0,
             n_emitted: 0,
-            fft_input: fft.make_input_vec(),
-            fft_output: fft.make_output_vec(),
-            fft_scratch: fft.make_scratch_vec(),
-            spectrum: vec![0.0; config.n_fft / 2 + 1],
             frame: vec![0.0; config.n_mels],
-            fft,
         };
         log_mel.reset();
         Ok(log_mel)
@@ -131,29 +118,10 @@ impl LogMel {
         }
     }
 
-    /// `history` to `frame`. The window starts the transform's input: its place there changes the
-    /// phase only.
+    /// `history` to `frame`.
     fn compute_frame(&mut self) {
-        let (windowed, padding) = self.fft_input.split_at_mut(self.config.win_length);
-        for ((value, sample), weight) in windowed.iter_mut().zip(&self.history).zip(&self.window) {
-            *value = sample * weight;
-        }
-        padding.fill(0.0);
-        self.fft
-            .process_with_scratch(&mut self.fft_input, &mut self.fft_output, &mut self.fft_scratch)
-            .expect("the buffers were made by the plan");
-        for (value, bin) in self.spectrum.iter_mut().zip(&self.fft_output) {
-            let power = bin.norm_sqr();
-            *value = match self.config.power {
-                Power::Magnitude => power.sqrt(),
-                Power::Power => power,
-            };
-        }
-        self.mel_bank.apply(&self.spectrum, &mut self.frame);
-        let offset = self.config.log_offset as f32;
-        for value in &mut self.frame {
-            *value = ((*value + offset).ln() - self.config.mean) / self.config.std;
-        }
+        self.mel_bank.apply(self.spectrum.apply(&self.history), &mut self.frame);
+        self.log_scale.apply(&mut self.frame);
     }
 }
 
@@ -176,7 +144,7 @@ mod tests {
     use std::f64::consts::TAU;
 
     use super::*;
-    use crate::{MelNorm, MelScale};
+    use crate::{MelNorm, MelScale, Power};
 
     /// The definition, term by term, in double precision: O(n_fft^2) a frame.
     fn reference(config: &FrontendConfig, samples: &[f32], frame: usize) -> Vec<f64> {

@@ -3,8 +3,9 @@
 use crate::error::{Result, check};
 use crate::finish::Finish;
 use crate::geometry::Geometry;
-use crate::kernel::{Kernel, Sums};
+use crate::kernel::{Kernel, Source, Sums};
 use crate::layout::{BLOCK, Layout};
+use crate::scratch::Scratch;
 
 /// The numbers of a layer. An output is `round(multiplier * (bias + sum)) + output_zero`, limited
 /// to what an `i8` holds, where the sum is of `weight * (input - input_zero)` and halves are
@@ -84,6 +85,25 @@ impl Conv {
     ///
     /// When a slice has the wrong length; `output` is unchanged then.
     pub fn run(&self, input: &[i8], shape: [usize; 2], output: &mut [i8]) -> Result<()> {
+        self.run_with_scratch(input, shape, output, &mut Scratch::default())
+    }
+
+    /// As [`run`](Self::run), with `scratch` as its working memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Real-time
+    ///
+    /// Does not allocate where `scratch` has served an input of this shape before.
+    pub fn run_with_scratch(
+        &self,
+        input: &[i8],
+        shape: [usize; 2],
+        output: &mut [i8],
+        scratch: &mut Scratch,
+    ) -> Result<()> {
         let [channels_in, channels_out] = self.geometry.channels;
         let n_places: usize = self.geometry.output(shape).iter().product();
         check("values of the input", channels_in * shape[0] * shape[1], input.len())?;
@@ -91,12 +111,10 @@ impl Conv {
         if output.is_empty() {
             return Ok(());
         }
-        let sums = Sums {
-            weight: &self.weight,
-            runs: &self.layout.runs(shape[1]),
-            run_len: self.layout.run_len,
-            places: &self.layout.outputs(shape),
-        };
+        let Scratch { runs, places, input: arranged } = scratch;
+        self.layout.runs(shape[1], runs);
+        self.layout.outputs(shape, places);
+        let sums = Sums { weight: &self.weight, runs, run_len: self.layout.run_len, places };
         let finish = Finish {
             bias: &self.bias,
             multiplier: &self.multiplier,
@@ -105,7 +123,8 @@ impl Conv {
             n_places,
             output,
         };
-        self.kernel.run(&sums, &self.layout, input, shape, self.input_zero, finish);
+        let source = Source { layout: &self.layout, input, shape, zero: self.input_zero };
+        self.kernel.run(&sums, source, arranged, finish);
         Ok(())
     }
 }

@@ -29,45 +29,44 @@ impl Layout {
         Layout { geometry, cell, run_len, runs_per_row }
     }
 
-    /// Where the runs of an output begin, counted from its first value, for an input of so many
-    /// columns.
-    pub(crate) fn runs(&self, columns: usize) -> Vec<usize> {
+    /// Fills `runs` with where the runs of an output begin, counted from its first value, for an
+    /// input of so many columns.
+    pub(crate) fn runs(&self, columns: usize, runs: &mut Vec<usize>) {
         let row_len = self.row_len(columns);
         let [dilation, dilation_columns] = self.geometry.dilation;
-        (0..self.geometry.kernel[0])
-            .flat_map(|row| {
-                (0..self.runs_per_row)
-                    .map(move |column| row * dilation * row_len + column * dilation_columns * self.cell)
-            })
-            .collect()
+        runs.clear();
+        runs.extend((0..self.geometry.kernel[0]).flat_map(|row| {
+            (0..self.runs_per_row).map(move |column| row * dilation * row_len + column * dilation_columns * self.cell)
+        }));
     }
 
-    /// Where the first value of each output lies.
-    pub(crate) fn outputs(&self, input: [usize; 2]) -> Vec<usize> {
+    /// Fills `places` with where the first value of each output lies.
+    pub(crate) fn outputs(&self, input: [usize; 2], places: &mut Vec<usize>) {
         let [rows, columns] = self.geometry.output(input);
         let row_len = self.row_len(input[1]);
         let [stride, stride_columns] = self.geometry.stride;
-        (0..rows)
-            .flat_map(|row| {
-                (0..columns).map(move |column| row * stride * row_len + column * stride_columns * self.cell)
-            })
-            .collect()
+        places.clear();
+        places.extend((0..rows).flat_map(|row| {
+            (0..columns).map(move |column| row * stride * row_len + column * stride_columns * self.cell)
+        }));
     }
 
-    /// The padded input with the channels of a place together. Rows that no output needs stay 0.
-    pub(crate) fn places<T: Copy + Default>(
+    /// Fills `places` with the padded input, the channels of a place together, and returns it. Rows
+    /// that no output needs, and values that meet weights of 0, are left as they were.
+    pub(crate) fn arrange<'p, T: Copy + Default>(
         &self,
         input: &[i8],
         shape: [usize; 2],
         zero: i8,
         convert: impl Fn(i8) -> T,
-    ) -> Vec<T> {
+        places: &'p mut Vec<T>,
+    ) -> &'p [T] {
         let zero = convert(zero);
         let [rows, columns] = shape;
         let [(before, _), (left, right)] = self.geometry.padding;
         let (padded_rows, row_len, cell) = (self.geometry.padded(shape)[0], self.row_len(columns), self.cell);
         let output_rows = self.geometry.output(shape)[0];
-        let mut places = vec![T::default(); padded_rows * row_len];
+        places.resize(padded_rows * row_len, T::default());
         for (at, row) in places.chunks_exact_mut(row_len).enumerate() {
             if !self.needs(at, output_rows) {
                 continue;
@@ -78,12 +77,10 @@ impl Layout {
             };
             row[..left * cell].fill(zero);
             row[(left + columns) * cell..(left + columns + right) * cell].fill(zero);
-            let places = row[left * cell..(left + columns) * cell].chunks_exact_mut(cell);
-            for (column, place) in places.enumerate() {
-                let input = &input[source * columns + column..];
-                for (channel, to) in place[..self.geometry.channels[0]].iter_mut().enumerate() {
-                    *to = convert(input[channel * rows * columns]);
-                }
+            let cells = row[left * cell..(left + columns) * cell].chunks_exact_mut(cell);
+            for (column, place) in cells.enumerate() {
+                let values = input[source * columns + column..].iter().step_by(rows * columns);
+                place.iter_mut().zip(values).for_each(|(to, &value)| *to = convert(value));
             }
         }
         places

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | [`geometry`] | kernel, stride, dilation, padding | the shape of the output |
 //! | `layout` | activations, channel after channel | the same, padded, place after place |
+//! | `scratch` | | the memory that this takes |
 //! | `kernel` | those and the packed weights | sums of 32 bits |
 //! | `finish` | sums | the next layer's activations |
 //! | `conv` | the numbers of a layer, activations | the next layer's activations |
@@ -23,7 +24,8 @@
 //! | `plain` | all | |
 //!
 //! This crate has unsafe code, for the loads of vector kernels; the other crates of the daemon
-//! forbid it. It does no I/O and starts no threads. [`Conv::run`] allocates its working memory.
+//! forbid it. It does no I/O and starts no threads. [`Conv::run`] allocates its working
+//! memory, [`Conv::run_with_scratch`] is given it.
 //!
 //! # Example
 //!
@@ -58,11 +60,13 @@ mod finish;
 pub mod geometry;
 mod kernel;
 mod layout;
+mod scratch;
 
 pub use conv::{Conv, Parameters};
 pub use error::{Error, Result};
 pub use geometry::Geometry;
 pub use kernel::Kernel;
+pub use scratch::Scratch;
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -42,6 +44,11 @@ fn geometries() -> impl Strategy<Value = (Geometry, [usize; 2])> {
     )
 }
 
+thread_local! {
+    /// Full of what the cases before have left.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
 proptest! {
     /// All kernels of this processor compute the definition byte for byte, with the extremes of
     /// weights and inputs among them.
@@ -75,6 +82,9 @@ proptest! {
             let mut output = vec![77; expected.len()];
             conv.run(&input, shape, &mut output).unwrap();
             prop_assert_eq!(&output, &expected, "{}", kernel.as_str());
+            output.fill(77);
+            SCRATCH.with_borrow_mut(|scratch| conv.run_with_scratch(&input, shape, &mut output, scratch)).unwrap();
+            prop_assert_eq!(&output, &expected, "{}, in used memory", kernel.as_str());
         }
     }
 }

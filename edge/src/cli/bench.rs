@@ -30,8 +30,10 @@ struct Report {
     model: String,
     us_per_pulse_median: f64,
     us_per_pulse_p99: f64,
-    /// The network's share of a pulse's time, without front end and decisions.
+    /// The parts of a pulse's time; each is a median of its own.
+    front_end_us_per_pulse_median: f64,
     network_us_per_pulse_median: f64,
+    decide_us_per_pulse_median: f64,
     /// Sound that a pulse covers.
     pulse_ms: f64,
     /// Share of one core that a stream takes: time to compute over the time it covers.
@@ -63,8 +65,7 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
     log_mel.process(&lead, |_| {});
 
     let mut start_ms = None;
-    let mut times_us = Vec::with_capacity(N_PULSES);
-    let mut network_times_us = Vec::with_capacity(N_PULSES);
+    let mut times_us = Times::default();
     let mut warm_up_end = None;
     let mut end = None;
     for at in 0.. {
@@ -79,19 +80,17 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
         });
         let network_begin = Instant::now();
         let there = engine.push(&pulse, &mut logits)?;
-        let network_elapsed = network_begin.elapsed();
+        let decide_begin = Instant::now();
         if there {
             let output = Output { t_start_s: at as f64 * pulse_ms / 1e3, level_dbfs: 0.0, logits: &logits };
             decider.push(&output, |_| {});
             start_ms.get_or_insert_with(|| start.elapsed().as_secs_f64() * 1e3);
         }
-        let elapsed = begin.elapsed();
         let now = Instant::now();
         match end {
             Some(end) => {
-                times_us.push(elapsed.as_secs_f64() * 1e6);
-                network_times_us.push(network_elapsed.as_secs_f64() * 1e6);
-                if times_us.len() == N_PULSES || now >= end {
+                times_us.push([begin, network_begin, decide_begin, now]);
+                if times_us.whole.len() == N_PULSES || now >= end {
                     break;
                 }
             }
@@ -101,23 +100,50 @@ pub(super) fn bench(args: &BenchArgs, start: Instant) -> Result<()> {
             None => {}
         }
     }
-    times_us.sort_by(f64::total_cmp);
-    network_times_us.sort_by(f64::total_cmp);
-    let median_us = times_us[times_us.len() / 2];
+    let n_pulses = times_us.whole.len();
+    let Times { mut whole, parts: [front_end, network, decide] } = times_us;
+    let median_us = quantile(&mut whole, 50);
+    let part = |mut times: Vec<f64>| round(quantile(&mut times, 50), 100.0);
     let report = Report {
         board: board(),
         model: format!("{} {}", model.manifest.name, model.manifest.version),
         us_per_pulse_median: round(median_us, 10.0),
-        us_per_pulse_p99: round(times_us[times_us.len() * 99 / 100], 10.0),
-        network_us_per_pulse_median: round(network_times_us[network_times_us.len() / 2], 10.0),
+        us_per_pulse_p99: round(quantile(&mut whole, 99), 10.0),
+        front_end_us_per_pulse_median: part(front_end),
+        network_us_per_pulse_median: part(network),
+        decide_us_per_pulse_median: part(decide),
         pulse_ms,
         real_time_factor: round(median_us / 1e3 / pulse_ms, 1e6),
         precision: engine.precision().as_str(),
         peak_rss_mb: round(peak_rss_mb()?, 10.0),
         start_ms: round(start_ms.unwrap_or_default(), 10.0),
     };
-    let text = if args.json { json(&report) } else { table(&report, times_us.len()) };
+    let text = if args.json { json(&report) } else { table(&report, n_pulses) };
     std::io::stdout().write_all(text.as_bytes()).map_err(stdout_error)
+}
+
+/// Times of single pulses in microseconds.
+#[derive(Default)]
+struct Times {
+    whole: Vec<f64>,
+    /// Front end, network, decisions.
+    parts: [Vec<f64>; 3],
+}
+
+impl Times {
+    /// A pulse by the beginnings of its parts and its end.
+    fn push(&mut self, [begin, network, decide, end]: [Instant; 4]) {
+        let us = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e6;
+        self.whole.push(us(begin, end));
+        let parts = [us(begin, network), us(network, decide), us(decide, end)];
+        self.parts.iter_mut().zip(parts).for_each(|(times, us)| times.push(us));
+    }
+}
+
+/// The value below which so many percent of `values` are, of which there is at least one.
+fn quantile(values: &mut [f64], percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() * percent / 100]
 }
 
 fn json(report: &Report) -> String {
@@ -127,7 +153,9 @@ fn json(report: &Report) -> String {
 fn table(report: &Report, n_pulses: usize) -> String {
     format!(
         "time per pulse    {:.1} us median, {:.1} us at the 99th percentile ({n_pulses} pulses of {} ms)\n\
+         front end         {:.1} us median\n\
          network alone     {:.1} us median\n\
+         decisions         {:.2} us median\n\
          load              {:.3} % of one core\n\
          precision         {}\n\
          peak memory       {:.1} MB\n\
@@ -138,7 +166,9 @@ fn table(report: &Report, n_pulses: usize) -> String {
         report.us_per_pulse_median,
         report.us_per_pulse_p99,
         report.pulse_ms,
+        report.front_end_us_per_pulse_median,
         report.network_us_per_pulse_median,
+        report.decide_us_per_pulse_median,
         report.real_time_factor * 100.0,
         report.precision,
         report.peak_rss_mb,

@@ -4,9 +4,10 @@
 //! The inference library computes `QLinearConv` by some ten operators, which pass over the
 //! activations one after another. One operator here does the same work in one pass.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use edge_int8::{Conv, Geometry, Kernel, Parameters};
+use edge_int8::{Conv, Geometry, Kernel, Parameters, Scratch};
 use tract_onnx::prelude::{DatumTypeExt, Tensor, TypedModel, tvec};
 use tract_onnx::tract_core::internal::{
     Datum, EvalContext, EvalOp, Op, OutletId, StaticName, TValue, TVec, TractError, TractResult, TypedFact,
@@ -136,6 +137,11 @@ fn per_channel<T: Copy>(values: Vec<T>, n: usize) -> Vec<T> {
     if let &[value] = &*values { vec![value; n] } else { values }
 }
 
+thread_local! {
+    /// The working memory of all convolutions of this thread: one at a time runs.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
 /// Clones are equal; others are never compared.
 impl PartialEq for Int8Conv {
     fn eq(&self, other: &Self) -> bool {
@@ -167,9 +173,12 @@ impl EvalOp for Int8Conv {
         let (mut to, from) = (output.try_as_plain_ram_mut()?, input.try_as_plain_ram()?);
         let (to, from) = (to.as_slice_mut::<i8>()?, from.as_slice::<i8>()?);
         let len = |values: usize| (values / n.max(1)).max(1);
-        for (from, to) in from.chunks(len(from.len())).zip(to.chunks_mut(len(to.len()))) {
-            self.conv.run(from, [rows, columns], to).map_err(|error| TractError::msg(error.to_string()))?;
-        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            from.chunks(len(from.len()))
+                .zip(to.chunks_mut(len(to.len())))
+                .try_for_each(|(from, to)| self.conv.run_with_scratch(from, [rows, columns], to, scratch))
+                .map_err(|error| TractError::msg(error.to_string()))
+        })?;
         Ok(tvec!(output.into()))
     }
 }

@@ -5,7 +5,7 @@
 //! keeps the state of one stream and computes the new frames only; [`WindowEngine`] takes any
 //! network of a fixed shape and computes a whole patch of frames again for every hop.
 //! [`BatchEngine`] runs the same networks over a whole clip at once, and gives the same numbers,
-//! bit for bit.
+//! bit for bit. [`LongPulse`] runs the streaming network on longer pulses, for a bench.
 //!
 //! Output frame `j` covers the log-mel frames `[pulse_frames * j, pulse_frames * j +
 //! receptive_field_frames)`. The first [`Network::output_delay`](edge_frontend::Network) outputs of
@@ -17,6 +17,7 @@
 mod batch;
 mod guard;
 mod int8;
+mod long_pulse;
 mod network;
 mod pad;
 mod patch;
@@ -26,6 +27,7 @@ mod window;
 
 pub use batch::BatchEngine;
 pub use edge_frontend::Precision;
+pub use long_pulse::LongPulse;
 pub use select::{PrecisionChoice, load_engine};
 pub use stream::StreamEngine;
 pub use window::WindowEngine;

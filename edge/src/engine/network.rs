@@ -66,15 +66,28 @@ impl Network {
 
     /// The network that takes a pulse of frames at a time and keeps state between them.
     pub(super) fn pulsed(&self) -> Result<Runnable> {
-        let pulsed = guard(|| PulsedModel::new(&self.typed, self.time.clone(), &self.pulse_frames.to_dim()))
-            .map_err(|error| unreadable(&self.path, &error))?;
-        let fact = pulsed.output_fact(0).map_err(|error| unreadable(&self.path, &error))?;
-        let delay = fact.stream.as_ref().map(|stream| stream.delay);
+        let (typed, delay) = self.pulsed_by(self.pulse_frames)?;
         if delay != Some(self.output_delay) {
             let actual = delay.map_or("no time axis".to_string(), |delay| delay.to_string());
             return Err(Checker { path: &self.path }.field("network.output_delay", self.output_delay, actual));
         }
-        guard(|| Runnable::new(pulsed.into_typed()?)).map_err(|error| unreadable(&self.path, &error))
+        self.runnable(typed)
+    }
+
+    /// The network that takes `n_frames` at a time, as the inference library makes it, and the
+    /// outputs by which it is late.
+    pub(super) fn pulsed_by(&self, n_frames: usize) -> Result<(TypedModel, Option<usize>)> {
+        let pulsed = guard(|| PulsedModel::new(&self.typed, self.time.clone(), &n_frames.to_dim()))
+            .map_err(|error| unreadable(&self.path, &error))?;
+        let fact = pulsed.output_fact(0).map_err(|error| unreadable(&self.path, &error))?;
+        let delay = fact.stream.as_ref().map(|stream| stream.delay);
+        let typed = guard(|| pulsed.into_typed()).map_err(|error| unreadable(&self.path, &error))?;
+        Ok((typed, delay))
+    }
+
+    /// `typed`, which was made of this network, ready to run.
+    pub(super) fn runnable(&self, typed: TypedModel) -> Result<Runnable> {
+        guard(|| Runnable::new(typed)).map_err(|error| unreadable(&self.path, &error))
     }
 
     /// The network that takes any number of frames at once.

@@ -21,6 +21,7 @@ mod x86;
 
 use crate::finish::Finish;
 use crate::layout::{BLOCK, Layout};
+use crate::scratch::Arranged;
 
 /// How sums are computed. All kernels give the same sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,29 +120,54 @@ impl Kernel {
         }
     }
 
-    /// Computes all sums of `input` and hands them to `finish`.
+    /// Computes all sums of `source` and hands them to `finish`.
     #[cfg_attr(any(target_arch = "x86_64", target_arch = "aarch64"), allow(unsafe_code))]
-    pub(crate) fn run(self, sums: &Sums, layout: &Layout, input: &[i8], shape: [usize; 2], zero: i8, finish: Finish) {
-        #[cfg(target_arch = "x86_64")]
-        let unsigned = || layout.places(input, shape, zero, |value| value.cast_unsigned() ^ 128);
-        let wide = || layout.places(input, shape, zero, i16::from);
+    pub(crate) fn run(self, sums: &Sums, source: Source, arranged: &mut Arranged, finish: Finish) {
         match self.0 {
-            Isa::Plain => plain::run(sums, &wide(), finish),
+            Isa::Plain => plain::run(sums, source.arrange(i16::from, &mut arranged.wide), finish),
             // SAFETY: `available` has found the instructions of this kernel and of those below.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::avx2::run(sums, &wide(), finish) },
+            Isa::Avx2 => unsafe { x86::avx2::run(sums, source.arrange(i16::from, &mut arranged.wide), finish) },
             #[cfg(target_arch = "x86_64")]
-            Isa::AvxVnni => unsafe { x86::avx_vnni::run(sums, &unsigned(), finish) },
+            Isa::AvxVnni => unsafe {
+                x86::avx_vnni::run(sums, source.arrange(unsigned, &mut arranged.unsigned), finish)
+            },
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => unsafe { x86::avx512_vnni::run(sums, &unsigned(), finish) },
+            Isa::Avx512Vnni => unsafe {
+                x86::avx512_vnni::run(sums, source.arrange(unsigned, &mut arranged.unsigned), finish)
+            },
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::multiply_add::run(sums, &wide(), finish),
+            Isa::Neon => neon::multiply_add::run(sums, source.arrange(i16::from, &mut arranged.wide), finish),
             #[cfg(target_arch = "aarch64")]
             Isa::DotProduct => unsafe {
-                neon::dot_product::run(sums, &layout.places(input, shape, zero, |value| value), finish);
+                neon::dot_product::run(sums, source.arrange(|value| value, &mut arranged.signed), finish);
             },
         }
     }
+}
+
+/// The input of a convolution, as its layer before has left it.
+pub(crate) struct Source<'a> {
+    pub(crate) layout: &'a Layout,
+    /// `(channels, rows, columns)`.
+    pub(crate) input: &'a [i8],
+    /// Rows and columns.
+    pub(crate) shape: [usize; 2],
+    /// The input that stands for 0.
+    pub(crate) zero: i8,
+}
+
+impl Source<'_> {
+    /// The input in the order that kernels read, in `places`.
+    fn arrange<'p, T: Copy + Default>(&self, convert: impl Fn(i8) -> T, places: &'p mut Vec<T>) -> &'p [T] {
+        self.layout.arrange(self.input, self.shape, self.zero, convert, places)
+    }
+}
+
+/// For kernels whose instructions multiply unsigned values by signed ones; see [`Order::shift`].
+#[cfg(target_arch = "x86_64")]
+fn unsigned(value: i8) -> u8 {
+    value.cast_unsigned() ^ 128
 }
 
 /// How activations and weights lie for a kernel.
