@@ -35,5 +35,5 @@ fi
 scripts/package-files.sh "$arch"
 
 say "packing"
-cargo-deb deb --quiet --no-build --no-strip -p edge --profile dist "${for_target[@]}" --output "$target_dir/debian/" "$@" >&2
+cargo-deb deb --quiet --no-build --no-strip -p edge --profile dist "${for_target[@]}" --output "$target_dir/debian/" "$@" >/dev/null
 ls -t "$target_dir"/debian/earwitness_*_"$arch".deb | head -n1

@@ -87,15 +87,17 @@ def main():
         sys.exit("usage: release-notes.py VERSION [FILE...]")
     version, *files = sys.argv[1:]
     notes = linked(joined(section(version)), version)
-    print(f"# Earwitness {version}\n\n{notes}")
+    print(f"# Earwitness {version}\n")
     if files:
-        print("\n## Files\n\n| file | what it is |\n|---|---|")
+        print("## Files\n\n| file | what it is |\n|---|---|")
         for name in files:
             print(f"| `{name}` | {what(name)} |")
         print(
-            "\n`sha256sum --check --ignore-missing SHA256SUMS` checks what you have downloaded. "
-            "**The weights of the model are for non-commercial use**; the code is under MIT or Apache-2.0."
+            "\n`sha256sum --check --ignore-missing SHA256SUMS` checks what you have downloaded. Install a package with "
+            f"`sudo apt install ./FILE`; {linked('[docs/install.md](docs/install.md)', version)} describes the other ways. "
+            "**The weights of the model are for non-commercial use**; the code is under MIT or Apache-2.0.\n"
         )
+    print(f"## Changes\n\n{notes}")
 
 
 if __name__ == "__main__":

@@ -140,7 +140,9 @@ write_tarball() {
     install -D -m 644 -t "$share/zsh/site-functions" "$PROFILE_DIR/package/_earwitness"
     install -D -m 644 -t "$share/fish/vendor_completions.d" "$PROFILE_DIR/package/earwitness.fish"
     install -D -m 644 -t "$share/doc/earwitness" README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE packaging/deb/copyright \
-        edge/earwitness.example.toml packaging/systemd/earwitness.service "$PROFILE_DIR/package/third-party.txt.gz"
+        edge/earwitness.example.toml "$PROFILE_DIR/package/third-party.txt.gz"
+    install -D -m 644 -t "$share/doc/earwitness/docs" docs/*.md
+    sed 's|^ExecStart=/usr/bin/|ExecStart=/usr/local/bin/|' packaging/systemd/earwitness.service >"$share/doc/earwitness/earwitness.service"
     tar -C "$work" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -cf - "$name-$arch" |
         gzip -9n >"$2"
 }
@@ -162,6 +164,13 @@ write_container() {
     esac
 }
 
+# Before the first build, because each takes many minutes.
+for arch in "${arches[@]}"; do
+    [ "$arch" != amd64 ] && [ -z "$dry_run" ] || continue
+    scripts/install-system.sh "cross-$arch" && continue
+    printf 'release.sh: what builds for %s is not installed, for the reason above; ARCHES, a list of processors, can leave %s out\n' "$arch" "$arch" >&2
+    exit 1
+done
 make_file "$name-source.tar.gz" write_sources
 for arch in "${arches[@]}"; do
     # The package for armhf is for ARMv7; boards with an ARMv6 take the tarball.

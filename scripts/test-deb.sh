@@ -42,7 +42,7 @@ dpkg-deb --contents "$deb" >"$work/contents"
 for path in usr/bin/earwitness etc/earwitness/earwitness.toml systemd/system/earwitness.service man1/earwitness.1.gz man1/earwitness-run.1.gz \
     bash-completion/completions/earwitness vendor-completions/_earwitness vendor_completions.d/earwitness.fish \
     models/home/manifest.toml models/home/model.onnx models/home/model.int8.onnx models/home/CARD.md \
-    doc/earwitness/copyright doc/earwitness/third-party.txt.gz; do
+    doc/earwitness/copyright doc/earwitness/docs/sources.md doc/earwitness/third-party.txt.gz; do
     grep -q "/$path\$" "$work/contents" || fail "$deb has no $path"
 done
 dpkg-deb --raw-extract "$deb" "$work/first"
@@ -99,6 +99,13 @@ cmp "$work/mine.toml" "$root/etc/earwitness/earwitness.toml" || fail "the upgrad
 [ -f "$root/etc/earwitness/earwitness.toml.dpkg-dist" ] || fail "the later example is not beside the configuration"
 daemon run --config /etc/earwitness/earwitness.toml --source file:/tmp/scene.wav --fast | grep -q '"device":"cellar-pi"' ||
     fail "the daemon does not use the configuration"
+
+say "setup writes a password that the service can read"
+python3 scripts/answer.py "MQTT broker=mqtt://127.0.0.1:1" "User name=ann" "Password=sesame" "Keep it anyway=y" "Overwrite it=y" -- \
+    unshare --mount sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" earwitness setup --listen 0' "$root" >&2
+[ "$(stat -c %a "$root/etc/earwitness/mqtt.password")" = 600 ] || fail "others can read the password"
+daemon check --config /etc/earwitness/earwitness.toml >"$work/check.txt" || fail "the service cannot read the configuration that setup has written"
+grep -q 'events wait in /var/lib/earwitness/.*\.journal' "$work/check.txt" || fail "check does not name the journal of the service: $(cat "$work/check.txt")"
 
 say "removed, it leaves its configuration; purged, nothing"
 inside dpkg --remove earwitness >&2

@@ -44,6 +44,8 @@ mkdir -p "$2" && cd "$2" && touch earwitness.1 earwitness.bash _earwitness earwi
 EARWITNESS
 chmod +x "$CARGO_TARGET_DIR/dist/earwitness"
 SH
+# No container is built, even on a machine that could.
+printf '#!/bin/sh\nexit 1\n' | tee "$work/bin/podman" "$work/bin/buildah" >"$work/bin/docker"
 printf '#!/bin/sh\necho "GLIBC_%s"\n' '${GLIBC:-2.34}' >"$work/bin/objdump"
 chmod +x "$work/bin"/*
 cat >"$tree/scripts/deb.sh" <<'SH'
@@ -123,9 +125,11 @@ holds test "$(grep -c ': unchanged$' "$work/log")" = 1
 
 # What is in it.
 tar -tvzf "$out/earwitness-7.8.9-amd64.tar.gz" >"$work/contents"
-for path in bin/earwitness share/earwitness/models/home/model.onnx share/man/man1/earwitness.1.gz share/doc/earwitness/third-party.txt.gz; do
+for path in bin/earwitness share/earwitness/models/home/model.onnx share/man/man1/earwitness.1.gz share/doc/earwitness/third-party.txt.gz share/doc/earwitness/docs/sources.md; do
     holds grep -qE "^-rw.r-.r-. 0/0 .* earwitness-7.8.9-amd64/$path\$" "$work/contents"
 done
+tar -xzOf "$out/earwitness-7.8.9-amd64.tar.gz" earwitness-7.8.9-amd64/share/doc/earwitness/earwitness.service >"$work/unit"
+holds grep -q '^ExecStart=/usr/local/bin/earwitness ' "$work/unit"
 tar -xzOf "$out/earwitness-7.8.9-source.tar.gz" earwitness-7.8.9/README.md | cmp - "$tree/README.md" || fail "the sources are others"
 holds grep -qxF -- '- It hears [more](https://localhost/a/b/blob/v7.8.9/docs/x.md), and [better](https://localhost/y).' "$out/RELEASE_NOTES.md"
 holds grep -qF '| `earwitness_7.8.9-1_amd64.deb` | Debian package for x86-64' "$out/RELEASE_NOTES.md"

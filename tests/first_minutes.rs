@@ -6,9 +6,11 @@
 
 use std::f64::consts::TAU;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 use tests::binary::{Output, PATIENCE, Process, earwitness_bin};
@@ -383,6 +385,70 @@ fn a_device_that_is_well_has_no_problem() {
     let said = output.stdout.join("\n");
     contains(&said, &["model          ok       home-", "broker         ok       mqtt://127.0.0.1", "0 problems"]);
     assert!(output.stdout.iter().all(|line| line.is_empty() || !line.ends_with(' ')), "{said}");
+}
+
+#[test]
+fn a_shipped_model_without_its_golden_recording_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tests::commands::copy(&tests::binary::workspace().join("models/home"));
+    let (source, model) = (a_good_sound(dir.path()), model.path().display());
+    let config = format!("[source]\ninput = \"{source}\"\n[model]\ndir = \"{model}\"\n");
+    let checks = examine(dir.path(), &config, 0);
+    let (state, said) = of(&checks, "golden run");
+    assert_eq!(state, "ok", "{said}");
+    contains(said, &["its golden recording is not installed, which is usual"]);
+    contains(of(&checks, "labels").1, &["28 of 45 are reported"]);
+}
+
+#[test]
+fn of_a_fifo_it_is_said_why_nothing_arrives_and_another_reader_keeps_its_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("mic");
+    tests::binary::make_fifo(&fifo);
+    let config = format!("[source]\ninput = \"file:{}\"\n", fifo.display());
+    let (state, said) = {
+        let checks = examine(dir.path(), &config, 1);
+        let (state, said) = of(&checks, "source");
+        (state.to_string(), said.to_string())
+    };
+    assert_eq!(state, "problem", "{said}");
+    contains(&said, &["nothing has arrived for 3 s", "start the program that writes to it"]);
+
+    // Opened for both, it does not wait for a writer.
+    let mut file = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    file.write_all(b"samples").unwrap();
+    let checks = examine(dir.path(), &config, 0);
+    contains(of(&checks, "source").1, &["not tried, because another program is reading it"]);
+    let mut kept = [0; 7];
+    file.read_exact(&mut kept).unwrap();
+    assert_eq!(&kept, b"samples");
+
+    drop(file);
+
+    // A program that writes zeros for as long as someone reads them.
+    let writer = std::thread::spawn(move || {
+        let mut file = fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+        while file.write_all(&[0; 9_600]).is_ok() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let checks = examine(dir.path(), &config, 1);
+    contains(of(&checks, "source").1, &["nothing but zeros", "unmute it, or what it takes its sound from"]);
+    writer.join().unwrap();
+}
+
+#[test]
+fn without_a_name_the_configuration_that_setup_has_written_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = a_good_sound(dir.path());
+    let args = ["setup", "--yes", "--name", "attic", "--source", &source, "--listen", "0"];
+    let output = run(&mut command(dir.path(), &args));
+    assert_eq!(output.status.code(), Some(0), "{output:#?}");
+    let output = run(&mut command(dir.path(), &["doctor"]));
+    // That of the service has precedence, where it is installed.
+    let (service, own) = (Path::new("/etc/earwitness/earwitness.toml"), ".config/earwitness/earwitness.toml");
+    let file = if service.exists() { service.to_path_buf() } else { dir.path().join(own) };
+    contains(&output.stdout.join("\n"), &[&format!("configuration  ok       {} is valid", file.display())]);
 }
 
 #[test]

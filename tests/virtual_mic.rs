@@ -226,7 +226,7 @@ fn a_microphone_with_a_wrong_rate_is_said_and_opened_again() {
 
 /// The figures that the worker reports at its end.
 fn final_status(stderr: &[String]) -> Value {
-    let json = stderr.iter().rev().find_map(|line| line.split_once("stream ended: ").map(|(_, json)| json));
+    let json = stderr.iter().rev().find_map(|line| line.split_once("as in the health message: ").map(|(_, json)| json));
     serde_json::from_str(json.unwrap_or_else(|| panic!("no final figures in {stderr:#?}"))).unwrap()
 }
 

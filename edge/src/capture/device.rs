@@ -37,6 +37,9 @@ const FORMATS: [SampleFormat; 12] = [
 /// Devices an error message lists.
 const MAX_LISTED: usize = 8;
 
+/// ALSA's device of zeros, which every machine has. It can be named, but is not listed.
+const OF_ZEROS: &str = "alsa:null";
+
 /// A capture device of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeviceInfo {
@@ -71,7 +74,8 @@ impl std::fmt::Display for Format {
     }
 }
 
-/// The capture devices of this machine, the default one first. Opens each for a moment.
+/// The capture devices of this machine but that of zeros, the default one first. Opens each for a
+/// moment.
 ///
 /// # Errors
 ///
@@ -86,7 +90,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
     let mut infos = Vec::new();
     for device in default.into_iter().chain(input_devices(&host)?) {
         let id = id_of(&device);
-        if infos.iter().any(|info: &DeviceInfo| info.id == id) {
+        if id == OF_ZEROS || infos.iter().any(|info: &DeviceInfo| info.id == id) {
             continue;
         }
         let (format, error) = match choose_format(&device, 1) {
@@ -228,15 +232,16 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
     let fits = |name: &Name| name.id.to_lowercase().contains(&part) || name.name.to_lowercase().contains(&part);
     let found: Vec<usize> = (0..names.len()).filter(|&index| !part.is_empty() && fits(&names[index])).collect();
     let Some(&first) = found.first() else {
-        return Err(match names {
+        let names: Vec<&Name> = names.iter().filter(|name| name.id != OF_ZEROS).collect();
+        return Err(match names.as_slice() {
             // ALSA knows more names than it lists.
             _ if wanted.contains(':') && !wanted.starts_with("alsa:") && !names.is_empty() => format!(
                 "ALSA does not list this name; arecord may know it: --source \"exec:arecord -D {wanted} -t raw -f \
                  S16_LE -r 48000\"; ALSA lists {}",
-                list(names.iter())
+                list(&names)
             ),
             [] => "no capture device found".to_string(),
-            _ => format!("no such capture device; this machine has {}", list(names.iter())),
+            _ => format!("no such capture device; this machine has {}", list(&names)),
         });
     };
     // ALSA lists one card under many names: raw, with conversions, shared... With conversions is
@@ -247,7 +252,7 @@ fn pick(names: &[Name], wanted: &str) -> Result<usize, String> {
     }
     Err(format!(
         "the name fits several capture devices; use one of these ids: {}",
-        list(found.iter().map(|&index| &names[index]))
+        list(&found.iter().map(|&index| &names[index]).collect::<Vec<_>>())
     ))
 }
 
@@ -262,9 +267,9 @@ fn spelled_out(wanted: &str) -> Option<String> {
     Some(if kind == "sysdefault" { format!("{kind}:CARD={card}") } else { format!("{kind}:CARD={card},DEV={device}") })
 }
 
-fn list<'a>(names: impl ExactSizeIterator<Item = &'a Name>) -> String {
+fn list(names: &[&Name]) -> String {
     let n_more = names.len().saturating_sub(MAX_LISTED);
-    let mut text = names.take(MAX_LISTED).map(|name| name.id.as_str()).collect::<Vec<_>>().join(", ");
+    let mut text = names.iter().take(MAX_LISTED).map(|name| name.id.as_str()).collect::<Vec<_>>().join(", ");
     if n_more > 0 {
         text.push_str(&format!(" and {n_more} more"));
     }

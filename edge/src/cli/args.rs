@@ -307,6 +307,7 @@ impl RunArgs {
             deny: self.deny.clone(),
             web: self.web.clone(),
             web_write: self.web_write,
+            as_service: false,
         })
     }
 }

@@ -22,16 +22,17 @@ mod setup;
 mod top;
 
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use edge::config::TopSettings;
+use edge::config::{SERVICE_FOLDER, TopSettings, at_home};
 use edge::engine::{Engine, PrecisionChoice, load_engine};
 use edge::model::{self, Model};
 use edge::{Error, Result, folder, journal, quiet};
 use jiff::tz::TimeZone;
+use nix::unistd::{AccessFlags, access};
 
 use args::{Args, Command};
 
@@ -100,8 +101,33 @@ fn with_hop(hop_ms: Option<f64>) -> impl FnOnce(Model) -> Result<Model> {
     }
 }
 
+/// The configuration that `earwitness setup` writes for this user; `None` for a user without a
+/// home.
+fn own_config() -> Option<PathBuf> {
+    const FILE: &str = "earwitness/earwitness.toml";
+    match std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()) {
+        Some(folder) => Some(Path::new(&folder).join(FILE)),
+        None => at_home(&Path::new("~/.config").join(FILE)).ok(),
+    }
+}
+
+/// Whether the packages' service reads `config`.
+fn is_of_service(config: &Path) -> bool {
+    config == Path::new(SERVICE_CONFIG)
+}
+
+/// Whether `file` is in the service's folder and this user may not look into it. Before the first
+/// start of the service there is no such folder; systemd makes it.
+fn is_hidden(file: &Path) -> bool {
+    let folder = Path::new(SERVICE_FOLDER);
+    file.starts_with(folder) && access(folder, AccessFlags::X_OK).is_err()
+}
+
 /// Why a daemon could not keep its journal in `file`, if that can be seen.
 fn journal_trouble(file: &Path) -> Option<String> {
+    if is_hidden(file) {
+        return None;
+    }
     let fault = journal::check(file).err().map(|fault| fault.to_string());
     fault.or_else(|| {
         let reason = folder::check(file.parent().filter(|_| !file.exists())?).err()?;

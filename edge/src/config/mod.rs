@@ -16,8 +16,8 @@ pub use labels::nearest;
 pub use values::MAX_KEEP_DAYS;
 
 pub use settings::{
-    DEFAULT_LISTEN, FileMode, Overrides, Settings, SourceSettings, TopSettings, WebSettings, journal_files,
-    journal_folders, top_socket,
+    DEFAULT_LISTEN, FileMode, Overrides, SERVICE_FOLDER, Settings, SourceSettings, TopSettings, WebSettings,
+    journal_files, journal_folders, top_socket,
 };
 
 use std::collections::BTreeMap;

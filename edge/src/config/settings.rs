@@ -11,7 +11,7 @@ mod top;
 mod web;
 mod webhook;
 
-pub use journal::{journal_files, journal_folders};
+pub use journal::{SERVICE_FOLDER, journal_files, journal_folders};
 pub use source::SourceSettings;
 pub use top::{FileMode, TopSettings, top_socket};
 pub use web::{DEFAULT_LISTEN, WebSettings};
@@ -73,6 +73,8 @@ pub struct Overrides {
     pub web: Option<String>,
     /// `--web-write`
     pub web_write: bool,
+    /// Whether the settings are those that the packages' service has, whoever looks at them.
+    pub as_service: bool,
 }
 
 /// Complete settings.
@@ -161,7 +163,8 @@ impl Settings {
             let reason = format!("the page is served at {}, on the same port: take another one", web.listen);
             return Err(file.error("metrics.port", reason));
         }
-        let (journal, notice) = journal::journal(&config, &name, client_id, is_needed, &file)?;
+        let folder = journal::folder(overrides.as_service);
+        let (journal, notice) = journal::journal(&config, &name, client_id, is_needed, folder, &file)?;
         Ok(Settings {
             sources,
             model_dir: overrides.model.clone().or_else(|| config.model.dir.as_deref().map(|dir| file.resolve(dir))),

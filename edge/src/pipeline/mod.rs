@@ -147,7 +147,11 @@ pub fn run(
     // The source is asked even if the network failed: its thread has to end.
     let result = result.and(source.finish());
     let name = shared.hearing.name();
-    tracing::info!(source = name, "{name}: stream ended: {}", shared.status.snapshot().to_json());
+    tracing::info!(
+        source = name,
+        "{name}: the stream has ended; its figures, as in the health message: {}",
+        shared.status.snapshot().to_json()
+    );
     // So that it is reported now, and not when the last of several sources has ended.
     if !stop.load(Ordering::Relaxed) {
         shared.hearing.ended(result.as_ref().err());

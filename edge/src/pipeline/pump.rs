@@ -242,7 +242,7 @@ impl GapLog {
         self.n_gaps += 1;
         self.seconds += seconds;
         let (n_gaps, seconds) = (self.n_gaps, self.seconds);
-        let fault = Fault::new("gap", format!("samples missing: {n_gaps} gaps, {seconds:.3} s in all"));
+        let fault = Fault::new("gap", format!("samples missing: {seconds:.3} s in all (gaps: {n_gaps})"));
         if self.log.occurred(&fault).is_some() {
             tracing::warn!(source, n_gaps, seconds, "{source}: {fault}");
             (self.n_gaps, self.seconds) = (0, 0.0);

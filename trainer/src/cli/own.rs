@@ -17,7 +17,8 @@ use std::time::Instant;
 #[command(next_help_heading = "Own sounds")]
 pub(super) struct OwnArgs {
     /// Folder with one folder of recordings per label, in place of a recipe. A folder called
-    /// background or negatives holds sounds without a label.
+    /// background or negatives holds sounds without a label. The run folder is runs/ with the name
+    /// of this folder, unless --out names another one.
     #[arg(long, value_name = "DIR", conflicts_with = "recipe")]
     data: PathBuf,
     /// Folder of the model to start from.

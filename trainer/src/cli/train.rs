@@ -16,11 +16,12 @@ use std::path::PathBuf;
 /// Arguments of `fit`.
 #[derive(Debug, Args)]
 #[command(mut_arg("recipe", |arg| arg.required_unless_present("data")))]
+#[command(
+    override_usage = "earwitness-train fit [OPTIONS] <RECIPE>\n       earwitness-train fit [OPTIONS] --data <DIR>"
+)]
 pub struct FitArgs {
     #[command(flatten)]
     common: Common,
-    #[command(flatten)]
-    own: Option<OwnArgs>,
     /// Fold to hold out; without it, the training uses everything.
     #[arg(long)]
     fold: Option<u32>,
@@ -30,6 +31,9 @@ pub struct FitArgs {
     /// Save and stop after this many steps of a stage.
     #[arg(long)]
     stop_after: Option<u64>,
+    // Last, because its heading holds for all that follows.
+    #[command(flatten)]
+    own: Option<OwnArgs>,
 }
 
 /// Arguments of `crossval`.

@@ -76,7 +76,8 @@ pub(in crate::cli) struct SetupArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct DoctorArgs {
-    /// Configuration file [default: the service's, if there is one]
+    /// Configuration file [default: the service's, or else the one that `setup` writes for this
+    /// user]
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
     /// Print one JSON document: {"problems", "warnings", "checks": [{"check", "state", "text",

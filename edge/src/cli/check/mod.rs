@@ -20,13 +20,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::args::CheckArgs;
-use super::{journal_trouble, socket_trouble, stdout_error};
+use super::{is_of_service, journal_trouble, socket_trouble, stdout_error};
 
 mod classes;
 mod quiet;
 
 pub(super) fn check(args: &CheckArgs) -> Result<()> {
-    let settings = Settings::load(Some(&args.config), &Overrides::default())?;
+    let overrides = Overrides { as_service: is_of_service(&args.config), ..Overrides::default() };
+    let settings = Settings::load(Some(&args.config), &overrides)?;
     edge::logging::start("warn")?;
     let Plan { settings, model, engine, rules, quiet_hours } = Plan::new(settings)?;
 

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use nix::sys::statvfs::statvfs;
 
 use super::finding::Finding;
-use crate::cli::journal_trouble;
+use crate::cli::{is_hidden, journal_trouble};
 
 /// The unit of the packages.
 const UNIT: &str = "earwitness.service";
@@ -73,6 +73,7 @@ pub(super) fn journal(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![match journal_trouble(file) {
         Some(trouble) => Finding::problem("journal", trouble)
             .advise("until this is corrected, events are kept in memory and are lost when the daemon ends"),
+        None if is_hidden(file) => Finding::ok("journal", format!("{shown}; `sudo earwitness doctor` looks into it")),
         None if !file.exists() => Finding::ok("journal", format!("the daemon will create {shown}")),
         None => match journal::names(file) {
             Ok(names) => Finding::ok("journal", format!("{shown}, with events of {} labels", names.labels.len())),
@@ -113,7 +114,7 @@ pub(super) fn service_is_active() -> bool {
 
 pub(super) fn service() -> Vec<Finding> {
     let Some(unit) = unit() else {
-        let text = "this machine has no systemd: let its own service manager start `earwitness run`";
+        let text = "this machine has no systemd: let its own service manager start `earwitness run --config FILE`";
         return vec![Finding::ok("service", text)];
     };
     let value = |name: &str| unit.get(name).map_or("", String::as_str);

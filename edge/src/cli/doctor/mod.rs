@@ -22,7 +22,7 @@ use serde_json::json;
 
 use self::finding::{CheckState, Finding};
 use super::args::DoctorArgs;
-use super::{SERVICE_CONFIG, stdout_error};
+use super::{SERVICE_CONFIG, is_of_service, own_config, stdout_error};
 
 /// Width of the checks' names.
 const NAME_WIDTH: usize = 13;
@@ -32,8 +32,10 @@ const STATE_WIDTH: usize = 7;
 pub(super) fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
     edge::logging::start("off")?;
     let mut report = Report { json: args.json, findings: Vec::new() };
-    let config = args.config.clone().or_else(|| Some(PathBuf::from(SERVICE_CONFIG)).filter(|path| path.exists()));
-    let overrides = Overrides::default();
+    let mut usual = [Some(PathBuf::from(SERVICE_CONFIG)), own_config()].into_iter().flatten();
+    let config = args.config.clone().or_else(|| usual.find(|path| path.exists()));
+    let as_service = config.as_deref().is_some_and(is_of_service);
+    let overrides = Overrides { as_service, ..Overrides::default() };
     let settings = match Settings::load(config.as_deref(), &overrides) {
         Ok(settings) => {
             report.add(configuration(config.as_deref(), &settings))?;

@@ -22,6 +22,9 @@ const TRIAL: Duration = Duration::from_millis(1500);
 const BUSY: f64 = 0.5;
 const OVERLOADED: f64 = 0.9;
 
+/// Noise after the receptive field for a model without a golden recording.
+const NOISE_S: f64 = 2.0;
+
 /// What a golden recording must be recognised as.
 const GOLDEN_CLIP: &str = "golden/clip.wav";
 
@@ -57,8 +60,12 @@ fn golden(settings: &Settings, model: &Model) -> Result<String, String> {
         let audio = decode_file(&clip).map_err(error)?;
         (audio.samples, audio.sample_rate)
     } else {
-        let sample_rate = model.manifest.frontend.sample_rate;
-        (noise(2 * sample_rate as usize), sample_rate)
+        let (frontend, network) = (&model.manifest.frontend, &model.manifest.network);
+        // A network's first output comes after its receptive field, which may be longer than
+        // NOISE_S.
+        let n_frames = network.receptive_field_frames.max(network.pulse_frames);
+        let seconds = n_frames as f64 * frontend.hop_seconds() + NOISE_S;
+        (noise((seconds * f64::from(frontend.sample_rate)) as usize), frontend.sample_rate)
     };
     let engine = load_engine(model, settings.precision).map_err(error)?;
     let precision = engine.precision();
@@ -120,10 +127,12 @@ pub(super) fn fitting(settings: &Settings, model: Option<&Model>) -> Option<Find
     Some(match fits {
         Err(error) => Finding::problem("labels", super::reason(&error)).advise(CORRECT),
         Ok(rules) => {
-            let n = rules.reported(&model.manifest.labels).filter(|(_, is_reported)| *is_reported).count();
+            let (n, n_labels) = rules
+                .reported(&model.manifest.labels)
+                .fold((0, 0), |(n, n_labels), (_, is_reported)| (n + usize::from(is_reported), n_labels + 1));
             match n {
                 0 => Finding::problem("labels", "no label is reported").advise("see allow and deny in [decide]"),
-                n => Finding::ok("labels", format!("{n} of {} are reported", model.manifest.labels.len())),
+                n => Finding::ok("labels", format!("{n} of {n_labels} are reported")),
             }
         }
     })

@@ -1,9 +1,11 @@
 //! The sources: whether this user may use them, whether they open, and what they sound like.
 
+use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use edge::audition::Audition;
-use edge::capture::{Address, SourceSpec};
+use edge::capture::{Address, FileSpec, SourceSpec};
 use edge::config::{Settings, SourceSettings};
 use edge::model::Model;
 use nix::unistd::{AccessFlags, access};
@@ -75,12 +77,44 @@ fn may_use(path: &Path) -> bool {
 /// What to do about a source that does not bring sound as it should.
 fn advice(spec: &SourceSpec) -> &'static str {
     match spec {
+        SourceSpec::File(FileSpec { path }) if path.exists() && access(path, AccessFlags::R_OK).is_err() => {
+            "let the user that runs the daemon read it (chmod, chgrp); `sudo -u earwitness earwitness doctor` tries as \
+             the service's user"
+        }
+        SourceSpec::File(FileSpec { path }) if is_fifo(path) => {
+            "start the program that writes to it: `timeout 3 cat FIFO | wc -c` counts what arrives"
+        }
         SourceSpec::File(_) => "put the recording there, or name another one in the configuration",
         SourceSpec::Stream(_) => "check the address in the configuration: a player such as ffplay should play it",
         SourceSpec::Command(_) => "run the command in a shell: it should write sound to its standard output",
         SourceSpec::Serial(_) => "check the port, and that the microcontroller runs its firmware (docs/sources.md)",
         SourceSpec::Mic(_) | SourceSpec::Stdin(_) => "`earwitness setup` lists the microphones and tries one",
     }
+}
+
+/// What to do about one that brings nothing but zeros.
+fn mute_advice(spec: &SourceSpec) -> &'static str {
+    match spec {
+        SourceSpec::Mic(_) => MUTE_ADVICE,
+        _ => "unmute it, or what it takes its sound from",
+    }
+}
+
+fn is_fifo(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// Whether a program has the FIFO at `path` open for reading, as far as this user may see that.
+fn is_read(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    let listed = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_ours = |fd: &PathBuf| fs::read_link(fd).is_ok_and(|target| target == path);
+    // The access mode is the last octal digit (proc(5)): 0 reads, 1 writes.
+    let reads = |fd: &Path| {
+        let info = fs::read_to_string(fd.to_string_lossy().replacen("/fd/", "/fdinfo/", 1)).unwrap_or_default();
+        info.lines().filter_map(|line| line.strip_prefix("flags:")).any(|flags| !flags.trim_end().ends_with('1'))
+    };
+    listed(Path::new("/proc")).flat_map(|process| listed(&process.join("fd"))).any(|fd| is_ours(&fd) && reads(&fd))
 }
 
 /// Listens to a source for a moment.
@@ -94,6 +128,11 @@ pub(super) fn source(
     let described = source.spec.describe(&source.options);
     if matches!(source.spec, SourceSpec::Stdin(_)) {
         return vec![Finding::ok("source", format!("{name}{described}: not tried"))];
+    }
+    // What is read here would be lost to that program, which may be the daemon.
+    if matches!(&source.spec, SourceSpec::File(FileSpec { path }) if is_fifo(path) && is_read(path)) {
+        let text = format!("{name}{described}: not tried, because another program is reading it");
+        return vec![Finding::ok("source", text)];
     }
     let failed = |text: &str| Finding::problem("source", format!("{name}{described}: {text}"));
     // It brings no samples.
@@ -127,8 +166,8 @@ pub(super) fn source(
         return vec![problem(fault.as_deref().unwrap_or("no sound arrives from it"))];
     }
     if let Some(fault) = fault {
-        let is_mute = sound.peak_dbfs <= SILENCE_DBFS && matches!(source.spec, SourceSpec::Mic(_));
-        return vec![failed(&fault).advise(if is_mute { MUTE_ADVICE } else { advice(&source.spec) })];
+        let is_mute = sound.peak_dbfs <= SILENCE_DBFS;
+        return vec![failed(&fault).advise(if is_mute { mute_advice(&source.spec) } else { advice(&source.spec) })];
     }
     let description = sound.description.as_deref().unwrap_or(&described);
     let levels =

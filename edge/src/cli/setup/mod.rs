@@ -18,11 +18,12 @@ use std::path::{Path, PathBuf};
 
 use edge::config::{MAX_KEEP_DAYS, Overrides, Settings, at_home};
 use edge::{Error, Result};
+use nix::unistd::User;
 
 use self::ask::Asker;
 use self::template::ConfigTemplate;
-use super::SERVICE_CONFIG;
 use super::args::SetupArgs;
+use super::{SERVICE_CONFIG, own_config};
 
 /// Days that events are kept unless something else is asked for.
 const KEEP_DAYS: u32 = 30;
@@ -61,8 +62,9 @@ pub(super) fn setup(args: &SetupArgs) -> Result<()> {
 
     write(&out, folder, &template, &secrets, is_new)?;
     asker.say(format_args!("\nWritten: {}", out.display()))?;
+    let reader = service::user(&out).map_or_else(|| "its owner".to_string(), |user| format!("the user {}", user.name));
     for (file, _) in &secrets {
-        asker.say(format_args!("Written: {}, which only its owner can read", file.display()))?;
+        asker.say(format_args!("Written: {}, which only {reader} can read", file.display()))?;
     }
     service::offer(args, &mut asker, &out)
 }
@@ -78,12 +80,9 @@ fn out(args: &SetupArgs) -> Result<PathBuf> {
     if service.exists() && is_ours(service) {
         return Ok(service.to_path_buf());
     }
-    match std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()) {
-        Some(folder) => Ok(Path::new(&folder).join("earwitness/earwitness.toml")),
-        None => at_home(Path::new("~/.config/earwitness/earwitness.toml")).map_err(|_| {
-            homeless("this user has no home folder (HOME is not set): name the file to write with this option".into())
-        }),
-    }
+    own_config().ok_or_else(|| {
+        homeless("this user has no home folder (HOME is not set): name the file to write with this option".into())
+    })
 }
 
 /// `file` as it is from any folder, as the configuration is read from another one.
@@ -125,7 +124,7 @@ fn write(
     let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
     fs::create_dir_all(folder).map_err(failed(folder))?;
     for (file, secret) in secrets {
-        write_private(file, secret).map_err(failed(file))?;
+        write_private(file, secret, service::user(out).as_ref()).map_err(failed(file))?;
     }
     // In the same folder, as paths in it are relative to it, and renaming is all or nothing.
     let mut draft = out.as_os_str().to_os_string();
@@ -150,14 +149,18 @@ fn write(
     fs::rename(&draft, out).map_err(failed(out))
 }
 
-fn write_private(file: &Path, secret: &str) -> std::io::Result<()> {
+/// A file that only `owner` can read, or this user.
+fn write_private(file: &Path, secret: &str, owner: Option<&User>) -> std::io::Result<()> {
     use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::fs::{OpenOptionsExt as _, fchown};
     // Created again, so that it has the rights that were asked for.
     match fs::remove_file(file) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    if let Some(owner) = owner {
+        fchown(&file, Some(owner.uid.as_raw()), Some(owner.gid.as_raw()))?;
+    }
     writeln!(file, "{secret}")
 }

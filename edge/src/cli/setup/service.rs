@@ -4,17 +4,28 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use edge::{Error, Result};
+use nix::unistd::{User, geteuid};
 
 use super::ask::Asker;
-use crate::cli::SERVICE_CONFIG;
 use crate::cli::args::SetupArgs;
+use crate::cli::{SERVICE_CONFIG, is_of_service};
 
 const START: [&str; 3] = ["systemctl", "enable", "earwitness"];
 const RESTART: [&str; 3] = ["systemctl", "restart", "earwitness"];
 
+/// The service's user, `User=` of packaging/systemd/earwitness.service.
+const USER: &str = "earwitness";
+
+/// The service's user, if the service reads `out` and files can be given to that user. Root's would
+/// be closed to the service.
+pub(super) fn user(out: &Path) -> Option<User> {
+    let is_given = is_of_service(out) && geteuid().is_root();
+    is_given.then(|| User::from_name(USER).ok().flatten()).flatten()
+}
+
 /// Offers to start the service where it is installed and runs by the file that was written.
 pub(super) fn offer(args: &SetupArgs, asker: &mut Asker, out: &Path) -> Result<()> {
-    let of_service = out == Path::new(SERVICE_CONFIG);
+    let of_service = is_of_service(out);
     let installed = is_installed();
     let refused = match (of_service, installed) {
         (false, _) => Some(format!("the service reads {SERVICE_CONFIG}, which is another file")),

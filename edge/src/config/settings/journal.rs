@@ -9,13 +9,14 @@ use crate::error::Result;
 use crate::journal::{JournalPlace, JournalSettings};
 
 /// The service's folder, `StateDirectory=` of packaging/systemd/earwitness.service.
-const SERVICE_FOLDER: &str = "/var/lib/earwitness";
+pub const SERVICE_FOLDER: &str = "/var/lib/earwitness";
 
 const MAX_MB: u32 = 64;
 const MAX_AGE_DAYS: u32 = 30;
 
 /// The settings of the daemon `name`, and notices about how they were written. `client_id` is the
-/// one that it has at a broker, if there is one.
+/// one that it has at a broker, if there is one, and `folder` the place of files that have no
+/// other.
 ///
 /// Without a section `[journal]` a file is kept only where a sink needs it (`is_needed`): one that
 /// may be away.
@@ -24,6 +25,7 @@ pub(super) fn journal(
     name: &str,
     client_id: Option<&str>,
     is_needed: bool,
+    folder: Option<PathBuf>,
     file: &ConfigFile,
 ) -> Result<(JournalSettings, Option<String>)> {
     let (section, key) = match &config.mqtt.spool {
@@ -38,7 +40,7 @@ pub(super) fn journal(
     };
     let notice = (key == "mqtt.spool").then(|| "[mqtt.spool] is now called [journal], with the same keys".to_string());
     let settings = JournalSettings {
-        place: place(section, name, client_id, is_needed, file),
+        place: place(section, name, client_id, is_needed, folder, file),
         max_bytes: u64::from(section.max_mb.unwrap_or(MAX_MB)) * 1_000_000,
         max_age: days(section.max_age_days.unwrap_or(MAX_AGE_DAYS)),
         keep: days(section.keep_days.unwrap_or(0)),
@@ -51,6 +53,7 @@ fn place(
     name: &str,
     client_id: Option<&str>,
     is_needed: bool,
+    folder: Option<PathBuf>,
     file: &ConfigFile,
 ) -> JournalPlace {
     let is_wanted = is_needed || *section != JournalSection::default();
@@ -60,9 +63,17 @@ fn place(
     if let Some(path) = &section.file {
         return JournalPlace::File { file: file.resolve(path), before: None };
     }
-    let Some(folder) = state_folder(|name| env::var(name).ok()) else { return JournalPlace::Nowhere };
+    let Some(folder) = folder else { return JournalPlace::Nowhere };
     let named = |name: &str, suffix: &str| folder.join(file_name(name, suffix));
     JournalPlace::File { file: named(name, "journal"), before: client_id.map(|client_id| named(client_id, "spool")) }
+}
+
+/// The folder for the journal, unless the configuration names a file: the service's, or that of a
+/// daemon started by this user.
+pub(super) fn folder(as_service: bool) -> Option<PathBuf> {
+    let is_of_service = |name: &str| name == "STATE_DIRECTORY";
+    let given = state_folder(|name| env::var(name).ok().filter(|_| !as_service || is_of_service(name)));
+    given.or_else(|| as_service.then(|| PathBuf::from(SERVICE_FOLDER)))
 }
 
 /// Where the daemon of the configuration at `path` would keep its journal: as a service, and
@@ -86,8 +97,7 @@ pub fn journal_files(path: &Path) -> Result<Vec<PathBuf>> {
 
 /// The folders in which daemons keep their journals unless they are configured otherwise.
 pub fn journal_folders() -> Vec<PathBuf> {
-    let own = state_folder(|name| env::var(name).ok());
-    own.into_iter().chain([PathBuf::from(SERVICE_FOLDER)]).collect()
+    folder(false).into_iter().chain([PathBuf::from(SERVICE_FOLDER)]).collect()
 }
 
 fn file_name(name: &str, suffix: &str) -> String {
@@ -130,11 +140,12 @@ mod tests {
     #[test]
     fn nothing_is_stored_unless_it_is_configured_or_a_sink_may_be_away() {
         let place = |section: &JournalSection, is_needed| {
-            place(section, "ear", Some("earwitness-ear"), is_needed, &ConfigFile::default())
+            place(section, "ear", Some("earwitness-ear"), is_needed, folder(true), &ConfigFile::default())
         };
         let none = JournalSection::default();
         assert_eq!(place(&none, false), JournalPlace::Memory);
-        assert_ne!(place(&none, true), JournalPlace::Memory);
+        let (file, before) = ("/var/lib/earwitness/ear.journal", "/var/lib/earwitness/earwitness-ear.spool");
+        assert_eq!(place(&none, true), JournalPlace::File { file: file.into(), before: Some(before.into()) });
         let file = JournalSection { file: Some("a".into()), ..none.clone() };
         assert_eq!(place(&file, false), JournalPlace::File { file: "a".into(), before: None });
         assert_eq!(place(&JournalSection { max_mb: Some(0), ..file }, true), JournalPlace::Memory);
