@@ -4,8 +4,9 @@
 # engine, notes, and SHA256SUMS. What is there and unchanged since is not made again, so the script
 # can be interrupted and run again. Nothing is tagged and nothing is uploaded.
 # Usage: release.sh [--dry-run]    (only checks, and says what would be made)
-# From the environment: ARCHES ("amd64 arm64 armhf armv6"), REPOSITORY (https://HOST/OWNER/NAME, to
-# which the links of the notes lead), and as of scripts/deb.sh.
+# From the environment: ARCHES ("amd64 arm64 armhf armv6"), CONTAINER=none for no container image,
+# REPOSITORY (https://HOST/OWNER/NAME, to which the links of the notes lead), and as of
+# scripts/deb.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -77,6 +78,7 @@ making=
 ended() {
     rm -rf "$work"
     [ -z "$making" ] || printf 'release.sh: %s was not made, for the reason above; run it again to go on from here\n' "$making" >&2
+    [[ $making != *-container-* ]] || printf 'release.sh: CONTAINER=none leaves the container image out\n' >&2
 }
 trap ended EXIT
 
@@ -180,7 +182,7 @@ for arch in "${arches[@]}"; do
 done
 engine=
 for candidate in podman buildah docker; do
-    if "$candidate" info >/dev/null 2>&1; then
+    if [ "${CONTAINER:-}" != none ] && "$candidate" info >/dev/null 2>&1; then
         engine=$candidate
         break
     fi
@@ -188,7 +190,7 @@ done
 if [ -n "$engine" ]; then
     make_file "$name-container-amd64.tar" write_container "$engine"
 else
-    say "there is no container image in this release: none of podman, buildah and docker runs here"
+    say "there is no container image in this release: none of podman, buildah and docker runs here, or CONTAINER is none"
 fi
 [ -z "$dry_run" ] || exit 0
 
