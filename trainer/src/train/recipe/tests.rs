@@ -85,8 +85,10 @@ fn the_recipes_of_students_have_one_stage_with_smoothed_labels_and_averaged_weig
 fn a_shipped_recipe_survives_the_header_of_a_checkpoint() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
     let mut n = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let recipe = Recipe::load(&entry.unwrap().path()).unwrap().0;
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    // Some recipes have a table beside them.
+    for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "toml")) {
+        let recipe = Recipe::load(&file).unwrap().0;
         let header = serde_json::to_string(&recipe).unwrap();
         assert_eq!(serde_json::from_str::<Recipe>(&header).unwrap(), recipe, "{}", recipe.name);
         n += 1;
