@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::binary::PATIENCE;
@@ -20,6 +20,7 @@ pub struct Terminal {
     input: ChildStdin,
     screen: Arc<Mutex<vt100::Parser>>,
     all: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -50,7 +51,7 @@ impl Terminal {
         let mut output = child.stdout.take().expect("piped");
         let screen = Arc::new(Mutex::new(vt100::Parser::new(ROWS, COLUMNS, 0)));
         let all: Arc<Mutex<Vec<u8>>> = Arc::default();
-        thread::spawn({
+        let reader = thread::spawn({
             let (screen, all) = (Arc::clone(&screen), Arc::clone(&all));
             move || {
                 let mut buffer = [0; 4096];
@@ -60,7 +61,7 @@ impl Terminal {
                 }
             }
         });
-        Terminal { child, input, screen, all }
+        Terminal { child, input, screen, all, reader }
     }
 
     /// Types keys.
@@ -110,7 +111,7 @@ impl Terminal {
         }
     }
 
-    /// Waits for the end of the program.
+    /// Waits for the end of the program, and until everything that it wrote has been read.
     ///
     /// # Panics
     ///
@@ -118,7 +119,8 @@ impl Terminal {
     pub fn finish(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+            let status = self.child.try_wait().expect("a child can be asked");
+            if let Some(status) = status.filter(|_| self.reader.is_finished()) {
                 return status;
             }
             assert!(Instant::now() < deadline, "still running; the screen:\n{}", self.screen());
