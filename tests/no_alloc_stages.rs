@@ -2,7 +2,7 @@
 //! are under way, and what the network takes does not grow.
 
 use benches::allocator::{CountingAllocator, count_allocations};
-use benches::{STAGES, n_pieces};
+use benches::{STAGES, Stage};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -12,21 +12,17 @@ const ALLOCATES: [&str; 3] = ["engine/", "publish/", "chain/"];
 
 #[test]
 fn the_daemons_own_stages_do_not_allocate() {
-    let own = STAGES.iter().filter(|(name, _)| !ALLOCATES.iter().any(|allocates| name.starts_with(allocates)));
-    for (name, prepare) in own {
-        let mut stage = prepare();
-        let (n_first, n) = n_pieces(name);
-        (0..n_first).for_each(|_| stage.step());
+    let own = STAGES.into_iter().filter(|(name, _)| !ALLOCATES.iter().any(|allocates| name.starts_with(allocates)));
+    for named @ (name, _) in own {
+        let (mut stage, n) = Stage::under_way(named);
         assert_eq!(count_allocations(|| (0..n).for_each(|_| stage.step())), 0, "{name}");
     }
 }
 
 #[test]
 fn every_pulse_of_the_network_allocates_as_often_as_the_one_before() {
-    for (name, prepare) in STAGES.iter().filter(|(name, _)| name.starts_with("engine/")) {
-        let mut stage = prepare();
-        let (n_first, n) = n_pieces(name);
-        (0..n_first).for_each(|_| stage.step());
+    for named @ (name, _) in STAGES.into_iter().filter(|(name, _)| name.starts_with("engine/")) {
+        let (mut stage, n) = Stage::under_way(named);
         let one = count_allocations(|| stage.step());
         assert!(one > 0, "{name}: the counter does not count");
         assert_eq!(count_allocations(|| (0..n).for_each(|_| stage.step())), n as usize * one, "{name}");

@@ -282,7 +282,7 @@ fn a_command_is_started_again_and_leaves_nothing_behind() {
         daemon.dir.path().display()
     );
     let mut process = Process::start(&mut daemon.command(&["--source", &script, "--rate", "24000"]));
-    // The log has what lasts for a moment only, and may be over before systemd is told.
+    // What lasts for a moment is awaited in the log: it may be over before systemd hears of it.
     wait_for_log(&mut process, "has ended with exit code 3: no camera");
     wait_for_event(&mut process, "tone onset");
     wait_for_log(&mut process, "no sound for 5 s");

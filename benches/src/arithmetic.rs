@@ -1,5 +1,5 @@
 //! The processor's arithmetic alone: multiplications with additions on registers, as many as it can
-//! do, with nothing loaded or stored. It is the limit for what a network of so many of them takes.
+//! do, with nothing loaded or stored. A network with this many of them cannot take less time.
 //!
 //! Each loop is the innermost instruction of the kernels that the daemon runs: those of the
 //! inference library in single precision, those of `edge-int8` in 8 bits.

@@ -24,6 +24,15 @@ impl Stage {
         Stage { step: Box::new(step) }
     }
 
+    /// The stage `name` after the pieces that fill what has a memory, and how many pieces are to be
+    /// measured now.
+    pub fn under_way((name, prepare): Named) -> (Self, u64) {
+        let mut stage = prepare();
+        let (n_first, n) = n_pieces(name);
+        (0..n_first).for_each(|_| stage.step());
+        (stage, n)
+    }
+
     /// Does the stage's work for one more piece of the scene.
     pub fn step(&mut self) {
         (self.step)();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use benches::allocator::{CountingAllocator, count_allocations, count_bytes};
-use benches::{STAGES, home, n_pieces, scene};
+use benches::{STAGES, Stage, home, scene};
 use edge::capture::Mono;
 use edge::decide::Rules;
 use edge::engine::{Engine, Precision, StreamEngine};
@@ -20,10 +20,8 @@ const RATE_HZ: u32 = 48_000;
 
 fn main() {
     println!("{:<40} {:>24}", "stage", "allocations per piece");
-    for (name, prepare) in STAGES {
-        let mut stage = prepare();
-        let (n_first, n) = n_pieces(name);
-        (0..n_first).for_each(|_| stage.step());
+    for named @ (name, _) in STAGES {
+        let (mut stage, n) = Stage::under_way(named);
         let n_allocations = count_allocations(|| (0..n).for_each(|_| stage.step()));
         println!("{name:<40} {:>24.1}", n_allocations as f64 / n as f64);
     }

@@ -64,10 +64,8 @@ fn main() -> ExitCode {
 
 /// Does the work of all stages, one after the other.
 fn work() {
-    for (name, prepare) in STAGES {
-        let mut stage = prepare();
-        let (n_first, n) = n_pieces(name);
-        (0..n_first).for_each(|_| stage.step());
+    for named in STAGES {
+        let (mut stage, n) = Stage::under_way(named);
         counted(&mut stage, n);
     }
 }

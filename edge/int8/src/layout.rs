@@ -30,7 +30,7 @@ impl Layout {
     }
 
     /// Fills `runs` with where the runs of an output begin, counted from its first value, for an
-    /// input of so many columns.
+    /// input of `columns` columns.
     pub(crate) fn runs(&self, columns: usize, runs: &mut Vec<usize>) {
         let row_len = self.row_len(columns);
         let [dilation, dilation_columns] = self.geometry.dilation;

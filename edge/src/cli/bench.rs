@@ -140,7 +140,7 @@ impl Times {
     }
 }
 
-/// The value below which so many percent of `values` are, of which there is at least one.
+/// The value below which `percent` percent of `values` lie. There must be at least one value.
 fn quantile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() * percent / 100]

@@ -20,9 +20,9 @@
 //! onset is the start of the slot of the earliest of them. They are followed back no further than
 //! five seconds or the window, whichever is longer, and never into the previous event of the class
 //! or its cooldown. Where no frame of the window dominates, the onset is the frame that crossed.
-//! The offset is the end of the slot of the last dominating frame before the
-//! score fell below `threshold_off`, or of the oldest frame of the last window before that,
-//! whichever is later; and never later than `max_duration_ms` after the onset.
+//! The offset is the end of the slot of the last dominating frame before the score fell below
+//! `threshold_off`, or of the oldest frame of the last window before that, whichever is later; and
+//! never later than `max_duration_ms` after the onset.
 //!
 //! # Real-time
 //!

@@ -18,7 +18,7 @@ pub(super) fn first_line(path: &Path, key: &str, file: &ConfigFile) -> Result<St
     let bytes = fs::read(&path).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => refused(
             "this user may not read it: give the file to the user that runs the daemon, which is earwitness for \
-                     the service: sudo chown earwitness FILE",
+             the service: sudo chown earwitness FILE",
         ),
         _ => refused(&error.to_string()),
     })?;
